@@ -1,0 +1,3 @@
+//! The engine of Parkway.
+
+pub mod model;
