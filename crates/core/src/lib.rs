@@ -1,3 +1,13 @@
-//! The engine of Parkway.
+//! The engine of Parkway: what should happen, what did happen, making it happen, and the ports.
 
+pub mod clock;
+pub mod id;
+pub mod label;
+pub mod log;
 pub mod model;
+pub mod policy;
+pub mod store;
+pub mod tool;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -264,7 +264,10 @@ impl ModelError {
     /// Whether the same request may succeed when it is asked again.
     pub fn retryable(&self) -> bool {
         match self {
-            ModelError::PromptTooLong { .. } | ModelError::Unsupported(_) | ModelError::Cut { .. } | ModelError::Cancelled => false,
+            ModelError::PromptTooLong { .. }
+            | ModelError::Unsupported(_)
+            | ModelError::Cut { .. }
+            | ModelError::Cancelled => false,
             ModelError::Backend { retryable, .. } => *retryable,
         }
     }

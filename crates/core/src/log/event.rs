@@ -1,0 +1,617 @@
+//! The vocabulary of the log: one event a fact, written once as canonical bytes and never re-serialised.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::payload::Commitment;
+use crate::id::{Digest, Fence, RunId, Seq, StepKey, Time, WorkerId};
+use crate::label::Labels;
+use crate::model::{FinishReason, Usage};
+use crate::policy;
+use crate::tool::Effect;
+
+/// The version of events written here. Older ones are read, newer ones are refused.
+pub const LOG_VERSION: u32 = 1;
+
+/// A fact about a run: the envelope.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Event {
+    /// The log's version, [`LOG_VERSION`].
+    pub v: u32,
+    /// Whose run it is; `default` on a machine with one user.
+    pub tenant: String,
+    /// The run.
+    pub run: RunId,
+    /// The event's place in the run, from 1 without gaps.
+    pub seq: Seq,
+    /// When it was recorded, by the clock of the process that recorded it.
+    pub at: Time,
+    /// The owner count under which it was recorded.
+    pub fence: Fence,
+    /// Who made it happen.
+    pub by: Actor,
+    /// The earlier event that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Seq>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+impl Event {
+    /// An event of the current version.
+    pub fn new(tenant: &str, run: RunId, seq: Seq, at: Time, fence: Fence, by: Actor, kind: EventKind) -> Self {
+        Event { v: LOG_VERSION, tenant: tenant.into(), run, seq, at, fence, by, cause: None, kind }
+    }
+
+    /// The canonical bytes (RFC 8785): what a store keeps verbatim and what an audit leaf is the hash of.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, EventError> {
+        serde_json_canonicalizer::to_vec(self).map_err(|e| EventError::Unwritable(e.to_string()))
+    }
+
+    /// The event in stored bytes. A newer version than [`LOG_VERSION`] is refused.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, EventError> {
+        #[derive(Deserialize)]
+        struct Version {
+            v: u32,
+        }
+        let version: Version = serde_json::from_slice(bytes).map_err(|e| EventError::Unreadable(e.to_string()))?;
+        if version.v > LOG_VERSION {
+            return Err(EventError::Newer { found: version.v });
+        }
+        serde_json::from_slice(bytes).map_err(|e| EventError::Unreadable(e.to_string()))
+    }
+}
+
+/// Bytes that are no event for this version of the engine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// Written by a newer engine.
+    #[error(
+        "the log has version {found}, and this parkway reads up to {LOG_VERSION}; use the newer parkway that wrote it"
+    )]
+    Newer {
+        /// The version found.
+        found: u32,
+    },
+    /// Not an event.
+    #[error("an event in the log cannot be read: {0}")]
+    Unreadable(String),
+    /// Has no canonical form.
+    #[error("an event cannot be written: {0}")]
+    Unwritable(String),
+}
+
+/// Who made an event happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Actor {
+    /// The engine, in this process.
+    Worker {
+        /// The process.
+        id: WorkerId,
+    },
+    /// A person. The name is a payload, so that it can be erased.
+    Person {
+        /// The name.
+        name: Commitment,
+        /// How the person's word came in.
+        via: Channel,
+    },
+}
+
+/// How a person's word came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Channel {
+    /// Given in advance, by a flag of the command that ran the workflow.
+    Flag,
+    /// Typed at the prompt of a live run.
+    Prompt,
+    /// Given by a command from elsewhere.
+    Command,
+    /// Given by the program that embeds the engine.
+    Program,
+}
+
+impl Channel {
+    /// Its name in outputs: `flag`, `prompt`, `command`, `program`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Channel::Flag => "flag",
+            Channel::Prompt => "prompt",
+            Channel::Command => "command",
+            Channel::Program => "program",
+        }
+    }
+}
+
+/// An answer to an approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Yes.
+    Approved,
+    /// No.
+    Rejected,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunStatus {
+    /// Created, and nobody has claimed it yet.
+    Pending,
+    /// Steps can run.
+    Running,
+    /// Only a person, a signal or a timer can move it.
+    Waiting,
+    /// Ended well.
+    Completed,
+    /// Ended badly.
+    Failed,
+    /// Ended on request.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// Its name in stores and outputs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunStatus::Pending => "pending",
+            RunStatus::Running => "running",
+            RunStatus::Waiting => "waiting",
+            RunStatus::Completed => "completed",
+            RunStatus::Failed => "failed",
+            RunStatus::Cancelled => "cancelled",
+        }
+    }
+
+    /// The status with that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        use RunStatus::{Cancelled, Completed, Failed, Pending, Running, Waiting};
+        [Pending, Running, Waiting, Completed, Failed, Cancelled].into_iter().find(|s| s.as_str() == name)
+    }
+
+    /// Whether nothing can happen to the run any more.
+    pub fn ended(self) -> bool {
+        matches!(self, RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled)
+    }
+}
+
+/// Why a step was not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// Its `if` was false.
+    Condition,
+    /// A step that it depends on did not complete.
+    Dependency {
+        /// That step's id.
+        id: String,
+    },
+    /// Its `run_if` does not hold for the steps that it depends on.
+    RunIf,
+    /// The run has failed elsewhere.
+    RunFailed,
+    /// The run is being cancelled.
+    RunCancelled,
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FailureReason {
+    /// Stable code: that of the first step that failed, or `ensure`, `outputs`.
+    pub code: String,
+    /// The first step that failed, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepKey>,
+    /// What happened, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Commitment>,
+}
+
+impl FailureReason {
+    /// A reason with a code, a step and a message.
+    pub fn new(code: impl Into<String>, step: Option<StepKey>, message: Option<Commitment>) -> Self {
+        FailureReason { code: code.into(), step, message }
+    }
+}
+
+/// How a run ended, as [`crate::log::EventKind`] says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finish {
+    /// With these outputs.
+    Completed(Commitment),
+    /// For this reason.
+    Failed(FailureReason),
+    /// On request.
+    Cancelled,
+}
+
+/// An amount of what a `budget` counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Budget {
+    /// Prompt and output tokens of model calls.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tokens: u64,
+    /// Calls of tools.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tool_calls: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl Budget {
+    /// An amount of tokens and of tool calls.
+    pub fn new(tokens: u64, tool_calls: u64) -> Self {
+        Budget { tokens, tool_calls }
+    }
+
+    /// Both amounts together.
+    pub fn plus(self, other: Budget) -> Budget {
+        Budget {
+            tokens: self.tokens.saturating_add(other.tokens),
+            tool_calls: self.tool_calls.saturating_add(other.tool_calls),
+        }
+    }
+
+    /// What is left of this amount without `other`.
+    pub fn minus(self, other: Budget) -> Budget {
+        Budget {
+            tokens: self.tokens.saturating_sub(other.tokens),
+            tool_calls: self.tool_calls.saturating_sub(other.tool_calls),
+        }
+    }
+}
+
+/// One answer of a model, with what is needed to decode it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ModelCall {
+    /// The model's name in the workflow.
+    pub model: String,
+    /// What the model calls itself.
+    pub name: String,
+    /// SHA-256 of the model file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_hash: Option<String>,
+    /// SHA-256 of the chat template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_hash: Option<String>,
+    /// SHA-256 of the constraint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grammar_hash: Option<String>,
+    /// Where it ran.
+    pub device: String,
+    /// The sampler's seed.
+    #[serde(with = "string_number")]
+    pub seed: u64,
+    /// The sampler's temperature, in thousandths.
+    pub temperature_milli: u32,
+    /// The most tokens that the answer could have.
+    pub max_tokens: u32,
+    /// The request's messages, and the prefix of the answer if there was one.
+    pub messages: Commitment,
+    /// The answer's text.
+    pub answer: Commitment,
+    /// Ids of the answer's tokens, where the backend tells them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Commitment>,
+    /// Tokens read and written.
+    pub usage: Usage,
+    /// Why it ended.
+    pub finish: FinishReason,
+    /// How long it took, in milliseconds.
+    pub took_ms: u32,
+    /// Whether the answer was of the form asked for; one that was not is asked again.
+    pub valid: bool,
+}
+
+mod string_number {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The run exists, with its plan and inputs.
+    RunCreated {
+        /// The frozen plan.
+        plan: Commitment,
+        /// SHA-256 of the plan's definition, tools, models, policy and settings.
+        plan_hash: Digest,
+        /// The values of the workflow's inputs.
+        inputs: Commitment,
+    },
+    /// A process took the run over.
+    RunClaimed {
+        /// The process.
+        worker: WorkerId,
+    },
+    /// An attempt at a step began.
+    StepStarted {
+        /// The step.
+        key: StepKey,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// The evaluated arguments; none for a group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        args: Option<Commitment>,
+        /// Labels of each top-level argument that has any.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        labels: BTreeMap<String, Labels>,
+        /// The effect of the tool that is called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        effect: Option<Effect>,
+    },
+    /// A `for_each` knows its items.
+    StepExpanded {
+        /// The step.
+        key: StepKey,
+        /// How many items there are.
+        items: u32,
+        /// The list.
+        list: Commitment,
+        /// The items' names, where `key` is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        names: Option<Commitment>,
+        /// Labels of the list.
+        #[serde(default, skip_serializing_if = "Labels::is_empty")]
+        labels: Labels,
+    },
+    /// A step has its output. A fan-out and a group without `result` have none of their own: theirs is made of their members'.
+    StepCompleted {
+        /// The step.
+        key: StepKey,
+        /// Which attempt.
+        attempt: u32,
+        /// The output.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<Commitment>,
+        /// Labels of the output.
+        #[serde(default, skip_serializing_if = "Labels::is_empty")]
+        labels: Labels,
+    },
+    /// A step has failed for good.
+    StepFailed {
+        /// The step.
+        key: StepKey,
+        /// Which attempt; 0 if it failed before it started.
+        attempt: u32,
+        /// Stable code.
+        code: String,
+        /// What happened, in words.
+        message: Commitment,
+    },
+    /// An attempt failed, and another one will follow.
+    StepRetried {
+        /// The step.
+        key: StepKey,
+        /// The attempt that failed.
+        attempt: u32,
+        /// Its code.
+        code: String,
+        /// What happened, in words.
+        message: Commitment,
+        /// When the next attempt may start.
+        not_before: Time,
+    },
+    /// A step will not run.
+    StepSkipped {
+        /// The step.
+        key: StepKey,
+        /// Why.
+        reason: SkipReason,
+    },
+    /// A step was stopped because the run is being cancelled.
+    StepCancelled {
+        /// The step.
+        key: StepKey,
+        /// Which attempt; 0 if it had not started.
+        attempt: u32,
+    },
+    /// Nobody knows whether an `at_most_once` call had its effect; it is not run again unasked.
+    StepInDoubt {
+        /// The step.
+        key: StepKey,
+        /// Which attempt.
+        attempt: u32,
+        /// What interrupted it: `crash`, `timeout`, `cancelled`, or the tool's error code.
+        code: String,
+        /// What is known, in words.
+        message: Commitment,
+    },
+    /// A model answered.
+    ModelCalled {
+        /// The step that asked.
+        key: StepKey,
+        /// Which attempt.
+        attempt: u32,
+        /// Which answer within the attempt, from 1.
+        turn: u32,
+        /// The call.
+        call: Box<ModelCall>,
+    },
+    /// The policy had a say in a tool call.
+    PolicyDecided {
+        /// The step.
+        key: StepKey,
+        /// The tool.
+        tool: String,
+        /// What it said.
+        verdict: policy::Verdict,
+        /// The rule.
+        rule: String,
+    },
+    /// A person is asked. The step waits.
+    ApprovalRequested {
+        /// The step: an `approve`, or a tool call that the policy wants approved.
+        key: StepKey,
+        /// What the person reads.
+        prompt: Commitment,
+        /// The exact calls that are approved.
+        shown: Commitment,
+        /// When silence becomes a no.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<Time>,
+    },
+    /// A person answered.
+    ApprovalDecided {
+        /// The step.
+        key: StepKey,
+        /// The answer.
+        verdict: Verdict,
+        /// A remark.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Commitment>,
+    },
+    /// A share of the budget is set aside for a step.
+    BudgetReserved {
+        /// The step.
+        key: StepKey,
+        /// How much.
+        share: Budget,
+    },
+    /// A step has used this much of the budget; what it had set aside beyond that is free again.
+    BudgetSettled {
+        /// The step.
+        key: StepKey,
+        /// How much.
+        spent: Budget,
+    },
+    /// Somebody wants the run to stop.
+    CancelRequested {
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Commitment>,
+    },
+    /// The run ended well.
+    RunCompleted {
+        /// The values of the workflow's outputs.
+        outputs: Commitment,
+    },
+    /// The run ended badly.
+    RunFailed {
+        /// Why.
+        reason: FailureReason,
+    },
+    /// The run ended on request.
+    RunCancelled,
+}
+
+impl EventKind {
+    /// Its name on the wire, for example `step_started`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            EventKind::RunCreated { .. } => "run_created",
+            EventKind::RunClaimed { .. } => "run_claimed",
+            EventKind::StepStarted { .. } => "step_started",
+            EventKind::StepExpanded { .. } => "step_expanded",
+            EventKind::StepCompleted { .. } => "step_completed",
+            EventKind::StepFailed { .. } => "step_failed",
+            EventKind::StepRetried { .. } => "step_retried",
+            EventKind::StepSkipped { .. } => "step_skipped",
+            EventKind::StepCancelled { .. } => "step_cancelled",
+            EventKind::StepInDoubt { .. } => "step_in_doubt",
+            EventKind::ModelCalled { .. } => "model_called",
+            EventKind::PolicyDecided { .. } => "policy_decided",
+            EventKind::ApprovalRequested { .. } => "approval_requested",
+            EventKind::ApprovalDecided { .. } => "approval_decided",
+            EventKind::BudgetReserved { .. } => "budget_reserved",
+            EventKind::BudgetSettled { .. } => "budget_settled",
+            EventKind::CancelRequested { .. } => "cancel_requested",
+            EventKind::RunCompleted { .. } => "run_completed",
+            EventKind::RunFailed { .. } => "run_failed",
+            EventKind::RunCancelled => "run_cancelled",
+        }
+    }
+
+    /// The step that it is about.
+    pub fn key(&self) -> Option<&StepKey> {
+        match self {
+            EventKind::StepStarted { key, .. }
+            | EventKind::StepExpanded { key, .. }
+            | EventKind::StepCompleted { key, .. }
+            | EventKind::StepFailed { key, .. }
+            | EventKind::StepRetried { key, .. }
+            | EventKind::StepSkipped { key, .. }
+            | EventKind::StepCancelled { key, .. }
+            | EventKind::StepInDoubt { key, .. }
+            | EventKind::ModelCalled { key, .. }
+            | EventKind::PolicyDecided { key, .. }
+            | EventKind::ApprovalRequested { key, .. }
+            | EventKind::ApprovalDecided { key, .. }
+            | EventKind::BudgetReserved { key, .. }
+            | EventKind::BudgetSettled { key, .. } => Some(key),
+            EventKind::RunCreated { .. }
+            | EventKind::RunClaimed { .. }
+            | EventKind::CancelRequested { .. }
+            | EventKind::RunCompleted { .. }
+            | EventKind::RunFailed { .. }
+            | EventKind::RunCancelled => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(kind: EventKind) -> Event {
+        let run = RunId::new(Time::from_micros(1_700_000_000_000_000), [7; 16]);
+        let by = Actor::Worker { id: WorkerId::new("w") };
+        Event::new("default", run, Seq(9_007_199_254_740_993), Time::from_micros(5), Fence(1), by, kind)
+    }
+
+    #[test]
+    fn bytes_are_canonical_and_keep_large_numbers() {
+        let event = event(EventKind::RunCancelled);
+        let bytes = event.to_bytes().unwrap();
+        assert_eq!(
+            String::from_utf8(bytes.clone()).unwrap(),
+            r#"{"at":"1970-01-01T00:00:00.000005Z","by":{"id":"w","type":"worker"},"fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":1}"#
+        );
+        assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
+        assert_eq!(Event::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_newer_log_is_refused_with_words() {
+        let mut event = event(EventKind::RunCancelled);
+        event.v = 2;
+        let error = Event::from_bytes(&event.to_bytes().unwrap()).unwrap_err();
+        assert_eq!(error, EventError::Newer { found: 2 });
+        assert!(error.to_string().contains("newer parkway"));
+    }
+
+    #[test]
+    fn the_name_is_the_one_on_the_wire() {
+        let kind = EventKind::StepSkipped { key: StepKey::root("a"), reason: SkipReason::Condition };
+        let json = serde_json::to_value(&kind).unwrap();
+        assert_eq!(json["type"], kind.name());
+    }
+}

@@ -1,0 +1,314 @@
+//! The ports to storage: [`Log`] keeps what happened, [`Queue`] says who may go on with a run. A store is pure storage: it
+//! never decides what follows, it only refuses what would break the order of a run.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CommitId, Fence, RunId, Seq, StepKey, Time, WorkerId};
+use crate::log::{Channel, Commitment, Event, EventError, Payload, PayloadError, RunStatus, Verdict};
+
+/// The right to change a run, until somebody else gets a newer fence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The run.
+    pub run: RunId,
+    /// Who holds it.
+    pub worker: WorkerId,
+    /// The owner count; a commit under an older one is refused.
+    pub fence: Fence,
+}
+
+/// What becomes true at once, or not at all.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Sending the same commit twice is like sending it once.
+    pub id: CommitId,
+    /// The right to make it.
+    pub lease: Lease,
+    /// The run's newest event before it; [`Seq`] 0 creates the run, and then `writes` must hold its [`Write::Enqueue`].
+    pub expect: Seq,
+    /// The events, without gaps from `expect`; none in a commit that only consumes messages.
+    pub events: Vec<Event>,
+    /// The texts that the events point to.
+    pub payloads: Vec<Payload>,
+    /// What else changes in the same transaction.
+    pub writes: Vec<Write>,
+    /// Where the run stands after it.
+    pub status: RunStatus,
+    /// When somebody should look at the run again although nobody calls: its earliest timer.
+    pub wake: Option<Time>,
+}
+
+/// A change beside the log, made in the transaction of its commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Write {
+    /// A run comes into being. In a commit with `expect` 0 it is the commit's own run, owned by its lease.
+    Enqueue(NewRun),
+    /// A message was acted on, and leaves the inbox.
+    Consume(MessageId),
+}
+
+/// A run that comes into being.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRun {
+    /// Its id.
+    pub run: RunId,
+    /// Whose it is.
+    pub tenant: String,
+    /// The name of its workflow, for listings.
+    pub workflow: String,
+    /// When it was created.
+    pub at: Time,
+}
+
+/// The name of a message in a run's inbox, given by the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId(pub u64);
+
+/// Something said to a run from outside. It becomes an event when the run's executor takes it up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Message {
+    /// An answer to an approval.
+    Approval {
+        /// The step that waits.
+        step: StepKey,
+        /// The answer.
+        verdict: Verdict,
+        /// A remark.
+        note: Option<String>,
+        /// The person's name.
+        by: String,
+        /// How the word came in.
+        via: Channel,
+    },
+    /// The run is to stop.
+    Cancel {
+        /// Why.
+        note: Option<String>,
+        /// The person's name.
+        by: String,
+        /// How the word came in.
+        via: Channel,
+    },
+}
+
+/// What a listing shows of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunSummary {
+    /// The run.
+    pub run: RunId,
+    /// Whose it is.
+    pub tenant: String,
+    /// The name of its workflow.
+    pub workflow: String,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// When it was created.
+    pub created: Time,
+    /// When its newest event was recorded.
+    pub updated: Time,
+    /// Its newest event.
+    pub head: Seq,
+    /// Whether a living process holds it now.
+    pub held: bool,
+}
+
+impl RunSummary {
+    /// A summary of all its parts.
+    #[expect(clippy::too_many_arguments, reason = "a plain record that only stores build")]
+    pub fn new(
+        run: RunId,
+        tenant: String,
+        workflow: String,
+        status: RunStatus,
+        created: Time,
+        updated: Time,
+        head: Seq,
+        held: bool,
+    ) -> Self {
+        RunSummary { run, tenant, workflow, status, created, updated, head, held }
+    }
+}
+
+/// Which runs to list, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Only this run.
+    pub run: Option<RunId>,
+    /// Only runs that have not ended.
+    pub open: bool,
+    /// At most this many; 0 means all.
+    pub limit: u32,
+}
+
+/// Which run a worker wants, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Who wants it.
+    pub worker: WorkerId,
+    /// This run; `None` for any that can go on now.
+    pub run: Option<RunId>,
+    /// How long the lease lasts without a renewal.
+    pub lease: Duration,
+}
+
+/// What became of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// The run is free.
+    Free,
+    /// Refused: the inbox holds messages. The caller still holds the run.
+    Unread,
+}
+
+/// Why a store did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The run's newest event is not the one expected: somebody else has written.
+    #[error("run {run} is at event {found}, not {expected}: another process has written to it")]
+    Conflict {
+        /// The run.
+        run: RunId,
+        /// The newest event that the commit expected.
+        expected: Seq,
+        /// The newest event there is.
+        found: Seq,
+    },
+    /// Another worker holds the run now.
+    #[error("run {run} was taken over by another process")]
+    Fenced {
+        /// The run.
+        run: RunId,
+    },
+    /// There is no such run.
+    #[error("there is no run {0}; `parkway runs` lists them")]
+    NoRun(RunId),
+    /// What is stored was written by a newer version.
+    #[error("{0}")]
+    Newer(String),
+    /// What is stored is not what was written.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// The commit itself is malformed: an error of the caller.
+    #[error("malformed commit: {0}")]
+    Malformed(String),
+    /// The disk, or the space given to the store, is full.
+    #[error("no space is left for the store: {0}")]
+    Full(String),
+    /// The store cannot be written to.
+    #[error("the store is read-only: {0}")]
+    ReadOnly(String),
+    /// The store cannot be reached or used now.
+    #[error("the store failed: {message}")]
+    Backend {
+        /// What it said.
+        message: String,
+        /// Whether the same call may succeed later.
+        retryable: bool,
+    },
+}
+
+impl StoreError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            StoreError::Conflict { .. } => "conflict",
+            StoreError::Fenced { .. } => "fenced",
+            StoreError::NoRun(_) => "no_run",
+            StoreError::Newer(_) => "newer",
+            StoreError::Corrupt(_) => "corrupt",
+            StoreError::Malformed(_) => "malformed",
+            StoreError::Full(_) => "full",
+            StoreError::ReadOnly(_) => "read_only",
+            StoreError::Backend { .. } => "backend",
+        }
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn retryable(&self) -> bool {
+        match self {
+            StoreError::Conflict { .. }
+            | StoreError::Fenced { .. }
+            | StoreError::NoRun(_)
+            | StoreError::Newer(_)
+            | StoreError::Corrupt(_)
+            | StoreError::Malformed(_)
+            | StoreError::ReadOnly(_) => false,
+            StoreError::Full(_) => true,
+            StoreError::Backend { retryable, .. } => *retryable,
+        }
+    }
+}
+
+impl From<EventError> for StoreError {
+    fn from(error: EventError) -> Self {
+        match error {
+            EventError::Newer { .. } => StoreError::Newer(error.to_string()),
+            EventError::Unreadable(_) => StoreError::Corrupt(error.to_string()),
+            EventError::Unwritable(_) => StoreError::Malformed(error.to_string()),
+        }
+    }
+}
+
+impl From<PayloadError> for StoreError {
+    fn from(error: PayloadError) -> Self {
+        match error {
+            PayloadError::Unwritable(_) => StoreError::Malformed(error.to_string()),
+            PayloadError::Altered(_) | PayloadError::Unreadable(..) => StoreError::Corrupt(error.to_string()),
+        }
+    }
+}
+
+/// What happened, in order.
+#[async_trait]
+pub trait Log: Send + Sync {
+    /// Makes a commit true. It is on disk when this returns. The same commit again is `Ok`; a wrong `expect` is
+    /// [`StoreError::Conflict`], an old fence [`StoreError::Fenced`]. After an error of any other kind the caller does not
+    /// know whether it became true, and must read the log.
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
+
+    /// The run's events after `after`, oldest first. A run that does not exist is [`StoreError::NoRun`].
+    async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError>;
+
+    /// The payloads with these commitments, in that order; `None` where one was erased or never existed.
+    async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError>;
+
+    /// Runs, newest first.
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError>;
+
+    /// Events of all runs with a leaf number above `after`, in the order of their commits; at most `limit`.
+    async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError>;
+}
+
+/// Who may go on with a run.
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// Takes a run that has not ended and that nobody holds. `None` if there is none, or if the one asked for is held.
+    /// A dead process holds nothing.
+    async fn claim(&self, claim: &Claim) -> Result<Option<Lease>, StoreError>;
+
+    /// Makes a lease last for `lease` from now. [`StoreError::Fenced`] if another worker has the run.
+    async fn renew(&self, lease: &Lease, duration: Duration) -> Result<(), StoreError>;
+
+    /// Gives a run back; `wake` is when it should be claimed although no message comes. Refused while the inbox holds
+    /// messages.
+    async fn release(&self, lease: &Lease, wake: Option<Time>) -> Result<Released, StoreError>;
+
+    /// Puts a message into the inbox of a run that exists.
+    async fn signal(&self, run: RunId, message: Message) -> Result<MessageId, StoreError>;
+
+    /// The messages that were not consumed, oldest first.
+    async fn inbox(&self, run: RunId) -> Result<Vec<(MessageId, Message)>, StoreError>;
+}
+
+/// A store that does both.
+pub trait Store: Log + Queue {}
+
+impl<T: Log + Queue> Store for T {}

@@ -1,0 +1,6 @@
+//! For tests, here and downstream: a scripted model, a fake clock, a store in memory, and the suites that every adapter
+//! of a port must pass. Needs the feature `testing`, and no C++.
+
+mod clock;
+
+pub use clock::FakeClock;
