@@ -2,5 +2,7 @@
 //! of a port must pass. Needs the feature `testing`, and no C++.
 
 mod clock;
+mod model;
 
 pub use clock::FakeClock;
+pub use model::ScriptedModel;
