@@ -2,5 +2,8 @@
 //! of a port must pass. Needs the feature `testing`, and no C++.
 
 mod clock;
+pub mod conformance;
+mod memory;
 
 pub use clock::FakeClock;
+pub use memory::MemoryStore;
