@@ -67,8 +67,11 @@ pub struct Case {
     /// What goes wrong where it fails.
     pub name: &'static str,
     /// Runs it. Needs a tokio runtime.
-    pub run: fn(Box<dyn Subject>) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub run: fn(Box<dyn Subject>) -> Running,
 }
+
+/// A case under way: ready when it has passed.
+pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
