@@ -48,11 +48,11 @@ impl Answer<'_, '_> {
         self.prefill(&next)?;
         while self.tokens.len() < self.task.max_tokens {
             let Some(token) = self.sample()? else { return self.end(FinishReason::Stop) };
-            next = vec![token];
+            next = match &mut self.task.guide {
+                Some(guide) => vec![guide.accept(token)?],
+                None => vec![token],
+            };
             self.take(&next)?;
-            if let Some(guide) = &mut self.task.guide {
-                guide.accept(token)?;
-            }
             next.extend(self.take_forced()?);
             if self.is_complete() {
                 return self.end(FinishReason::Stop);

@@ -85,12 +85,35 @@ impl Guide {
 
     /// The tokens that may follow; those that end an answer are among them where it may end.
     pub(crate) fn allowed(&mut self) -> Result<SimpleVob, ModelError> {
-        self.matcher.compute_mask().map_err(|error| failed(&error.to_string()))
+        self.matcher.compute_mask().map_err(failed)
     }
 
-    /// Goes on by one sampled token, which does not end the answer.
-    pub(crate) fn accept(&mut self, token: u32) -> Result<(), ModelError> {
-        self.matcher.consume_token(token).map_err(|error| failed(&error.to_string()))
+    /// Goes on by one sampled token, which does not end the answer. Tells which token stands in the answer for it.
+    ///
+    /// Often the sampled token is only the beginning of text that is certain by then: after `"` the grammar may force
+    /// `:"`. Where the tokenizer writes that text with a longer token, such as `":"`, that one is taken. This is free, as
+    /// the model has not seen the sampled token yet, and keeps the answer in the tokens that the model was trained on.
+    pub(crate) fn accept(&mut self, token: u32) -> Result<u32, ModelError> {
+        self.matcher.consume_token(token).map_err(failed)?;
+        if self.matcher.is_stopped() {
+            return Ok(token);
+        }
+        let forced = self.matcher.compute_ff_bytes();
+        if forced.is_empty() {
+            return Ok(token);
+        }
+        let env = self.matcher.tok_env().map_err(failed)?;
+        let trie = env.tok_trie();
+        let certain = [trie.token(token), &forced].concat();
+        let joined = match env.tokenize_bytes(&certain).first() {
+            Some(&first) if trie.token_len(first) > trie.token_len(token) => first,
+            _ => return Ok(token),
+        };
+        self.matcher.rollback(1).map_err(failed)?;
+        let fits = self.matcher.validate_tokens(&[joined]).map_err(failed)? == 1;
+        let taken = if fits { joined } else { token };
+        self.matcher.consume_token(taken).map_err(failed)?;
+        Ok(taken)
     }
 
     /// Whether nothing more may follow.
@@ -100,9 +123,9 @@ impl Guide {
 
     fn check(&self) -> Result<(), ModelError> {
         match self.matcher.get_error() {
-            Some(error) => Err(failed(&error)),
+            Some(error) => Err(failed(error)),
             None if self.matcher.stop_reason() == StopReason::NotStopped || self.is_complete() => Ok(()),
-            None => Err(failed(&self.matcher.stop_reason().to_string())),
+            None => Err(failed(self.matcher.stop_reason())),
         }
     }
 }
@@ -158,8 +181,8 @@ fn refuse(cause: String) -> ModelError {
 }
 
 /// An error while decoding: a limit that the constraint runs into, or a dead end in it.
-fn failed(error: &str) -> ModelError {
-    let words = plain_words(error);
+fn failed(error: impl ToString) -> ModelError {
+    let words = plain_words(&error.to_string());
     if words.contains("NoExtension") { refuse("it comes to where nothing may follow".into()) } else { refuse(words) }
 }
 

@@ -16,6 +16,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(test, expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics"))]
+
 mod config;
 mod device;
 mod error;

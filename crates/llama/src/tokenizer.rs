@@ -68,7 +68,7 @@ impl Tokenizer {
                 guarded.push(text);
             }
         }
-        control.sort_by(|a, b| b.text.len().cmp(&a.text.len()));
+        control.sort_by_key(|control: &Control| std::cmp::Reverse(control.text.len()));
         let bos = (vocab.should_add_bos() && vocab.bos().0 >= 0).then(|| id(vocab.bos()));
         Tokenizer { model, control, guarded, bos }
     }
