@@ -59,7 +59,7 @@ impl LlamaConfig {
 
     /// Loads the model. This blocks until it is ready to answer, which takes from a fraction of a second to minutes;
     /// in async code use [`load_async`](Self::load_async). `progress` is called with the share of the weights that is
-    /// loaded, from 0 to 1.
+    /// loaded, from 0 to 1; llama.cpp calls it, so a panic in it ends the process.
     pub fn load(self, progress: impl FnMut(f32) + Send + 'static) -> Result<Llama, LoadError> {
         load::load(self, progress)
     }

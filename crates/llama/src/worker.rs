@@ -73,7 +73,7 @@ impl Worker {
         let path = engine.path.clone();
         let broken = |cause: String| LoadError::Backend { path: path.clone(), cause };
         let thread = thread::Builder::new()
-            .name(format!("llama {}", prompter.name))
+            .name("parkway-llama".into())
             .stack_size(constraint::STACK)
             .spawn({
                 let stop = Arc::clone(&stop);
