@@ -27,7 +27,8 @@ pub struct Commit {
     pub id: CommitId,
     /// The right to make it.
     pub lease: Lease,
-    /// The run's newest event before it; [`Seq`] 0 creates the run, and then `writes` must hold its [`Write::Enqueue`].
+    /// The run's newest event before it. [`Seq`] 0 begins the run; if no other commit has enqueued it, `writes` must hold its
+    /// [`Write::Enqueue`].
     pub expect: Seq,
     /// The events, without gaps from `expect`; none in a commit that only consumes messages.
     pub events: Vec<Event>,
@@ -41,14 +42,71 @@ pub struct Commit {
     pub wake: Option<Time>,
 }
 
+impl Commit {
+    /// What is wrong with the commit whatever the store holds; every store refuses it with this before it looks.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let run = self.lease.run;
+        let mut next = self.expect;
+        for event in &self.events {
+            next = next.next();
+            if event.run != run {
+                return Err(malformed(format!("event {} of run {} in a commit to run {run}", event.seq, event.run)));
+            }
+            if event.seq != next {
+                return Err(malformed(format!("event {} of run {run} stands where {next} belongs", event.seq)));
+            }
+            if event.fence != self.lease.fence {
+                let (event, lease) = (event.fence, self.lease.fence);
+                return Err(malformed(format!("event {next} of run {run} has fence {event}, its lease {lease}")));
+            }
+        }
+        for (i, write) in self.writes.iter().enumerate() {
+            if self.writes[..i].iter().any(|earlier| earlier.same_target(write)) {
+                return Err(malformed(format!("two writes to one thing in a commit to run {run}: {write:?}")));
+            }
+        }
+        if self.expect > Seq(0) && self.creates().is_some() {
+            return Err(malformed(format!("run {run} is created in a commit after event {}", self.expect)));
+        }
+        Ok(())
+    }
+
+    /// The write that creates the commit's own run, if it does.
+    pub fn creates(&self) -> Option<&NewRun> {
+        self.writes.iter().find_map(|write| match write {
+            Write::Enqueue(new) if new.run == self.lease.run => Some(new),
+            Write::Enqueue(_) | Write::Consume(_) => None,
+        })
+    }
+}
+
+fn malformed(what: String) -> StoreError {
+    StoreError::Malformed(what)
+}
+
+/// How long a run is held by the lease that created it, unless that is renewed.
+pub const FIRST_LEASE: Duration = Duration::from_secs(30);
+
 /// A change beside the log, made in the transaction of its commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Write {
-    /// A run comes into being. In a commit with `expect` 0 it is the commit's own run, owned by its lease.
+    /// A run comes into being. In a commit with `expect` 0 it may be the commit's own run, owned by its lease for
+    /// [`FIRST_LEASE`]; any other run is pending, and free for any worker.
     Enqueue(NewRun),
-    /// A message was acted on, and leaves the inbox.
+    /// A message was acted on, and leaves the inbox. One that is not in the run's inbox makes the commit malformed: it was
+    /// acted on before.
     Consume(MessageId),
+}
+
+impl Write {
+    fn same_target(&self, other: &Write) -> bool {
+        match (self, other) {
+            (Write::Enqueue(a), Write::Enqueue(b)) => a.run == b.run,
+            (Write::Consume(a), Write::Consume(b)) => a == b,
+            (Write::Enqueue(_), Write::Consume(_)) | (Write::Consume(_), Write::Enqueue(_)) => false,
+        }
+    }
 }
 
 /// A run that comes into being.
@@ -269,9 +327,10 @@ impl From<PayloadError> for StoreError {
 /// What happened, in order.
 #[async_trait]
 pub trait Log: Send + Sync {
-    /// Makes a commit true. It is on disk when this returns. The same commit again is `Ok`; a wrong `expect` is
-    /// [`StoreError::Conflict`], an old fence [`StoreError::Fenced`]. After an error of any other kind the caller does not
-    /// know whether it became true, and must read the log.
+    /// Makes a commit true. It is on disk when this returns. The run's newest commit again is `Ok`, whoever holds the run by
+    /// then; a wrong `expect` is [`StoreError::Conflict`], an old fence or a lease given back [`StoreError::Fenced`]. A lease
+    /// that ran out is good until somebody else claims. After [`StoreError::Backend`] or [`StoreError::Full`] the caller
+    /// does not know whether the commit became true, and must read the log.
     async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
 
     /// The run's events after `after`, oldest first. A run that does not exist is [`StoreError::NoRun`].
@@ -291,14 +350,15 @@ pub trait Log: Send + Sync {
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Takes a run that has not ended and that nobody holds. `None` if there is none, or if the one asked for is held.
-    /// A dead process holds nothing.
+    /// A dead process holds nothing. Asked for any run, it gives one that is new, whose `wake` has come, that has a message,
+    /// or whose holder is gone without a release.
     async fn claim(&self, claim: &Claim) -> Result<Option<Lease>, StoreError>;
 
     /// Makes a lease last for `lease` from now. [`StoreError::Fenced`] if another worker has the run.
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<(), StoreError>;
 
     /// Gives a run back; `wake` is when it should be claimed although no message comes. Refused while the inbox holds
-    /// messages.
+    /// messages, unless the run has ended.
     async fn release(&self, lease: &Lease, wake: Option<Time>) -> Result<Released, StoreError>;
 
     /// Puts a message into the inbox of a run that exists.

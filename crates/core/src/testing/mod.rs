@@ -2,5 +2,10 @@
 //! of a port must pass. Needs the feature `testing`, and no C++.
 
 mod clock;
+pub mod conformance;
+mod memory;
+mod model;
 
 pub use clock::FakeClock;
+pub use memory::MemoryStore;
+pub use model::ScriptedModel;

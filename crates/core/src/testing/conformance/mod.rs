@@ -1,0 +1,237 @@
+//! What every store must do, as cases that its author runs. A case fails by panicking; its name says what goes wrong
+//! where it fails.
+//!
+//! Write a [`Subject`] that hands out a fresh, empty store, and let [`store_conformance!`](crate::store_conformance) make
+//! a `#[tokio::test]` of every case:
+//!
+//! ```ignore
+//! struct Mine { clock: Arc<FakeClock>, store: Arc<MyStore> }
+//!
+//! #[async_trait]
+//! impl Subject for Mine { /* store, now, advance, and reopen if the data outlive the store */ }
+//!
+//! async fn fresh() -> Mine { /* a new database */ }
+//!
+//! mod my_store {
+//!     parkway_core::store_conformance!(super::fresh());
+//! }
+//! ```
+//!
+//! The crate needs `tokio` with the features `macros` and `rt`. Harnesses of another kind iterate [`CASES`].
+#![expect(clippy::unwrap_used, reason = "a case fails by panicking")]
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::id::Time;
+use crate::store::Store;
+
+mod atomicity;
+mod claims;
+mod content;
+mod creation;
+mod listing;
+mod messages;
+mod order;
+mod races;
+mod reopening;
+mod room;
+
+/// A store under test, with the clock that it reads.
+#[async_trait]
+pub trait Subject: Send + Sync {
+    /// The store; empty when the case begins.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// The time by the store's clock.
+    fn now(&self) -> Time;
+
+    /// Lets `by` pass: moves a fake clock, or sleeps until the real one is there.
+    async fn advance(&self, by: Duration);
+
+    /// Closes the store and opens the same data again, as the next process would. `false`, the default, where the data
+    /// cannot outlive the store.
+    async fn reopen(&mut self) -> bool {
+        false
+    }
+}
+
+/// One thing that a store must do.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// What goes wrong where it fails.
+    pub name: &'static str,
+    /// Runs it. Needs a tokio runtime.
+    pub run: fn(Box<dyn Subject>) -> Running,
+}
+
+/// A case under way: ready when it has passed.
+pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Runs the case of that name, for [`store_conformance!`](crate::store_conformance).
+#[doc(hidden)]
+pub async fn run(name: &str, subject: impl Subject + 'static) {
+    let case = CASES.iter().find(|case| case.name == name);
+    assert!(case.is_some(), "there is no case {name}");
+    if let Some(case) = case {
+        (case.run)(Box::new(subject)).await;
+    }
+}
+
+macro_rules! suite {
+    ($dollar:tt $($file:ident { $($case:ident)* })*) => {
+        /// Every case, in the order in which they are best read.
+        pub const CASES: &[Case] = &[
+            $($(Case { name: stringify!($case), run: |subject| Box::pin($file::$case(room::Room::new(subject))) },)*)*
+        ];
+
+        /// Makes a `#[tokio::test]` of every case of [`CASES`](crate::testing::conformance::CASES). Takes an expression
+        /// that gives a future of a fresh [`Subject`](crate::testing::conformance::Subject).
+        #[macro_export]
+        macro_rules! store_conformance {
+            ($dollar fresh:expr) => {
+                $($(
+                    #[tokio::test]
+                    async fn $case() {
+                        $crate::testing::conformance::run(stringify!($case), $dollar fresh.await).await;
+                    }
+                )*)*
+            };
+        }
+    };
+}
+
+suite! { $
+    creation {
+        a_created_run_is_not_listed
+        a_run_is_created_twice
+        a_run_begins_without_being_enqueued
+        a_run_is_created_in_the_middle_of_its_log
+        a_new_run_is_free_before_its_creator_has_renewed
+        a_dead_creator_holds_its_run_for_ever
+        an_enqueued_run_cannot_be_begun
+        a_run_is_enqueued_over_one_that_exists
+        one_commit_enqueues_a_run_twice
+        a_refused_commit_enqueues_its_run
+    }
+    order {
+        a_gap_in_the_log_is_accepted
+        an_event_of_another_run_is_accepted
+        an_event_under_another_fence_is_accepted
+        a_stale_commit_is_accepted
+        a_commit_ahead_of_the_log_is_accepted
+        a_commit_makes_an_unknown_run
+        a_zombie_commits_under_an_old_fence
+        a_commit_is_accepted_after_a_release
+        a_lease_that_nobody_took_over_is_worthless
+        the_right_fence_in_the_wrong_hands_is_accepted
+        a_commit_sent_twice_is_doubled
+        a_commit_sent_twice_is_refused_after_a_takeover
+        a_refused_commit_is_taken_for_done
+        an_empty_commit_moves_the_head
+    }
+    atomicity {
+        a_refused_commit_leaves_its_events
+        a_refused_commit_leaves_its_payloads
+        a_refused_commit_consumes_a_message
+        a_refused_commit_changes_the_status
+        a_message_is_acted_on_twice
+        a_message_of_another_run_is_consumed
+        one_commit_consumes_a_message_twice
+        a_commit_that_only_consumes_is_refused
+    }
+    content {
+        an_event_changes_on_its_way
+        many_events_of_one_commit_lose_their_order
+        events_before_the_one_asked_for_come_back
+        events_of_an_unknown_run_are_an_empty_list
+        payloads_come_in_another_order
+        a_missing_payload_shifts_the_others
+        a_payload_changes_on_its_way
+        a_large_payload_is_cut
+        an_empty_payload_counts_as_missing
+        a_payload_committed_twice_breaks_the_second_commit
+        many_payloads_are_too_many_to_ask_for
+        many_payloads_are_too_many_for_one_commit
+    }
+    claims {
+        a_held_run_is_given_to_a_second_worker
+        a_held_run_is_given_to_its_holder_again
+        a_released_run_cannot_be_claimed
+        an_expired_lease_holds_its_run
+        a_renewed_lease_expires_early
+        a_renewal_cannot_shorten_a_lease
+        a_zombie_renews
+        an_expired_lease_that_nobody_took_cannot_be_renewed
+        a_renewal_of_an_unknown_run_succeeds
+        an_ended_run_is_claimed
+        an_unknown_run_is_an_error_to_claim
+        any_run_comes_before_its_time
+        a_run_with_a_message_waits_for_its_timer
+        a_run_that_waits_for_nothing_but_a_person_is_given_out
+        an_abandoned_run_waits_for_its_timer
+        the_wake_of_the_last_commit_outlives_a_release
+        the_oldest_run_starves
+        a_fence_does_not_grow
+        a_zombie_releases
+        a_run_is_released_twice
+        a_run_with_unread_messages_is_released
+        a_refused_release_frees_the_run
+        an_ended_run_with_unread_messages_cannot_be_released
+    }
+    messages {
+        a_message_to_an_unknown_run_is_accepted
+        the_inbox_of_an_unknown_run_is_empty
+        messages_are_read_out_of_order
+        a_message_changes_on_its_way
+        a_message_number_is_used_again
+        a_message_lands_in_another_inbox
+        a_held_run_cannot_be_signalled
+        an_ended_run_cannot_be_signalled
+    }
+    listing {
+        an_empty_store_lists_something
+        older_runs_are_listed_first
+        a_limit_is_ignored
+        ended_runs_are_listed_as_open
+        a_listing_of_one_run_shows_others
+        a_free_run_is_shown_as_held
+        an_ended_run_is_shown_as_held
+        a_summary_lags_behind_its_log
+        the_tail_has_gaps_or_repeats
+        the_tail_ignores_its_limit
+        runs_that_interleave_are_mixed_up
+        a_refused_commit_leaves_a_leaf
+    }
+    races {
+        runs_committing_at_once_lose_events
+        two_commits_at_once_both_win
+        one_commit_sent_many_times_at_once_is_doubled
+        a_run_claimed_by_many_at_once_is_given_twice
+        runs_claimed_by_many_at_once_are_given_twice
+        a_message_sent_during_a_release_is_lost
+        messages_sent_at_once_are_lost
+        one_refused_commit_refuses_its_neighbours
+    }
+    reopening {
+        events_are_gone_after_reopening
+        payloads_are_gone_after_reopening
+        messages_are_gone_after_reopening
+        a_commit_is_doubled_after_reopening
+        a_fence_starts_again_after_reopening
+        leaf_numbers_start_again_after_reopening
+        message_numbers_start_again_after_reopening
+        a_wake_is_forgotten_after_reopening
+    }
+}

@@ -1,0 +1,318 @@
+//! A store in memory: what the ports mean, with nothing in the way. Other stores are right if they behave like it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::Clock;
+use crate::id::{CommitId, Fence, RunId, Seq, Time, WorkerId};
+use crate::log::{Commitment, Event, Payload, RunStatus};
+use crate::store::{
+    Claim, Commit, FIRST_LEASE, Lease, Log, Message, MessageId, NewRun, Queue, Released, RunFilter, RunSummary,
+    StoreError, Write,
+};
+
+/// A [`Store`](crate::store::Store) that lives and dies with its process. It keeps events as their canonical bytes, as a
+/// store on disk does.
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    runs: BTreeMap<RunId, Run>,
+    leaves: Vec<(RunId, Vec<u8>)>,
+    payloads: HashMap<Commitment, Payload>,
+    messages: u64,
+}
+
+struct Run {
+    new: NewRun,
+    status: RunStatus,
+    updated: Time,
+    leaves: Vec<usize>,
+    owner: Option<WorkerId>,
+    fence: Fence,
+    until: Time,
+    wake: Option<Time>,
+    last: Option<CommitId>,
+    inbox: Vec<(MessageId, Message)>,
+}
+
+impl Run {
+    /// A run that nobody has begun, free to be claimed.
+    fn pending(new: &NewRun) -> Self {
+        Run {
+            new: new.clone(),
+            status: RunStatus::Pending,
+            updated: new.at,
+            leaves: Vec::new(),
+            owner: None,
+            fence: Fence(0),
+            until: Time::default(),
+            wake: Some(new.at),
+            last: None,
+            inbox: Vec::new(),
+        }
+    }
+
+    fn head(&self) -> Seq {
+        Seq(self.leaves.len() as u64)
+    }
+
+    fn held(&self, now: Time) -> bool {
+        self.owner.is_some() && self.until > now && !self.status.ended()
+    }
+
+    /// Whether a worker that asks for any run may have this one.
+    fn ready(&self, now: Time) -> bool {
+        let called = self.wake.is_some_and(|wake| wake <= now) || !self.inbox.is_empty();
+        !self.status.ended() && !self.held(now) && (self.owner.is_some() || called)
+    }
+
+    fn owned_by(&self, lease: &Lease) -> Result<(), StoreError> {
+        if self.owner.as_ref() == Some(&lease.worker) && self.fence == lease.fence {
+            return Ok(());
+        }
+        Err(StoreError::Fenced { run: lease.run })
+    }
+}
+
+impl MemoryStore {
+    /// An empty store that reads the time from `clock`.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        MemoryStore { clock, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("runs", &self.state().runs.len()).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn run(&self, run: RunId) -> Result<&Run, StoreError> {
+        self.runs.get(&run).ok_or(StoreError::NoRun(run))
+    }
+
+    fn run_mut(&mut self, run: RunId) -> Result<&mut Run, StoreError> {
+        self.runs.get_mut(&run).ok_or(StoreError::NoRun(run))
+    }
+
+    /// Whether the commit may become true; `false` if it already has.
+    fn accepts(&self, commit: &Commit) -> Result<bool, StoreError> {
+        let id = commit.lease.run;
+        match self.runs.get(&id) {
+            Some(run) => {
+                if run.last == Some(commit.id) {
+                    return Ok(false);
+                }
+                if commit.creates().is_none() {
+                    run.owned_by(&commit.lease)?;
+                }
+                if commit.creates().is_some() || run.head() != commit.expect {
+                    return Err(StoreError::Conflict { run: id, expected: commit.expect, found: run.head() });
+                }
+            }
+            None if commit.expect > Seq(0) => return Err(StoreError::NoRun(id)),
+            None if commit.creates().is_none() => {
+                return Err(StoreError::Malformed(format!("run {id} begins without being enqueued")));
+            }
+            None => {}
+        }
+        for write in &commit.writes {
+            match write {
+                Write::Enqueue(new) if self.runs.contains_key(&new.run) => {
+                    return Err(StoreError::Malformed(format!("run {} exists already", new.run)));
+                }
+                Write::Consume(message) if !self.in_inbox(id, *message) => {
+                    return Err(StoreError::Malformed(format!("message {} is not in the inbox of {id}", message.0)));
+                }
+                Write::Enqueue(_) | Write::Consume(_) => {}
+            }
+        }
+        Ok(true)
+    }
+
+    fn in_inbox(&self, run: RunId, message: MessageId) -> bool {
+        self.runs.get(&run).is_some_and(|run| run.inbox.iter().any(|(id, _)| *id == message))
+    }
+
+    fn take(&mut self, commit: Commit, bytes: Vec<Vec<u8>>, now: Time) -> Result<(), StoreError> {
+        let id = commit.lease.run;
+        for write in &commit.writes {
+            if let Write::Enqueue(new) = write {
+                let mut run = Run::pending(new);
+                if new.run == id {
+                    run.owner = Some(commit.lease.worker.clone());
+                    run.fence = commit.lease.fence;
+                    run.until = now.after(FIRST_LEASE);
+                }
+                self.runs.insert(new.run, run);
+            }
+        }
+        let first = self.leaves.len();
+        self.leaves.extend(bytes.into_iter().map(|body| (id, body)));
+        let leaves = first..self.leaves.len();
+        self.payloads.extend(commit.payloads.into_iter().map(|payload| (payload.commitment, payload)));
+        let run = self.run_mut(id)?;
+        run.leaves.extend(leaves);
+        run.inbox.retain(|(message, _)| !commit.writes.contains(&Write::Consume(*message)));
+        run.status = commit.status;
+        run.wake = commit.wake;
+        run.last = Some(commit.id);
+        run.updated = commit.events.last().map_or(run.updated, |event| event.at);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Log for MemoryStore {
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        commit.check()?;
+        let bytes = commit.events.iter().map(Event::to_bytes).collect::<Result<Vec<_>, _>>()?;
+        let now = self.clock.now();
+        let mut state = self.state();
+        if state.accepts(&commit)? { state.take(commit, bytes, now) } else { Ok(()) }
+    }
+
+    async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {
+        let state = self.state();
+        let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
+        let leaves = state.run(run)?.leaves.iter().skip(skip);
+        leaves.map(|leaf| Ok(Event::from_bytes(&state.leaves[*leaf].1)?)).collect()
+    }
+
+    async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError> {
+        let state = self.state();
+        Ok(commitments.iter().map(|commitment| state.payloads.get(commitment).cloned()).collect())
+    }
+
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+        let now = self.clock.now();
+        let state = self.state();
+        let mut runs: Vec<_> = state
+            .runs
+            .values()
+            .filter(|run| filter.run.is_none_or(|wanted| wanted == run.new.run))
+            .filter(|run| !filter.open || !run.status.ended())
+            .map(|run| RunSummary {
+                run: run.new.run,
+                tenant: run.new.tenant.clone(),
+                workflow: run.new.workflow.clone(),
+                status: run.status,
+                created: run.new.at,
+                updated: run.updated,
+                head: run.head(),
+                held: run.held(now),
+            })
+            .collect();
+        runs.sort_by_key(|run| std::cmp::Reverse((run.created, run.run)));
+        if filter.limit > 0 {
+            runs.truncate(filter.limit as usize);
+        }
+        Ok(runs)
+    }
+
+    async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
+        let state = self.state();
+        let leaves = (1..).zip(&state.leaves).filter(|(leaf, _)| *leaf > after).take(limit as usize);
+        leaves.map(|(leaf, (_, body))| Ok((leaf, Event::from_bytes(body)?))).collect()
+    }
+}
+
+#[async_trait]
+impl Queue for MemoryStore {
+    async fn claim(&self, claim: &Claim) -> Result<Option<Lease>, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let run = match claim.run {
+            Some(id) => state.runs.get_mut(&id).filter(|run| !run.held(now) && !run.status.ended()),
+            None => {
+                let ready = state.runs.values_mut().filter(|run| run.ready(now));
+                ready.min_by_key(|run| (run.new.at, run.new.run))
+            }
+        };
+        Ok(run.map(|run| {
+            run.owner = Some(claim.worker.clone());
+            run.fence = run.fence.next();
+            run.until = now.after(claim.lease);
+            Lease { run: run.new.run, worker: claim.worker.clone(), fence: run.fence }
+        }))
+    }
+
+    async fn renew(&self, lease: &Lease, duration: Duration) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let run = state.run_mut(lease.run)?;
+        run.owned_by(lease)?;
+        run.until = now.after(duration);
+        Ok(())
+    }
+
+    async fn release(&self, lease: &Lease, wake: Option<Time>) -> Result<Released, StoreError> {
+        let mut state = self.state();
+        let run = state.run_mut(lease.run)?;
+        run.owned_by(lease)?;
+        if !run.inbox.is_empty() && !run.status.ended() {
+            return Ok(Released::Unread);
+        }
+        run.owner = None;
+        run.wake = wake;
+        Ok(Released::Free)
+    }
+
+    async fn signal(&self, run: RunId, message: Message) -> Result<MessageId, StoreError> {
+        let mut state = self.state();
+        let id = MessageId(state.messages + 1);
+        state.run_mut(run)?.inbox.push((id, message));
+        state.messages = id.0;
+        Ok(id)
+    }
+
+    async fn inbox(&self, run: RunId) -> Result<Vec<(MessageId, Message)>, StoreError> {
+        Ok(self.state().run(run)?.inbox.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::FakeClock;
+    use crate::testing::conformance::{CASES, Subject};
+
+    struct InMemory(Arc<FakeClock>, Arc<MemoryStore>);
+
+    #[async_trait]
+    impl Subject for InMemory {
+        fn store(&self) -> Arc<dyn crate::store::Store> {
+            self.1.clone()
+        }
+
+        fn now(&self) -> Time {
+            self.0.now()
+        }
+
+        async fn advance(&self, by: Duration) {
+            self.0.advance(by);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_store_in_memory_passes_the_suite() {
+        for case in CASES {
+            println!("{}", case.name);
+            let clock = Arc::new(FakeClock::default());
+            (case.run)(Box::new(InMemory(clock.clone(), Arc::new(MemoryStore::new(clock))))).await;
+        }
+    }
+}
