@@ -1,3 +1,61 @@
 //! Parkway, an agentic workflow engine: the one dependency of a program that embeds it.
+//!
+//! A [`Workflow`] is read from a file; [`Parkway::start`] makes a [`Run`] of it, which is kept in a store, event by event,
+//! and can be resumed after a crash. Features choose the adapters: `sqlite` and `tools` (default), `llama` for models in
+//! the process, `testing` for a scripted model.
 
 pub mod models;
+
+mod binding;
+mod builder;
+mod embed;
+mod error;
+mod record;
+mod run;
+mod workflow;
+
+pub use binding::{LoadProgress, ModelBinding};
+pub use builder::Builder;
+pub use embed::{Parkway, RunOptions};
+pub use error::Error;
+pub use record::Record;
+pub use run::{Events, Run, Update, Updates};
+pub use workflow::Workflow;
+
+pub use parkway_core::clock;
+pub use parkway_core::engine::{Ended, ExecutorError, Preapproval};
+pub use parkway_core::id;
+pub use parkway_core::label::Labels;
+pub use parkway_core::log;
+pub use parkway_core::model;
+pub use parkway_core::policy;
+pub use parkway_core::store;
+#[cfg(feature = "testing")]
+pub use parkway_core::testing;
+pub use parkway_core::tool::{self, Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, tool_fn};
+pub use parkway_core::workflow as definition;
+pub use parkway_core::workflow::{Diagnostics, Inputs, Plan};
+
+#[cfg(feature = "llama")]
+pub use parkway_llama as llama;
+#[cfg(feature = "llama")]
+pub use parkway_llama::Llama;
+
+#[doc(hidden)]
+pub use serde_json as __serde_json;
+
+/// Values for a workflow's inputs.
+///
+/// ```
+/// let inputs = parkway::inputs! { letters: "data", most: 3 };
+/// assert_eq!(inputs["most"], 3);
+/// ```
+#[macro_export]
+macro_rules! inputs {
+    ($($name:ident : $value:expr),* $(,)?) => {{
+        #[allow(unused_mut, reason = "there may be no inputs")]
+        let mut inputs = $crate::Inputs::new();
+        $(inputs.insert(stringify!($name).to_owned(), $crate::__serde_json::json!($value));)*
+        inputs
+    }};
+}

@@ -1,0 +1,168 @@
+//! Which model a name in a workflow stands for: one that the program brought, or one that is loaded when a run needs it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use parkway_core::model::{Model, SharedModel};
+use parkway_core::workflow::ModelSpec;
+use tokio::sync::Mutex;
+
+use crate::error::Error;
+
+/// Told how far the loading of a model is: its name, and a number from 0 to 1.
+pub type LoadProgress = Arc<dyn Fn(&str, f32) + Send + Sync>;
+
+/// A model that a program brings, or says how to load.
+#[derive(Clone)]
+pub struct ModelBinding {
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
+    Ready(SharedModel),
+    #[cfg(feature = "llama")]
+    Llama(Box<parkway_llama::LlamaConfig>),
+}
+
+impl ModelBinding {
+    /// A model of any kind.
+    pub fn new(model: impl Model + 'static) -> Self {
+        ModelBinding { source: Source::Ready(Arc::new(model)) }
+    }
+}
+
+impl fmt::Debug for ModelBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::Ready(model) => f.debug_tuple("Ready").field(&model.capabilities().name).finish(),
+            #[cfg(feature = "llama")]
+            Source::Llama(config) => f.debug_tuple("Llama").field(config).finish(),
+        }
+    }
+}
+
+impl From<SharedModel> for ModelBinding {
+    fn from(model: SharedModel) -> Self {
+        ModelBinding { source: Source::Ready(model) }
+    }
+}
+
+#[cfg(feature = "testing")]
+impl From<parkway_core::testing::ScriptedModel> for ModelBinding {
+    fn from(model: parkway_core::testing::ScriptedModel) -> Self {
+        ModelBinding::new(model)
+    }
+}
+
+#[cfg(feature = "llama")]
+impl From<parkway_llama::LlamaConfig> for ModelBinding {
+    fn from(config: parkway_llama::LlamaConfig) -> Self {
+        ModelBinding { source: Source::Llama(Box::new(config)) }
+    }
+}
+
+#[cfg(feature = "llama")]
+impl From<parkway_llama::Llama> for ModelBinding {
+    fn from(model: parkway_llama::Llama) -> Self {
+        ModelBinding::new(model)
+    }
+}
+
+/// Finds models by name, and keeps those that were loaded.
+pub(crate) struct Models {
+    bound: HashMap<String, ModelBinding>,
+    loaded: Mutex<HashMap<String, SharedModel>>,
+    progress: Option<LoadProgress>,
+    require_gpu: bool,
+}
+
+impl Models {
+    pub(crate) fn new(bound: HashMap<String, ModelBinding>, progress: Option<LoadProgress>, require_gpu: bool) -> Self {
+        Models { bound, loaded: Mutex::default(), progress, require_gpu }
+    }
+
+    /// The model that `name` stands for: the program's, else the one that the workflow says. Paths are relative to `root`.
+    pub(crate) async fn find(&self, name: &str, spec: &ModelSpec, root: &Path) -> Result<SharedModel, Error> {
+        // The name is part of the key, since it is what progress and errors call the model.
+        let key = format!("{name} {}", serde_json::to_string(spec).unwrap_or_default());
+        // Held while loading, so that two runs do not load one model twice.
+        let mut loaded = self.loaded.lock().await;
+        if let Some(model) = loaded.get(&key) {
+            return Ok(model.clone());
+        }
+        let model = match self.bound.get(name).map(|binding| binding.source.clone()) {
+            Some(Source::Ready(model)) => model,
+            #[cfg(feature = "llama")]
+            Some(Source::Llama(config)) => self.load(name, *config).await?,
+            None => self.open(name, spec, root).await?,
+        };
+        loaded.insert(key, model.clone());
+        Ok(model)
+    }
+
+    #[cfg(not(feature = "llama"))]
+    async fn open(&self, name: &str, _: &ModelSpec, _: &Path) -> Result<SharedModel, Error> {
+        // Kept for the shape of the struct: without a backend there is nothing to load.
+        let _ = (&self.progress, self.require_gpu);
+        let cause = "this program was built without llama.cpp; build it with the feature `llama`, or bind a model of your own";
+        Err(Error::Model { name: name.into(), cause: cause.into() })
+    }
+
+    #[cfg(feature = "llama")]
+    async fn open(&self, name: &str, spec: &ModelSpec, root: &Path) -> Result<SharedModel, Error> {
+        use parkway_core::workflow::GpuLayers;
+
+        let fail = |cause: String| Error::Model { name: name.into(), cause };
+        let gguf = spec.gguf.as_ref();
+        let path = match (gguf.and_then(|g| g.name.as_ref()), gguf.and_then(|g| g.path.as_ref())) {
+            (Some(known), None) => {
+                let catalog = crate::models::Catalog::open().map_err(|e| fail(e.to_string()))?;
+                catalog.resolve(known).map_err(|e| fail(e.to_string()))?
+            }
+            (None, Some(path)) => root.join(path),
+            _ => {
+                let cause = "the workflow must say where it comes from: `gguf: { name: … }` or `gguf: { path: … }`";
+                return Err(fail(cause.into()));
+            }
+        };
+        let mut config = parkway_llama::Llama::gguf(path);
+        if let Some(known) = gguf.and_then(|g| g.name.as_ref()) {
+            config = config.name(known);
+        }
+        if let Some(context) = spec.context {
+            config = config.context_length(context);
+        }
+        config = config.gpu_layers(match spec.gpu_layers.unwrap_or_default() {
+            GpuLayers::Auto => parkway_llama::GpuLayers::Auto,
+            GpuLayers::All => parkway_llama::GpuLayers::All,
+            GpuLayers::Count(count) => parkway_llama::GpuLayers::Count(count),
+        });
+        self.load(name, config).await
+    }
+
+    #[cfg(feature = "llama")]
+    async fn load(&self, name: &str, mut config: parkway_llama::LlamaConfig) -> Result<SharedModel, Error> {
+        if self.require_gpu {
+            config = config.gpu_layers(parkway_llama::GpuLayers::All);
+        }
+        let (progress, shown) = (self.progress.clone(), name.to_owned());
+        let tell = move |done: f32| {
+            if let Some(progress) = &progress {
+                progress(&shown, done);
+            }
+        };
+        match config.load_async(tell).await {
+            Ok(model) => Ok(Arc::new(model)),
+            Err(error) => Err(Error::Model { name: name.into(), cause: error.to_string() }),
+        }
+    }
+}
+
+impl fmt::Debug for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Models").field("bound", &self.bound).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! Putting a [`Parkway`] together.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parkway_core::clock::{Clock, SystemClock};
+use parkway_core::engine::Services;
+use parkway_core::id::WorkerId;
+use parkway_core::policy::{DefaultPolicy, Policy};
+use parkway_core::store::Store;
+use parkway_core::tool::{SharedTool, Tool, Toolbox};
+
+use crate::binding::{LoadProgress, ModelBinding, Models};
+use crate::embed::Parkway;
+use crate::error::Error;
+
+/// Puts a [`Parkway`] together; made by [`Parkway::builder`].
+#[derive(Default)]
+pub struct Builder {
+    store: Option<StoreChoice>,
+    root: Option<PathBuf>,
+    models: HashMap<String, ModelBinding>,
+    tools: Vec<SharedTool>,
+    policy: Option<Arc<dyn Policy>>,
+    clock: Option<Arc<dyn Clock>>,
+    progress: Option<LoadProgress>,
+    require_gpu: bool,
+}
+
+enum StoreChoice {
+    Url(String),
+    Ready(Arc<dyn Store>),
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("models", &self.models).field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Keeps runs here: `sqlite:runs.db`, or `sqlite::memory:` for the life of the program. Default: `sqlite:parkway.db`.
+    #[must_use]
+    pub fn store(mut self, url: impl Into<String>) -> Self {
+        self.store = Some(StoreChoice::Url(url.into()));
+        self
+    }
+
+    /// Keeps runs in a store of your own.
+    #[must_use]
+    pub fn store_with(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(StoreChoice::Ready(store));
+        self
+    }
+
+    /// The folder that paths in grants, tool arguments and model paths are relative to. Default: the working directory.
+    #[must_use]
+    pub fn root(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.root = Some(folder.into());
+        self
+    }
+
+    /// Binds a model to a name; it goes before what a workflow says of that name.
+    #[must_use]
+    pub fn model(mut self, name: impl Into<String>, model: impl Into<ModelBinding>) -> Self {
+        self.models.insert(name.into(), model.into());
+        self
+    }
+
+    /// Adds a tool; it goes before a built-in one of the same name.
+    #[must_use]
+    pub fn tool(mut self, tool: impl Tool + 'static) -> Self {
+        self.tools.push(Arc::new(tool));
+        self
+    }
+
+    /// Decides about tool calls in place of the default policy.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
+        self.policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Takes time and chance from here.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Is told how far the loading of a model is.
+    #[must_use]
+    pub fn on_load(mut self, progress: impl Fn(&str, f32) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(progress));
+        self
+    }
+
+    /// Refuses to load a model where there is no GPU for all of its layers.
+    #[must_use]
+    pub fn require_gpu(mut self, require: bool) -> Self {
+        self.require_gpu = require;
+        self
+    }
+
+    /// Opens the store. Models are loaded when the first run needs them.
+    pub async fn build(self) -> Result<Parkway, Error> {
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let root = self.root.unwrap_or_else(|| PathBuf::from("."));
+        let store = match self.store {
+            Some(StoreChoice::Ready(store)) => store,
+            Some(StoreChoice::Url(url)) => open_store(&url, &clock).await?,
+            None => open_store("sqlite:parkway.db", &clock).await?,
+        };
+        let mut tools = Toolbox::new();
+        #[cfg(feature = "tools")]
+        for tool in parkway_tools::all(&root) {
+            tools.insert(tool);
+        }
+        for tool in self.tools {
+            tools.insert(tool);
+        }
+        let policy = self.policy.unwrap_or_else(|| Arc::new(DefaultPolicy));
+        let random = hex::encode(&clock.random()[..6]);
+        let worker = WorkerId::new(format!("w{}-{random}", std::process::id()));
+        let services = Services::new(store, Arc::new(tools), policy, clock, worker);
+        let models = Models::new(self.models, self.progress, self.require_gpu);
+        Ok(Parkway::new(services, models, root))
+    }
+}
+
+#[cfg(feature = "sqlite")]
+async fn open_store(url: &str, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, Error> {
+    let Some(path) = url.strip_prefix("sqlite:") else {
+        return Err(Error::Setup(format!("`{url}` is no store; write `sqlite:PATH`, for example `sqlite:runs.db`")));
+    };
+    let store = if path == ":memory:" {
+        parkway_store::SqliteStore::in_memory(clock.clone()).await?
+    } else {
+        parkway_store::SqliteStore::open(PathBuf::from(path), clock.clone()).await?
+    };
+    Ok(Arc::new(store))
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn open_store(url: &str, _: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, Error> {
+    Err(Error::Setup(format!("`{url}` cannot be opened: this program was built without the feature `sqlite`")))
+}

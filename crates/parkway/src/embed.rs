@@ -1,0 +1,208 @@
+//! The engine in a program: starts runs, takes them up again, and looks at them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parkway_core::engine::{Control, Executor, Preapproval, Services};
+use parkway_core::id::{RunId, Seq, StepKey};
+use parkway_core::log::{Channel, Commitment, EventKind, Verdict};
+use parkway_core::model::SharedModel;
+use parkway_core::store::{Message, RunFilter, RunSummary};
+use parkway_core::tool::Toolbox;
+use parkway_core::workflow::{Inputs, Plan, Requirements, Verb};
+use serde_json::Value;
+
+use crate::binding::Models;
+use crate::builder::Builder;
+use crate::error::Error;
+use crate::record::Record;
+use crate::run::Run;
+use crate::workflow::Workflow;
+
+/// The engine in a program. Cheap to clone, and safe to share between threads.
+///
+/// ```
+/// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+/// use parkway::{Parkway, Workflow, inputs};
+///
+/// let parkway = Parkway::builder().store("sqlite::memory:").build().await?;
+/// let workflow = Workflow::from_source("greet.yaml", r#"
+/// parkway: 1
+/// inputs: { name: { type: string } }
+/// steps:
+///   greeting: { set: { text: "Hello, ${{ inputs.name }}!" } }
+/// outputs: { text: "${{ steps.greeting.output.text }}" }
+/// "#)?;
+/// let run = parkway.start(workflow, inputs! { name: "Ada" }).await?;
+/// let outputs: serde_json::Value = run.output().await?;
+/// assert_eq!(outputs["text"], "Hello, Ada!");
+/// # Ok::<_, parkway::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Parkway {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    services: Services,
+    models: Models,
+    root: PathBuf,
+}
+
+/// How a run is started or resumed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RunOptions {
+    /// Whether to stay with a run that only waits for a person. Otherwise it is given back, and resumed later.
+    pub stay: bool,
+    /// Approvals given in advance, for the workflow's own `approve` steps.
+    pub preapprovals: Vec<Preapproval>,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        RunOptions { stay: true, preapprovals: Vec::new() }
+    }
+}
+
+impl Parkway {
+    /// Begins to put an engine together.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(services: Services, models: Models, root: PathBuf) -> Self {
+        Parkway { inner: Arc::new(Inner { services, models, root }) }
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.inner.services
+    }
+
+    /// The tools at hand.
+    pub fn tools(&self) -> &Toolbox {
+        &self.inner.services.tools
+    }
+
+    /// The folder that paths are relative to.
+    pub fn root(&self) -> &Path {
+        &self.inner.root
+    }
+
+    /// Checks a workflow against the tools and the policy at hand.
+    pub fn check(&self, workflow: &Workflow) -> Result<Plan, Error> {
+        let services = self.services();
+        let requirements = Requirements::new(&services.tools, services.policy.fingerprint());
+        Ok(Plan::check(&workflow.definition, &requirements)?)
+    }
+
+    /// Starts a run. It is on disk when this returns, and goes on whether or not the [`Run`] is kept.
+    pub async fn start(&self, workflow: Workflow, inputs: Inputs) -> Result<Run, Error> {
+        self.start_with(workflow, inputs, RunOptions::default()).await
+    }
+
+    /// Starts a run with options.
+    pub async fn start_with(&self, workflow: Workflow, inputs: Inputs, options: RunOptions) -> Result<Run, Error> {
+        let plan = Arc::new(self.check(&workflow)?);
+        let inputs = plan.fill_inputs(inputs).map_err(Error::Inputs)?;
+        let models = self.models_of(&plan).await?;
+        let control = control(options);
+        let executor = Executor::create(self.services().clone(), models, control.clone(), plan, &inputs).await?;
+        Ok(Run::launch(self.clone(), executor, control))
+    }
+
+    /// Takes a run up where it stands: after a crash, a stop, or an approval.
+    pub async fn resume(&self, run: RunId, options: RunOptions) -> Result<Run, Error> {
+        let plan = Arc::new(self.plan(run).await?);
+        let models = self.models_of(&plan).await?;
+        let control = control(options);
+        let executor = Executor::take_over(self.services().clone(), models, control.clone(), plan, run).await?;
+        Ok(Run::launch(self.clone(), executor, control))
+    }
+
+    /// The models that the plan's steps ask.
+    async fn models_of(&self, plan: &Plan) -> Result<BTreeMap<String, SharedModel>, Error> {
+        let mut models = BTreeMap::new();
+        for (_, node) in plan.graph.iter() {
+            let Verb::Chat(chat) = &node.verb else { continue };
+            if !models.contains_key(&chat.model) {
+                let spec = plan.models.get(&chat.model).cloned().unwrap_or_default();
+                models.insert(chat.model.clone(), self.inner.models.find(&chat.model, &spec, &self.inner.root).await?);
+            }
+        }
+        Ok(models)
+    }
+
+    /// Runs, newest first.
+    pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, Error> {
+        Ok(self.services().store.runs(filter).await?)
+    }
+
+    /// The run that a text means: an id, the beginning or the end of one, or `last`.
+    pub async fn find_run(&self, text: &str) -> Result<RunSummary, Error> {
+        let all = self.runs(&RunFilter::default()).await?;
+        if text == "last" {
+            return all.into_iter().next().ok_or_else(|| Error::NoRun("there are no runs yet".into()));
+        }
+        let fits = |run: &RunSummary| {
+            let id = run.run.to_string();
+            id.starts_with(text) || id.ends_with(text)
+        };
+        let mut found: Vec<_> = all.into_iter().filter(fits).collect();
+        match found.len() {
+            1 => Ok(found.remove(0)),
+            0 => Err(Error::NoRun(format!("no run is called `{text}`; `parkway runs` lists them"))),
+            n => Err(Error::NoRun(format!("{n} runs are called `{text}…`; write more of the id"))),
+        }
+    }
+
+    /// All that is known of a run.
+    pub async fn record(&self, run: RunId) -> Result<Record, Error> {
+        let plan = self.plan(run).await?;
+        let events = self.services().store.events(run, Seq(0)).await?;
+        Record::new(run, plan, events)
+    }
+
+    async fn plan(&self, run: RunId) -> Result<Plan, Error> {
+        let events = self.services().store.events(run, Seq(0)).await?;
+        let Some(EventKind::RunCreated { plan, .. }) = events.first().map(|event| &event.kind) else {
+            return Err(parkway_core::store::StoreError::NoRun(run).into());
+        };
+        let value = self.text(*plan).await?;
+        serde_json::from_value(value).map_err(|e| {
+            let message = format!("the plan of run {run} cannot be read: {e}");
+            Error::Store(parkway_core::store::StoreError::Corrupt(message))
+        })
+    }
+
+    /// The value of a payload; null if it was erased.
+    pub async fn text(&self, commitment: Commitment) -> Result<Value, Error> {
+        let payload = self.services().store.payloads(&[commitment]).await?.into_iter().next().flatten();
+        let value = payload.map(|payload| payload.value()).transpose();
+        Ok(value.map_err(parkway_core::store::StoreError::from)?.unwrap_or_default())
+    }
+
+    /// Answers an approval of any run, whoever executes it. The run's executor takes the answer up when it sees it.
+    pub async fn answer(
+        &self,
+        run: RunId,
+        step: StepKey,
+        verdict: Verdict,
+        note: Option<String>,
+        by: String,
+        via: Channel,
+    ) -> Result<(), Error> {
+        self.services().store.signal(run, Message::Approval { step, verdict, note, by, via }).await?;
+        Ok(())
+    }
+}
+
+fn control(options: RunOptions) -> Control {
+    let mut control = Control::default();
+    control.stay = options.stay;
+    control.preapprovals = options.preapprovals;
+    control
+}

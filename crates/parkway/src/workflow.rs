@@ -1,0 +1,54 @@
+//! A workflow that was read from a file, with the files that it names.
+
+use std::fs;
+use std::path::Path;
+
+use parkway_core::workflow::Definition;
+
+use crate::error::Error;
+
+/// The largest workflow file, and the largest file that one names, in bytes.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A workflow: read, and not checked yet.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    pub(crate) definition: Definition,
+}
+
+impl Workflow {
+    /// Reads a workflow file; the files that it names are looked up beside it.
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Workflow, Error> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let source = read(path).map_err(|cause| Error::Unreadable { path: name.clone(), cause })?;
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let definition = Definition::parse(&name, &source, |file| read(&folder.join(file)))?;
+        Ok(Workflow { definition })
+    }
+
+    /// Reads a workflow from a text; `name` is what messages call it. It cannot name other files.
+    pub fn from_source(name: &str, source: &str) -> Result<Workflow, Error> {
+        let no_files = |_: &str| Err("this workflow has no folder to look in".to_owned());
+        Ok(Workflow { definition: Definition::parse(name, source, no_files)? })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.definition.name()
+    }
+
+    /// What its author says about it.
+    pub fn description(&self) -> Option<&str> {
+        self.definition.description()
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let length = fs::metadata(path).map_err(|e| e.to_string())?.len();
+    if length > MAX_BYTES {
+        return Err(format!("it has {length} bytes, and {MAX_BYTES} is the most"));
+    }
+    let bytes = fs::read(path).map_err(|e| e.to_string())?;
+    String::from_utf8(bytes).map_err(|e| format!("it is no UTF-8 at byte {}", e.utf8_error().valid_up_to()))
+}
