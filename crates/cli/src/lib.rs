@@ -1,1 +1,3 @@
-//! cli
+//! The command line of Parkway.
+
+pub mod render;

@@ -294,6 +294,15 @@ impl StepKey {
         StepKey { path }
     }
 
+    /// The key of the step that this is an item of; the key itself if it is no item.
+    pub fn fan_out(&self) -> Self {
+        let mut path = self.path.clone();
+        if let Some(last) = path.last_mut() {
+            last.item = None;
+        }
+        StepKey { path }
+    }
+
     /// The segments, outermost first; never empty.
     pub fn path(&self) -> &[Segment] {
         &self.path

@@ -1,6 +1,7 @@
 //! The engine of Parkway: what should happen, what did happen, making it happen, and the ports.
 
 pub mod clock;
+pub mod engine;
 pub mod id;
 pub mod label;
 pub mod log;
@@ -8,6 +9,7 @@ pub mod model;
 pub mod policy;
 pub mod store;
 pub mod tool;
+pub mod workflow;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -1,1 +1,44 @@
-//! llama
+//! Parkway's port to language models on llama.cpp, inside the process.
+//!
+//! [`Llama::gguf`] names a model file, [`LlamaConfig::load`] opens it, and [`Llama`] is then a
+//! [`Model`](parkway_core::model::Model). Each loaded model has one thread of its own, which alone touches the model's
+//! context; requests reach it through a bounded mailbox and are answered one after the other.
+//!
+//! ```no_run
+//! use parkway_core::model::{ChatMessage, ChatRequest, Model, Role};
+//! use parkway_llama::Llama;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let model = Llama::gguf("SmolLM2-135M-Instruct.Q4_1.gguf").load(|done| println!("{:.0} %", done * 100.0))?;
+//! let answer = model.chat(ChatRequest::new(vec![ChatMessage::new(Role::User, "Hello!")])).await?;
+//! println!("{}", answer.text);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Building needs cmake, a C++17 compiler and libclang. The features `cuda`, `vulkan`, `metal` and `rocm` compile
+//! llama.cpp for GPUs, `openmp` (on by default) lets it use OpenMP on the CPU. Its log goes to `tracing` under the target
+//! `llama-cpp-2` and is talkative at level info; nothing is printed.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics"))]
+
+mod config;
+mod device;
+mod error;
+mod load;
+mod model;
+mod worker;
+
+mod answer;
+mod cache;
+mod constraint;
+mod sampler;
+mod template;
+mod text;
+mod token_env;
+mod tokenizer;
+
+pub use config::{GpuLayers, LlamaConfig};
+pub use device::{Device, DeviceKind, devices};
+pub use error::LoadError;
+pub use model::Llama;

@@ -1,1 +1,3 @@
-//! parkway
+//! Parkway, an agentic workflow engine: the one dependency of a program that embeds it.
+
+pub mod models;

@@ -2,9 +2,16 @@
 
 mod event;
 mod payload;
+mod ready;
+mod state;
+mod step;
 
 pub use event::{
     Actor, Budget, Channel, Event, EventError, EventKind, FailureReason, Finish, LOG_VERSION, ModelCall, RunStatus,
     SkipReason, Verdict,
 };
 pub use payload::{Codec, Commitment, Payload, PayloadError};
+pub(crate) use ready::Work;
+pub(crate) use state::{Gate, Settlement};
+pub use state::{IllegalEvent, RunState};
+pub use step::{Answer, Approval, Fan, Step, StepError, StepIndex, StepStatus};

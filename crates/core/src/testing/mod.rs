@@ -4,6 +4,8 @@
 mod clock;
 pub mod conformance;
 mod memory;
+mod model;
 
 pub use clock::FakeClock;
 pub use memory::MemoryStore;
+pub use model::ScriptedModel;

@@ -1,0 +1,32 @@
+# `make` lists the targets.
+
+CARGO ?= cargo
+# The model in process: built in release only, so that llama.cpp is compiled once.
+MODEL := --features parkway-cli/llama,parkway-examples/llama
+
+.DEFAULT_GOAL := help
+.PHONY: help run test setup lint clean-out
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## Build, fetch the starter model, run the order intake over 28 letters, print its score
+	$(CARGO) build --release -p parkway-cli -p parkway-examples $(MODEL)
+	scripts/setup model
+	scripts/order-intake
+
+test: setup ## All tests: without a C++ toolchain first, then those on the real model
+	$(CARGO) test
+	$(CARGO) build --release -p parkway-cli -p parkway-examples $(MODEL)
+	scripts/setup model
+	RUST_TEST_THREADS=1 $(CARGO) test --release -p parkway-llama -p parkway-cli -p parkway-examples $(MODEL)
+
+setup: ## Install what the build needs and this machine lacks
+	scripts/setup build
+
+lint: ## Formatting and lints, without the model in process
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+clean-out: ## Remove what the examples wrote
+	rm -rf out

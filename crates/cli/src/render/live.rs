@@ -1,0 +1,162 @@
+//! The live view: a drawing that is replaced in place on a terminal, plain lines elsewhere. It writes to stderr, so
+//! that stdout stays free for results.
+
+use std::io;
+use std::time::Duration;
+
+use console::Term;
+use parkway_core::id::Time;
+use parkway_core::log::Event;
+
+use super::symbols::Symbols;
+use super::view::RunView;
+
+/// The shortest time between two drawings.
+const PACE: Duration = Duration::from_millis(100);
+
+/// Shows a run while it goes on. Errors of the terminal are not the run's, so nothing here fails. The cursor is hidden
+/// until the view is dropped, so a signal that ends the program must drop it first.
+#[derive(Debug)]
+pub struct Live {
+    term: Term,
+    terminal: bool,
+    view: RunView,
+    drawn: Vec<usize>,
+    last: Option<Time>,
+}
+
+impl Live {
+    /// A view on stderr: in place on a terminal, else plain lines.
+    pub fn stderr() -> Self {
+        let term = Term::buffered_stderr();
+        let terminal = term.is_term() && !console::is_dumb();
+        Live::new(term, terminal)
+    }
+
+    /// Plain lines on stderr, also on a terminal.
+    pub fn plain_stderr() -> Self {
+        Live::new(Term::buffered_stderr(), false)
+    }
+
+    fn new(term: Term, terminal: bool) -> Self {
+        let mut view = RunView::new();
+        view.use_symbols(Symbols::from_env());
+        Live { term, terminal, view, drawn: Vec::new(), last: None }
+    }
+
+    /// The fold that is drawn, for saying what it cannot know: the outline, and texts.
+    pub fn view(&mut self) -> &mut RunView {
+        &mut self.view
+    }
+
+    /// Takes an event in and shows it. Explain its texts first.
+    pub fn apply(&mut self, event: &Event, now: Time) {
+        self.view.apply(event);
+        if self.terminal {
+            self.tick(now);
+        } else if let Some(line) = self.view.plain(event) {
+            self.unheard(|term| term.write_line(&line));
+        }
+    }
+
+    /// Draws again if the last drawing is old enough. Call it some ten times a second, so that clocks move.
+    pub fn tick(&mut self, now: Time) {
+        if self.terminal && self.last.is_none_or(|last| now.since(last) >= PACE || now < last) {
+            self.last = Some(now);
+            let (rows, columns) = self.size();
+            let lines = self.view.lines(now, columns, Some(rows), self.colors());
+            self.replace(&lines, columns);
+        }
+    }
+
+    /// Takes the drawing away, so that something else can be written or asked; the next tick draws it again below.
+    pub fn clear(&mut self) {
+        if self.terminal {
+            self.replace(&[], 1);
+            self.unheard(Term::show_cursor);
+        }
+        self.last = None;
+    }
+
+    /// Draws the run for good and gives the terminal back. Items that are done are left out where they do not fit.
+    pub fn finish(mut self, now: Time) {
+        if self.terminal {
+            let (rows, columns) = self.size();
+            let lines = self.view.last_lines(now, columns, rows, self.colors());
+            self.replace(&lines, columns);
+            // What stands now stays; dropping shows the cursor.
+            self.drawn.clear();
+        }
+    }
+
+    /// Rows and columns to draw in: the last row is for the cursor, and a full last column wraps on some terminals.
+    fn size(&self) -> (usize, usize) {
+        let (rows, columns) = self.term.size();
+        (usize::from(rows).saturating_sub(1).max(1), usize::from(columns).saturating_sub(1).max(1))
+    }
+
+    fn colors(&self) -> bool {
+        self.term.features().colors_supported()
+    }
+
+    fn replace(&mut self, lines: &[String], columns: usize) {
+        // A terminal that was made narrower has wrapped what was drawn before.
+        let rows = self.drawn.iter().map(|width| width.div_ceil(columns + 1).max(1)).sum();
+        self.drawn = lines.iter().map(|line| console::measure_text_width(line)).collect();
+        self.unheard(|term| {
+            term.hide_cursor()?;
+            term.clear_last_lines(rows)?;
+            lines.iter().try_for_each(|line| term.write_line(line))
+        });
+    }
+
+    /// Writes; an error means that nobody looks any more.
+    fn unheard(&self, write: impl FnOnce(&Term) -> io::Result<()>) {
+        let _ = write(&self.term).and_then(|()| self.term.flush());
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if self.terminal {
+            self.unheard(Term::show_cursor);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parkway_core::id::{Fence, RunId, Seq, WorkerId};
+    use parkway_core::log::{Actor, EventKind};
+    use std::fs::{self, File};
+
+    /// What a live view writes for a run of one event that is drawn three times.
+    fn written(terminal: bool) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("terminal");
+        fs::write(&path, "").unwrap();
+        let (start, run) = (Time::from_micros(1_000_000), RunId::new(Time::from_micros(0), [1; 16]));
+        let term = Term::read_write_pair(File::open(&path).unwrap(), File::options().append(true).open(&path).unwrap());
+        let mut live = Live::new(term, terminal);
+        live.view().use_symbols(Symbols::Ascii);
+        let by = Actor::Worker { id: WorkerId::new("w") };
+        live.apply(&Event::new("default", run, Seq(1), start, Fence(1), by, EventKind::RunCancelled), start);
+        live.tick(start.after(PACE / 2));
+        live.tick(start.after(PACE));
+        live.finish(start.after(PACE * 2));
+        fs::read_to_string(&path).unwrap()
+    }
+
+    #[test]
+    fn the_cursor_is_shown_again_and_drawings_are_paced() {
+        let written = written(true);
+        assert_eq!(written.matches("cancelled").count(), 3, "{written:?}");
+        assert!(written.ends_with("\u{1b}[?25h"), "{written:?}");
+    }
+
+    #[test]
+    fn a_pipe_gets_no_escape_sequences() {
+        assert_eq!(written(false), "   0.0s  run  cancelled\n");
+    }
+}

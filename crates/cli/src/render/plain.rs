@@ -1,0 +1,114 @@
+//! A run as lines, one an event, for pipes, files and screen readers.
+
+use std::time::Duration;
+
+use parkway_core::id::StepKey;
+use parkway_core::log::{Event, EventKind};
+use parkway_core::policy;
+
+use super::outline::OutlineStep;
+use super::view::{Node, RunView, decided, skipped};
+use super::words::{clean, counted, elapsed, width};
+
+/// Names of steps are aligned up to this width.
+const STEP_COLUMN: usize = 28;
+
+impl RunView {
+    /// One line for an event that is worth telling; the event was applied before. Of steps that complete, only those
+    /// that did something themselves are told, not the groups around them.
+    pub fn plain(&self, event: &Event) -> Option<String> {
+        let since = self.created.map_or(Duration::ZERO, |created| event.at.since(created));
+        let (step, told) = match event.kind.key() {
+            Some(key) => {
+                let node = self.find(key)?;
+                (key.to_string(), self.tell_step(event, key, node)?)
+            }
+            None => ("run".into(), self.tell_run(event)?),
+        };
+        let column = self.step_column();
+        let pad = " ".repeat(column.saturating_sub(width(&step)));
+        Some(format!("{:>7}  {step}{pad}  {told}", elapsed(since)))
+    }
+
+    fn tell_run(&self, event: &Event) -> Option<String> {
+        Some(match &event.kind {
+            EventKind::RunCreated { .. } => format!("created  {}  {}", event.run, self.outline.workflow),
+            EventKind::RunClaimed { worker } if event.fence.0 > 1 => format!("taken over  {worker}"),
+            EventKind::CancelRequested { note } => {
+                words(&[&format!("cancel requested{}", self.actor(&event.by)), self.text(*note).unwrap_or("")])
+            }
+            EventKind::RunCompleted { .. } => words(&["completed", &self.totals().join(", ")]),
+            EventKind::RunCancelled => words(&["cancelled", &self.totals().join(", ")]),
+            EventKind::RunFailed { reason } => {
+                let message = self.text(reason.message).unwrap_or("");
+                words(&["failed", &clean(&reason.code), message, &self.totals().join(", ")])
+            }
+            _ => return None,
+        })
+    }
+
+    fn tell_step(&self, event: &Event, key: &StepKey, node: &Node) -> Option<String> {
+        let why = |code: &str, message| match self.text(Some(message)) {
+            Some(message) => format!("{}: {message}", clean(code)),
+            None => clean(code),
+        };
+        Some(match &event.kind {
+            EventKind::StepExpanded { items, .. } => counted(u64::from(*items), "item"),
+            EventKind::StepCompleted { .. } if node.children.is_empty() || key.path().len() == 1 && !is_item(key) => {
+                let tokens = if node.spent.calls > 0 { counted(node.spent.output, "token") } else { String::new() };
+                let attempts = if node.attempts > 1 { format!("attempt {}", node.attempts) } else { String::new() };
+                words(&["completed", &tokens, &attempts, &self.took(node, event)])
+            }
+            // The step within that failed was told with its message.
+            EventKind::StepFailed { code, .. } if node.has_failed_child() => words(&["failed", &clean(code)]),
+            EventKind::StepFailed { code, message, .. } => words(&["failed", &why(code, *message)]),
+            EventKind::StepRetried { attempt, code, message, not_before, .. } => {
+                let again = format!("again in {}", elapsed(not_before.since(event.at)));
+                words(&[&format!("attempt {attempt} failed, {again}"), &why(code, *message)])
+            }
+            EventKind::StepInDoubt { code, message, .. } => words(&["in doubt", &why(code, *message)]),
+            EventKind::StepSkipped { reason, .. } => words(&["skipped", &skipped(reason)]),
+            EventKind::StepCancelled { .. } => "cancelled".into(),
+            EventKind::ModelCalled { turn, call, .. } if !call.valid => {
+                let tokens = counted(u64::from(call.usage.output_tokens), "token");
+                format!("answer {turn} is not of the form asked for  {tokens}")
+            }
+            EventKind::PolicyDecided { verdict: policy::Verdict::Deny, tool, rule, .. } => {
+                words(&[&format!("{} denied by policy", clean(tool)), &clean(rule)])
+            }
+            EventKind::ApprovalRequested { prompt, .. } => {
+                words(&["waits for approval", self.text(Some(*prompt)).unwrap_or("")])
+            }
+            EventKind::ApprovalDecided { verdict, note, .. } => {
+                let by = format!("{}{}", decided(*verdict), self.actor(&event.by));
+                words(&[&by, self.text(*note).unwrap_or("")])
+            }
+            _ => return None,
+        })
+    }
+
+    fn took(&self, node: &Node, event: &Event) -> String {
+        node.took(event.at).map(elapsed).unwrap_or_default()
+    }
+
+    /// The width of the longest name of a step in the plan.
+    fn step_column(&self) -> usize {
+        fn longest(steps: &[OutlineStep]) -> usize {
+            let one = |step: &OutlineStep| {
+                let own = width(&step.id) + if step.fans_out { "[00]".len() } else { 0 };
+                if step.children.is_empty() { own } else { own + 1 + longest(&step.children) }
+            };
+            steps.iter().map(one).max().unwrap_or(0)
+        }
+        longest(&self.outline.steps).min(STEP_COLUMN)
+    }
+}
+
+fn is_item(key: &StepKey) -> bool {
+    key.last().is_some_and(|segment| segment.item.is_some())
+}
+
+/// The parts that are not empty, with two spaces between them.
+fn words(parts: &[&str]) -> String {
+    parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("  ")
+}

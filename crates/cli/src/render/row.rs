@@ -1,0 +1,71 @@
+//! The line of one step: its parts, and which of them are left out where there is no room for all.
+
+use std::time::Duration;
+
+use super::line::{Line, Tone};
+use super::symbols::Symbols;
+use super::view::State;
+use super::words::{cut, cut_front, elapsed, width};
+
+/// How much of a label is kept before anything else beside it is shown.
+const LABEL: usize = 20;
+
+/// What stands on the line of a step.
+#[derive(Default)]
+pub(super) struct Row {
+    pub(super) depth: usize,
+    pub(super) state: State,
+    pub(super) id: String,
+    pub(super) id_column: usize,
+    pub(super) label: String,
+    pub(super) is_item: bool,
+    pub(super) notes: Vec<(String, Tone)>,
+    pub(super) tokens: String,
+    pub(super) took: Option<Duration>,
+}
+
+impl Row {
+    /// Places the parts on a line. Where there is no room for all, the label goes first, then tokens, then notes.
+    pub(super) fn place(self, columns: usize, symbols: Symbols) -> Line {
+        let tone = Tone::of(self.state);
+        let mut line = Line::new(columns, symbols);
+        line.space((2 * self.depth).min(columns / 4));
+        line.push(symbols.mark(self.state), tone);
+        line.space(1);
+        line.push(&self.id, if self.state.stands_out() { Tone::Strong } else { Tone::Plain });
+
+        let took = self.took.map(|took| format!("{:>6}", elapsed(took))).unwrap_or_default();
+        let mut free = line.free();
+        let take = |free: &mut usize, columns: usize| {
+            let fits = columns > 0 && *free >= columns + 2;
+            *free -= if fits { columns + 2 } else { 0 };
+            fits
+        };
+        let took = if take(&mut free, width(&took)) { took } else { String::new() };
+        let notes: Vec<_> = self.notes.into_iter().filter(|(note, _)| take(&mut free, width(note))).collect();
+        // Tokens are worth less than the beginning of the label.
+        let label = width(&self.label).min(LABEL) + 2;
+        let tokens = if free >= width(&self.tokens) + 2 + label && take(&mut free, width(&self.tokens)) {
+            self.tokens
+        } else {
+            String::new()
+        };
+        let pad = self.id_column.saturating_sub(width(&self.id));
+        if free > pad && !(self.label.is_empty() && notes.is_empty()) {
+            line.space(pad);
+            free -= pad;
+        }
+        if !self.label.is_empty() && free >= 6 {
+            line.space(2);
+            let cut = if self.is_item { cut_front } else { cut };
+            line.push(&cut(&self.label, free - 2, symbols), Tone::Dim);
+        }
+        for (note, tone) in notes {
+            line.space(2);
+            line.push(&note, tone);
+        }
+        let gap = if tokens.is_empty() || took.is_empty() { "" } else { "  " };
+        line.push_right(&format!("{tokens}{gap}{took}"), Tone::Dim);
+        line
+    }
+}

@@ -1,0 +1,383 @@
+//! The fold of a run's events into what is shown of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use parkway_core::id::{RunId, StepKey, Time};
+use parkway_core::log::{Actor, Commitment, Event, EventKind, ModelCall, RunStatus, SkipReason, Verdict};
+use parkway_core::policy;
+
+use super::outline::Outline;
+use super::symbols::Symbols;
+use super::words::clean;
+
+/// What is known of a run, for drawing it. Events hold commitments in place of texts, so the caller explains the texts
+/// ([`RunView::wanted`], [`RunView::explain`], [`RunView::name_items`]); what is not explained is left out.
+#[derive(Clone, Debug, Default)]
+pub struct RunView {
+    pub(super) outline: Outline,
+    pub(super) symbols: Symbols,
+    pub(super) run: Option<RunId>,
+    pub(super) created: Option<Time>,
+    pub(super) ended: Option<Time>,
+    pub(super) cancelling: bool,
+    pub(super) outcome: Option<RunStatus>,
+    pub(super) failure: Option<Failure>,
+    pub(super) root: Node,
+    pub(super) models: BTreeSet<String>,
+    pub(super) devices: BTreeSet<String>,
+    pub(super) busy: Busy,
+    texts: HashMap<Commitment, String>,
+    names: HashMap<Commitment, Vec<String>>,
+    seen: u32,
+}
+
+/// Why the run failed.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) code: String,
+    pub(super) message: Option<Commitment>,
+}
+
+/// Where a step stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum State {
+    #[default]
+    Pending,
+    Running,
+    Retrying {
+        not_before: Time,
+    },
+    Waiting,
+    Completed,
+    Failed,
+    Skipped,
+    Cancelled,
+    InDoubt,
+}
+
+impl State {
+    /// Whether somebody should look: it moves, or it went wrong.
+    pub(super) fn stands_out(self) -> bool {
+        !matches!(self, State::Pending | State::Completed | State::Skipped | State::Cancelled)
+    }
+}
+
+/// The place of a node below its parent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Step(String),
+    Round(u32),
+    Item(u32),
+}
+
+/// A step, a round of it, or an item of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Node {
+    pub(super) state: State,
+    pub(super) seen: u32,
+    pub(super) attempts: u32,
+    pub(super) started: Option<Time>,
+    pub(super) ended: Option<Time>,
+    pub(super) code: Option<String>,
+    pub(super) message: Option<Commitment>,
+    pub(super) remark: Option<String>,
+    pub(super) items: Option<u32>,
+    pub(super) names: Option<Commitment>,
+    pub(super) spent: Spent,
+    pub(super) children: BTreeMap<Part, Node>,
+}
+
+/// What model calls took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spent {
+    pub(super) calls: u64,
+    pub(super) input: u64,
+    pub(super) cached: u64,
+    pub(super) output: u64,
+}
+
+/// The time during which at least one model call ran: calls that overlap count once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Busy {
+    /// Spans that do not touch, in order.
+    spans: Vec<(Time, Time)>,
+}
+
+impl Busy {
+    /// Adds a call; calls come in the order in which they end.
+    fn add(&mut self, mut from: Time, to: Time) {
+        while let Some((start, _)) = self.spans.pop_if(|(_, end)| *end >= from) {
+            from = from.min(start);
+        }
+        self.spans.push((from, to));
+    }
+
+    pub(super) fn total(&self) -> Duration {
+        self.spans.iter().map(|(from, to)| to.since(*from)).sum()
+    }
+}
+
+impl Node {
+    pub(super) fn took(&self, now: Time) -> Option<Duration> {
+        Some(self.ended.unwrap_or(now).since(self.started?))
+    }
+
+    /// The states of all steps below that have none below themselves; its own if there are none.
+    pub(super) fn leaves(&self) -> Box<dyn Iterator<Item = State> + '_> {
+        if self.children.is_empty() {
+            Box::new(std::iter::once(self.state))
+        } else {
+            Box::new(self.children.values().flat_map(Node::leaves))
+        }
+    }
+
+    /// Whether a step within tells why this one failed.
+    pub(super) fn has_failed_child(&self) -> bool {
+        self.children.values().any(|child| child.state == State::Failed)
+    }
+
+    fn end(&mut self, state: State, at: Time) {
+        self.state = state;
+        self.ended = Some(at);
+    }
+
+    fn fail(&mut self, code: &str, message: Commitment) {
+        self.code = Some(clean(code));
+        self.message = Some(message);
+    }
+}
+
+impl RunView {
+    /// A view of nothing yet.
+    pub fn new() -> Self {
+        RunView::default()
+    }
+
+    /// Chooses the characters of the drawing.
+    pub fn use_symbols(&mut self, symbols: Symbols) {
+        self.symbols = symbols;
+    }
+
+    /// Says which workflow runs.
+    pub fn describe(&mut self, outline: Outline) {
+        self.outline = outline.cleaned();
+    }
+
+    /// Says what a commitment stands for: a message, a prompt, a remark, a person's name.
+    pub fn explain(&mut self, commitment: Commitment, text: &str) {
+        self.texts.insert(commitment, clean(text));
+    }
+
+    /// Says what the items of a fan-out are called, for the `names` of its event.
+    pub fn name_items(&mut self, names: Commitment, items: impl IntoIterator<Item = impl AsRef<str>>) {
+        self.names.insert(names, items.into_iter().map(|name| clean(name.as_ref())).collect());
+    }
+
+    /// The commitments of an event that the drawing would like explained: texts, and names of items.
+    pub fn wanted(event: &Event) -> Vec<Commitment> {
+        let mut wanted = Vec::new();
+        if let Actor::Person { name, .. } = event.by {
+            wanted.push(name);
+        }
+        match &event.kind {
+            EventKind::StepExpanded { names, .. } => wanted.extend(names),
+            EventKind::StepFailed { message, .. }
+            | EventKind::StepRetried { message, .. }
+            | EventKind::StepInDoubt { message, .. } => wanted.push(*message),
+            EventKind::ApprovalRequested { prompt, .. } => wanted.push(*prompt),
+            EventKind::ApprovalDecided { note, .. } | EventKind::CancelRequested { note } => wanted.extend(note),
+            EventKind::RunFailed { reason } => wanted.extend(reason.message),
+            _ => {}
+        }
+        wanted
+    }
+
+    /// Folds one event in. Events come in the order of the log.
+    pub fn apply(&mut self, event: &Event) {
+        let at = event.at;
+        match &event.kind {
+            EventKind::RunCreated { .. } => {
+                self.run = Some(event.run);
+                self.created = Some(at);
+            }
+            EventKind::CancelRequested { .. } => self.cancelling = true,
+            EventKind::RunCompleted { .. } => self.end(RunStatus::Completed, at),
+            EventKind::RunCancelled => self.end(RunStatus::Cancelled, at),
+            EventKind::RunFailed { reason } => {
+                self.failure = Some(Failure { code: clean(&reason.code), message: reason.message });
+                self.end(RunStatus::Failed, at);
+            }
+            kind => {
+                if let Some(key) = kind.key() {
+                    self.apply_to_step(key, event);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, outcome: RunStatus, at: Time) {
+        self.outcome = Some(outcome);
+        self.ended = Some(at);
+    }
+
+    fn apply_to_step(&mut self, key: &StepKey, event: &Event) {
+        let at = event.at;
+        if let EventKind::ModelCalled { call, .. } = &event.kind {
+            self.count_call(key, at, call);
+        }
+        let by = self.actor(&event.by);
+        let node = self.reach(key, at);
+        match &event.kind {
+            EventKind::StepStarted { attempt, .. } => {
+                node.state = State::Running;
+                node.attempts = *attempt;
+                node.started.get_or_insert(at);
+                node.ended = None;
+            }
+            EventKind::StepExpanded { items, names, .. } => {
+                node.items = Some(*items);
+                node.names = *names;
+            }
+            EventKind::StepCompleted { .. } => node.end(State::Completed, at),
+            EventKind::StepFailed { code, message, .. } => {
+                node.fail(code, *message);
+                node.end(State::Failed, at);
+            }
+            EventKind::StepRetried { code, message, not_before, .. } => {
+                node.fail(code, *message);
+                node.state = State::Retrying { not_before: *not_before };
+            }
+            EventKind::StepInDoubt { code, message, .. } => {
+                node.fail(code, *message);
+                node.state = State::InDoubt;
+            }
+            EventKind::StepSkipped { reason, .. } => {
+                node.remark = Some(skipped(reason));
+                node.end(State::Skipped, at);
+            }
+            EventKind::StepCancelled { .. } => node.end(State::Cancelled, at),
+            EventKind::ApprovalRequested { prompt, .. } => {
+                node.state = State::Waiting;
+                node.message = Some(*prompt);
+                node.started.get_or_insert(at);
+            }
+            EventKind::ApprovalDecided { verdict, note, .. } => {
+                node.state = State::Running;
+                node.message = *note;
+                node.remark = Some(format!("{}{by}", decided(*verdict)));
+            }
+            EventKind::PolicyDecided { verdict, .. } => match verdict {
+                policy::Verdict::Allow => {}
+                policy::Verdict::Ask => node.remark = Some("policy asks".into()),
+                policy::Verdict::Deny => node.remark = Some("denied by policy".into()),
+            },
+            _ => {}
+        }
+    }
+
+    /// The node of `key`. Steps on the way to it run, whether or not the log says so.
+    fn reach(&mut self, key: &StepKey, at: Time) -> &mut Node {
+        let mut node = &mut self.root;
+        for part in parts(key) {
+            if node.state == State::Pending {
+                node.state = State::Running;
+                node.started = Some(at);
+            }
+            self.seen += 1;
+            let seen = self.seen;
+            node = node.children.entry(part).or_insert_with(|| Node { seen, ..Node::default() });
+        }
+        node
+    }
+
+    fn count_call(&mut self, key: &StepKey, at: Time, call: &ModelCall) {
+        self.reach(key, at);
+        self.models.insert(clean(&call.name));
+        self.devices.insert(clean(&call.device));
+        let took = i64::from(call.took_ms) * 1_000;
+        self.busy.add(Time::from_micros(at.micros().saturating_sub(took)), at);
+        let mut node = &mut self.root;
+        node.spent.add(call);
+        for part in parts(key) {
+            let Some(child) = node.children.get_mut(&part) else { return };
+            child.spent.add(call);
+            node = child;
+        }
+    }
+
+    /// What is known of a step.
+    pub(super) fn find(&self, key: &StepKey) -> Option<&Node> {
+        parts(key).try_fold(&self.root, |node, part| node.children.get(&part))
+    }
+
+    /// What a commitment stands for, if that was explained.
+    pub(super) fn text(&self, commitment: Option<Commitment>) -> Option<&str> {
+        Some(self.texts.get(&commitment?)?.as_str()).filter(|text| !text.is_empty())
+    }
+
+    /// What an item of a fan-out is called.
+    pub(super) fn item_name(&self, node: &Node, item: u32) -> &str {
+        let names = node.names.and_then(|names| self.names.get(&names));
+        names.and_then(|names| names.get(usize::try_from(item).ok()?)).map_or("", String::as_str)
+    }
+
+    /// ` by ada (flag)`, for an event that a person made happen.
+    pub(super) fn actor(&self, actor: &Actor) -> String {
+        let Actor::Person { name, via } = actor else { return String::new() };
+        let name = self.text(Some(*name)).unwrap_or("somebody");
+        format!(" by {name} ({})", via.as_str())
+    }
+
+    /// Where the run stands.
+    pub fn status(&self) -> RunStatus {
+        if let Some(outcome) = self.outcome {
+            return outcome;
+        }
+        let mut status = if self.root.children.is_empty() { RunStatus::Pending } else { RunStatus::Running };
+        for state in self.root.leaves() {
+            match state {
+                State::Running | State::Retrying { .. } => return RunStatus::Running,
+                State::Waiting | State::InDoubt => status = RunStatus::Waiting,
+                _ => {}
+            }
+        }
+        status
+    }
+}
+
+impl Spent {
+    fn add(&mut self, call: &ModelCall) {
+        self.calls += 1;
+        self.input += u64::from(call.usage.prompt_tokens);
+        self.cached += u64::from(call.usage.cached_tokens);
+        self.output += u64::from(call.usage.output_tokens);
+    }
+}
+
+fn parts(key: &StepKey) -> impl Iterator<Item = Part> {
+    key.path().iter().flat_map(|segment| {
+        let step = Part::Step(segment.id.clone());
+        let round = (segment.iteration > 0).then_some(Part::Round(segment.iteration));
+        [Some(step), round, segment.item.map(Part::Item)].into_iter().flatten()
+    })
+}
+
+pub(super) fn decided(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approved => "approved",
+        Verdict::Rejected => "rejected",
+        _ => "answered",
+    }
+}
+
+pub(super) fn skipped(reason: &SkipReason) -> String {
+    match reason {
+        SkipReason::Condition => "its `if` is false".into(),
+        SkipReason::Dependency { id } => format!("needs {}", clean(id)),
+        SkipReason::RunIf => "its `run_if` does not hold".into(),
+        SkipReason::RunFailed => "the run failed".into(),
+        SkipReason::RunCancelled => "the run was cancelled".into(),
+        _ => "skipped".into(),
+    }
+}

@@ -1,0 +1,407 @@
+//! What a person sees of a run.
+
+use parkway_cli::render::Symbols;
+use parkway_core::log::{EventKind, SkipReason, Verdict};
+use proptest::prelude::{ProptestConfig, prop_assert, proptest};
+use unicode_width::UnicodeWidthStr;
+
+use crate::letters::{Letters, at};
+
+/// The drawing without colours.
+fn draw(letters: &Letters, now: i64, columns: usize, height: Option<usize>) -> String {
+    letters.view.lines(at(now), columns, height, false).join("\n")
+}
+
+#[test]
+fn a_run_that_has_not_begun_shows_its_plan() {
+    insta::assert_snapshot!(draw(&Letters::new(), 500, 80, None), @r"
+    ○ order_intake  01a1ee56-5e00-7707-8707-070707070707             pending    0.5s
+      ○ list     files.list
+      ○ intake   for each
+      ○ confirm  approve
+      ○ write    files.write_csv
+    ");
+}
+
+#[test]
+fn a_short_terminal_shows_what_moves_and_what_went_wrong() {
+    let letters = Letters::halfway();
+    insta::assert_snapshot!(draw(&letters, 6_400, 80, Some(20)), @r"
+    ▸ order_intake  01a1ee56-5e00-7707-8707-070707070707             running    6.4s
+      ✓ list     files.list                                                     0.0s
+      ▸ intake   for each  12/28 done, 2 failed              4.4k in 651 out    6.3s
+        ✗ [4]   data/letters/04.txt · extract  cut             320 in 44 out    0.8s
+            the answer was cut after 200 tokens, before it was complete; raise
+            `max_tokens` or ask for less
+        ✗ [13]  data/letters/13.txt · extract  cut             320 in 53 out    0.8s
+            the answer was cut after 200 tokens, before it was complete; raise
+            `max_tokens` or ask for less
+        ▸ [14]  data/letters/14.txt · extract                                   0.4s
+        ▸ [15]  data/letters/15.txt · extract  backend  again in 1.7s           0.4s
+            the model failed: out of memory
+        ▸ [16]  data/letters/16.txt · letter                                    0.4s
+      ○ confirm  approve
+      ○ write    files.write_csv
+      14 model calls · 4.4k in (3.6k cached) · 651 out · 110 tok/s
+      smollm2-135m-instruct · cpu
+    ");
+    insta::assert_snapshot!(draw(&letters, 6_400, 40, Some(20)), @r"
+    ▸ order_intake           running    6.4s
+      01a1ee56-5e00-7707-8707-070707070707
+      ✓ list     files.list             0.0s
+      ▸ intake  12/28 done, 2 failed    6.3s
+        ✗ [4]   ….txt · extract  cut    0.8s
+            the answer was cut after 200
+            tokens, before it was complete;…
+        ✗ [13]  ….txt · extract  cut    0.8s
+            the answer was cut after 200
+            tokens, before it was complete;…
+        ▸ [14]  …rs/14.txt · extract    0.4s
+        ▸ [15]  …· extract  backend     0.4s
+            the model failed: out of memory
+        ▸ [16]  …ers/16.txt · letter    0.4s
+      ○ confirm  approve
+      ○ write    files.write_csv
+      14 model calls · 4.4k in (3.6k cached)
+      651 out · 110 tok/s
+      smollm2-135m-instruct · cpu
+    ");
+    insta::assert_snapshot!(draw(&letters, 6_400, 80, Some(9)), @r"
+    ▸ order_intake  01a1ee56-5e00-7707-8707-070707070707             running    6.4s
+      ▸ intake   for each  12/28 done, 2 failed              4.4k in 651 out    6.3s
+        ✗ [4]   data/letters/04.txt · extract  cut             320 in 44 out    0.8s
+        ▸ [14]  data/letters/14.txt · extract                                   0.4s
+        ▸ [15]  data/letters/15.txt · extract  backend  again in 1.7s           0.4s
+        ▸ [16]  data/letters/16.txt · letter                                    0.4s
+      … 4 more
+      14 model calls · 4.4k in (3.6k cached) · 651 out · 110 tok/s
+      smollm2-135m-instruct · cpu
+    ");
+}
+
+#[test]
+fn a_tiny_terminal_shows_what_moves() {
+    insta::assert_snapshot!(draw(&Letters::halfway(), 6_400, 30, Some(6)), @r"
+    ▸ order_inta…  running    6.4s
+      01a1ee56-5e00-7707-8707-070…
+      ▸ intake   for each     6.3s
+        ▸ [14]  …· extract    0.4s
+        ▸ [15]  backend       0.4s
+      … 6 more
+    ");
+}
+
+#[test]
+fn a_tall_terminal_shows_every_item() {
+    insta::assert_snapshot!(draw(&Letters::halfway(), 6_400, 120, Some(50)), @r"
+    ▸ order_intake  01a1ee56-5e00-7707-8707-070707070707                                                     running    6.4s
+      ✓ list     files.list                                                                                             0.0s
+      ▸ intake   for each  12/28 done, 2 failed                                                      4.4k in 651 out    6.3s
+        ✓ [0]   data/letters/00.txt                                                                    320 in 40 out    0.9s
+        ✓ [1]   data/letters/01.txt                                                                    320 in 41 out    0.9s
+        ✓ [2]   data/letters/02.txt                                                                    320 in 42 out    0.9s
+        ✓ [3]   data/letters/03.txt                                                                    320 in 43 out    0.9s
+        ✗ [4]   data/letters/04.txt · extract  cut                                                     320 in 44 out    0.8s
+            the answer was cut after 200 tokens, before it was complete; raise `max_tokens` or ask for less
+        ✓ [5]   data/letters/05.txt                                                                    320 in 45 out    0.9s
+        ✓ [6]   data/letters/06.txt                                                                    320 in 46 out    0.9s
+        ✓ [7]   data/letters/07.txt                                                                    320 in 47 out    0.9s
+        ✓ [8]   data/letters/08.txt                                                                    320 in 48 out    0.9s
+        ✓ [9]   data/letters/09.txt                                                                    320 in 49 out    0.9s
+        ✓ [10]  data/letters/10.txt                                                                    320 in 50 out    0.9s
+        ✓ [11]  data/letters/11.txt                                                                    320 in 51 out    0.9s
+        ✓ [12]  data/letters/12.txt                                                                    320 in 52 out    0.9s
+        ✗ [13]  data/letters/13.txt · extract  cut                                                     320 in 53 out    0.8s
+            the answer was cut after 200 tokens, before it was complete; raise `max_tokens` or ask for less
+        ▸ [14]  data/letters/14.txt · extract                                                                           0.4s
+        ▸ [15]  data/letters/15.txt · extract  backend  again in 1.7s                                                   0.4s
+            the model failed: out of memory
+        ▸ [16]  data/letters/16.txt · letter                                                                            0.4s
+      ○ confirm  approve
+      ○ write    files.write_csv
+      14 model calls · 4.4k in (3.6k cached) · 651 out · 110 tok/s · smollm2-135m-instruct · cpu
+    ");
+}
+
+#[test]
+fn a_waiting_run_shows_what_is_asked() {
+    let letters = Letters::asking();
+    insta::assert_snapshot!(draw(&letters, 15_000, 80, Some(24)), @r"
+    ⏸ order_intake  01a1ee56-5e00-7707-8707-070707070707             waiting   15.0s
+      ✓ list     files.list                                                     0.0s
+      ✓ intake   for each  25/28 done, 3 failed             8.9k in 1.4k out   11.9s
+        ✗ [4]   data/letters/04.txt · extract  cut             320 in 44 out    0.8s
+            the answer was cut after 200 tokens, before it was complete; raise
+            `max_tokens` or ask for less
+        ✗ [13]  data/letters/13.txt · extract  cut             320 in 53 out    0.8s
+            the answer was cut after 200 tokens, before it was complete; raise
+            `max_tokens` or ask for less
+        ✗ [22]  data/letters/22.txt · extract  cut             320 in 62 out    0.8s
+            the answer was cut after 200 tokens, before it was complete; raise
+            `max_tokens` or ask for less
+      ⏸ confirm  approve  waits for approval                                    2.9s
+          Write the accepted orders and leave 3 letters for a person?
+      ○ write    files.write_csv
+      28 model calls · 8.9k in (7.2k cached) · 1.4k out · 130 tok/s
+      smollm2-135m-instruct · cpu
+    ");
+    insta::assert_snapshot!(draw(&letters, 15_000, 40, Some(12)), @r"
+    ⏸ order_intake           waiting   15.0s
+      01a1ee56-5e00-7707-8707-070707070707
+      ✓ list     files.list             0.0s
+      ✓ intake  25/28 done, 3 failed   11.9s
+        ✗ [4]   ….txt · extract  cut    0.8s
+        ✗ [13]  ….txt · extract  cut    0.8s
+        ✗ [22]  ….txt · extract  cut    0.8s
+      ⏸ confirm  waits for approval     2.9s
+      ○ write    files.write_csv
+      28 model calls · 8.9k in (7.2k cached)
+      1.4k out · 130 tok/s
+      smollm2-135m-instruct · cpu
+    ");
+}
+
+#[test]
+fn a_run_that_is_done_shows_every_item_and_the_totals() {
+    insta::assert_snapshot!(draw(&Letters::done(), 99_000, 80, None), @r"
+    ✓ order_intake  01a1ee56-5e00-7707-8707-070707070707           completed   20.2s
+      ✓ list     files.list                                                     0.0s
+      ✓ intake   for each  25/28 done, 3 failed             8.9k in 1.4k out   11.9s
+        ✓ [0]   data/letters/00.txt                            320 in 40 out    0.9s
+        ✓ [1]   data/letters/01.txt                            320 in 41 out    0.9s
+        ✓ [2]   data/letters/02.txt                            320 in 42 out    0.9s
+        ✓ [3]   data/letters/03.txt                            320 in 43 out    0.9s
+        ✗ [4]   data/letters/04.txt  cut                       320 in 44 out    0.8s
+          ✓ letter   files.read_text                                            0.1s
+          ✗ extract  chat main  cut                            320 in 44 out    0.7s
+              the answer was cut after 200 tokens, before it was complete; raise
+              `max_tokens` or ask for less
+          – found    text.find  needs extract
+        ✓ [5]   data/letters/05.txt                            320 in 45 out    0.9s
+        ✓ [6]   data/letters/06.txt                            320 in 46 out    0.9s
+        ✓ [7]   data/letters/07.txt                            320 in 47 out    0.9s
+        ✓ [8]   data/letters/08.txt                            320 in 48 out    0.9s
+        ✓ [9]   data/letters/09.txt                            320 in 49 out    0.9s
+        ✓ [10]  data/letters/10.txt                            320 in 50 out    0.9s
+        ✓ [11]  data/letters/11.txt                            320 in 51 out    0.9s
+        ✓ [12]  data/letters/12.txt                            320 in 52 out    0.9s
+        ✗ [13]  data/letters/13.txt  cut                       320 in 53 out    0.8s
+          ✓ letter   files.read_text                                            0.1s
+          ✗ extract  chat main  cut                            320 in 53 out    0.7s
+              the answer was cut after 200 tokens, before it was complete; raise
+              `max_tokens` or ask for less
+          – found    text.find  needs extract
+        ✓ [14]  data/letters/14.txt                            320 in 54 out    0.9s
+        ✓ [15]  data/letters/15.txt                            320 in 55 out    0.9s
+        ✓ [16]  data/letters/16.txt                            320 in 56 out    0.9s
+        ✓ [17]  data/letters/17.txt                            320 in 57 out    0.9s
+        ✓ [18]  data/letters/18.txt                            320 in 58 out    0.9s
+        ✓ [19]  data/letters/19.txt                            320 in 59 out    0.9s
+        ✓ [20]  data/letters/20.txt                            320 in 60 out    0.9s
+        ✓ [21]  data/letters/21.txt                            320 in 61 out    0.9s
+        ✗ [22]  data/letters/22.txt  cut                       320 in 62 out    0.8s
+          ✓ letter   files.read_text                                            0.1s
+          ✗ extract  chat main  cut                            320 in 62 out    0.7s
+              the answer was cut after 200 tokens, before it was complete; raise
+              `max_tokens` or ask for less
+          – found    text.find  needs extract
+        ✓ [23]  data/letters/23.txt                            320 in 63 out    0.9s
+        ✓ [24]  data/letters/24.txt                            320 in 64 out    0.9s
+        ✓ [25]  data/letters/25.txt                            320 in 65 out    0.9s
+        ✓ [26]  data/letters/26.txt                            320 in 66 out    0.9s
+        ✓ [27]  data/letters/27.txt                            320 in 67 out    0.9s
+      ✓ confirm  approve  approved by ada (flag)                                7.9s
+      ✓ write    files.write_csv  attempt 2                                     0.1s
+      28 model calls · 8.9k in (7.2k cached) · 1.4k out · 130 tok/s
+      smollm2-135m-instruct · cpu
+    ");
+}
+
+#[test]
+fn every_status_has_its_mark() {
+    let mut letters = Letters::new();
+    letters.start(10, "list", 1);
+    letters.fail(50, "list", "not_found", "there is no `data/leters`; the nearest name is `data/letters`");
+    letters.skip(60, "intake", SkipReason::Dependency { id: "list".into() });
+    letters.start(70, "mail", 1);
+    letters.doubt(80, "mail");
+    letters.start(70, "poll#1", 1);
+    letters.complete(75, "poll#1", 1);
+    letters.start(76, "poll#2.fetch", 1);
+    letters.push(90, EventKind::StepCancelled { key: "late".parse().unwrap(), attempt: 0 });
+    letters.start(90, "again", 1);
+    letters.retry(95, "again", 3_095);
+    letters.ask(96, "confirm", "Really?");
+    insta::assert_snapshot!(draw(&letters, 1_000, 80, None), @r"
+    ▸ order_intake  01a1ee56-5e00-7707-8707-070707070707             running    1.0s
+      ✗ list     files.list  not_found                                          0.0s
+          there is no `data/leters`; the nearest name is `data/letters`
+      – intake   for each  needs list
+      ⏸ confirm  approve  waits for approval                                    0.9s
+          Really?
+      ○ write    files.write_csv
+      ? mail     crash  in doubt                                                0.9s
+          the process ended while the call was under way
+      ▸ poll                                                                    0.9s
+        ✓ #1                                                                    0.0s
+        ▸ #2                                                                    0.9s
+          ▸ fetch                                                               0.9s
+      ⊘ late
+      … again    backend  again in 2.0s                                         0.9s
+          the model failed: out of memory
+    ");
+    letters.view.use_symbols(Symbols::Ascii);
+    insta::assert_snapshot!(draw(&letters, 1_000, 80, None), @r"
+    > order_intake  01a1ee56-5e00-7707-8707-070707070707             running    1.0s
+      x list     files.list  not_found                                          0.0s
+          there is no `data/leters`; the nearest name is `data/letters`
+      - intake   for each  needs list
+      = confirm  approve  waits for approval                                    0.9s
+          Really?
+      . write    files.write_csv
+      ? mail     crash  in doubt                                                0.9s
+          the process ended while the call was under way
+      > poll                                                                    0.9s
+        + #1                                                                    0.0s
+        > #2                                                                    0.9s
+          > fetch                                                               0.9s
+      / late
+      ~ again    backend  again in 2.0s                                         0.9s
+          the model failed: out of memory
+    ");
+    letters.run_fails(2_000, "not_found", "");
+    insta::assert_snapshot!(draw(&letters, 9_000, 40, None), @r"
+    x order_intake            failed    2.0s
+      01a1ee56-5e00-7707-8707-070707070707
+      x list     files.l~  not_found    0.0s
+          there is no `data/leters`; the
+          nearest name is `data/letters`
+      - intake   for each  needs list
+      = confirm  waits for approval     1.9s
+          Really?
+      . write    files.write_csv
+      ? mail     crash  in doubt        1.9s
+          the process ended while the call
+          was under way
+      > poll                            1.9s
+        + #1                            0.0s
+        > #2                            1.9s
+          > fetch                       1.9s
+      / late
+      ~ again    backend                1.9s
+          the model failed: out of memory
+      not_found
+    ");
+}
+
+#[test]
+fn an_item_that_waits_is_not_shown_as_running() {
+    let mut letters = Letters::new();
+    letters.start(10, "intake", 1);
+    letters.expand(10, "intake", 2);
+    letters.ask(20, "intake[0].confirm", "Send it?");
+    letters.start(20, "intake[1].mail", 1);
+    letters.doubt(30, "intake[1].mail");
+    insta::assert_snapshot!(draw(&letters, 40, 80, Some(20)), @r"
+    ⏸ order_intake  01a1ee56-5e00-7707-8707-070707070707             waiting    0.0s
+      ○ list     files.list
+      ⏸ intake   for each  0/2 done, 1 waiting, 1 in doubt                      0.0s
+        ⏸ [0]  data/letters/00.txt · confirm  waits for approval                0.0s
+            Send it?
+        ? [1]  data/letters/01.txt · mail  crash  in doubt                      0.0s
+            the process ended while the call was under way
+      ○ confirm  approve
+      ○ write    files.write_csv
+    ");
+}
+
+#[test]
+fn lines_for_a_pipe_tell_what_happened() {
+    insta::assert_snapshot!(Letters::halfway().told[..24].join("\n"), @r"
+    0.0s  run                 created  01a1ee56-5e00-7707-8707-070707070707  order_intake
+    0.0s  list                completed  0.0s
+    0.1s  intake              28 items
+    0.3s  intake[0].letter    completed  0.1s
+    0.7s  intake[1].letter    completed  0.1s
+    1.0s  intake[0].extract   completed  40 tokens  0.7s
+    1.1s  intake[0].found     completed  0.1s
+    1.1s  intake[2].letter    completed  0.1s
+    1.4s  intake[1].extract   completed  41 tokens  0.7s
+    1.5s  intake[1].found     completed  0.1s
+    1.5s  intake[3].letter    completed  0.1s
+    1.8s  intake[2].extract   completed  42 tokens  0.7s
+    1.9s  intake[2].found     completed  0.1s
+    1.9s  intake[4].letter    completed  0.1s
+    2.2s  intake[3].extract   completed  43 tokens  0.7s
+    2.3s  intake[3].found     completed  0.1s
+    2.3s  intake[5].letter    completed  0.1s
+    2.6s  intake[4].extract   failed  cut: the answer was cut after 200 tokens, before it was complete; raise `max_tokens` or ask for less
+    2.6s  intake[4].found     skipped  needs extract
+    2.6s  intake[4]           failed  cut
+    2.7s  intake[6].letter    completed  0.1s
+    3.0s  intake[5].extract   completed  45 tokens  0.7s
+    3.1s  intake[5].found     completed  0.1s
+    3.1s  intake[7].letter    completed  0.1s
+    ");
+    let done = Letters::done().told;
+    insta::assert_snapshot!(done[done.len() - 6..].join("\n"), @r"
+    12.0s  confirm             waits for approval  Write the accepted orders and leave 3 letters for a person?
+    20.0s  confirm             approved by ada (flag)  go on
+    20.0s  confirm             completed  7.9s
+    20.0s  write               attempt 1 failed, again in 0.0s  backend: the model failed: out of memory
+    20.2s  write               completed  attempt 2  0.1s
+    20.2s  run                 completed  28 model calls, 8.9k in (7.2k cached), 1.4k out, 130 tok/s, smollm2-135m-instruct, cpu
+    ");
+    let mut letters = Letters::new();
+    letters.doubt(80, "mail");
+    letters.chat(90, "mail", 50, 1);
+    letters.answer(95, "confirm", Verdict::Rejected, "not yet");
+    letters.run_fails(100, "rejected", "`confirm` was rejected");
+    insta::assert_snapshot!(letters.told.join("\n"), @r"
+    0.0s  run                 created  01a1ee56-5e00-7707-8707-070707070707  order_intake
+    0.0s  mail                in doubt  crash: the process ended while the call was under way
+    0.0s  mail                answer 1 is not of the form asked for  1 token
+    0.0s  confirm             rejected by ada (flag)  not yet
+    0.1s  run                 failed  rejected  `confirm` was rejected  1 model call, 320 in (260 cached), 1 out, 20 tok/s, smollm2-135m-instruct, cpu
+    ");
+}
+
+#[test]
+fn a_text_cannot_steer_the_terminal() {
+    let mut letters = Letters::new();
+    letters.ask(10, "confirm", "ok?\x1b]0;title\x07\x1b[2J\r\nApproved \u{202e}drowssap");
+    let drawn = draw(&letters, 20, 80, None) + &letters.told.join("\n");
+    assert!(!drawn.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{drawn:?}");
+}
+
+#[test]
+fn colours_add_nothing_but_colours() {
+    let letters = Letters::halfway();
+    let colored = letters.view.lines(at(6_400), 80, Some(20), true).join("\n");
+    assert!(colored.contains("\x1b["));
+    assert_eq!(console::strip_ansi_codes(&colored), draw(&letters, 6_400, 80, Some(20)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_drawing_is_wider_or_higher_than_it_may_be(
+        columns in 1_usize..200, height in 1_usize..60, name in "\\PC{0,40}", which in 0..3,
+    ) {
+        let mut letters = match which {
+            0 => Letters::halfway(),
+            1 => Letters::asking(),
+            _ => Letters::done(),
+        };
+        letters.start(30_000, "extra", 2);
+        letters.fail(30_000, "extra", &name, &name);
+        letters.run_fails(30_001, &name, &name);
+        for height in [None, Some(height)] {
+            let lines = letters.view.lines(at(31_000), columns, height, false);
+            prop_assert!(height.is_none_or(|height| lines.len() <= height));
+            for line in lines {
+                prop_assert!(line.width() <= columns, "{} > {columns}: {line}", line.width());
+            }
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! What templates see of a run: inputs, the outputs of steps, items. Only what a template names is loaded.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use minijinja::Value as Seen;
+use minijinja::value::Serde;
+use serde_json::Value;
+
+use crate::label::Labels;
+use crate::log::{Commitment, Payload, RunState, StepIndex, StepStatus};
+use crate::store::{Store, StoreError};
+use crate::workflow::{Reference, Template, TemplateError, Verb};
+
+/// Where a template stands: which steps and items it sees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site {
+    /// Where looking for a step begins: the group, or the fan-out, around it; `None` at top level.
+    pub(crate) scope: Option<StepIndex>,
+    /// The item that it stands in itself.
+    pub(crate) item: Option<(StepIndex, u32)>,
+}
+
+impl Site {
+    /// At top level.
+    pub(crate) const TOP: Site = Site { scope: None, item: None };
+
+    /// The body of a step that exists.
+    pub(crate) fn of(state: &RunState, index: StepIndex) -> Site {
+        let step = state.at(index);
+        Site { scope: step.parent, item: step.parent.zip(step.item()) }
+    }
+
+    /// Inside a group: its members come first.
+    pub(crate) fn inside(index: StepIndex) -> Site {
+        Site { scope: Some(index), item: None }
+    }
+}
+
+/// Why a template has no value.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum EvaluateError {
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The payloads of a run that were written or read so far.
+pub(crate) struct Values {
+    store: Arc<dyn Store>,
+    known: HashMap<Commitment, Seen>,
+}
+
+impl Values {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Values { store, known: HashMap::new() }
+    }
+
+    /// Takes payloads in that are recorded, and may not be on disk yet.
+    pub(crate) fn keep(&mut self, payloads: &[Payload]) -> Result<(), StoreError> {
+        for payload in payloads {
+            self.known.insert(payload.commitment, Seen::from(Serde(payload.value::<Value>()?)));
+        }
+        Ok(())
+    }
+
+    /// The value of a payload. One that was erased is null.
+    pub(crate) async fn value(&mut self, commitment: Commitment) -> Result<Value, StoreError> {
+        self.load(&[commitment]).await?;
+        let seen = self.known.get(&commitment).cloned().unwrap_or_default();
+        if seen.is_undefined() {
+            return Ok(Value::Null);
+        }
+        serde_json::to_value(&seen).map_err(|e| StoreError::Corrupt(e.to_string()))
+    }
+
+    /// The value of a template, and the labels of all that it names.
+    pub(crate) async fn evaluate(
+        &mut self,
+        state: &RunState,
+        site: Site,
+        template: Template<'_>,
+    ) -> Result<(Value, Labels), EvaluateError> {
+        self.evaluate_with(state, site, template, &[]).await
+    }
+
+    /// The same, with more roots.
+    pub(crate) async fn evaluate_with(
+        &mut self,
+        state: &RunState,
+        site: Site,
+        template: Template<'_>,
+        more: &[(&str, Value)],
+    ) -> Result<(Value, Labels), EvaluateError> {
+        let references = template.references()?;
+        let mut needed = Vec::new();
+        for reference in &references {
+            needed_by(state, site, reference, &mut needed);
+        }
+        self.load(&needed).await?;
+        let mut roots: BTreeMap<String, Seen> = BTreeMap::new();
+        let mut labels = Labels::NONE;
+        roots.insert("inputs".into(), self.known_value(state.inputs()));
+        roots.insert("run".into(), run_value(state));
+        let mut steps: BTreeMap<String, Seen> = BTreeMap::new();
+        for id in step_ids(&references) {
+            if let Some(index) = state.resolve(site.scope, id) {
+                steps.insert(id.to_owned(), self.step_value(state, index));
+                labels = labels.union(labels_of(state, index));
+            }
+        }
+        roots.insert("steps".into(), Seen::from_iter(steps));
+        for (name, fan, item) in items(state, site) {
+            if let Some(fan) = &state.at(fan).fan {
+                let list = self.known_value(Some(fan.list));
+                roots.entry(name).or_insert(list.get_item_by_index(item as usize).unwrap_or_default());
+                labels = labels.union(fan.labels);
+            }
+            roots.entry("index".into()).or_insert(Seen::from(item));
+        }
+        for (name, value) in more {
+            roots.insert((*name).to_owned(), Seen::from(Serde(value)));
+        }
+        let value = template.evaluate(&Seen::from_iter(roots))?;
+        Ok((value, labels))
+    }
+
+    /// Reads the payloads that are not known yet.
+    async fn load(&mut self, commitments: &[Commitment]) -> Result<(), StoreError> {
+        let missing: BTreeSet<_> = commitments.iter().filter(|c| !self.known.contains_key(c)).copied().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing: Vec<_> = missing.into_iter().collect();
+        let payloads = self.store.payloads(&missing).await?;
+        for (commitment, payload) in missing.into_iter().zip(payloads) {
+            let value = match payload {
+                Some(payload) => Seen::from(Serde(payload.value::<Value>()?)),
+                None => Seen::from(()),
+            };
+            self.known.insert(commitment, value);
+        }
+        Ok(())
+    }
+
+    fn known_value(&self, commitment: Option<Commitment>) -> Seen {
+        commitment.and_then(|commitment| self.known.get(&commitment)).cloned().unwrap_or(Seen::from(()))
+    }
+
+    /// `steps.x`: its status, output, error, attempts; a fan-out's items.
+    fn step_value(&self, state: &RunState, index: StepIndex) -> Seen {
+        let step = state.at(index);
+        let mut fields: BTreeMap<&str, Seen> = BTreeMap::new();
+        fields.insert("status", Seen::from(step.status.as_str()));
+        fields.insert("output", self.output(state, index));
+        fields.insert("error", self.error(state, index));
+        fields.insert("attempts", Seen::from(step.attempt));
+        fields.insert("confidence", Seen::from(()));
+        if let Some(fan) = &step.fan {
+            let list = self.known_value(Some(fan.list));
+            let names = self.known_value(fan.names);
+            let items: Vec<Seen> = fan
+                .items
+                .iter()
+                .enumerate()
+                .map(|(i, item)| {
+                    let at = |seq: &Seen| seq.get_item_by_index(i).unwrap_or_default();
+                    let key = if fan.names.is_some() { at(&names) } else { Seen::from(i) };
+                    Seen::from_iter(BTreeMap::from([
+                        ("index", Seen::from(i)),
+                        ("key", key),
+                        ("item", at(&list)),
+                        ("status", Seen::from(state.at(*item).status.as_str())),
+                        ("output", self.output(state, *item)),
+                        ("error", self.error(state, *item)),
+                    ]))
+                })
+                .collect();
+            fields.insert("items", Seen::from(items));
+        }
+        Seen::from_iter(fields)
+    }
+
+    fn error(&self, state: &RunState, index: StepIndex) -> Seen {
+        match &state.at(index).error {
+            Some(error) if state.at(index).status == StepStatus::Failed => Seen::from_iter(BTreeMap::from([
+                ("code", Seen::from(error.code.clone())),
+                ("message", self.known_value(Some(error.message))),
+            ])),
+            _ => Seen::from(()),
+        }
+    }
+
+    /// A step's own output, or the one that its members make: a list of the items', a map of the members'.
+    fn output(&self, state: &RunState, index: StepIndex) -> Seen {
+        let step = state.at(index);
+        if step.status != StepStatus::Completed {
+            return Seen::from(());
+        }
+        if step.output.is_some() {
+            return self.known_value(step.output);
+        }
+        if let Some(fan) = &step.fan {
+            return Seen::from(fan.items.iter().map(|item| self.output(state, *item)).collect::<Vec<_>>());
+        }
+        let graph = &state.plan().graph;
+        Seen::from_iter(
+            step.members
+                .iter()
+                .map(|member| (graph.node(state.at(*member).node).id.clone(), self.output(state, *member)))
+                .collect::<Vec<_>>(),
+        )
+    }
+}
+
+/// The labels of a step's output: its own, or its members' together.
+pub(crate) fn labels_of(state: &RunState, index: StepIndex) -> Labels {
+    let step = state.at(index);
+    let members = step.fan.as_ref().map_or(&step.members, |fan| &fan.items);
+    if step.status.ended() || members.is_empty() {
+        return step.labels;
+    }
+    members.iter().fold(step.labels, |all, member| all.union(labels_of(state, *member)))
+}
+
+fn step_ids(references: &BTreeSet<Reference>) -> BTreeSet<&str> {
+    let of_steps = references.iter().filter(|reference| reference.root == "steps");
+    of_steps.filter_map(|reference| reference.path.first()).map(String::as_str).collect()
+}
+
+fn run_value(state: &RunState) -> Seen {
+    Seen::from_iter(BTreeMap::from([
+        ("id", Seen::from(state.run().to_string())),
+        ("started_at", Seen::from(state.created().to_string())),
+    ]))
+}
+
+/// The items around a site, innermost first: what each is called, its fan-out, its index.
+fn items(state: &RunState, site: Site) -> Vec<(String, StepIndex, u32)> {
+    let mut found = Vec::new();
+    let mut add = |fan: StepIndex, item: u32| {
+        let node = state.plan().graph.node(state.at(fan).node);
+        found.extend(node.for_each.as_ref().map(|for_each| (for_each.item.clone(), fan, item)));
+    };
+    if let Some((fan, item)) = site.item {
+        add(fan, item);
+    }
+    let mut at = site.scope;
+    while let Some(index) = at {
+        let step = state.at(index);
+        if let (Some(fan), Some(item)) = (step.parent, step.item()) {
+            add(fan, item);
+        }
+        at = step.parent;
+    }
+    found
+}
+
+fn needed_by(state: &RunState, site: Site, reference: &Reference, needed: &mut Vec<Commitment>) {
+    match reference.root.as_str() {
+        "inputs" => needed.extend(state.inputs()),
+        "steps" => {
+            let Some(index) = reference.path.first().and_then(|id| state.resolve(site.scope, id)) else { return };
+            needed_by_output(state, index, needed);
+        }
+        root => {
+            for (name, fan, _) in items(state, site) {
+                if name == root {
+                    needed.extend(state.at(fan).fan.as_ref().map(|fan| fan.list));
+                }
+            }
+        }
+    }
+}
+
+fn needed_by_output(state: &RunState, index: StepIndex, needed: &mut Vec<Commitment>) {
+    let step = state.at(index);
+    needed.extend(step.output);
+    needed.extend(step.error.as_ref().map(|error| error.message));
+    if let Some(fan) = &step.fan {
+        needed.push(fan.list);
+        needed.extend(fan.names);
+        fan.items.iter().for_each(|item| needed_by_output(state, *item, needed));
+    }
+    if step.output.is_none() && matches!(state.plan().graph.node(step.node).verb, Verb::Steps { .. }) {
+        step.members.iter().for_each(|member| needed_by_output(state, *member, needed));
+    }
+}

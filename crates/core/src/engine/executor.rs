@@ -1,0 +1,461 @@
+//! Drives one run: asks `decide` what follows, does it, records what came of it, until only the outside can move the run.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::task::{Id, JoinSet};
+
+use crate::clock::Clock;
+use crate::engine::context::{EvaluateError, Values};
+use crate::engine::decide::decide;
+use crate::engine::recorder::{Draft, RecordError, Recorder};
+use crate::engine::reporter::Reporter;
+use crate::engine::step::{self, Attempt, Failure, Outcome};
+use crate::id::{RunId, Seq, StepKey, WorkerId};
+use crate::log::{Actor, Channel, Commitment, EventKind, IllegalEvent, PayloadError, RunState, RunStatus, StepIndex};
+use crate::model::SharedModel;
+use crate::policy::Policy;
+use crate::store::{Claim, Lease, Message, MessageId, NewRun, Released, Store, StoreError, Write};
+use crate::tool::{Cancel, Toolbox};
+use crate::workflow::Plan;
+
+/// How long a stop waits for calls that must not be cut off.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+/// How often the inbox is looked at.
+const INBOX: Duration = Duration::from_millis(200);
+
+/// What an executor works with.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Services {
+    /// Where runs are kept.
+    pub store: Arc<dyn Store>,
+    /// The tools at hand.
+    pub tools: Arc<Toolbox>,
+    /// What may be called.
+    pub policy: Arc<dyn Policy>,
+    /// Time and chance.
+    pub clock: Arc<dyn Clock>,
+    /// This process.
+    pub worker: WorkerId,
+    /// How long a lease lasts without a renewal.
+    pub lease: Duration,
+    /// How many calls of one run may be under way at once.
+    pub concurrency: usize,
+}
+
+impl Services {
+    /// Services with a lease of 10 seconds and at most 64 calls of a run at once.
+    pub fn new(
+        store: Arc<dyn Store>,
+        tools: Arc<Toolbox>,
+        policy: Arc<dyn Policy>,
+        clock: Arc<dyn Clock>,
+        worker: WorkerId,
+    ) -> Self {
+        Services { store, tools, policy, clock, worker, lease: Duration::from_secs(10), concurrency: 64 }
+    }
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Services").field("worker", &self.worker).field("tools", &self.tools).finish_non_exhaustive()
+    }
+}
+
+/// How an executor is spoken to while it works.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Control {
+    /// Raise it to stop: what can be repeated is cut off, the rest gets a grace time, and the run can be resumed.
+    pub stop: Cancel,
+    /// Notify it when there may be something in the inbox, to be quicker than the next look.
+    pub poke: Arc<Notify>,
+    /// Whether to stay while the run only waits for a person; otherwise the run is given back.
+    pub stay: bool,
+    /// Approvals given in advance.
+    pub preapprovals: Vec<Preapproval>,
+}
+
+/// An approval that was given before it was asked for. It counts for the workflow's own `approve` steps only, never for
+/// what a policy asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preapproval {
+    /// The step's id, or its whole key; every `approve` if absent.
+    pub step: Option<String>,
+    /// The person's name.
+    pub by: String,
+    /// How the word came in.
+    pub via: Channel,
+}
+
+impl Preapproval {
+    pub(crate) fn covers(&self, key: &StepKey) -> bool {
+        let id = key.last().map_or("", |segment| segment.id.as_str());
+        self.step.as_ref().is_none_or(|step| *step == id || *step == key.to_string())
+    }
+}
+
+/// How an executor ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ended {
+    /// Where the run stands.
+    pub status: RunStatus,
+    /// Whether it was stopped from outside.
+    pub stopped: bool,
+}
+
+/// Why an executor could not go on. The run is as its log says, and can be resumed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecutorError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log and the engine disagree.
+    #[error(transparent)]
+    Illegal(#[from] IllegalEvent),
+    /// A text of the run cannot be kept or read.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// The run is held by another process.
+    #[error("run {0} is being executed by another process")]
+    Held(RunId),
+    /// The run has ended.
+    #[error("run {0} has ended: {status}", status = .1.as_str())]
+    Over(RunId, RunStatus),
+    /// The tools are not those that the plan was checked against.
+    #[error("this program's tools differ from those of the run's plan: {}", .0.join("; "))]
+    ToolsChanged(Vec<String>),
+}
+
+impl From<RecordError> for ExecutorError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Illegal(error) => error.into(),
+            RecordError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Drives one run.
+pub struct Executor {
+    pub(crate) services: Services,
+    pub(crate) models: BTreeMap<String, SharedModel>,
+    pub(crate) control: Control,
+    pub(crate) reporter: Reporter,
+    pub(crate) state: RunState,
+    pub(crate) values: Values,
+    pub(crate) recorder: Recorder,
+    pub(crate) lease: Lease,
+    pub(crate) calls: JoinSet<Result<Outcome, StoreError>>,
+    pub(crate) under_way: HashMap<Id, StepIndex>,
+    pub(crate) cancels: HashMap<StepIndex, Cancel>,
+    taken: HashSet<MessageId>,
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor").field("run", &self.lease.run).finish_non_exhaustive()
+    }
+}
+
+impl Executor {
+    /// Creates a run of `plan` with these inputs (as [`Plan::fill_inputs`] gives them), held by this process. The run is
+    /// on disk when this returns.
+    pub async fn create(
+        services: Services,
+        models: BTreeMap<String, SharedModel>,
+        control: Control,
+        plan: Arc<Plan>,
+        inputs: &Value,
+    ) -> Result<Executor, ExecutorError> {
+        let now = services.clock.now();
+        let run = RunId::new(now, services.clock.random());
+        let lease = Lease { run, worker: services.worker.clone(), fence: crate::id::Fence(1) };
+        let mut draft = Draft::default();
+        let created = EventKind::RunCreated {
+            plan: draft.payload(&*services.clock, &*plan)?,
+            plan_hash: plan.hash(),
+            inputs: draft.payload(&*services.clock, inputs)?,
+        };
+        draft.event(created);
+        draft.event(EventKind::RunClaimed { worker: services.worker.clone() });
+        let new = NewRun { run, tenant: TENANT.into(), workflow: plan.workflow.clone(), at: now };
+        draft.writes.push(Write::Enqueue(new));
+        let mut executor = Executor::begin(services, models, control, RunState::new(run, plan), lease);
+        let head = executor.record(draft).await?;
+        executor.recorder.disk().holds(head).await?;
+        Ok(executor)
+    }
+
+    /// Takes over a run that nobody holds. Starting, resuming and retrying are the same from here on.
+    pub async fn take_over(
+        services: Services,
+        models: BTreeMap<String, SharedModel>,
+        control: Control,
+        plan: Arc<Plan>,
+        run: RunId,
+    ) -> Result<Executor, ExecutorError> {
+        let changed = plan.changed_tools(&services.tools);
+        if !changed.is_empty() {
+            return Err(ExecutorError::ToolsChanged(changed));
+        }
+        let claim = Claim { worker: services.worker.clone(), run: Some(run), lease: services.lease };
+        let lease = services.store.claim(&claim).await?;
+        let events = services.store.events(run, Seq(0)).await?;
+        let state = RunState::replay(run, plan, &events)?;
+        let Some(lease) = lease else {
+            return Err(if state.status().ended() {
+                ExecutorError::Over(run, state.status())
+            } else {
+                ExecutorError::Held(run)
+            });
+        };
+        let worker = services.worker.clone();
+        let mut executor = Executor::begin(services, models, control, state, lease);
+        let mut draft = Draft::default();
+        draft.event(EventKind::RunClaimed { worker });
+        executor.record(draft).await?;
+        Ok(executor)
+    }
+
+    fn begin(
+        services: Services,
+        models: BTreeMap<String, SharedModel>,
+        control: Control,
+        state: RunState,
+        lease: Lease,
+    ) -> Executor {
+        let reporter = Reporter::new();
+        let recorder = Recorder::new(
+            services.store.clone(),
+            services.clock.clone(),
+            reporter.clone(),
+            TENANT,
+            lease.clone(),
+            state.head(),
+        );
+        Executor {
+            values: Values::new(services.store.clone()),
+            services,
+            models,
+            control,
+            reporter,
+            state,
+            recorder,
+            lease,
+            calls: JoinSet::new(),
+            under_way: HashMap::new(),
+            cancels: HashMap::new(),
+            taken: HashSet::new(),
+        }
+    }
+
+    /// The run.
+    pub fn run(&self) -> RunId {
+        self.lease.run
+    }
+
+    /// Tells what happens.
+    pub fn reporter(&self) -> &Reporter {
+        &self.reporter
+    }
+
+    /// The state now.
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    /// Drives the run until it ends, only waits, or is stopped. All that was recorded is on disk when this returns.
+    pub async fn execute(mut self) -> Result<Ended, ExecutorError> {
+        let result = self.drive().await;
+        // Whatever goes wrong, nothing goes on behind the run's back.
+        for cancel in self.cancels.values() {
+            cancel.cancel();
+        }
+        self.calls.abort_all();
+        let stopped = result?;
+        let Executor { recorder, services, lease, state, .. } = self;
+        recorder.close().await?;
+        if !state.status().ended() {
+            services.store.release(&lease, state.wake()).await?;
+        }
+        Ok(Ended { status: state.status(), stopped })
+    }
+
+    /// Whether it was stopped from outside.
+    async fn drive(&mut self) -> Result<bool, ExecutorError> {
+        let mut inbox = tokio::time::interval(INBOX);
+        inbox.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut renewal = tokio::time::interval(self.services.lease / 3);
+        renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (stop, poke) = (self.control.stop.clone(), self.control.poke.clone());
+        let mut disk = self.recorder.disk();
+        loop {
+            if stop.is_cancelled() {
+                self.wind_down().await?;
+                return Ok(true);
+            }
+            while self.calls.len() < self.services.concurrency {
+                let now = self.services.clock.now();
+                let Some(command) = decide(&mut self.state, now, 1).pop() else { break };
+                self.perform(command).await?;
+            }
+            if self.state.status().ended() {
+                return Ok(false);
+            }
+            if self.calls.is_empty() && !self.control.stay && self.may_leave().await? {
+                return Ok(false);
+            }
+            let timer = self.timer();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                joined = self.calls.join_next_with_id(), if !self.calls.is_empty() => {
+                    if let Some(joined) = joined {
+                        self.take_outcome(joined).await?;
+                    }
+                }
+                () = poke.notified() => self.read_inbox().await?,
+                _ = inbox.tick() => self.read_inbox().await?,
+                _ = renewal.tick() => self.services.store.renew(&self.lease, self.services.lease).await?,
+                () = tokio::time::sleep(timer) => {}
+                error = disk.failed() => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Whether the run can be given back: it only waits, for something that is not near, and nobody has said anything.
+    async fn may_leave(&mut self) -> Result<bool, ExecutorError> {
+        if self.state.status() != RunStatus::Waiting || self.timer() < Duration::from_secs(60) {
+            return Ok(false);
+        }
+        self.read_inbox().await?;
+        if self.state.status() != RunStatus::Waiting {
+            return Ok(false);
+        }
+        self.recorder.disk().holds(self.state.head()).await?;
+        Ok(self.services.store.release(&self.lease, self.state.wake()).await? == Released::Free)
+    }
+
+    fn timer(&self) -> Duration {
+        self.state.wake().map_or(Duration::from_secs(3_600), |wake| wake.since(self.services.clock.now()))
+    }
+
+    /// Stops: calls that may be repeated are cut off, the others get a grace time.
+    async fn wind_down(&mut self) -> Result<(), ExecutorError> {
+        for cancel in self.cancels.values() {
+            cancel.cancel();
+        }
+        let deadline = tokio::time::Instant::now() + GRACE;
+        while let Ok(Some(joined)) = tokio::time::timeout_at(deadline, self.calls.join_next_with_id()).await {
+            let cut_off = |outcome: &Outcome| outcome.result.as_ref().is_err_and(|failure| failure.code == "cancelled");
+            match &joined {
+                // It is begun again when the run is resumed; the log needs no word about it.
+                Ok((id, Ok(outcome))) if cut_off(outcome) => {
+                    self.under_way.remove(id);
+                }
+                _ => self.take_outcome(joined).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies, commits, publishes: the one door.
+    pub(crate) async fn record(&mut self, draft: Draft) -> Result<Seq, ExecutorError> {
+        self.values.keep(&draft.payloads)?;
+        Ok(self.recorder.record(&mut self.state, draft).await?)
+    }
+
+    /// Sends an attempt on its way, after its `StepStarted` was recorded.
+    pub(crate) fn launch(&mut self, attempt: Attempt) {
+        let index = attempt.index;
+        self.cancels.insert(index, attempt.cancel.clone());
+        let handle = self.calls.spawn(step::make(attempt));
+        self.under_way.insert(handle.id(), index);
+    }
+
+    async fn take_outcome(
+        &mut self,
+        joined: Result<(Id, Result<Outcome, StoreError>), tokio::task::JoinError>,
+    ) -> Result<(), ExecutorError> {
+        let outcome = match joined {
+            Ok((id, outcome)) => {
+                self.under_way.remove(&id);
+                outcome?
+            }
+            Err(error) => {
+                let Some(index) = self.under_way.remove(&error.id()) else { return Ok(()) };
+                let failure = step::panicked(error.is_panic().then(|| error.into_panic()));
+                Outcome { index, result: Err(failure), turns: Vec::new() }
+            }
+        };
+        self.cancels.remove(&outcome.index);
+        self.settle_outcome(outcome).await
+    }
+
+    async fn read_inbox(&mut self) -> Result<(), ExecutorError> {
+        for (id, message) in self.services.store.inbox(self.lease.run).await? {
+            if self.taken.insert(id) {
+                self.take_message(id, message).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What somebody said becomes an event, if it still means something; it leaves the inbox either way.
+    async fn take_message(&mut self, id: MessageId, message: Message) -> Result<(), ExecutorError> {
+        let mut draft = Draft { writes: vec![Write::Consume(id)], ..Draft::default() };
+        match message {
+            Message::Approval { step, verdict, note, by, via } => {
+                if self.state.step(&step).is_some_and(crate::log::Step::asks) {
+                    let note = self.note(&mut draft, note)?;
+                    let by = self.person(&mut draft, &by, via)?;
+                    draft.event_by(by, EventKind::ApprovalDecided { key: step, verdict, note });
+                }
+            }
+            Message::Cancel { note, by, via } => {
+                if !self.state.cancelling() {
+                    let note = self.note(&mut draft, note)?;
+                    let by = self.person(&mut draft, &by, via)?;
+                    draft.event_by(by, EventKind::CancelRequested { note });
+                }
+            }
+        }
+        self.record(draft).await?;
+        Ok(())
+    }
+
+    pub(crate) fn person(&self, draft: &mut Draft, name: &str, via: Channel) -> Result<Actor, PayloadError> {
+        Ok(Actor::Person { name: self.text(draft, name)?, via })
+    }
+
+    fn note(&self, draft: &mut Draft, note: Option<String>) -> Result<Option<Commitment>, PayloadError> {
+        note.map(|note| self.text(draft, &note)).transpose()
+    }
+
+    pub(crate) fn text(&self, draft: &mut Draft, text: &str) -> Result<Commitment, PayloadError> {
+        draft.payload(&*self.services.clock, text)
+    }
+
+    pub(crate) fn value(&self, draft: &mut Draft, value: &Value) -> Result<Commitment, PayloadError> {
+        draft.payload(&*self.services.clock, value)
+    }
+
+    /// A template's error is the step's failure; a store's is the executor's end.
+    pub(crate) fn evaluated<T>(result: Result<T, EvaluateError>) -> Result<Result<T, Failure>, ExecutorError> {
+        match result {
+            Ok(value) => Ok(Ok(value)),
+            Err(EvaluateError::Template(error)) => Ok(Err(Failure::new("template", error.to_string()))),
+            Err(EvaluateError::Store(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// Whose runs these are, until there are several tenants.
+const TENANT: &str = "default";

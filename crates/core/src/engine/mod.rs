@@ -1,0 +1,16 @@
+//! Making it happen: `decide` says what follows, an executor does it at the edge, and `record` is the one door through
+//! which a run changes.
+
+mod approve;
+mod budget;
+mod context;
+mod decide;
+mod executor;
+mod perform;
+mod recorder;
+mod reporter;
+mod step;
+
+pub use decide::{Command, decide};
+pub use executor::{Control, Ended, Executor, ExecutorError, Preapproval, Services};
+pub use reporter::{Notice, Reporter, Watched, Watcher};

@@ -1,0 +1,212 @@
+//! The one door: apply, commit, publish. The state may run ahead of the disk; commits follow in order, many events at
+//! once, and whoever must not run ahead waits for [`Disk::holds`].
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::engine::reporter::{Durable, Notice, Reporter};
+use crate::id::{CommitId, Seq, Time};
+use crate::log::{Actor, Commitment, Event, EventKind, IllegalEvent, Payload, PayloadError, RunState, RunStatus};
+use crate::store::{Commit, Lease, Log, Store, StoreError, Write};
+
+/// Events of one run that go into one commit at most.
+const BATCH: usize = 512;
+/// Batches that may wait for the disk before recording waits too.
+const AHEAD: usize = 1_024;
+
+/// What becomes part of the log together.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) events: Vec<(Option<Actor>, EventKind)>,
+    pub(crate) payloads: Vec<Payload>,
+    pub(crate) writes: Vec<Write>,
+}
+
+impl Draft {
+    pub(crate) fn event(&mut self, kind: EventKind) {
+        self.events.push((None, kind));
+    }
+
+    pub(crate) fn event_by(&mut self, by: Actor, kind: EventKind) {
+        self.events.push((Some(by), kind));
+    }
+
+    /// Adds a value, and gives what events call it.
+    pub(crate) fn payload<T: serde::Serialize + ?Sized>(
+        &mut self,
+        clock: &dyn Clock,
+        value: &T,
+    ) -> Result<Commitment, PayloadError> {
+        let payload = Payload::json(value, clock.random())?;
+        let commitment = payload.commitment;
+        self.payloads.push(payload);
+        Ok(commitment)
+    }
+}
+
+/// Why something could not be recorded.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    #[error(transparent)]
+    Illegal(#[from] IllegalEvent),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+struct Batch {
+    events: Vec<Event>,
+    payloads: Vec<Payload>,
+    writes: Vec<Write>,
+    status: RunStatus,
+    wake: Option<Time>,
+}
+
+/// Writes one run's log.
+pub(crate) struct Recorder {
+    clock: Arc<dyn Clock>,
+    tenant: String,
+    lease: Lease,
+    sender: mpsc::Sender<Batch>,
+    disk: Disk,
+    committer: JoinHandle<()>,
+}
+
+/// What is known to be on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    durable: watch::Receiver<Durable>,
+}
+
+impl Disk {
+    /// Returns when every event up to `seq` is on disk.
+    pub(crate) async fn holds(&mut self, seq: Seq) -> Result<(), StoreError> {
+        let reached = self.durable.wait_for(|durable| durable.seq >= seq || durable.error.is_some()).await;
+        match reached {
+            Ok(durable) if durable.seq >= seq => Ok(()),
+            Ok(durable) => Err(durable.error.clone().unwrap_or_else(committer_gone)),
+            Err(_) => Err(committer_gone()),
+        }
+    }
+
+    /// Returns when a commit has failed.
+    pub(crate) async fn failed(&mut self) -> StoreError {
+        match self.durable.wait_for(|durable| durable.error.is_some()).await {
+            Ok(durable) => durable.error.clone().unwrap_or_else(committer_gone),
+            Err(_) => committer_gone(),
+        }
+    }
+}
+
+fn committer_gone() -> StoreError {
+    StoreError::Backend { message: "the run's commits ended before their time".into(), retryable: true }
+}
+
+impl Recorder {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        reporter: Reporter,
+        tenant: &str,
+        lease: Lease,
+        head: Seq,
+    ) -> Self {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let (durable_sender, durable) = watch::channel(Durable { seq: head, error: None });
+        let committer =
+            Committer { store, clock: clock.clone(), reporter, lease: lease.clone(), head, durable: durable_sender };
+        let committer = tokio::spawn(committer.run(receiver));
+        Recorder { clock, tenant: tenant.into(), lease, sender, disk: Disk { durable }, committer }
+    }
+
+    /// Makes a draft part of the run: applies it to the state, and hands it to the committer.
+    pub(crate) async fn record(&self, state: &mut RunState, draft: Draft) -> Result<Seq, RecordError> {
+        let at = self.clock.now();
+        let mut events = Vec::with_capacity(draft.events.len());
+        for (by, kind) in draft.events {
+            let by = by.unwrap_or_else(|| Actor::Worker { id: self.lease.worker.clone() });
+            let event = Event::new(&self.tenant, self.lease.run, state.head().next(), at, self.lease.fence, by, kind);
+            state.apply(&event)?;
+            events.push(event);
+        }
+        let batch = Batch {
+            events,
+            payloads: draft.payloads,
+            writes: draft.writes,
+            status: state.status(),
+            wake: state.wake(),
+        };
+        if self.sender.send(batch).await.is_err() {
+            let mut disk = self.disk.clone();
+            return Err(disk.failed().await.into());
+        }
+        Ok(state.head())
+    }
+
+    pub(crate) fn disk(&self) -> Disk {
+        self.disk.clone()
+    }
+
+    /// Commits all that was recorded, and ends.
+    pub(crate) async fn close(self) -> Result<(), StoreError> {
+        drop(self.sender);
+        if self.committer.await.is_err() {
+            return Err(committer_gone());
+        }
+        let durable = self.disk.durable.borrow();
+        durable.error.clone().map_or(Ok(()), Err)
+    }
+}
+
+struct Committer {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    reporter: Reporter,
+    lease: Lease,
+    head: Seq,
+    durable: watch::Sender<Durable>,
+}
+
+impl Committer {
+    async fn run(mut self, mut receiver: mpsc::Receiver<Batch>) {
+        while let Some(mut batch) = receiver.recv().await {
+            while batch.events.len() < BATCH {
+                let Ok(next) = receiver.try_recv() else { break };
+                batch.events.extend(next.events);
+                batch.payloads.extend(next.payloads);
+                batch.writes.extend(next.writes);
+                (batch.status, batch.wake) = (next.status, next.wake);
+            }
+            if let Err(error) = self.commit(batch).await {
+                self.durable.send_modify(|durable| durable.error = Some(error));
+                return;
+            }
+        }
+    }
+
+    async fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
+        let events: Vec<Arc<Event>> = batch.events.iter().cloned().map(Arc::new).collect();
+        let commit = Commit {
+            id: CommitId::new(self.clock.random()),
+            lease: self.lease.clone(),
+            expect: self.head,
+            events: batch.events,
+            payloads: batch.payloads,
+            writes: batch.writes,
+            status: batch.status,
+            wake: batch.wake,
+        };
+        Log::commit(&*self.store, commit).await?;
+        if let Some(last) = events.last() {
+            self.head = last.seq;
+        }
+        let head = self.head;
+        self.durable.send_modify(|durable| durable.seq = head);
+        for event in events {
+            self.reporter.tell(Notice::Event(event));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! One attempt at a step that calls something: a tool, a model. Runs beside the executor and touches no state.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::engine::recorder::Disk;
+use crate::engine::reporter::{Notice, Reporter};
+use crate::id::{Seq, StepKey};
+use crate::label::Labels;
+use crate::log::StepIndex;
+use crate::model::{
+    ChatEnd, ChatMessage, ChatRequest, ChatResponse, Constraint, Delta, FinishReason, ModelError, Role, SharedModel,
+};
+use crate::store::StoreError;
+use crate::tool::{Cancel, Effect, SharedTool, ToolContext, ToolError};
+
+/// How often a model that cannot enforce a schema is asked again for an answer of the right form.
+pub(crate) const REPAIRS: u32 = 2;
+
+/// An attempt to be made.
+pub(crate) struct Attempt {
+    pub(crate) index: StepIndex,
+    pub(crate) call: Call,
+    pub(crate) timeout: Option<Duration>,
+    /// Whether `timeout` is what is left of the run's `wall` budget.
+    pub(crate) by_budget: bool,
+    pub(crate) cancel: Cancel,
+    /// The events that must be on disk before the call.
+    pub(crate) after: Option<(Disk, Seq)>,
+}
+
+/// What an attempt calls.
+pub(crate) enum Call {
+    Tool { tool: SharedTool, input: Value, context: Box<ToolContext> },
+    Chat(Box<ChatCall>),
+}
+
+/// A request to a model, and what is needed to judge the answer.
+pub(crate) struct ChatCall {
+    pub(crate) key: StepKey,
+    pub(crate) model: SharedModel,
+    pub(crate) request: ChatRequest,
+    /// JSON Schema of the answer.
+    pub(crate) schema: Option<Value>,
+    pub(crate) reporter: Reporter,
+}
+
+/// What came of an attempt.
+pub(crate) struct Outcome {
+    pub(crate) index: StepIndex,
+    pub(crate) result: Result<Output, Failure>,
+    /// The model's answers, in order.
+    pub(crate) turns: Vec<Turn>,
+}
+
+/// The output of an attempt.
+pub(crate) struct Output {
+    pub(crate) value: Value,
+    pub(crate) labels: Labels,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) retryable: bool,
+    /// Whether it is certain that nothing was done.
+    pub(crate) not_done: bool,
+}
+
+impl Failure {
+    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
+        Failure { code: code.into(), message: message.into(), retryable: false, not_done: true }
+    }
+}
+
+/// One answer of a model.
+pub(crate) struct Turn {
+    pub(crate) messages: Vec<ChatMessage>,
+    pub(crate) response: ChatResponse,
+    pub(crate) took: Duration,
+    pub(crate) valid: bool,
+}
+
+/// Makes an attempt. An error means that the run's commits have failed, so that nothing may be done any more.
+pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
+    let Attempt { index, call, timeout, by_budget, cancel, after } = attempt;
+    if let Some((mut disk, seq)) = after {
+        disk.holds(seq).await?;
+    }
+    let mut turns = Vec::new();
+    let effect = match &call {
+        Call::Tool { tool, .. } => tool.spec().effect,
+        Call::Chat(_) => Effect::Read,
+    };
+    let result = {
+        let work = async {
+            match call {
+                Call::Tool { tool, input, context } => call_tool(&tool, input, &context).await,
+                Call::Chat(chat) => call_model(*chat, &mut turns).await,
+            }
+        };
+        tokio::pin!(work);
+        let limit = timeout.unwrap_or(Duration::MAX);
+        tokio::select! {
+            biased;
+            result = &mut work => result,
+            () = cancel.cancelled() => {
+                let stopped = Failure {
+                    code: "cancelled".into(),
+                    message: "the call was stopped".into(),
+                    retryable: false,
+                    not_done: false,
+                };
+                // A call that must not be repeated gets the time to end by itself, so that its outcome is known.
+                if effect == Effect::AtMostOnce {
+                    tokio::time::timeout(crate::engine::executor::GRACE, &mut work).await.unwrap_or(Err(stopped))
+                } else {
+                    Err(stopped)
+                }
+            }
+            () = sleep(limit) => {
+                cancel.cancel();
+                let (code, message) = if by_budget {
+                    ("budget", "the run's `wall` budget was used up during the call".to_owned())
+                } else {
+                    ("timeout", format!("the call took longer than {}", words(limit)))
+                };
+                Err(Failure { code: code.into(), message, retryable: !by_budget, not_done: false })
+            }
+        }
+    };
+    Ok(Outcome { index, result, turns })
+}
+
+async fn sleep(limit: Duration) {
+    if limit == Duration::MAX {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(limit).await;
+}
+
+/// A duration as a person writes it: `2m`, `1.5s`.
+pub(crate) fn words(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match seconds {
+        s if s >= 60.0 && s % 60.0 == 0.0 => format!("{}m", s / 60.0),
+        s if s >= 1.0 => format!("{s}s"),
+        s => format!("{}ms", s * 1000.0),
+    }
+}
+
+async fn call_tool(tool: &SharedTool, input: Value, context: &ToolContext) -> Result<Output, Failure> {
+    let declared = tool.spec().labels;
+    match tool.call(input, context).await {
+        Ok(output) => Ok(Output { value: output.value, labels: declared.union(output.labels) }),
+        Err(ToolError { code, message, retryable, not_done }) => Err(Failure { code, message, retryable, not_done }),
+    }
+}
+
+async fn call_model(chat: ChatCall, turns: &mut Vec<Turn>) -> Result<Output, Failure> {
+    let mut request = chat.request;
+    let constraint = chat.schema.clone().map(Constraint::JsonSchema);
+    let enforced = constraint.as_ref().is_some_and(|c| chat.model.capabilities().constraints.contains(&c.kind()));
+    if enforced {
+        request.constraint = constraint;
+    }
+    let mut repairs = 0;
+    loop {
+        let started = Instant::now();
+        let response = answer(&chat.model, &chat.key, &chat.reporter, request.clone()).await.map_err(model_failure)?;
+        let judged = judge(&response, chat.schema.as_ref());
+        let valid = judged.is_ok();
+        let text = response.text.clone();
+        turns.push(Turn { messages: request.messages.clone(), response, took: started.elapsed(), valid });
+        let problem = match judged {
+            Ok(value) => return Ok(Output { value, labels: Labels::NONE }),
+            Err(problem) => problem,
+        };
+        if repairs == REPAIRS {
+            let message =
+                format!("the model's answer is not of the form asked for, after {} tries: {problem}", repairs + 1);
+            return Err(Failure::new("invalid_answer", message));
+        }
+        repairs += 1;
+        request.messages.push(ChatMessage::new(Role::Assistant, text));
+        let again = format!("This is not valid: {problem}. Answer again, with nothing but the JSON value.");
+        request.messages.push(ChatMessage::new(Role::User, again));
+    }
+}
+
+/// Streams one answer, telling watchers as it comes.
+async fn answer(
+    model: &SharedModel,
+    key: &StepKey,
+    reporter: &Reporter,
+    request: ChatRequest,
+) -> Result<ChatResponse, ModelError> {
+    let mut deltas = model.stream(request).await?;
+    let mut response = ChatResponse { text: String::new(), end: ChatEnd::default() };
+    while let Some(delta) = deltas.next().await {
+        match delta? {
+            Delta::Prefill { done, total } => reporter.tell(Notice::Prefill { step: key.clone(), done, total }),
+            Delta::Text(text) => {
+                response.text.push_str(&text);
+                reporter.tell(Notice::Delta { step: key.clone(), text });
+            }
+            Delta::Done(end) => {
+                response.end = end;
+                return Ok(response);
+            }
+        }
+    }
+    Err(ModelError::Backend { message: "the stream ended before the answer was whole".into(), retryable: true })
+}
+
+/// The answer's value, or what is wrong with it.
+fn judge(response: &ChatResponse, schema: Option<&Value>) -> Result<Value, String> {
+    let Some(schema) = schema else { return Ok(Value::String(response.text.clone())) };
+    if response.end.finish == FinishReason::Length {
+        return Err("it was cut at `max_tokens`".into());
+    }
+    let value: Value = serde_json::from_str(response.text.trim()).map_err(|e| format!("it is no JSON: {e}"))?;
+    jsonschema::validate(schema, &value).map_err(|e| e.to_string())?;
+    Ok(value)
+}
+
+fn model_failure(error: ModelError) -> Failure {
+    Failure { code: error.code().into(), message: error.to_string(), retryable: error.retryable(), not_done: true }
+}
+
+/// The failure of an attempt whose code panicked.
+pub(crate) fn panicked(panic: Option<Box<dyn std::any::Any + Send>>) -> Failure {
+    let said = panic.and_then(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref::<String>().cloned())
+    });
+    let message = format!("the tool panicked: {}", said.unwrap_or_else(|| "without a message".into()));
+    Failure { code: "panic".into(), message, retryable: false, not_done: false }
+}
+
+/// The seed of a step whose author gave none: the same for the same step and number of failures, in every run.
+pub(crate) fn seed(key: &StepKey, failures: u32) -> u64 {
+    let digest = crate::id::Digest::of(&[b"parkway-seed-1\0", key.to_string().as_bytes(), &failures.to_le_bytes()]);
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest.as_bytes()[..8]);
+    u64::from_le_bytes(bytes)
+}

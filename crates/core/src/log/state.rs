@@ -1,0 +1,738 @@
+//! The state of a run: the fold of its log. `apply` is the only thing that changes it. It holds references to outputs,
+//! never the outputs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::id::{Fence, RunId, Seq, StepKey, Time};
+use crate::label::Labels;
+use crate::log::ready::{Ready, Work};
+use crate::log::step::{Answer, Approval, Fan, Step, StepError, StepIndex, StepStatus};
+use crate::log::{Budget, Commitment, Event, EventKind, FailureReason, Finish, RunStatus, SkipReason};
+use crate::model::Usage;
+use crate::workflow::{NodeIndex, OnError, OnItemError, Plan, RunIf, Verb};
+
+/// An event that cannot happen to the run as it stands: the log is damaged, or the engine has a fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("event {seq} ({kind}) cannot happen here: {why}")]
+pub struct IllegalEvent {
+    /// Its place.
+    pub seq: Seq,
+    /// Its name.
+    pub kind: &'static str,
+    /// Why not.
+    pub why: String,
+}
+
+/// The state of a run.
+#[derive(Clone, Debug)]
+pub struct RunState {
+    plan: Arc<Plan>,
+    shape: Arc<Shape>,
+    run: RunId,
+    created: Time,
+    updated: Time,
+    head: Seq,
+    fence: Fence,
+    status: RunStatus,
+    plan_payload: Option<Commitment>,
+    inputs: Option<Commitment>,
+    steps: Vec<Step>,
+    index: HashMap<StepKey, StepIndex>,
+    roots: Vec<StepIndex>,
+    open: usize,
+    failure: Option<FailureReason>,
+    cancelling: bool,
+    finish: Option<Finish>,
+    spent: Budget,
+    reserved: Budget,
+    running: u32,
+    paused: u32,
+    active_since: Time,
+    active: Duration,
+    model_calls: u32,
+    usage: Usage,
+    pub(crate) ready: Ready,
+}
+
+/// What the plan's graph says, turned round for quick look-ups.
+#[derive(Debug)]
+struct Shape {
+    /// The nodes beside it that wait for each node.
+    dependents: Vec<Vec<NodeIndex>>,
+    /// The place of each node among the members of its group.
+    position: Vec<usize>,
+}
+
+impl RunState {
+    /// The state before the first event.
+    pub fn new(run: RunId, plan: Arc<Plan>) -> Self {
+        let graph = &plan.graph;
+        let mut shape = Shape { dependents: vec![Vec::new(); graph.nodes.len()], position: vec![0; graph.nodes.len()] };
+        for (index, node) in graph.iter() {
+            for after in &node.after {
+                shape.dependents[after.0 as usize].push(index);
+            }
+            let place = graph.members(node.parent).iter().position(|member| *member == index);
+            shape.position[index.0 as usize] = place.unwrap_or(0);
+        }
+        RunState {
+            plan,
+            shape: Arc::new(shape),
+            run,
+            created: Time::default(),
+            updated: Time::default(),
+            head: Seq(0),
+            fence: Fence(0),
+            status: RunStatus::Pending,
+            plan_payload: None,
+            inputs: None,
+            steps: Vec::new(),
+            index: HashMap::new(),
+            roots: Vec::new(),
+            open: 0,
+            failure: None,
+            cancelling: false,
+            finish: None,
+            spent: Budget::default(),
+            reserved: Budget::default(),
+            running: 0,
+            paused: 0,
+            active_since: Time::default(),
+            active: Duration::ZERO,
+            model_calls: 0,
+            usage: Usage::default(),
+            ready: Ready::default(),
+        }
+    }
+
+    /// The state after these events.
+    pub fn replay(run: RunId, plan: Arc<Plan>, events: &[Event]) -> Result<Self, IllegalEvent> {
+        let mut state = RunState::new(run, plan);
+        events.iter().try_for_each(|event| state.apply(event))?;
+        Ok(state)
+    }
+
+    /// Takes one more event in.
+    pub fn apply(&mut self, event: &Event) -> Result<(), IllegalEvent> {
+        let illegal = |why: String| IllegalEvent { seq: event.seq, kind: event.kind.name(), why };
+        if event.run != self.run || event.seq != self.head.next() {
+            return Err(illegal(format!("the run is at event {} of {}", self.head, self.run)));
+        }
+        if self.status.ended() {
+            return Err(illegal(format!("the run is {}", self.status.as_str())));
+        }
+        if (self.head == Seq(0)) != matches!(event.kind, EventKind::RunCreated { .. }) {
+            return Err(illegal("a run begins with its creation, once".into()));
+        }
+        match event.kind.key() {
+            Some(key) => self.apply_to_step(key, event).map_err(illegal)?,
+            None => self.apply_to_run(event).map_err(illegal)?,
+        }
+        self.head = event.seq;
+        self.fence = event.fence;
+        self.updated = event.at;
+        if !self.status.ended() && self.head > Seq(1) {
+            self.status = if self.is_waiting() { RunStatus::Waiting } else { RunStatus::Running };
+        }
+        Ok(())
+    }
+
+    fn apply_to_run(&mut self, event: &Event) -> Result<(), String> {
+        match &event.kind {
+            EventKind::RunCreated { plan, inputs, .. } => {
+                self.created = event.at;
+                self.plan_payload = Some(*plan);
+                self.inputs = Some(*inputs);
+                self.roots = self.open_group(None);
+                self.open = self.roots.len();
+            }
+            EventKind::RunClaimed { .. } => self.interrupt(),
+            EventKind::CancelRequested { .. } => self.begin_cancel(),
+            EventKind::RunCompleted { outputs } => {
+                if self.open > 0 || self.failure.is_some() {
+                    return Err("steps are open, or one has failed".into());
+                }
+                self.end_run(RunStatus::Completed, Finish::Completed(*outputs));
+            }
+            EventKind::RunFailed { reason } => self.end_run(RunStatus::Failed, Finish::Failed(reason.clone())),
+            EventKind::RunCancelled => self.end_run(RunStatus::Cancelled, Finish::Cancelled),
+            other => return Err(format!("{} is about a step", other.name())),
+        }
+        Ok(())
+    }
+
+    fn end_run(&mut self, status: RunStatus, finish: Finish) {
+        self.status = status;
+        self.finish = Some(finish);
+        self.ready = Ready::default();
+    }
+
+    fn apply_to_step(&mut self, key: &StepKey, event: &Event) -> Result<(), String> {
+        let index = match self.index.get(key) {
+            Some(index) => *index,
+            None => self.begin_item(key)?,
+        };
+        let before = self.steps[index.0].status;
+        let asked = self.steps[index.0].asks();
+        let after = before.after(&event.kind).ok_or_else(|| format!("`{key}` is {}", before.as_str()))?;
+        self.count_status(index, before, after, event.at);
+        self.steps[index.0].status = after;
+        self.take_in(index, event)?;
+        let asks = self.steps[index.0].asks();
+        if asked != asks {
+            self.count_asking(index, asks);
+        }
+        if after.ended() && !before.ended() {
+            self.steps[index.0].ended = Some(event.at);
+            self.end_step(index);
+        }
+        Ok(())
+    }
+
+    /// What the event says about its step, beside the status.
+    fn take_in(&mut self, index: StepIndex, event: &Event) -> Result<(), String> {
+        let node = self.steps[index.0].node;
+        match &event.kind {
+            EventKind::StepStarted { attempt, args, labels, .. } => {
+                let step = &mut self.steps[index.0];
+                if *attempt != step.attempt + 1 {
+                    return Err(format!("attempt {attempt} follows attempt {}", step.attempt));
+                }
+                step.attempt = *attempt;
+                step.args = *args;
+                step.arg_labels = labels.values().fold(Labels::NONE, |all, one| all.union(*one));
+                step.started = Some(event.at);
+                // An attempt that was interrupted has used what it set aside, for nobody knows what it did.
+                let lost = std::mem::take(&mut step.reserved);
+                self.reserved = self.reserved.minus(lost);
+                self.spent = self.spent.plus(lost);
+                if let (1, Verb::Steps { .. }) = (*attempt, &self.plan.graph.node(node).verb) {
+                    let members = self.open_group(Some(index));
+                    let step = &mut self.steps[index.0];
+                    step.open = members.len();
+                    step.members = members;
+                }
+            }
+            EventKind::StepExpanded { items, list, names, labels, .. } => {
+                let step = &mut self.steps[index.0];
+                step.started = Some(event.at);
+                step.fan = Some(Fan {
+                    total: *items,
+                    list: *list,
+                    names: *names,
+                    labels: *labels,
+                    items: Vec::new(),
+                    ended: 0,
+                    active: 0,
+                    failed: None,
+                });
+                self.go_on_with_fan(index);
+            }
+            EventKind::StepCompleted { output, labels, .. } => {
+                self.steps[index.0].output = *output;
+                self.steps[index.0].labels = *labels;
+            }
+            EventKind::StepFailed { code, message, .. } => {
+                self.steps[index.0].error = Some(StepError { code: code.clone(), message: *message });
+                self.spread_failure(index);
+            }
+            EventKind::StepRetried { code, message, not_before, .. } => {
+                let step = &mut self.steps[index.0];
+                step.failures += 1;
+                step.error = Some(StepError { code: code.clone(), message: *message });
+                self.ready.at(*not_before, Work::Begin(index));
+            }
+            EventKind::StepSkipped { reason, .. } => self.steps[index.0].skipped = Some(reason.clone()),
+            EventKind::StepInDoubt { code, message, .. } => {
+                self.steps[index.0].error = Some(StepError { code: code.clone(), message: *message });
+            }
+            EventKind::ModelCalled { call, .. } => {
+                self.model_calls += 1;
+                self.usage.prompt_tokens = self.usage.prompt_tokens.saturating_add(call.usage.prompt_tokens);
+                self.usage.cached_tokens = self.usage.cached_tokens.saturating_add(call.usage.cached_tokens);
+                self.usage.output_tokens = self.usage.output_tokens.saturating_add(call.usage.output_tokens);
+                self.usage.forced_tokens = self.usage.forced_tokens.saturating_add(call.usage.forced_tokens);
+            }
+            EventKind::ApprovalRequested { prompt, shown, expires, .. } => {
+                self.steps[index.0].approval =
+                    Some(Approval { prompt: *prompt, shown: *shown, expires: *expires, answer: None });
+                if let Some(expires) = expires {
+                    self.ready.at(*expires, Work::Expire(index));
+                }
+            }
+            EventKind::ApprovalDecided { verdict, note, .. } => {
+                let answer = Answer { verdict: *verdict, note: *note, by: event.by.clone(), at: event.at };
+                let approval = self.steps[index.0].approval.as_mut().filter(|approval| approval.answer.is_none());
+                approval.ok_or("nobody is asked")?.answer = Some(answer);
+                self.ready.push(Work::Answer(index));
+            }
+            EventKind::BudgetReserved { share, .. } => {
+                self.steps[index.0].reserved = self.steps[index.0].reserved.plus(*share);
+                self.reserved = self.reserved.plus(*share);
+            }
+            EventKind::BudgetSettled { spent, .. } => {
+                let share = std::mem::take(&mut self.steps[index.0].reserved);
+                self.reserved = self.reserved.minus(share);
+                self.spent = self.spent.plus(*spent);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Makes the members of a group, and of the top level for `None`; those that wait for nothing are ready.
+    fn open_group(&mut self, group: Option<StepIndex>) -> Vec<StepIndex> {
+        let plan = self.plan.clone();
+        let node = group.map(|group| self.steps[group.0].node);
+        let mut members = Vec::new();
+        for member in plan.graph.members(node) {
+            let id = &plan.graph.node(*member).id;
+            let key = group.map_or_else(|| StepKey::root(id), |group| self.steps[group.0].key.child(id));
+            let waits_for = plan.graph.node(*member).after.len();
+            let index = self.add(Step::new(key, *member, group, waits_for));
+            if waits_for == 0 {
+                self.ready.push(Work::Open(index));
+            }
+            members.push(index);
+        }
+        members
+    }
+
+    fn add(&mut self, step: Step) -> StepIndex {
+        let index = StepIndex(self.steps.len());
+        self.index.insert(step.key.clone(), index);
+        self.steps.push(step);
+        index
+    }
+
+    /// The next item of a fan-out comes into being with the first event about it.
+    fn begin_item(&mut self, key: &StepKey) -> Result<StepIndex, String> {
+        let unknown = || format!("there is no step `{key}`");
+        let item = key.last().and_then(|segment| segment.item).ok_or_else(unknown)?;
+        let fan_index = *self.index.get(&key.fan_out()).ok_or_else(unknown)?;
+        let node = self.steps[fan_index.0].node;
+        let next = StepIndex(self.steps.len());
+        let fan = self.steps[fan_index.0].fan.as_mut().ok_or_else(unknown)?;
+        if item >= fan.total || item as usize != fan.items.len() {
+            return Err(format!("`{key}` does not follow item {} of {}", fan.items.len(), fan.total));
+        }
+        fan.items.push(next);
+        fan.active += 1;
+        let index = self.add(Step::new(key.clone(), node, Some(fan_index), 0));
+        self.go_on_with_fan(fan_index);
+        Ok(index)
+    }
+
+    /// Counts the steps that wait or are in doubt; and the leaves that run, and for how long any does: that is what a
+    /// `wall` budget limits.
+    fn count_status(&mut self, index: StepIndex, before: StepStatus, after: StepStatus, at: Time) {
+        let paused = |status| matches!(status, StepStatus::Waiting | StepStatus::InDoubt);
+        match (paused(before), paused(after)) {
+            (false, true) => self.paused += 1,
+            (true, false) => self.paused = self.paused.saturating_sub(1),
+            _ => {}
+        }
+        if !self.is_leaf(index) {
+            return;
+        }
+        match (before == StepStatus::Running, after == StepStatus::Running) {
+            (false, true) => {
+                if self.running == 0 {
+                    self.active_since = at;
+                }
+                self.running += 1;
+            }
+            (true, false) => {
+                self.running = self.running.saturating_sub(1);
+                if self.running == 0 {
+                    self.active += at.since(self.active_since);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Counts the steps that wait for a person, in each item around them: such an item leaves its place to another.
+    fn count_asking(&mut self, index: StepIndex, asks: bool) {
+        let mut at = Some(index);
+        while let Some(here) = at {
+            at = self.steps[here.0].parent;
+            if self.steps[here.0].item().is_none() {
+                continue;
+            }
+            let step = &mut self.steps[here.0];
+            let before = step.asking;
+            step.asking = if asks { before + 1 } else { before.saturating_sub(1) };
+            let after = step.asking;
+            let Some(fan_index) = at else { continue };
+            if let Some(fan) = self.steps[fan_index.0].fan.as_mut() {
+                match (before, after) {
+                    (0, 1) => fan.active = fan.active.saturating_sub(1),
+                    (1, 0) => fan.active += 1,
+                    _ => {}
+                }
+            }
+            self.go_on_with_fan(fan_index);
+        }
+    }
+
+    /// A step has ended: what waits for it, and what it belongs to, may go on.
+    fn end_step(&mut self, index: StepIndex) {
+        let parent = self.steps[index.0].parent;
+        let is_item = self.steps[index.0].item().is_some();
+        if let (true, Some(fan_index)) = (is_item, parent) {
+            let error = self.steps[index.0].error.clone().filter(|_| self.steps[index.0].status == StepStatus::Failed);
+            let item = self.steps[index.0].item().unwrap_or(0);
+            let asking = self.steps[index.0].asking;
+            if let Some(fan) = self.steps[fan_index.0].fan.as_mut() {
+                fan.ended += 1;
+                if asking == 0 {
+                    fan.active = fan.active.saturating_sub(1);
+                }
+                if let Some(error) = error {
+                    if fan.failed.as_ref().is_none_or(|(first, _)| item < *first) {
+                        fan.failed = Some((item, error));
+                    }
+                }
+            }
+            return self.go_on_with_fan(fan_index);
+        }
+        for dependent in self.dependents(index) {
+            let step = &mut self.steps[dependent.0];
+            step.waits_for = step.waits_for.saturating_sub(1);
+            if step.waits_for == 0 && step.status == StepStatus::Pending {
+                self.ready.push(Work::Open(dependent));
+            }
+        }
+        match parent {
+            Some(parent) => {
+                let error = self.steps[index.0].error.clone();
+                let unhandled = self.steps[index.0].status == StepStatus::Failed && !self.handles_itself(index);
+                let group = &mut self.steps[parent.0];
+                group.open = group.open.saturating_sub(1);
+                if unhandled && group.first_failure.is_none() {
+                    group.first_failure = error;
+                }
+                if group.open == 0 && group.status == StepStatus::Running {
+                    self.ready.push(Work::Settle(parent));
+                }
+            }
+            None => {
+                self.open = self.open.saturating_sub(1);
+                if self.open == 0 {
+                    self.ready.push(Work::Finish);
+                }
+            }
+        }
+    }
+
+    fn go_on_with_fan(&mut self, index: StepIndex) {
+        if self.steps[index.0].status == StepStatus::Running {
+            self.ready.push(Work::Items(index));
+        }
+    }
+
+    /// Whether the failure of a step counts as completion, by its own `on_error`.
+    fn handles_itself(&self, index: StepIndex) -> bool {
+        let step = &self.steps[index.0];
+        let code = step.error.as_ref().map_or("", |error| error.code.as_str());
+        let node = self.plan.graph.node(step.node);
+        step.item().is_none() && node.on_error == OnError::Continue && !matches!(code, "budget" | "rejected")
+    }
+
+    /// A failure that neither the step nor anything around it handles is the run's.
+    fn spread_failure(&mut self, index: StepIndex) {
+        let Some(error) = self.steps[index.0].error.clone() else { return };
+        let mut at = index;
+        loop {
+            let step = &self.steps[at.0];
+            let node = self.plan.graph.node(step.node);
+            if error.code != "budget" {
+                let by_itself = step.item().is_none() && node.on_error == OnError::Continue && error.code != "rejected";
+                let collected = step.item().is_some()
+                    && node.for_each.as_ref().is_some_and(|fan| fan.on_item_error == OnItemError::Collect);
+                if by_itself || collected {
+                    return;
+                }
+            }
+            match step.parent {
+                Some(parent) => at = parent,
+                None => break,
+            }
+        }
+        if self.failure.is_some() {
+            return;
+        }
+        let key = self.steps[index.0].key.clone();
+        self.failure = Some(FailureReason::new(error.code, Some(key), Some(error.message)));
+        self.drop_waiting(Work::Drop);
+    }
+
+    /// Steps that wait for a person or a timer will not go on.
+    fn drop_waiting(&mut self, work: fn(StepIndex) -> Work) {
+        for (i, step) in self.steps.iter().enumerate() {
+            if step.status == StepStatus::Waiting {
+                self.ready.push(work(StepIndex(i)));
+            }
+            if step.fan.is_some() && step.status == StepStatus::Running {
+                self.ready.push(Work::Items(StepIndex(i)));
+            }
+        }
+    }
+
+    fn begin_cancel(&mut self) {
+        self.cancelling = true;
+        self.drop_waiting(Work::Cancel);
+        for i in 0..self.steps.len() {
+            if self.steps[i].status == StepStatus::Running && self.is_leaf(StepIndex(i)) {
+                self.ready.push(Work::Cancel(StepIndex(i)));
+            }
+        }
+    }
+
+    /// The process that held the run is gone: what it was doing is done again, or asked about.
+    fn interrupt(&mut self) {
+        for i in 0..self.steps.len() {
+            let index = StepIndex(i);
+            if self.steps[i].status == StepStatus::Running && self.is_leaf(index) {
+                self.steps[i].interruptions += 1;
+                self.ready.push(Work::Recover(index));
+            }
+        }
+        if self.running > 0 {
+            self.running = 0;
+            self.active += self.updated.since(self.active_since);
+        }
+        // What was asked but not yet acted on is acted on now.
+        for i in 0..self.steps.len() {
+            let approval = self.steps[i].approval.as_ref();
+            if self.steps[i].status == StepStatus::Waiting && approval.is_some_and(|a| a.answer.is_some()) {
+                self.ready.push(Work::Answer(StepIndex(i)));
+            }
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.running == 0 && self.paused > 0 && self.ready.is_idle()
+    }
+}
+
+/// How a step may go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Run,
+    Skip(SkipReason),
+}
+
+/// How a group or a fan-out ends when its members have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    Complete,
+    Fail(StepError),
+    Cancel,
+}
+
+/// Looking at the state.
+impl RunState {
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The run.
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// When the run was created.
+    pub fn created(&self) -> Time {
+        self.created
+    }
+
+    /// When the newest event was recorded.
+    pub fn updated(&self) -> Time {
+        self.updated
+    }
+
+    /// The newest event.
+    pub fn head(&self) -> Seq {
+        self.head
+    }
+
+    /// Where the run stands.
+    pub fn status(&self) -> RunStatus {
+        self.status
+    }
+
+    /// How it ended.
+    pub fn finish(&self) -> Option<&Finish> {
+        self.finish.as_ref()
+    }
+
+    /// The values of its inputs.
+    pub fn inputs(&self) -> Option<Commitment> {
+        self.inputs
+    }
+
+    /// All steps that have come into being, in that order.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The step with this key.
+    pub fn step(&self, key: &StepKey) -> Option<&Step> {
+        self.index.get(key).map(|index| &self.steps[index.0])
+    }
+
+    /// The steps that wait for a person's answer.
+    pub fn asking(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.asks())
+    }
+
+    /// What was used of the budget, what is set aside by running steps counted in.
+    pub fn committed(&self) -> Budget {
+        self.spent.plus(self.reserved)
+    }
+
+    /// Model calls, and their tokens together.
+    pub fn usage(&self) -> (u32, Usage) {
+        (self.model_calls, self.usage)
+    }
+
+    /// For how long steps have been running.
+    pub fn active(&self, now: Time) -> Duration {
+        self.active + if self.running > 0 { now.since(self.active_since) } else { Duration::ZERO }
+    }
+
+    /// The first failure that nothing handles.
+    pub fn failure(&self) -> Option<&FailureReason> {
+        self.failure.as_ref()
+    }
+
+    /// Whether the run is being cancelled.
+    pub fn cancelling(&self) -> bool {
+        self.cancelling
+    }
+
+    /// The earliest timer.
+    pub fn wake(&self) -> Option<Time> {
+        self.ready.next_timer()
+    }
+
+    pub(crate) fn at(&self, index: StepIndex) -> &Step {
+        &self.steps[index.0]
+    }
+
+    pub(crate) fn index_of(&self, key: &StepKey) -> Option<StepIndex> {
+        self.index.get(key).copied()
+    }
+
+    /// The step `id` as seen from inside the scope of `parent`: among its members, then further out.
+    pub(crate) fn resolve(&self, parent: Option<StepIndex>, id: &str) -> Option<StepIndex> {
+        let mut scope = parent;
+        loop {
+            let members = scope.map_or(&self.roots, |scope| &self.steps[scope.0].members);
+            let found = members.iter().find(|m| self.plan.graph.node(self.steps[m.0].node).id == id);
+            match (found, scope) {
+                (Some(found), _) => return Some(*found),
+                (None, None) => return None,
+                (None, Some(step)) => scope = self.steps[step.0].parent,
+            }
+        }
+    }
+
+    /// The steps beside this one that it waited for.
+    pub(crate) fn dependencies(&self, index: StepIndex) -> Vec<StepIndex> {
+        let step = &self.steps[index.0];
+        let siblings = step.parent.map_or(&self.roots, |parent| &self.steps[parent.0].members);
+        let after = &self.plan.graph.node(step.node).after;
+        after.iter().filter_map(|node| siblings.get(self.shape.position[node.0 as usize])).copied().collect()
+    }
+
+    /// The steps beside this one that wait for it.
+    pub(crate) fn dependents(&self, index: StepIndex) -> Vec<StepIndex> {
+        let step = &self.steps[index.0];
+        let siblings = step.parent.map_or(&self.roots, |parent| &self.steps[parent.0].members);
+        let dependents = &self.shape.dependents[step.node.0 as usize];
+        dependents.iter().filter_map(|node| siblings.get(self.shape.position[node.0 as usize])).copied().collect()
+    }
+
+    /// Whether a step calls, asks or computes something itself: no group, no fan-out.
+    pub(crate) fn is_leaf(&self, index: StepIndex) -> bool {
+        let step = &self.steps[index.0];
+        let node = self.plan.graph.node(step.node);
+        let fans_out = node.for_each.is_some() && step.item().is_none();
+        !fans_out && !matches!(node.verb, Verb::Steps { .. })
+    }
+
+    /// Whether a step whose dependencies have ended may run.
+    pub(crate) fn gate(&self, index: StepIndex) -> Gate {
+        let node = self.plan.graph.node(self.steps[index.0].node);
+        if self.cancelling && node.run_if != RunIf::Always {
+            return Gate::Skip(SkipReason::RunCancelled);
+        }
+        if self.failure.is_some() && !node.run_if.runs_after_failure() {
+            return Gate::Skip(SkipReason::RunFailed);
+        }
+        let dependencies = self.dependencies(index);
+        let completed = |dependency: &StepIndex| {
+            let status = self.steps[dependency.0].status;
+            status == StepStatus::Completed || (status == StepStatus::Failed && self.handles_itself(*dependency))
+        };
+        let holds = match node.run_if {
+            RunIf::Completed => {
+                return match dependencies.iter().find(|dependency| !completed(dependency)) {
+                    Some(missing) => {
+                        let id = self.plan.graph.node(self.steps[missing.0].node).id.clone();
+                        Gate::Skip(SkipReason::Dependency { id })
+                    }
+                    None => Gate::Run,
+                };
+            }
+            RunIf::Failed => {
+                dependencies.iter().any(|d| self.steps[d.0].status == StepStatus::Failed && !self.handles_itself(*d))
+            }
+            RunIf::NotRejected => {
+                dependencies.iter().all(|d| completed(d) || self.steps[d.0].status == StepStatus::Skipped)
+            }
+            RunIf::Always => true,
+        };
+        if holds { Gate::Run } else { Gate::Skip(SkipReason::RunIf) }
+    }
+
+    /// Whether a fan-out starts no more items.
+    pub(crate) fn fan_stopped(&self, index: StepIndex) -> bool {
+        let step = &self.steps[index.0];
+        let node = self.plan.graph.node(step.node);
+        let Some((fan, for_each)) = step.fan.as_ref().zip(node.for_each.as_ref()) else { return true };
+        (fan.failed.is_some() && for_each.on_item_error == OnItemError::Fail)
+            || (self.failure.is_some() && !node.run_if.runs_after_failure())
+            || (self.cancelling && node.run_if != RunIf::Always)
+    }
+
+    /// How a group or fan-out whose members have ended ends itself.
+    pub(crate) fn settlement(&self, index: StepIndex) -> Settlement {
+        let step = &self.steps[index.0];
+        let node = self.plan.graph.node(step.node);
+        if let (Some(fan), Some(for_each)) = (&step.fan, &node.for_each) {
+            let statuses = || fan.items.iter().map(|item| self.steps[item.0].status);
+            return match &fan.failed {
+                Some((_, error)) if for_each.on_item_error == OnItemError::Fail => Settlement::Fail(error.clone()),
+                _ if fan.items.len() < fan.total as usize => Settlement::Cancel,
+                _ if statuses().any(|status| status == StepStatus::Cancelled) => Settlement::Cancel,
+                _ => Settlement::Complete,
+            };
+        }
+        if let Some(error) = &step.first_failure {
+            return Settlement::Fail(error.clone());
+        }
+        let stopped = step.members.iter().any(|member| {
+            let member = &self.steps[member.0];
+            let by_run = matches!(member.skipped, Some(SkipReason::RunFailed | SkipReason::RunCancelled));
+            member.status == StepStatus::Cancelled || by_run
+        });
+        if stopped { Settlement::Cancel } else { Settlement::Complete }
+    }
+}

@@ -1,0 +1,228 @@
+//! One step of a run, as the log tells it, and the table of its legal transitions.
+
+use crate::id::{StepKey, Time};
+use crate::label::Labels;
+use crate::log::{Actor, Budget, Commitment, EventKind, SkipReason, Verdict};
+use crate::workflow::NodeIndex;
+
+/// The place of a step in its run's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepIndex(pub(crate) usize);
+
+/// Where a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StepStatus {
+    /// Waits for other steps, or for its turn.
+    Pending,
+    /// An attempt is under way, or members are.
+    Running,
+    /// Waits for a person, or for the next attempt.
+    Waiting,
+    /// Has its output.
+    Completed,
+    /// Failed for good.
+    Failed,
+    /// Will not run.
+    Skipped,
+    /// Was stopped.
+    Cancelled,
+    /// Nobody knows whether its effect happened.
+    InDoubt,
+}
+
+impl StepStatus {
+    /// Its name, as `steps.x.status` gives it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StepStatus::Pending => "pending",
+            StepStatus::Running => "running",
+            StepStatus::Waiting => "waiting",
+            StepStatus::Completed => "completed",
+            StepStatus::Failed => "failed",
+            StepStatus::Skipped => "skipped",
+            StepStatus::Cancelled => "cancelled",
+            StepStatus::InDoubt => "in_doubt",
+        }
+    }
+
+    /// Whether nothing can happen to the step any more.
+    pub fn ended(self) -> bool {
+        matches!(self, StepStatus::Completed | StepStatus::Failed | StepStatus::Skipped | StepStatus::Cancelled)
+    }
+
+    /// The status after an event about the step; `None` if the event cannot happen to it now. The one table of legal
+    /// transitions, used when a log is read and when it is written.
+    pub(crate) fn after(self, kind: &EventKind) -> Option<StepStatus> {
+        use StepStatus::{Cancelled, Completed, Failed, InDoubt, Pending, Running, Skipped, Waiting};
+        match (self, kind) {
+            (Pending | Waiting | Running, EventKind::StepStarted { .. }) => Some(Running),
+            (Pending, EventKind::StepExpanded { .. }) => Some(Running),
+            (Pending | Waiting, EventKind::StepSkipped { .. }) => Some(Skipped),
+            (Running | Waiting, EventKind::StepCompleted { .. }) => Some(Completed),
+            (Pending | Running | Waiting, EventKind::StepFailed { .. }) => Some(Failed),
+            (Running, EventKind::StepRetried { .. }) => Some(Waiting),
+            (Pending | Running | Waiting, EventKind::StepCancelled { .. }) => Some(Cancelled),
+            (Running, EventKind::StepInDoubt { .. }) => Some(InDoubt),
+            (Pending | Waiting, EventKind::ApprovalRequested { .. }) => Some(Waiting),
+            (Waiting, EventKind::ApprovalDecided { .. }) => Some(Waiting),
+            (Running, EventKind::ModelCalled { .. }) => Some(Running),
+            (Pending | Running | Waiting, EventKind::PolicyDecided { .. } | EventKind::BudgetReserved { .. }) => {
+                Some(self)
+            }
+            (_, EventKind::BudgetSettled { .. }) => Some(self),
+            _ => None,
+        }
+    }
+}
+
+/// Why a step failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepError {
+    /// Stable code.
+    pub code: String,
+    /// What happened, in words.
+    pub message: Commitment,
+}
+
+/// A question to a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Approval {
+    /// What the person reads.
+    pub prompt: Commitment,
+    /// The exact calls that are approved.
+    pub shown: Commitment,
+    /// When silence becomes a no.
+    pub expires: Option<Time>,
+    /// The answer, where there is one.
+    pub answer: Option<Answer>,
+}
+
+/// A person's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// Yes or no.
+    pub verdict: Verdict,
+    /// A remark.
+    pub note: Option<Commitment>,
+    /// Who said it.
+    pub by: Actor,
+    /// When.
+    pub at: Time,
+}
+
+/// How far a fan-out is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fan {
+    /// How many items there are.
+    pub total: u32,
+    /// The list.
+    pub list: Commitment,
+    /// The items' names, where `key` is given.
+    pub names: Option<Commitment>,
+    /// Labels of the list.
+    pub labels: Labels,
+    /// The items that have begun, by index.
+    pub items: Vec<StepIndex>,
+    /// Of these, those that have ended.
+    pub ended: u32,
+    /// Of these, those that neither ended nor wait for a person.
+    pub active: u32,
+    /// The failed item with the lowest index, and how it failed.
+    pub failed: Option<(u32, StepError)>,
+}
+
+/// One step of a run.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Step {
+    /// Its name in the run.
+    pub key: StepKey,
+    /// Its node in the plan.
+    pub node: NodeIndex,
+    /// The group, or the fan-out, that it belongs to.
+    pub parent: Option<StepIndex>,
+    /// Where it stands.
+    pub status: StepStatus,
+    /// The newest attempt; 0 before the first.
+    pub attempt: u32,
+    /// Attempts that failed and were tried again.
+    pub failures: u32,
+    /// Attempts that ended with the process that made them.
+    pub interruptions: u32,
+    /// Its evaluated arguments.
+    pub args: Option<Commitment>,
+    /// Labels of its arguments together.
+    pub arg_labels: Labels,
+    /// Its output.
+    pub output: Option<Commitment>,
+    /// Labels of its output.
+    pub labels: Labels,
+    /// Why it failed.
+    pub error: Option<StepError>,
+    /// Why it was skipped.
+    pub skipped: Option<SkipReason>,
+    /// The newest question to a person about it.
+    pub approval: Option<Approval>,
+    /// What it has set aside of the budget.
+    pub reserved: Budget,
+    /// How far its fan-out is.
+    pub fan: Option<Fan>,
+    /// A group's members, in the order of the file.
+    pub members: Vec<StepIndex>,
+    /// When its newest attempt began.
+    pub started: Option<Time>,
+    /// When it ended.
+    pub ended: Option<Time>,
+    /// Steps beside it that it still waits for.
+    pub(crate) waits_for: usize,
+    /// Members that have not ended.
+    pub(crate) open: usize,
+    /// The first failure among its members that they do not handle themselves.
+    pub(crate) first_failure: Option<StepError>,
+    /// Steps at or below it that wait for a person; counted for items of a fan-out.
+    pub(crate) asking: u32,
+}
+
+impl Step {
+    pub(crate) fn new(key: StepKey, node: NodeIndex, parent: Option<StepIndex>, waits_for: usize) -> Self {
+        Step {
+            key,
+            node,
+            parent,
+            status: StepStatus::Pending,
+            attempt: 0,
+            failures: 0,
+            interruptions: 0,
+            args: None,
+            arg_labels: Labels::NONE,
+            output: None,
+            labels: Labels::NONE,
+            error: None,
+            skipped: None,
+            approval: None,
+            reserved: Budget::default(),
+            fan: None,
+            members: Vec::new(),
+            started: None,
+            ended: None,
+            waits_for,
+            open: 0,
+            first_failure: None,
+            asking: 0,
+        }
+    }
+
+    /// The item that it is of a fan-out.
+    pub fn item(&self) -> Option<u32> {
+        self.key.last().and_then(|segment| segment.item)
+    }
+
+    /// Whether a person is asked, and has not answered.
+    pub fn asks(&self) -> bool {
+        self.status == StepStatus::Waiting && self.approval.as_ref().is_some_and(|approval| approval.answer.is_none())
+    }
+}

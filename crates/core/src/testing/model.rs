@@ -1,0 +1,166 @@
+//! A model that says what a script tells it to, so that tests and examples run without a model file.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::{
+    Capabilities, ChatEnd, ChatRequest, ConstraintKind, Delta, Deltas, FinishReason, Model, ModelError, Usage,
+};
+
+type Script = dyn Fn(&ChatRequest) -> Result<String, ModelError> + Send + Sync;
+
+/// A [`Model`] whose answers are a function of the request. It counts a token for each word, and each answer comes in
+/// pieces of one word.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use parkway_core::model::{ChatMessage, ChatRequest, Model, Role};
+/// use parkway_core::testing::ScriptedModel;
+///
+/// let model = ScriptedModel::new().when("capital of France", "Paris").otherwise("I do not know.");
+/// let ask = |text: &str| ChatRequest::new(vec![ChatMessage::new(Role::User, text)]);
+/// assert_eq!(model.chat(ask("What is the capital of France?")).await.unwrap().text, "Paris");
+/// assert_eq!(model.chat(ask("And of Atlantis?")).await.unwrap().text, "I do not know.");
+/// assert_eq!(model.requests().len(), 2);
+/// # });
+/// ```
+pub struct ScriptedModel {
+    capabilities: Capabilities,
+    rules: Vec<(String, String)>,
+    script: Option<Box<Script>>,
+    delay: Duration,
+    requests: Mutex<Vec<ChatRequest>>,
+}
+
+impl ScriptedModel {
+    /// A model that knows no answer yet: each request is an error.
+    pub fn new() -> Self {
+        let capabilities = Capabilities {
+            name: "scripted".into(),
+            context_length: Some(8_192),
+            constraints: vec![ConstraintKind::JsonSchema, ConstraintKind::Choice],
+            model_hash: None,
+            template_hash: None,
+            device: "script".into(),
+        };
+        ScriptedModel {
+            capabilities,
+            rules: Vec::new(),
+            script: None,
+            delay: Duration::ZERO,
+            requests: Mutex::default(),
+        }
+    }
+
+    /// Answers `answer` when some message holds `text`. The first rule that fits wins.
+    #[must_use]
+    pub fn when(mut self, text: impl Into<String>, answer: impl Into<String>) -> Self {
+        self.rules.push((text.into(), answer.into()));
+        self
+    }
+
+    /// Answers `answer` when no rule fits.
+    #[must_use]
+    pub fn otherwise(self, answer: impl Into<String>) -> Self {
+        let answer = answer.into();
+        self.script(move |_| Ok(answer.clone()))
+    }
+
+    /// Asks `script` when no rule fits.
+    #[must_use]
+    pub fn script(
+        mut self,
+        script: impl Fn(&ChatRequest) -> Result<String, ModelError> + Send + Sync + 'static,
+    ) -> Self {
+        self.script = Some(Box::new(script));
+        self
+    }
+
+    /// Takes this long for each answer.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Says that it enforces only these constraints.
+    #[must_use]
+    pub fn enforces(mut self, constraints: impl Into<Vec<ConstraintKind>>) -> Self {
+        self.capabilities.constraints = constraints.into();
+        self
+    }
+
+    /// The requests so far.
+    pub fn requests(&self) -> Vec<ChatRequest> {
+        self.requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn answer(&self, request: &ChatRequest) -> Result<String, ModelError> {
+        let fits = |text: &str| request.messages.iter().any(|message| message.content.contains(text));
+        if let Some((_, answer)) = self.rules.iter().find(|(text, _)| fits(text)) {
+            return Ok(answer.clone());
+        }
+        match &self.script {
+            Some(script) => script(request),
+            None => {
+                let asked = request.messages.last().map_or("", |message| message.content.as_str());
+                let message = format!("the script has no answer to: {asked}");
+                Err(ModelError::Backend { message, retryable: false })
+            }
+        }
+    }
+}
+
+impl Default for ScriptedModel {
+    fn default() -> Self {
+        ScriptedModel::new()
+    }
+}
+
+impl fmt::Debug for ScriptedModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScriptedModel").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Model for ScriptedModel {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    async fn stream(&self, request: ChatRequest) -> Result<Deltas, ModelError> {
+        let prompt_tokens = words(&request);
+        let answer = self.answer(&request);
+        self.requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(request);
+        let answer = answer?;
+        let delay = self.delay;
+        let (sender, deltas) = Deltas::channel(64);
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            let mut output_tokens = 0;
+            for piece in answer.split_inclusive(' ') {
+                output_tokens += 1;
+                if !sender.send(Ok(Delta::Text(piece.to_owned()))).await {
+                    return;
+                }
+            }
+            let usage = Usage { prompt_tokens, cached_tokens: 0, output_tokens, forced_tokens: 0 };
+            let end = ChatEnd { finish: FinishReason::Stop, usage, tokens: Vec::new(), grammar: None };
+            sender.send(Ok(Delta::Done(end))).await;
+        });
+        Ok(deltas)
+    }
+
+    fn count_tokens(&self, request: &ChatRequest) -> Option<usize> {
+        Some(words(request) as usize)
+    }
+}
+
+fn words(request: &ChatRequest) -> u32 {
+    let count: usize = request.messages.iter().map(|message| message.content.split_whitespace().count()).sum();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

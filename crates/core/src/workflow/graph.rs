@@ -1,0 +1,300 @@
+//! The graph of a workflow: steps as nodes, what waits for what as edges, groups as graphs within a node. The only file
+//! that imports petgraph.
+
+use petgraph::graph::DiGraph;
+use petgraph::visit::EdgeRef;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::retry::Retry;
+
+/// The place of a node in its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeIndex(pub u32);
+
+/// All nodes of a workflow, those inside groups too.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Graph {
+    /// The nodes; a group stands before its members.
+    pub nodes: Vec<Node>,
+    /// The nodes outside all groups, in the order of the file.
+    pub roots: Vec<NodeIndex>,
+}
+
+/// One step of a workflow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// The step's id.
+    pub id: String,
+    /// What the author says about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The group that it stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<NodeIndex>,
+    /// What it does.
+    pub verb: Verb,
+    /// The nodes of the same group that must have ended before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<NodeIndex>,
+    /// How those must have ended.
+    #[serde(default, skip_serializing_if = "RunIf::is_completed")]
+    pub run_if: RunIf,
+    /// An expression that must be true.
+    #[serde(default, rename = "if", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Value>,
+    /// Do it once for each item of a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEach>,
+    /// How often a failed attempt is tried again; in a plan, absent means never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// How long one attempt may take, in milliseconds; no limit if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// What its failure means for the others.
+    #[serde(default, skip_serializing_if = "OnError::is_fail")]
+    pub on_error: OnError,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Verb {
+    /// Calls a tool.
+    Tool {
+        /// The tool.
+        name: String,
+        /// Its arguments, with templates at the leaves.
+        with: Value,
+    },
+    /// Asks a model.
+    Chat(Chat),
+    /// Makes values of values.
+    Set {
+        /// The values, with templates at the leaves.
+        values: Value,
+    },
+    /// Asks a person.
+    Approve {
+        /// What the person reads: a template.
+        prompt: String,
+        /// When silence becomes a no, in milliseconds after the question.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+        /// What is shown beside the prompt, with templates at the leaves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        show: Option<Value>,
+    },
+    /// A group of steps.
+    Steps {
+        /// The members.
+        members: Vec<NodeIndex>,
+        /// The group's output, with templates at the leaves; a map of the members' outputs if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<Value>,
+    },
+}
+
+impl Verb {
+    /// The key that names it in a file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Verb::Tool { .. } => "tool",
+            Verb::Chat(_) => "chat",
+            Verb::Set { .. } => "set",
+            Verb::Approve { .. } => "approve",
+            Verb::Steps { .. } => "steps",
+        }
+    }
+}
+
+/// One request to a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chat {
+    /// The model's name in the workflow.
+    pub model: String,
+    /// The messages.
+    pub prompt: Prompt,
+    /// JSON Schema of the answer; free text if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// Sampling temperature, in thousandths.
+    pub temperature_milli: u32,
+    /// The most tokens of the answer.
+    pub max_tokens: u32,
+    /// The sampler's seed; of the step's key and the run if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+/// The templates of a chat's messages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// Instructions above the conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<Text>,
+    /// What the model is asked.
+    pub user: Text,
+}
+
+/// A template's text, frozen into the plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Text {
+    /// The text.
+    pub text: String,
+    /// The file that it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// How a step fans out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForEach {
+    /// The list: an expression, or a list with templates at its leaves.
+    pub list: Value,
+    /// What an item is called inside.
+    pub item: String,
+    /// An expression that names an item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// How many items run at once; those that wait for a person do not count.
+    pub max_parallel: u32,
+    /// What the failure of an item means.
+    #[serde(default)]
+    pub on_item_error: OnItemError,
+}
+
+/// How the steps that a step waits for must have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunIf {
+    /// All completed: the default.
+    #[default]
+    Completed,
+    /// Some failed.
+    Failed,
+    /// All completed or were skipped.
+    NotRejected,
+    /// In any way.
+    Always,
+}
+
+impl RunIf {
+    fn is_completed(&self) -> bool {
+        *self == RunIf::Completed
+    }
+
+    /// Whether a step with this condition still starts when the run has failed.
+    pub fn runs_after_failure(self) -> bool {
+        matches!(self, RunIf::Failed | RunIf::Always)
+    }
+}
+
+/// What a step's failure means for the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// The run fails.
+    #[default]
+    Fail,
+    /// The step counts as completed, without an output.
+    Continue,
+}
+
+impl OnError {
+    fn is_fail(&self) -> bool {
+        *self == OnError::Fail
+    }
+}
+
+/// What an item's failure means for its fan-out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnItemError {
+    /// No new item starts, and the step fails.
+    #[default]
+    Fail,
+    /// The others go on, and the step completes.
+    Collect,
+}
+
+impl Graph {
+    /// The node at `index`. Indices come from the same graph.
+    pub fn node(&self, index: NodeIndex) -> &Node {
+        &self.nodes[index.0 as usize]
+    }
+
+    /// The members of a group, or the top level for `None`.
+    pub fn members(&self, group: Option<NodeIndex>) -> &[NodeIndex] {
+        match group.map(|index| &self.node(index).verb) {
+            None => &self.roots,
+            Some(Verb::Steps { members, .. }) => members,
+            Some(_) => &[],
+        }
+    }
+
+    /// The member of `group` that has this id.
+    pub fn find(&self, group: Option<NodeIndex>, id: &str) -> Option<NodeIndex> {
+        self.members(group).iter().copied().find(|index| self.node(*index).id == id)
+    }
+
+    /// All nodes with their indices, groups before their members.
+    pub fn iter(&self) -> impl Iterator<Item = (NodeIndex, &Node)> {
+        self.nodes.iter().enumerate().map(|(i, node)| (NodeIndex(u32::try_from(i).unwrap_or(u32::MAX)), node))
+    }
+
+    /// A circle among the members of `group`, as the ids along it; `None` if there is none.
+    pub(crate) fn cycle(&self, group: Option<NodeIndex>) -> Option<Vec<String>> {
+        let edges = self.edges(group);
+        let component = petgraph::algo::tarjan_scc(&edges)
+            .into_iter()
+            .find(|scc| scc.len() > 1 || scc.iter().any(|n| edges.contains_edge(*n, *n)))?;
+        // Walk inside the component until a node comes again: that is a circle.
+        let mut path = vec![component[0]];
+        loop {
+            let last = *path.last()?;
+            let next = edges.edges(last).map(|e| e.target()).find(|target| component.contains(target))?;
+            if let Some(start) = path.iter().position(|seen| *seen == next) {
+                let mut ids: Vec<_> = path[start..].iter().map(|n| edges[*n].clone()).collect();
+                ids.push(edges[next].clone());
+                return Some(ids);
+            }
+            path.push(next);
+        }
+    }
+
+    /// The members of `group` in waves: those of one wave wait only for earlier waves. Empty if there is a circle.
+    pub fn waves(&self, group: Option<NodeIndex>) -> Vec<Vec<NodeIndex>> {
+        let edges = self.edges(group);
+        let Ok(order) = petgraph::algo::toposort(&edges, None) else { return Vec::new() };
+        let members = self.members(group);
+        let mut level = vec![0_usize; members.len()];
+        for node in order {
+            for edge in edges.edges(node) {
+                level[edge.target().index()] = level[edge.target().index()].max(level[node.index()] + 1);
+            }
+        }
+        let mut waves = vec![Vec::new(); level.iter().max().map_or(0, |deepest| deepest + 1)];
+        for (member, level) in members.iter().zip(level) {
+            waves[level].push(*member);
+        }
+        waves
+    }
+
+    fn edges(&self, group: Option<NodeIndex>) -> DiGraph<String, ()> {
+        let members = self.members(group);
+        let mut edges = DiGraph::new();
+        for member in members {
+            edges.add_node(self.node(*member).id.clone());
+        }
+        let place = |index: NodeIndex| members.iter().position(|member| *member == index);
+        for (to, member) in members.iter().enumerate() {
+            for from in self.node(*member).after.iter().filter_map(|after| place(*after)) {
+                edges.add_edge(petgraph::graph::NodeIndex::new(from), petgraph::graph::NodeIndex::new(to), ());
+            }
+        }
+        edges
+    }
+}

@@ -1,0 +1,19 @@
+//! What should happen: the definition that an author writes, the graph in it, and the checked, frozen plan. Pure data.
+
+mod compile;
+mod definition;
+mod diagnostic;
+mod field;
+mod graph;
+mod plan;
+mod retry;
+mod template;
+mod unit;
+
+pub(crate) use compile::expression_or_value;
+pub use definition::{Definition, GgufSpec, GpuLayers, ModelSpec};
+pub use diagnostic::{Diagnostic, Diagnostics, Place};
+pub use graph::{Chat, ForEach, Graph, Node, NodeIndex, OnError, OnItemError, Prompt, RunIf, Text, Verb};
+pub use plan::{FrozenTool, Inputs, Limits, Plan, Requirements};
+pub use retry::Retry;
+pub(crate) use template::{Reference, Template, TemplateError};

@@ -1,0 +1,282 @@
+//! A plan: a graph that was checked against the tools, models and policy at hand, frozen with their hashes. It is data in
+//! our own form; editing the workflow's file cannot break a run in flight.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::compile::compile;
+use super::definition::{Definition, ModelSpec, place_of};
+use super::diagnostic::{Diagnostic, Diagnostics, Place, did_you_mean};
+use super::field;
+use super::graph::{Graph, Verb};
+use super::retry::Retry;
+use super::template::Template;
+use crate::id::Digest;
+use crate::tool::{Effect, ToolSpec, Toolbox};
+
+/// A checked, frozen workflow: what a run is created with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The version of this form.
+    pub version: u32,
+    /// The workflow's name.
+    pub workflow: String,
+    /// JSON Schema of the inputs: an object.
+    pub inputs: Value,
+    /// The steps.
+    pub graph: Graph,
+    /// Where each model comes from, by its name in the workflow.
+    pub models: BTreeMap<String, ModelSpec>,
+    /// The tools that the steps call, as they were when the plan was checked.
+    pub tools: BTreeMap<String, FrozenTool>,
+    /// What is granted to each family of tools.
+    pub grants: BTreeMap<String, Value>,
+    /// What the policy was when the plan was checked.
+    pub policy: String,
+    /// What a run may use.
+    pub limits: Limits,
+    /// The workflow's outputs, with templates at the leaves.
+    pub outputs: Value,
+    /// Expressions that must be true when all steps have ended.
+    pub ensure: Vec<String>,
+}
+
+/// A tool as it was when a plan was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FrozenTool {
+    /// Its effect.
+    pub effect: Effect,
+    /// SHA-256 of its whole spec.
+    pub hash: Digest,
+}
+
+/// What a run may use; no limit where absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Prompt and output tokens of all model calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Calls of tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<u64>,
+    /// Time with steps running, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_ms: Option<u64>,
+}
+
+/// What a plan is checked against.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Requirements<'a> {
+    /// The tools at hand.
+    pub tools: &'a Toolbox,
+    /// The policy's fingerprint.
+    pub policy: String,
+}
+
+impl<'a> Requirements<'a> {
+    /// Requirements of these tools and a policy with this fingerprint.
+    pub fn new(tools: &'a Toolbox, policy: impl Into<String>) -> Self {
+        Requirements { tools, policy: policy.into() }
+    }
+}
+
+/// Values for a workflow's inputs.
+pub type Inputs = Map<String, Value>;
+
+impl Plan {
+    /// Checks a definition against what is at hand. All that is wrong is told at once.
+    pub fn check(definition: &Definition, requirements: &Requirements<'_>) -> Result<Plan, Diagnostics> {
+        let (mut graph, places) = compile(definition).map_err(|problems| definition.diagnostics(problems))?;
+        let mut checker = Checker { definition, requirements, problems: Vec::new(), tools: BTreeMap::new() };
+        for (node, place) in graph.nodes.iter_mut().zip(&places) {
+            let may_repeat = match &node.verb {
+                Verb::Tool { name, with } => {
+                    matches!(checker.check_tool(name, with, *place), Some(Effect::Pure | Effect::Read))
+                }
+                Verb::Chat(_) => true,
+                _ => false,
+            };
+            if may_repeat && node.retry.is_none() {
+                node.retry = Some(Retry::times(2));
+            }
+        }
+        checker.check_grants();
+        let Checker { problems, tools, .. } = checker;
+        if !problems.is_empty() {
+            return Err(definition.diagnostics(problems));
+        }
+        let top = &definition.top;
+        Ok(Plan {
+            version: 1,
+            workflow: definition.name(),
+            inputs: field::object_schema(&top.inputs),
+            graph,
+            models: definition.models(),
+            tools,
+            grants: top.tools.iter().map(|(family, grant)| (family.value.clone(), grant.clone())).collect(),
+            policy: requirements.policy.clone(),
+            limits: Limits {
+                tokens: top.budget.tokens.map(|count| count.0),
+                tool_calls: top.budget.tool_calls.map(|count| count.0),
+                wall_ms: top.budget.wall.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
+            },
+            outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.clone()).unwrap_or_default()),
+            ensure: top.ensure.iter().map(|ensure| ensure.value.clone()).collect(),
+        })
+    }
+
+    /// SHA-256 of the whole plan, in canonical JSON.
+    pub fn hash(&self) -> Digest {
+        // A plan has only string keys and finite numbers, so that it always has a canonical form.
+        let bytes = serde_json_canonicalizer::to_vec(self).unwrap_or_default();
+        Digest::of(&[b"parkway-plan-1\0", &bytes])
+    }
+
+    /// The inputs with their defaults filled in; or all that is wrong with them.
+    pub fn fill_inputs(&self, mut values: Inputs) -> Result<Value, Vec<String>> {
+        let properties = self.inputs.get("properties").and_then(Value::as_object);
+        let names: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let mut problems = Vec::new();
+        for name in values.keys().filter(|name| !names.contains(&name.as_str())) {
+            let help = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| "the workflow has no inputs".into());
+            problems.push(format!("no input is called `{name}`; {help}"));
+        }
+        for (name, schema) in properties.into_iter().flatten() {
+            if let (false, Some(default)) = (values.contains_key(name), schema.get("default")) {
+                values.insert(name.clone(), default.clone());
+            }
+        }
+        let required = self.inputs.get("required").and_then(Value::as_array);
+        for name in required.into_iter().flatten().filter_map(Value::as_str) {
+            if !values.contains_key(name) {
+                problems.push(format!("the input `{name}` is missing; give it with `--input {name}=…`"));
+            }
+        }
+        if let (Some(properties), true) = (properties, problems.is_empty()) {
+            for (name, value) in &values {
+                let Some(schema) = properties.get(name) else { continue };
+                if let Err(error) = jsonschema::validate(schema, value) {
+                    problems.push(format!("the input `{name}` is wrong: {error}"));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(Value::Object(values)) } else { Err(problems) }
+    }
+
+    /// The tools that are not what they were when the plan was checked, each with what differs.
+    pub fn changed_tools(&self, tools: &Toolbox) -> Vec<String> {
+        let mut changed = Vec::new();
+        for (name, frozen) in &self.tools {
+            match tools.get(name) {
+                None => changed.push(format!("the tool `{name}` is not registered")),
+                Some(tool) if spec_hash(tool.spec()) != frozen.hash => {
+                    changed.push(format!("the tool `{name}` has another description, schema or effect"));
+                }
+                Some(_) => {}
+            }
+        }
+        changed
+    }
+}
+
+/// SHA-256 of a tool's spec, in canonical JSON.
+fn spec_hash(spec: &ToolSpec) -> Digest {
+    let bytes = serde_json_canonicalizer::to_vec(spec).unwrap_or_default();
+    Digest::of(&[b"parkway-tool-1\0", &bytes])
+}
+
+struct Checker<'a> {
+    definition: &'a Definition,
+    requirements: &'a Requirements<'a>,
+    problems: Vec<Diagnostic>,
+    tools: BTreeMap<String, FrozenTool>,
+}
+
+impl Checker<'_> {
+    fn check_tool(&mut self, name: &str, with: &Value, place: Place) -> Option<Effect> {
+        let tools = self.requirements.tools;
+        let Some(tool) = tools.get(name) else {
+            let mut diagnostic = Diagnostic::new("unknown-tool", place, format!("no tool is called `{name}`"));
+            diagnostic.help =
+                did_you_mean(name, tools.iter().map(|tool| tool.spec().name.as_str()).collect::<Vec<_>>());
+            self.problems.push(diagnostic);
+            return None;
+        };
+        let spec = tool.spec();
+        let granted = self.definition.top.tools.iter().any(|(family, _)| family.value == spec.family());
+        if spec.effect != Effect::Pure && !granted {
+            let family = spec.family();
+            let message =
+                format!("`{name}` has the effect `{}`, and nothing is granted to `{family}`", spec.effect.as_str());
+            let help = format!("say what it may use: `tools: {{ {family}: {{ … }} }}`");
+            self.problems.push(Diagnostic::new("not-granted", place, message).help(help));
+        }
+        self.check_arguments(spec, with, place);
+        self.tools.insert(name.to_owned(), FrozenTool { effect: spec.effect, hash: spec_hash(spec) });
+        Some(spec.effect)
+    }
+
+    /// Names that the tool does not know, names that are missing, and values that are known before the run.
+    fn check_arguments(&mut self, spec: &ToolSpec, with: &Value, place: Place) {
+        let empty = Map::new();
+        let properties = spec.input_schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+        let closed = spec.input_schema.get("additionalProperties") == Some(&json!(false));
+        let given = with.as_object().unwrap_or(&empty);
+        for (name, value) in given {
+            match properties.get(name) {
+                Some(schema) => {
+                    let constant = Template::Value(value).references().is_ok_and(|r| r.is_empty()) && !has_marks(value);
+                    // A `$ref` points into the whole schema, which a part of it does not hold.
+                    if !constant || schema.to_string().contains("\"$ref\"") {
+                        continue;
+                    }
+                    if let Err(error) = jsonschema::validate(schema, value) {
+                        let message = format!("the argument `{name}` of `{}` is wrong: {error}", spec.name);
+                        self.problems.push(Diagnostic::new("bad-argument", place, message));
+                    }
+                }
+                None if closed => {
+                    let message = format!("`{}` has no argument `{name}`", spec.name);
+                    let mut diagnostic = Diagnostic::new("unknown-argument", place, message);
+                    diagnostic.help = did_you_mean(name, properties.keys().map(String::as_str).collect::<Vec<_>>());
+                    self.problems.push(diagnostic);
+                }
+                None => {}
+            }
+        }
+        let required = spec.input_schema.get("required").and_then(Value::as_array);
+        for name in required.into_iter().flatten().filter_map(Value::as_str) {
+            if !given.contains_key(name) {
+                let message = format!("`{}` needs the argument `{name}`", spec.name);
+                self.problems.push(
+                    Diagnostic::new("missing-argument", place, message)
+                        .help(format!("add it under `with: {{ {name}: … }}`")),
+                );
+            }
+        }
+    }
+
+    fn check_grants(&mut self) {
+        let families: BTreeSet<_> =
+            self.requirements.tools.iter().map(|tool| tool.spec().family().to_owned()).collect();
+        for (family, _) in self.definition.top.tools.iter() {
+            if !families.contains(&family.value) {
+                let message = format!("no tools are called `{}.…`", family.value);
+                let mut diagnostic = Diagnostic::new("unknown-family", place_of(family.referenced), message);
+                diagnostic.help = did_you_mean(&family.value, families.iter().map(String::as_str).collect::<Vec<_>>());
+                self.problems.push(diagnostic);
+            }
+        }
+    }
+}
+
+fn has_marks(value: &Value) -> bool {
+    let text = value.to_string();
+    text.contains("${{") || text.contains("{%")
+}

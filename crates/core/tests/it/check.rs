@@ -1,0 +1,230 @@
+//! The one way in: a workflow as YAML goes in, its event log comes out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parkway_core::clock::SystemClock;
+use parkway_core::engine::{Control, Ended, Executor, ExecutorError, Services};
+use parkway_core::id::{RunId, Seq, WorkerId};
+use parkway_core::label::Labels;
+use parkway_core::log::{Commitment, Event, EventKind, RunState, SkipReason};
+use parkway_core::model::SharedModel;
+use parkway_core::policy::{DefaultPolicy, Policy};
+use parkway_core::store::{Log, Store};
+use parkway_core::testing::{MemoryStore, ScriptedModel};
+use parkway_core::tool::{Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, Toolbox, tool_fn};
+use parkway_core::workflow::{Definition, Diagnostics, Inputs, Plan, Requirements};
+use serde_json::{Value, json};
+
+/// A world to run workflows in.
+pub(crate) struct World {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) tools: Toolbox,
+    pub(crate) model: Arc<ScriptedModel>,
+    pub(crate) control: Control,
+    pub(crate) worker: &'static str,
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+pub(crate) struct Echo {
+    #[serde(default)]
+    value: Value,
+}
+
+impl World {
+    pub(crate) fn new() -> World {
+        let mut tools = Toolbox::new();
+        tools.insert(Arc::new(tool_fn("t.echo", Effect::Pure, |echo: Echo| async move { Ok(echo.value) })));
+        tools.insert(Arc::new(tool_fn("t.fail", Effect::Pure, |echo: Echo| async move {
+            Err::<Value, _>(ToolError::invalid("broken", format!("told to fail with {}", echo.value)))
+        })));
+        tools.insert(Arc::new(
+            tool_fn("t.letter", Effect::Read, |_: Echo| async move { Ok(json!({"text": "dear all"})) })
+                .labels(Labels::UNTRUSTED),
+        ));
+        World {
+            store: Arc::new(MemoryStore::new(Arc::new(SystemClock))),
+            tools,
+            model: Arc::new(ScriptedModel::new().otherwise("fine")),
+            control: Control::default(),
+            worker: "one",
+        }
+    }
+
+    pub(crate) fn tool(mut self, tool: impl Tool + 'static) -> World {
+        self.tools.insert(Arc::new(tool));
+        self
+    }
+
+    pub(crate) fn model(mut self, model: ScriptedModel) -> World {
+        self.model = Arc::new(model);
+        self
+    }
+
+    pub(crate) fn plan(&self, yaml: &str) -> Result<Plan, Diagnostics> {
+        let definition = Definition::parse("test.yaml", yaml, |path| Err(format!("no file {path}")))?;
+        Plan::check(&definition, &Requirements::new(&self.tools, DefaultPolicy.fingerprint()))
+    }
+
+    pub(crate) fn services(&self) -> Services {
+        let store: Arc<dyn Store> = self.store.clone();
+        let mut services = Services::new(
+            store,
+            Arc::new(self.tools.clone()),
+            Arc::new(DefaultPolicy),
+            Arc::new(SystemClock),
+            WorkerId::new(self.worker),
+        );
+        services.lease = Duration::from_secs(30);
+        services
+    }
+
+    pub(crate) fn models(&self) -> BTreeMap<String, SharedModel> {
+        let model: SharedModel = self.model.clone();
+        BTreeMap::from([("main".to_owned(), model)])
+    }
+
+    pub(crate) async fn create(&self, yaml: &str, inputs: Value) -> Executor {
+        let plan = self.plan(yaml).unwrap_or_else(|problems| panic!("{problems}"));
+        let inputs = plan.fill_inputs(inputs.as_object().cloned().unwrap_or_else(Inputs::new)).unwrap();
+        Executor::create(self.services(), self.models(), self.control.clone(), Arc::new(plan), &inputs).await.unwrap()
+    }
+
+    pub(crate) async fn run(&self, yaml: &str, inputs: Value) -> (RunId, Ended) {
+        let executor = self.create(yaml, inputs).await;
+        let run = executor.run();
+        let ended = tokio::time::timeout(Duration::from_secs(20), executor.execute()).await.expect("hangs").unwrap();
+        (run, ended)
+    }
+
+    pub(crate) async fn resume(&self, run: RunId) -> Result<Ended, ExecutorError> {
+        let plan = self.stored_plan(run).await;
+        let executor =
+            Executor::take_over(self.services(), self.models(), self.control.clone(), Arc::new(plan), run).await?;
+        tokio::time::timeout(Duration::from_secs(20), executor.execute()).await.expect("hangs")
+    }
+
+    pub(crate) async fn stored_plan(&self, run: RunId) -> Plan {
+        let events = self.store.events(run, Seq(0)).await.unwrap();
+        let EventKind::RunCreated { plan, .. } = &events[0].kind else { panic!("{:?}", events[0]) };
+        serde_json::from_value(self.payload(*plan).await).unwrap()
+    }
+
+    pub(crate) async fn payload(&self, commitment: Commitment) -> Value {
+        let payload = self.store.payloads(&[commitment]).await.unwrap().remove(0).expect("a payload");
+        payload.value().unwrap()
+    }
+
+    pub(crate) async fn events(&self, run: RunId) -> Vec<Event> {
+        self.store.events(run, Seq(0)).await.unwrap()
+    }
+
+    pub(crate) async fn state(&self, run: RunId) -> RunState {
+        let plan = self.stored_plan(run).await;
+        RunState::replay(run, Arc::new(plan), &self.events(run).await).unwrap()
+    }
+
+    pub(crate) async fn outputs(&self, run: RunId) -> Value {
+        for event in self.events(run).await {
+            if let EventKind::RunCompleted { outputs } = event.kind {
+                return self.payload(outputs).await;
+            }
+        }
+        panic!("the run has no outputs:\n{}", self.log(run).await)
+    }
+
+    /// The log, one line an event: what happened to which step, and the texts.
+    pub(crate) async fn log(&self, run: RunId) -> String {
+        let mut lines = Vec::new();
+        for event in self.events(run).await {
+            lines.push(self.line(&event).await);
+        }
+        lines.join("\n")
+    }
+
+    async fn line(&self, event: &Event) -> String {
+        let kind = &event.kind;
+        let name = kind.name();
+        let key = kind.key().map(|key| format!(" {key}")).unwrap_or_default();
+        let rest = match kind {
+            EventKind::StepStarted { attempt, args: Some(args), .. } => {
+                format!(" #{attempt} {}", self.payload(*args).await)
+            }
+            EventKind::StepStarted { attempt, .. } => format!(" #{attempt}"),
+            EventKind::StepCompleted { output: Some(output), labels, .. } => {
+                let label = if labels.untrusted { " (untrusted)" } else { "" };
+                format!(" {}{label}", self.payload(*output).await)
+            }
+            EventKind::StepExpanded { items, .. } => format!(" {items} items"),
+            EventKind::StepFailed { code, message, .. }
+            | EventKind::StepRetried { code, message, .. }
+            | EventKind::StepInDoubt { code, message, .. } => format!(" {code}: {}", text(self.payload(*message).await)),
+            EventKind::StepSkipped { reason, .. } => match reason {
+                SkipReason::Dependency { id } => format!(" since {id} did not complete"),
+                other => format!(" {other:?}"),
+            },
+            EventKind::PolicyDecided { verdict, rule, .. } => format!(" {verdict:?} by {rule}"),
+            EventKind::ApprovalRequested { prompt, shown, .. } => {
+                format!(" {} {}", text(self.payload(*prompt).await), self.payload(*shown).await)
+            }
+            EventKind::ApprovalDecided { verdict, .. } => format!(" {verdict:?}"),
+            EventKind::BudgetReserved { share, .. } => format!(" {} tokens, {} calls", share.tokens, share.tool_calls),
+            EventKind::BudgetSettled { spent, .. } => format!(" {} tokens, {} calls", spent.tokens, spent.tool_calls),
+            EventKind::ModelCalled { turn, call, .. } => {
+                format!(" turn {turn}, {}, {}", self.payload(call.answer).await, if call.valid { "valid" } else { "invalid" })
+            }
+            EventKind::RunCompleted { outputs } => format!(" {}", self.payload(*outputs).await),
+            EventKind::RunFailed { reason } => {
+                let step = reason.step.as_ref().map(|step| format!(" at {step}")).unwrap_or_default();
+                let message = match reason.message {
+                    Some(message) => text(self.payload(message).await),
+                    None => String::new(),
+                };
+                format!(" {}{step}: {message}", reason.code)
+            }
+            _ => String::new(),
+        };
+        format!("{name}{key}{rest}")
+    }
+}
+
+fn text(value: Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A tool whose calls a test decides: `act` is told the attempt's context.
+pub(crate) struct Acting<F> {
+    spec: ToolSpec,
+    act: F,
+}
+
+impl<F> Acting<F> {
+    pub(crate) fn new(name: &str, effect: Effect, act: F) -> Self {
+        let any = json!({});
+        let spec = ToolSpec {
+            name: name.into(),
+            description: "for a test".into(),
+            input_schema: any.clone(),
+            output_schema: any,
+            effect,
+            labels: Labels::NONE,
+        };
+        Acting { spec, act }
+    }
+}
+
+#[async_trait::async_trait]
+impl<F, R> Tool for Acting<F>
+where
+    F: Fn(Value, ToolContext) -> R + Send + Sync,
+    R: Future<Output = Result<Value, ToolError>> + Send,
+{
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    async fn call(&self, input: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
+        (self.act)(input, context.clone()).await.map(ToolOutput::new)
+    }
+}

@@ -1,0 +1,110 @@
+//! A model's context and the tokens whose computation it holds.
+
+use llama_cpp_2::DecodeError;
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use parkway_core::model::ModelError;
+
+use crate::tokenizer::token_of;
+
+/// The one sequence of the context.
+const SEQUENCE: i32 = 0;
+
+/// The context of a model with one sequence in it.
+///
+/// Tokens are computed in chunks that begin at multiples of the chunk's size. What is kept for the next request is whole
+/// chunks only: results depend a little on how tokens are batched, and so an answer after a kept prefix is, bit for bit,
+/// the answer without it.
+pub(crate) struct Cache<'m> {
+    context: LlamaContext<'m>,
+    batch: LlamaBatch<'static>,
+    chunk: usize,
+    capacity: usize,
+    /// All tokens in the context, in order of their positions.
+    tokens: Vec<u32>,
+    /// Of these, how many leading ones were computed in whole chunks.
+    whole: usize,
+    /// Where the last token of the last batch stands in it.
+    last: Option<i32>,
+}
+
+impl<'m> Cache<'m> {
+    /// A cache for `capacity` tokens, computed at most `chunk` at a time; the context must be made for as many.
+    pub(crate) fn new(context: LlamaContext<'m>, capacity: usize, chunk: usize) -> Self {
+        Cache { context, batch: LlamaBatch::new(chunk, 1), chunk, capacity, tokens: Vec::new(), whole: 0, last: None }
+    }
+
+    /// Keeps what the cache shares with a new prompt and drops the rest. Tells how many tokens that saves; at least one
+    /// is left to compute.
+    pub(crate) fn reuse(&mut self, prompt: &[u32]) -> usize {
+        let shared = self.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        let shared = shared.min(self.whole).min(prompt.len().saturating_sub(1));
+        self.keep(shared - shared % self.chunk);
+        self.tokens.len()
+    }
+
+    /// Drops what no later request can reuse, and so frees its cells.
+    pub(crate) fn trim(&mut self) {
+        self.keep(self.whole);
+    }
+
+    /// Computes one chunk of `tokens`, the first ones, and tells how many those were.
+    pub(crate) fn feed(&mut self, tokens: &[u32]) -> Result<usize, ModelError> {
+        let start = self.tokens.len();
+        let tokens = &tokens[..tokens.len().min(self.chunk)];
+        if tokens.is_empty() || start + tokens.len() > self.capacity {
+            return Err(defect(format!("{} tokens after {start} do not fit into {}", tokens.len(), self.capacity)));
+        }
+        self.batch.clear();
+        for (at, &token) in tokens.iter().enumerate() {
+            let token = token_of(token).ok_or_else(|| defect(format!("there is no token {token}")))?;
+            let position = i32::try_from(start + at).map_err(|error| defect(error.to_string()))?;
+            self.batch
+                .add(token, position, &[SEQUENCE], at + 1 == tokens.len())
+                .map_err(|error| defect(error.to_string()))?;
+        }
+        if let Err(error) = self.context.decode(&mut self.batch) {
+            self.clear();
+            let retryable = error == DecodeError::NoKvCacheSlot;
+            return Err(ModelError::Backend { message: format!("llama.cpp: {error}"), retryable });
+        }
+        self.tokens.extend_from_slice(tokens);
+        self.last = Some(self.batch.n_tokens() - 1);
+        if start == self.whole && tokens.len() == self.chunk {
+            self.whole = self.tokens.len();
+        }
+        Ok(tokens.len())
+    }
+
+    /// The logits after the last token; empty before any was computed.
+    pub(crate) fn logits(&self) -> &[f32] {
+        self.last.map_or(&[], |last| self.context.get_logits_ith(last))
+    }
+
+    fn keep(&mut self, length: usize) {
+        if length == self.tokens.len() {
+            return;
+        }
+        self.last = None;
+        // Recurrent models cannot remove a part; they say so, and start again.
+        let removed = u32::try_from(length).is_ok_and(|length| {
+            matches!(self.context.clear_kv_cache_seq(Some(SEQUENCE.unsigned_abs()), Some(length), None), Ok(true))
+        });
+        if !removed {
+            return self.clear();
+        }
+        self.tokens.truncate(length);
+        self.whole = self.whole.min(length);
+    }
+
+    fn clear(&mut self) {
+        self.context.clear_kv_cache();
+        self.tokens.clear();
+        self.whole = 0;
+        self.last = None;
+    }
+}
+
+fn defect(message: String) -> ModelError {
+    ModelError::Backend { message, retryable: false }
+}

@@ -1,0 +1,78 @@
+//! How to load a model: the file, the size of its context, and where it computes.
+
+use std::path::PathBuf;
+
+use crate::{Llama, LoadError, load};
+
+/// How many layers of a model run on a GPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GpuLayers {
+    /// All of them where there is a GPU and this build can use it, none otherwise.
+    #[default]
+    Auto,
+    /// All of them; without a usable GPU the load fails.
+    All,
+    /// This many, counted from the output; `Count(0)` stays on the CPU. Above 0 the load fails without a usable GPU.
+    Count(u32),
+}
+
+/// A model file and how to load it. Made by [`Llama::gguf`].
+#[derive(Clone, Debug)]
+pub struct LlamaConfig {
+    pub(crate) path: PathBuf,
+    pub(crate) name: Option<String>,
+    pub(crate) context_length: u32,
+    pub(crate) gpu_layers: GpuLayers,
+    pub(crate) threads: usize,
+}
+
+impl LlamaConfig {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        LlamaConfig { path, name: None, context_length: 4096, gpu_layers: GpuLayers::Auto, threads: cores() }
+    }
+
+    /// What to call the model in logs and errors; the file's name without its ending by default.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Tokens that fit into one conversation, prompt and answer together: 4096 by default, and never more than the
+    /// model was trained on. Memory for them is taken when the model is loaded.
+    pub fn context_length(mut self, tokens: u32) -> Self {
+        self.context_length = tokens;
+        self
+    }
+
+    /// How many layers run on a GPU; [`GpuLayers::Auto`] by default.
+    pub fn gpu_layers(mut self, layers: GpuLayers) -> Self {
+        self.gpu_layers = layers;
+        self
+    }
+
+    /// Threads that compute on the CPU: as many as there are cores by default, at least 1 and never more than there are
+    /// cores, because llama.cpp's threads wait for each other by spinning.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.clamp(1, cores());
+        self
+    }
+
+    /// Loads the model. This blocks until it is ready to answer, which takes from a fraction of a second to minutes;
+    /// in async code use [`load_async`](Self::load_async). `progress` is called with the share of the weights that is
+    /// loaded, from 0 to 1; llama.cpp calls it, so a panic in it ends the process.
+    pub fn load(self, progress: impl FnMut(f32) + Send + 'static) -> Result<Llama, LoadError> {
+        load::load(self, progress)
+    }
+
+    /// Loads the model on a blocking thread of the tokio runtime that this is called in.
+    pub async fn load_async(self, progress: impl FnMut(f32) + Send + 'static) -> Result<Llama, LoadError> {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || self.load(progress))
+            .await
+            .unwrap_or_else(|cause| Err(LoadError::Backend { path, cause: cause.to_string() }))
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

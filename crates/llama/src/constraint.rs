@@ -1,0 +1,318 @@
+//! Constraints on an answer, compiled to what they allow token by token.
+
+use llguidance::api::{ParserLimits, StopReason, TopLevelGrammar};
+use llguidance::earley::SlicedBiasComputer;
+use llguidance::{JsonCompileOptions, Matcher, ParserFactory};
+use parkway_core::model::{Constraint, ModelError};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use toktrie::{InferenceCapabilities, SimpleVob, TokEnv};
+
+/// Bytes of a constraint's source.
+const SOURCE: usize = 256 << 10;
+/// Objects and arrays in a schema. The compiler follows schemas and their references by recursion, once each, so this
+/// bounds its depth; [`STACK`] holds that many.
+const CONTAINERS: usize = 4_000;
+/// Objects and arrays inside each other in a schema.
+const NESTING: usize = 64;
+/// Bytes of stack for the thread that compiles constraints; the system gives out only what is used.
+pub(crate) const STACK: usize = 128 << 20;
+
+/// Compiles constraints for one model.
+pub(crate) struct Grammars {
+    factory: ParserFactory,
+}
+
+impl Grammars {
+    /// Takes some 0.1 s: the vocabulary is sliced by what occurs in JSON strings.
+    pub(crate) fn new(env: &TokEnv) -> Result<Self, String> {
+        let capabilities = InferenceCapabilities { ff_tokens: true, ..InferenceCapabilities::default() };
+        let mut factory = ParserFactory::new(env, capabilities, &SlicedBiasComputer::general_slices())
+            .map_err(|error| format!("{error:#}"))?;
+        factory.quiet();
+        // Half of llguidance's own limits: some 10 ms to compile the lexer, 10 ms a token.
+        *factory.limits_mut() = ParserLimits {
+            initial_lexer_fuel: 500_000,
+            step_lexer_fuel: 100_000,
+            step_max_items: 25_000,
+            max_lexer_states: 50_000,
+            max_grammar_size: 250_000,
+            verbose_errors: false,
+            ..ParserLimits::default()
+        };
+        Ok(Grammars { factory })
+    }
+
+    /// Compiles one constraint, or says which part of it cannot be enforced. Needs up to [`STACK`].
+    pub(crate) fn compile(&self, constraint: &Constraint) -> Result<Guide, ModelError> {
+        let (grammar, source) = match constraint {
+            Constraint::JsonSchema(schema) => json_grammar(schema)?,
+            Constraint::Choice(choices) => choice_grammar(choices)?,
+            other => return Err(ModelError::Unsupported(format!("{:?} constraints", other.kind()))),
+        };
+        if source.len() > SOURCE {
+            return Err(refuse(format!("it has {} bytes, and {SOURCE} are allowed", source.len())));
+        }
+        let matcher = Matcher::new(self.factory.create_parser(grammar));
+        match matcher.get_error() {
+            Some(error) => Err(refuse(plain_words(&error))),
+            None => Ok(Guide { matcher, hash: hex::encode(Sha256::digest(&source)) }),
+        }
+    }
+}
+
+/// One answer's constraint, and how far the answer has come in it.
+pub(crate) struct Guide {
+    matcher: Matcher,
+    hash: String,
+}
+
+impl Guide {
+    /// SHA-256 (hex) of what was compiled.
+    pub(crate) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Takes the tokens that must follow, so that none has to be sampled.
+    pub(crate) fn take_forced(&mut self) -> Result<Vec<u32>, ModelError> {
+        if self.is_complete() {
+            return Ok(Vec::new());
+        }
+        let forced = self.matcher.consume_ff_tokens();
+        self.check()?;
+        Ok(forced)
+    }
+
+    /// The tokens that may follow; those that end an answer are among them where it may end.
+    pub(crate) fn allowed(&mut self) -> Result<SimpleVob, ModelError> {
+        self.matcher.compute_mask().map_err(failed)
+    }
+
+    /// Goes on by one sampled token, which does not end the answer. Tells which token stands in the answer for it.
+    ///
+    /// Often the sampled token is only the beginning of text that is certain by then: after `"` the grammar may force
+    /// `:"`. Where the tokenizer writes that text with a longer token, such as `":"`, that one is taken. This is free, as
+    /// the model has not seen the sampled token yet, and keeps the answer in the tokens that the model was trained on.
+    pub(crate) fn accept(&mut self, token: u32) -> Result<u32, ModelError> {
+        self.matcher.consume_token(token).map_err(failed)?;
+        if self.matcher.is_stopped() {
+            return Ok(token);
+        }
+        let forced = self.matcher.compute_ff_bytes();
+        if forced.is_empty() {
+            return Ok(token);
+        }
+        let env = self.matcher.tok_env().map_err(failed)?;
+        let trie = env.tok_trie();
+        let certain = [trie.token(token), &forced].concat();
+        let joined = match env.tokenize_bytes(&certain).first() {
+            Some(&first) if trie.token_len(first) > trie.token_len(token) => first,
+            _ => return Ok(token),
+        };
+        self.matcher.rollback(1).map_err(failed)?;
+        let fits = self.matcher.validate_tokens(&[joined]).map_err(failed)? == 1;
+        let taken = if fits { joined } else { token };
+        self.matcher.consume_token(taken).map_err(failed)?;
+        Ok(taken)
+    }
+
+    /// Whether nothing more may follow.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.matcher.is_stopped() && self.matcher.stop_reason().is_ok()
+    }
+
+    fn check(&self) -> Result<(), ModelError> {
+        match self.matcher.get_error() {
+            Some(error) => Err(failed(error)),
+            None if self.matcher.stop_reason() == StopReason::NotStopped || self.is_complete() => Ok(()),
+            None => Err(failed(self.matcher.stop_reason())),
+        }
+    }
+}
+
+fn json_grammar(schema: &Value) -> Result<(TopLevelGrammar, String), ModelError> {
+    let mut schema = match schema {
+        Value::Object(_) => schema.clone(),
+        Value::Bool(true) => Value::Object(Map::new()),
+        Value::Bool(false) => return Err(refuse("the schema `false` allows no value".into())),
+        _ => return Err(refuse("a JSON schema is an object or a boolean".into())),
+    };
+    let containers =
+        measure(&schema, NESTING).ok_or_else(|| refuse(format!("it nests deeper than {NESTING} levels")))?;
+    if containers > CONTAINERS {
+        return Err(refuse(format!("it has {containers} objects and arrays, and {CONTAINERS} are allowed")));
+    }
+    // Without free white space: small models wander off into it, and more tokens are forced. This also replaces options
+    // that the schema itself may bring along.
+    let options = JsonCompileOptions { whitespace_flexible: false, ..JsonCompileOptions::default() };
+    options.apply_to(&mut schema);
+    let source = schema.to_string();
+    Ok((TopLevelGrammar::from_json_schema(schema), source))
+}
+
+fn choice_grammar(choices: &[String]) -> Result<(TopLevelGrammar, String), ModelError> {
+    if choices.is_empty() {
+        return Err(refuse("a choice needs at least one text".into()));
+    }
+    if choices.iter().any(String::is_empty) {
+        return Err(refuse("a choice cannot be an empty text".into()));
+    }
+    // Strings in Lark grammars are written as in JSON. One terminal, so that the longest match wins.
+    let quoted: Vec<String> = choices.iter().map(|choice| Value::from(choice.as_str()).to_string()).collect();
+    let source = format!("start: CHOICE\nCHOICE: {}\n", quoted.join(" | "));
+    Ok((TopLevelGrammar::from_lark(source.clone()), source))
+}
+
+/// How many objects and arrays a value has; `None` when they nest deeper than `depth`.
+fn measure(value: &Value, depth: usize) -> Option<usize> {
+    let sum = |mut values: Box<dyn Iterator<Item = &Value> + '_>| {
+        let depth = depth.checked_sub(1)?;
+        values.try_fold(1, |sum, value| Some(sum + measure(value, depth)?))
+    };
+    match value {
+        Value::Object(map) => sum(Box::new(map.values())),
+        Value::Array(values) => sum(Box::new(values.iter())),
+        _ => Some(0),
+    }
+}
+
+fn refuse(cause: String) -> ModelError {
+    ModelError::Unsupported(format!("the constraint cannot be enforced: {cause}"))
+}
+
+/// An error while decoding: a limit that the constraint runs into, or a dead end in it.
+fn failed(error: impl ToString) -> ModelError {
+    let words = plain_words(&error.to_string());
+    if words.contains("NoExtension") { refuse("it comes to where nothing may follow".into()) } else { refuse(words) }
+}
+
+/// llguidance's words without what it adds for its own developers.
+fn plain_words(error: &str) -> String {
+    let words = error.split("\n<").next().unwrap_or(error);
+    words.split(". Enable '").next().unwrap_or(words).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use toktrie::ApproximateTokEnv;
+
+    use super::*;
+
+    /// The grammar over single bytes, which needs no model. On a thread with the stack that the worker has.
+    fn with_grammars<T: Send>(f: impl FnOnce(&Grammars) -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .stack_size(STACK)
+                .spawn_scoped(scope, || f(&Grammars::new(&ApproximateTokEnv::single_byte_env()).unwrap()))
+                .unwrap()
+                .join()
+                .unwrap()
+        })
+    }
+
+    fn compile(constraint: Constraint) -> Result<Guide, ModelError> {
+        with_grammars(|grammars| grammars.compile(&constraint))
+    }
+
+    #[track_caller]
+    fn check_refused(schema: Value, words: &str) {
+        match compile(Constraint::JsonSchema(schema)) {
+            Err(ModelError::Unsupported(message)) => assert!(message.contains(words), "{message}"),
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("compiled"),
+        }
+    }
+
+    /// Which of the texts the constraint takes from beginning to end.
+    fn taken<'a>(constraint: Constraint, texts: &[&'a str]) -> Vec<&'a str> {
+        let take = |text: &&&str| {
+            let mut guide = compile(constraint.clone()).unwrap();
+            text.bytes().all(|byte| guide.accept(byte.into()).is_ok()) && guide.matcher.is_accepting().unwrap_or(false)
+                || guide.is_complete()
+        };
+        texts.iter().filter(take).copied().collect()
+    }
+
+    #[test]
+    fn choices_are_taken_literally() {
+        let choices = ["a\"b", "a\\x41", "/.*/", "line\nbreak", "zwölf", "ab", "abc", "<|im_end|>"];
+        let choice = Constraint::Choice(choices.map(str::to_owned).to_vec());
+        let texts = [&choices[..], &["aA", "a", "zz", "line", "abcd"]].concat();
+        assert_eq!(taken(choice, &texts), choices);
+    }
+
+    #[test]
+    fn json_has_no_free_white_space() {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "null"}},
+            "required": ["a", "b"], "additionalProperties": false, "x-guidance": {"whitespace_flexible": true}});
+        let texts = [r#"{"a":1,"b":null}"#, r#"{"a": 1,"b":null}"#, r#"{"a":1, "b":null}"#, r#"{"b":null,"a":1}"#];
+        assert_eq!(taken(Constraint::JsonSchema(schema), &texts), texts[..1]);
+    }
+
+    #[test]
+    fn a_keyword_that_cannot_be_enforced_is_named() {
+        check_refused(json!({"type": "array", "uniqueItems": true}), "uniqueItems");
+        check_refused(json!({"not": {"type": "string"}}), "not");
+        check_refused(json!({"type": "string", "format": "colour"}), "colour");
+        check_refused(json!({"oneOf": [{"minimum": 3}, {"minimum": 5}]}), "oneOf");
+        check_refused(json!({"$ref": "https://example.com/schema.json"}), "example.com");
+        check_refused(json!({"enum": []}), "empty");
+        check_refused(json!({"type": "integer", "minimum": 3, "maximum": 2}), "nsatisfiable");
+        check_refused(json!(false), "false");
+        check_refused(json!("string"), "object or a boolean");
+    }
+
+    #[test]
+    fn an_empty_choice_is_refused() {
+        assert!(matches!(compile(Constraint::Choice(vec![])), Err(ModelError::Unsupported(_))));
+        assert!(matches!(compile(Constraint::Choice(vec![String::new()])), Err(ModelError::Unsupported(_))));
+    }
+
+    #[test]
+    fn a_deep_or_large_schema_does_not_exhaust_the_stack() {
+        let mut deep = json!({});
+        (0..500).for_each(|_| deep = json!({"items": deep.take()}));
+        check_refused(deep, "deeper");
+
+        // Each definition refers to the next one: as deep as a schema of this size can be.
+        let chain = |links: usize| {
+            let link = |at: usize| (format!("d{at}"), json!({"$ref": format!("#/$defs/d{}", at + 1)}));
+            let mut defs: Map<String, Value> = (0..links).map(link).collect();
+            defs.insert(format!("d{links}"), json!({"type": "array", "items": {"type": "null"}}));
+            json!({"$ref": "#/$defs/d0", "$defs": defs})
+        };
+        check_refused(chain(CONTAINERS), "objects and arrays");
+        let result = compile(Constraint::JsonSchema(chain(CONTAINERS - 8)));
+        assert!(matches!(result, Ok(_) | Err(ModelError::Unsupported(_))));
+        check_refused(json!({"enum": vec!["x".repeat(1000); 1000]}), "bytes");
+    }
+
+    #[test]
+    fn hostile_schemas_end_fast() {
+        let schemas = [
+            json!({"$ref": "#"}),
+            json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}),
+            json!({"type": "string", "pattern": "^((a{1,1000}){1,1000}){1,1000}$"}),
+            json!({"type": "string", "pattern": "(.*a){500}"}),
+            json!({"type": "string", "minLength": 1_000_000_000u64}),
+            json!({"type": "array", "items": {"type": "string"}, "minItems": 1_000_000_000u64}),
+            json!({"type": "object", "minProperties": 1_000_000_000u64}),
+            json!({"anyOf": vec![json!({"type": "object", "properties": {"a": {"$ref": "#"}}}); 500]}),
+        ];
+        with_grammars(|grammars| {
+            for (at, schema) in schemas.into_iter().enumerate() {
+                let start = std::time::Instant::now();
+                let compiled = grammars.compile(&Constraint::JsonSchema(schema)).and_then(|mut guide| {
+                    guide.take_forced()?;
+                    if !guide.is_complete() {
+                        guide.allowed()?;
+                    }
+                    Ok(())
+                });
+                assert!(matches!(compiled, Ok(()) | Err(ModelError::Unsupported(_))), "{at}: {compiled:?}");
+                assert!(start.elapsed().as_secs() < 5, "{at}: {:?}", start.elapsed());
+            }
+        });
+    }
+}

@@ -1,0 +1,168 @@
+//! The devices that llama.cpp can compute on, and which of them a model gets.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::{LlamaBackendDeviceType, LogOptions, list_llama_ggml_backend_devices, send_logs_to_tracing};
+
+use crate::{GpuLayers, LoadError};
+
+/// A device that this build of llama.cpp can compute on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Device {
+    /// Short name, for example `CPU` or `CUDA0`.
+    pub name: String,
+    /// What it is, for example `NVIDIA H200`.
+    pub description: String,
+    /// The backend that drives it, for example `CPU`, `CUDA`, `Vulkan`.
+    pub backend: String,
+    /// What sort of device it is.
+    pub kind: DeviceKind,
+    /// All its memory, in bytes; for the CPU that of the machine.
+    pub memory_total: u64,
+    /// Its free memory when it was asked, in bytes.
+    pub memory_free: u64,
+}
+
+/// The sort of a [`Device`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceKind {
+    /// The processor.
+    Cpu,
+    /// A unit that helps the processor and holds no layers of its own, such as a BLAS library or AMX.
+    Accelerator,
+    /// A graphics card with its own memory.
+    Gpu,
+    /// A graphics unit that shares the machine's memory.
+    IntegratedGpu,
+    /// Something that this version has no word for.
+    Other,
+}
+
+/// The devices that this build can compute on, in llama.cpp's order. Touches the drivers, so it can take a moment.
+pub fn devices() -> Vec<Device> {
+    if let Err(cause) = backend() {
+        tracing::warn!(cause, "llama.cpp did not start");
+    }
+    list_llama_ggml_backend_devices()
+        .into_iter()
+        .map(|device| Device {
+            name: device.name,
+            description: device.description,
+            backend: device.backend,
+            kind: match device.device_type {
+                LlamaBackendDeviceType::Cpu => DeviceKind::Cpu,
+                LlamaBackendDeviceType::Accelerator => DeviceKind::Accelerator,
+                LlamaBackendDeviceType::Gpu => DeviceKind::Gpu,
+                LlamaBackendDeviceType::IntegratedGpu => DeviceKind::IntegratedGpu,
+                LlamaBackendDeviceType::Unknown => DeviceKind::Other,
+            },
+            memory_total: device.memory_total as u64,
+            memory_free: device.memory_free as u64,
+        })
+        .collect()
+}
+
+/// The one backend of this process. It is never freed: models may come and go until the end. Its log goes to `tracing`.
+pub(crate) fn backend() -> Result<&'static LlamaBackend, &'static str> {
+    static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
+    BACKEND
+        .get_or_init(|| {
+            send_logs_to_tracing(LogOptions::default());
+            LlamaBackend::init().map_err(|cause| format!("{cause} by other code in this process"))
+        })
+        .as_ref()
+        .map_err(String::as_str)
+}
+
+/// Where a model's layers go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// GPUs that take part, as `CUDA0 NVIDIA H200`; empty on the CPU.
+    gpus: Vec<String>,
+    /// Layers to offload, the output layer counted in; more than the model has means all.
+    pub(crate) gpu_layers: u32,
+}
+
+impl Placement {
+    /// Decides where the layers of the model at `path` go on a machine with `devices`.
+    pub(crate) fn choose(wanted: GpuLayers, devices: &[Device], path: &Path) -> Result<Self, LoadError> {
+        // As llama.cpp does: integrated units count only where there is no card.
+        let of_kind = |kind| devices.iter().filter(move |device| device.kind == kind);
+        let mut gpus: Vec<String> = of_kind(DeviceKind::Gpu).map(label).collect();
+        if gpus.is_empty() {
+            gpus = of_kind(DeviceKind::IntegratedGpu).map(label).collect();
+        }
+        let gpu_layers = match wanted {
+            GpuLayers::Auto if gpus.is_empty() => 0,
+            GpuLayers::Auto | GpuLayers::All => u32::MAX,
+            GpuLayers::Count(layers) => layers,
+        };
+        if gpu_layers > 0 && gpus.is_empty() || wanted == GpuLayers::All && gpus.is_empty() {
+            return Err(LoadError::NoGpu { path: path.to_owned() });
+        }
+        if gpu_layers == 0 {
+            gpus.clear();
+        }
+        Ok(Placement { gpus, gpu_layers })
+    }
+
+    /// Whether anything runs on a GPU.
+    pub(crate) fn on_gpu(&self) -> bool {
+        !self.gpus.is_empty()
+    }
+
+    /// For people: `cpu, 2 threads` or `CUDA0 NVIDIA H200 (31/31 layers)`. `layers` counts the output layer in.
+    pub(crate) fn describe(&self, layers: u32, threads: usize) -> String {
+        if self.gpus.is_empty() {
+            return format!("cpu, {threads} {}", if threads == 1 { "thread" } else { "threads" });
+        }
+        format!("{} ({}/{layers} layers)", self.gpus.join(" + "), self.gpu_layers.min(layers))
+    }
+}
+
+fn label(device: &Device) -> String {
+    format!("{} {}", device.name, device.description).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(name: &str, kind: DeviceKind) -> Device {
+        Device {
+            name: name.into(),
+            description: "NVIDIA H200".into(),
+            backend: "CUDA".into(),
+            kind,
+            memory_total: 1,
+            memory_free: 1,
+        }
+    }
+
+    #[test]
+    fn all_layers_without_a_gpu_is_an_error_and_auto_is_not() {
+        let path = Path::new("m.gguf");
+        let cpu = [device("CPU", DeviceKind::Cpu), device("BLAS", DeviceKind::Accelerator)];
+        assert_eq!(Placement::choose(GpuLayers::All, &cpu, path), Err(LoadError::NoGpu { path: path.to_owned() }));
+        assert!(Placement::choose(GpuLayers::Count(3), &cpu, path).is_err());
+        let placement = Placement::choose(GpuLayers::Auto, &cpu, path).unwrap();
+        assert_eq!((placement.gpu_layers, placement.on_gpu()), (0, false));
+        assert_eq!(placement.describe(31, 2), "cpu, 2 threads");
+        assert_eq!(placement.describe(31, 1), "cpu, 1 thread");
+    }
+
+    #[test]
+    fn the_layers_shown_are_those_that_were_offloaded() {
+        let path = Path::new("m.gguf");
+        let gpu = [device("CPU", DeviceKind::Cpu), device("CUDA0", DeviceKind::Gpu)];
+        let describe = |wanted| Placement::choose(wanted, &gpu, path).unwrap().describe(31, 2);
+        assert_eq!(describe(GpuLayers::Auto), "CUDA0 NVIDIA H200 (31/31 layers)");
+        assert_eq!(describe(GpuLayers::All), "CUDA0 NVIDIA H200 (31/31 layers)");
+        assert_eq!(describe(GpuLayers::Count(7)), "CUDA0 NVIDIA H200 (7/31 layers)");
+        assert_eq!(describe(GpuLayers::Count(0)), "cpu, 2 threads");
+    }
+}

@@ -1,0 +1,149 @@
+//! From a file's name to a model that is ready to answer.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::token::LlamaToken;
+use parkway_core::model::{Capabilities, ConstraintKind};
+use sha2::{Digest, Sha256};
+
+use crate::constraint::Grammars;
+use crate::device::{self, Placement, devices};
+use crate::model::Inner;
+use crate::template::ChatTemplate;
+use crate::token_env::token_env;
+use crate::tokenizer::Tokenizer;
+use crate::worker::{Engine, Prompter, Worker};
+use crate::{Llama, LlamaConfig, LoadError};
+
+/// Tokens computed at a time, on a CPU and on a GPU: few, so that a dropped request ends soon and little of a prefix is
+/// lost to whole chunks; many, so that the hardware is busy.
+const CHUNK_CPU: u32 = 64;
+const CHUNK_GPU: u32 = 256;
+/// The smallest context that is of any use, in tokens.
+const SMALLEST: u32 = 64;
+
+/// Loads a model; see [`LlamaConfig::load`].
+pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + 'static) -> Result<Llama, LoadError> {
+    let path = config.path.as_path();
+    check_file(path)?;
+    let own = || path.to_owned();
+    let backend = device::backend().map_err(|cause| LoadError::Backend { path: own(), cause: cause.to_owned() })?;
+    let placement = Placement::choose(config.gpu_layers, &devices(), path)?;
+
+    let params =
+        LlamaModelParams::default().with_n_gpu_layers(placement.gpu_layers).with_progress_callback(move |done| {
+            progress(done);
+            true
+        });
+    let (hash, model) = thread::scope(|scope| {
+        let hash = scope.spawn(|| hash_file(path));
+        let model = LlamaModel::load_from_file(backend, path, &params).map_err(|_| LoadError::Refused { path: own() });
+        (hash.join(), model)
+    });
+    let model = Arc::new(model?);
+    let hash = hash
+        .unwrap_or_else(|_| Err(io::Error::other("hashing it panicked")))
+        .map_err(|error| LoadError::Unreadable { path: own(), cause: error.to_string() })?;
+
+    let template = chat_template(&model).map_err(|cause| LoadError::Template { path: own(), cause })?;
+    let tokenizer = Arc::new(Tokenizer::new(Arc::clone(&model), template.source()));
+    let grammars = token_env(&model, Arc::clone(&tokenizer))
+        .and_then(|env| Grammars::new(&env))
+        .map_err(|cause| LoadError::Vocabulary { path: own(), cause })?;
+
+    let context_length = config.context_length.min(model.n_ctx_train());
+    if context_length < SMALLEST {
+        let cause = format!("a context of {context_length} tokens; at least {SMALLEST} are needed");
+        return Err(LoadError::Config { path: own(), cause });
+    }
+    if context_length < config.context_length {
+        tracing::info!(
+            context_length,
+            asked = config.context_length,
+            "the context is as long as the model was trained"
+        );
+    }
+    let on_gpu = placement.on_gpu();
+    let chunk = if on_gpu { CHUNK_GPU } else { CHUNK_CPU };
+    let threads = i32::try_from(config.threads).unwrap_or(1);
+    let params = LlamaContextParams::default()
+        .with_n_ctx(NonZeroU32::new(context_length))
+        .with_n_batch(chunk)
+        .with_n_ubatch(chunk)
+        .with_n_seq_max(1)
+        .with_n_threads(threads)
+        .with_n_threads_batch(threads)
+        .with_offload_kqv(on_gpu)
+        .with_op_offload(on_gpu)
+        // Keeps all cells of sliding-window models, so that a shared prefix can be reused.
+        .with_swa_full(true);
+
+    let name = config.name.unwrap_or_else(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+    let capabilities = Capabilities {
+        name: name.clone(),
+        context_length: Some(context_length),
+        constraints: vec![ConstraintKind::JsonSchema, ConstraintKind::Choice],
+        model_hash: Some(hash),
+        template_hash: Some(hex::encode(Sha256::digest(template.source()))),
+        device: placement.describe(model.n_layer() + 1, config.threads),
+    };
+    let prompter = Arc::new(Prompter { name, context_length, template, tokenizer });
+    let chunk = chunk as usize;
+    let engine = Engine { path: own(), backend, model, grammars, params, chunk };
+    let worker = Worker::start(engine, Arc::clone(&prompter))?;
+    // An answer's tokens, the notices of its prefill, and its end.
+    let room = context_length as usize + context_length as usize / chunk + 3;
+    Ok(Llama::new(Inner { capabilities, prompter, worker, room }))
+}
+
+fn check_file(path: &Path) -> Result<(), LoadError> {
+    let unreadable = |cause: String| LoadError::Unreadable { path: path.to_owned(), cause };
+    let mut file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => LoadError::Missing { path: path.to_owned() },
+        _ => unreadable(error.to_string()),
+    })?;
+    if path.to_str().is_none() {
+        return Err(unreadable("its path is not UTF-8".into()));
+    }
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(unreadable("it is a directory".into()));
+    }
+    let mut magic = [0; 4];
+    match file.read_exact(&mut magic) {
+        Ok(()) if magic == *b"GGUF" => Ok(()),
+        Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(unreadable(error.to_string())),
+        _ => Err(LoadError::NotGguf { path: path.to_owned() }),
+    }
+}
+
+fn hash_file(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex::encode(hash.finalize())),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+fn chat_template(model: &LlamaModel) -> Result<ChatTemplate, String> {
+    let source = model
+        .meta_val_str("tokenizer.chat_template")
+        .map_err(|_| "it has no chat template (a base model?)".to_owned())?;
+    let vocab = model.vocab();
+    let text = |token: LlamaToken| match token.0 {
+        0.. => String::from_utf8_lossy(&vocab.token_to_piece(token, true, None)).into_owned(),
+        _ => String::new(),
+    };
+    ChatTemplate::new(source, text(vocab.bos()), text(vocab.eos()))
+}

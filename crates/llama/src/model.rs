@@ -1,0 +1,75 @@
+//! A loaded model as the port sees it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parkway_core::model::{Capabilities, ChatRequest, Deltas, Model, ModelError};
+
+use crate::LlamaConfig;
+use crate::worker::{Job, Prompter, Worker};
+
+/// A model that llama.cpp computes in this process. Clones share it.
+///
+/// Requests are answered one after the other. What a prompt shares with the one before it, in whole chunks of tokens, is
+/// not computed again; [`Usage::cached_tokens`](parkway_core::model::Usage::cached_tokens) tells how much that was, and
+/// the answer is the same as without. A constraint applies to what is decoded, that is to the answer without the
+/// request's `assistant_prefix`.
+///
+/// Dropping the last clone cancels the answer that is being decoded, waits for its current step, and frees the model.
+#[derive(Clone, Debug)]
+pub struct Llama {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) capabilities: Capabilities,
+    pub(crate) prompter: Arc<Prompter>,
+    pub(crate) worker: Worker,
+    /// Pieces that one stream holds: a whole answer, so that a reader that stalls does not stall the model's thread.
+    pub(crate) room: usize,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Llama").field("capabilities", &self.capabilities).finish_non_exhaustive()
+    }
+}
+
+impl Llama {
+    /// The model in a GGUF file, to be configured and loaded.
+    pub fn gguf(path: impl AsRef<Path>) -> LlamaConfig {
+        LlamaConfig::new(path.as_ref().to_owned())
+    }
+
+    pub(crate) fn new(inner: Inner) -> Self {
+        Llama { inner: Arc::new(inner) }
+    }
+
+    /// The ids of mere text, as this model's tokenizer writes it; special tokens in it stay text.
+    pub fn tokenize(&self, text: &str) -> Vec<u32> {
+        self.inner.prompter.tokenizer.plain(text.as_bytes())
+    }
+
+    /// The ids of a request's whole prompt, `assistant_prefix` included.
+    pub fn prompt_tokens(&self, request: &ChatRequest) -> Result<Vec<u32>, ModelError> {
+        self.inner.prompter.prompt(request)
+    }
+}
+
+#[async_trait]
+impl Model for Llama {
+    fn capabilities(&self) -> &Capabilities {
+        &self.inner.capabilities
+    }
+
+    async fn stream(&self, request: ChatRequest) -> Result<Deltas, ModelError> {
+        let (sender, deltas) = Deltas::channel(self.inner.room);
+        self.inner.worker.post(Job { request, deltas: sender }).await?;
+        Ok(deltas)
+    }
+
+    fn count_tokens(&self, request: &ChatRequest) -> Option<usize> {
+        self.inner.prompter.prompt(request).ok().map(|tokens| tokens.len())
+    }
+}

@@ -1,0 +1,7 @@
+//! The tools as a step calls them: through the port, with the grants of a workflow.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first thing that is not as it should be")]
+
+mod files;
+mod port;
+mod project;
