@@ -1,0 +1,197 @@
+//! Opening: the settings that the promises rest on, set and read back.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parkway_core::clock::Clock;
+use parkway_core::store::StoreError;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlitePool};
+
+use super::error::{code, from_sqlx, is_busy};
+use super::owner::Owners;
+use super::writer::Writer;
+use super::{SqliteStore, schema};
+
+/// How a database is opened. A path alone becomes one with the defaults.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SqliteConfig {
+    path: PathBuf,
+    busy_timeout: Duration,
+    readers: u32,
+    max_bytes: Option<u64>,
+}
+
+impl SqliteConfig {
+    /// The database at `path`, with the defaults.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        SqliteConfig { path: path.into(), busy_timeout: Duration::from_secs(10), readers: 4, max_bytes: None }
+    }
+
+    /// How long to wait for another process that writes; 10 seconds unless told.
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout;
+        self
+    }
+
+    /// How many queries may read at once; 4 unless told, at least 1.
+    pub fn readers(mut self, readers: u32) -> Self {
+        self.readers = readers.max(1);
+        self
+    }
+
+    /// How large the database may grow, to the page; beyond it commits are [`StoreError::Full`].
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+}
+
+impl<P: Into<PathBuf>> From<P> for SqliteConfig {
+    fn from(path: P) -> Self {
+        SqliteConfig::new(path)
+    }
+}
+
+/// SQLite's own page size, which `max_bytes` is counted in.
+const PAGE: u64 = 4096;
+/// How long SQLite itself waits for a lock before the writer asks again. Its own waiting slows down to ten attempts a
+/// second, which a process that commits without a pause can starve.
+const BUSY_SLICE: Duration = Duration::from_millis(40);
+/// How many statements a connection keeps prepared: an INSERT has a text for each number of rows.
+const STATEMENTS: usize = 320;
+/// What the write-ahead log is cut back to after a burst.
+const WAL_LIMIT: &str = "67108864";
+
+pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreError> {
+    let name = format!("`{}`", config.path.display());
+    check_place(&config.path)?;
+    let is_new = !config.path.exists();
+    let options = SqliteConnectOptions::new()
+        .filename(&config.path)
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("fullfsync", "ON")
+        .pragma("checkpoint_fullfsync", "ON")
+        .pragma("journal_size_limit", WAL_LIMIT)
+        .statement_cache_capacity(STATEMENTS)
+        .disable_statement_logging();
+    let mut writing = options.clone().journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY_SLICE);
+    if let Some(bytes) = config.max_bytes {
+        writing = writing.pragma("max_page_count", (bytes / PAGE).max(1).to_string());
+    }
+    let writer = one_connection().acquire_timeout(config.busy_timeout).connect_lazy_with(writing);
+    prepare(&writer, &name, config.busy_timeout).await?;
+    check_durable(&writer, &name).await?;
+    if is_new {
+        keep_name(&config.path);
+    }
+    let reading = options.busy_timeout(config.busy_timeout).pragma("query_only", "ON");
+    let readers = SqlitePoolOptions::new()
+        .max_connections(config.readers)
+        .test_before_acquire(false)
+        .acquire_timeout(Duration::from_secs(60))
+        .connect_lazy_with(reading);
+    let owners = Arc::new(Owners::beside(&config.path));
+    let writer = Writer::start(writer, config.busy_timeout, clock.clone(), owners.clone());
+    Ok(SqliteStore { writer, readers, owners, clock })
+}
+
+pub(super) async fn memory(clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreError> {
+    // The database is its only connection, which readers share with the writer.
+    let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true).disable_statement_logging();
+    let pool = one_connection().acquire_timeout(Duration::from_secs(60)).connect_lazy_with(options);
+    prepare(&pool, "the store in memory", Duration::ZERO).await?;
+    let owners = Arc::new(Owners::here_only());
+    let writer = Writer::start(pool.clone(), Duration::ZERO, clock.clone(), owners.clone());
+    Ok(SqliteStore { writer, readers: pool, owners, clock })
+}
+
+fn one_connection() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).test_before_acquire(false)
+}
+
+/// Connects and migrates. Other processes may be doing the same at this moment.
+async fn prepare(pool: &SqlitePool, name: &str, patience: Duration) -> Result<(), StoreError> {
+    let start = std::time::Instant::now();
+    let mut tx = loop {
+        match pool.begin_with("BEGIN IMMEDIATE").await {
+            Ok(tx) => break tx,
+            Err(e) if is_busy(&e) && start.elapsed() < patience => tokio::time::sleep(Duration::from_millis(2)).await,
+            Err(e) => return Err(in_words(&e, name)),
+        }
+    };
+    schema::migrate(&mut tx, name).await?;
+    tx.commit().await.map_err(|e| in_words(&e, name))
+}
+
+/// Refuses to promise what the file cannot keep. A misspelt setting is silently weaker in SQLite, so it is read back.
+async fn check_durable(pool: &SqlitePool, name: &str) -> Result<(), StoreError> {
+    let read = async |sql: &'static str| -> Result<String, StoreError> {
+        let value: Result<String, _> = sqlx::query_scalar(sql).fetch_one(pool).await;
+        value.map_err(|e| in_words(&e, name))
+    };
+    let journal = read("SELECT journal_mode FROM pragma_journal_mode").await?;
+    let synchronous = read("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous").await?;
+    if journal == "wal" && synchronous == "2" {
+        return Ok(());
+    }
+    let message = format!(
+        "{name} cannot promise that commits are on disk: journal_mode is {journal} (wanted wal), synchronous is \
+         {synchronous} (wanted 2); put the database on a local file system"
+    );
+    Err(StoreError::Backend { message, retryable: false })
+}
+
+fn check_place(path: &Path) -> Result<(), StoreError> {
+    let refuse = |message: String| Err(StoreError::Backend { message, retryable: false });
+    if path.is_dir() {
+        return refuse(format!("`{}` is a folder; name a file in it", path.display()));
+    }
+    let folder = folder_of(path);
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => refuse(format!("`{}` cannot be made: `{}` is not a folder", path.display(), folder.display())),
+        Err(_) => refuse(format!(
+            "the folder of `{}` does not exist; make it (mkdir -p '{}') or name another file",
+            path.display(),
+            folder.display()
+        )),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Puts the name of a new file on disk too: SQLite syncs what is in the file.
+fn keep_name(path: &Path) {
+    if let Ok(folder) = File::open(folder_of(path)) {
+        let _ = folder.sync_all();
+    }
+}
+
+fn in_words(error: &sqlx::Error, name: &str) -> StoreError {
+    match (code(error), from_sqlx(error)) {
+        (Some(14), StoreError::Backend { message, .. }) => StoreError::Backend {
+            message: format!("{name} cannot be opened ({message}); check the permissions of the file and its folder"),
+            retryable: false,
+        },
+        (Some(26), _) => StoreError::Corrupt(format!(
+            "{name} is not a SQLite database; name another file, or move this one out of the way"
+        )),
+        (_, StoreError::ReadOnly(message)) => StoreError::ReadOnly(format!(
+            "{name} cannot be written to ({message}); check the permissions of the file and its folder, or name another"
+        )),
+        (_, StoreError::Full(message)) => StoreError::Full(format!("{name}: {message}")),
+        (_, StoreError::Corrupt(message)) => StoreError::Corrupt(format!("{name}: {message}")),
+        (_, StoreError::Backend { message, retryable }) => {
+            StoreError::Backend { message: format!("{name}: {message}"), retryable }
+        }
+        (_, other) => other,
+    }
+}

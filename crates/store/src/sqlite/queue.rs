@@ -1,0 +1,111 @@
+//! Who may go on with a run: claims, renewals, releases and signals, each in the writer's transaction. The inner result is
+//! the answer, the outer one fails the transaction.
+
+use parkway_core::id::{Fence, RunId, Time};
+use parkway_core::log::RunStatus;
+use parkway_core::store::{Claim, Lease, MessageId, Released, StoreError};
+
+use super::error::{corrupt, from_sqlx};
+use super::owner::Owners;
+use super::writer::Tx;
+
+type Answer<T> = Result<Result<T, StoreError>, StoreError>;
+
+/// A run that the next worker may have: nobody's and called for, or of somebody whose lease has run out.
+const ANY: &str = "SELECT key, id, fence FROM parkway_run AS run
+    WHERE status IN ('pending', 'running', 'waiting') AND CASE
+        WHEN owner IS NOT NULL THEN lease_until <= $1
+        ELSE wake <= $1 OR EXISTS (SELECT 1 FROM parkway_message AS message WHERE message.run = run.key)
+    END
+    ORDER BY created, id LIMIT 1";
+const ONE: &str = "SELECT key, id, fence FROM parkway_run
+    WHERE id = $2 AND status IN ('pending', 'running', 'waiting') AND (owner IS NULL OR lease_until <= $1)";
+
+pub(super) async fn claim(tx: &mut Tx, claim: &Claim, now: Time, owners: &Owners) -> Answer<Option<Lease>> {
+    bury(tx, claim.run, now, owners).await?;
+    let query = match claim.run {
+        Some(run) => sqlx::query_as(ONE).bind(now.micros()).bind(run.to_string()),
+        None => sqlx::query_as(ANY).bind(now.micros()),
+    };
+    let found: Option<(i64, String, i64)> = query.fetch_optional(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
+    let Some((key, id, fence)) = found else { return Ok(Ok(None)) };
+    let fence = fence + 1;
+    sqlx::query("UPDATE parkway_run SET owner = $1, fence = $2, lease_until = $3 WHERE key = $4")
+        .bind(claim.worker.as_str().to_owned())
+        .bind(fence)
+        .bind(now.after(claim.lease).micros())
+        .bind(key)
+        .execute(&mut **tx)
+        .await
+        .map_err(|e| from_sqlx(&e))?;
+    let run = id.parse().map_err(|_| corrupt("a run id", &id))?;
+    let fence = Fence(u64::try_from(fence).map_err(|_| corrupt("a fence", fence))?);
+    Ok(Ok(Some(Lease { run, worker: claim.worker.clone(), fence })))
+}
+
+/// Ends the leases of owners that have died, of `run` or of all runs.
+async fn bury(tx: &mut Tx, run: Option<RunId>, now: Time, owners: &Owners) -> Result<(), StoreError> {
+    let sql = "SELECT DISTINCT owner FROM parkway_run
+        WHERE status IN ('pending', 'running', 'waiting') AND owner IS NOT NULL AND lease_until > $1
+          AND ($2 IS NULL OR id = $2)";
+    let query = sqlx::query_scalar(sql).bind(now.micros()).bind(run.map(|run| run.to_string()));
+    let holders: Vec<String> = query.fetch_all(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
+    for dead in holders.into_iter().filter(|owner| !owners.alive(owner)) {
+        sqlx::query("UPDATE parkway_run SET lease_until = $1 WHERE owner = $2 AND lease_until > $1")
+            .bind(now.micros())
+            .bind(dead)
+            .execute(&mut **tx)
+            .await
+            .map_err(|e| from_sqlx(&e))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn renew(tx: &mut Tx, lease: &Lease, until: Time) -> Answer<()> {
+    let key = match held(tx, lease).await? {
+        Ok((key, _)) => key,
+        Err(e) => return Ok(Err(e)),
+    };
+    sqlx::query("UPDATE parkway_run SET lease_until = $1 WHERE key = $2")
+        .bind(until.micros())
+        .bind(key)
+        .execute(&mut **tx)
+        .await
+        .map_err(|e| from_sqlx(&e))?;
+    Ok(Ok(()))
+}
+
+pub(super) async fn release(tx: &mut Tx, lease: &Lease, wake: Option<Time>) -> Answer<Released> {
+    let (key, ended) = match held(tx, lease).await? {
+        Ok(found) => found,
+        Err(e) => return Ok(Err(e)),
+    };
+    let sql = "UPDATE parkway_run SET owner = NULL, lease_until = 0, wake = $1
+        WHERE key = $2 AND ($3 OR NOT EXISTS (SELECT 1 FROM parkway_message WHERE run = $2))";
+    let query = sqlx::query(sql).bind(wake.map(Time::micros)).bind(key).bind(ended);
+    let freed = query.execute(&mut **tx).await.map_err(|e| from_sqlx(&e))?.rows_affected();
+    Ok(Ok(if freed == 1 { Released::Free } else { Released::Unread }))
+}
+
+/// The run's key and whether it has ended, if the lease is the newest.
+async fn held(tx: &mut Tx, lease: &Lease) -> Answer<(i64, bool)> {
+    let sql = "SELECT key, status, owner, fence FROM parkway_run WHERE id = $1";
+    let query = sqlx::query_as(sql).bind(lease.run.to_string());
+    let found: Option<(i64, String, Option<String>, i64)> =
+        query.fetch_optional(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
+    let Some((key, status, owner, fence)) = found else { return Ok(Err(StoreError::NoRun(lease.run))) };
+    if owner.as_deref() != Some(lease.worker.as_str()) || u64::try_from(fence) != Ok(lease.fence.0) {
+        return Ok(Err(StoreError::Fenced { run: lease.run }));
+    }
+    let status = RunStatus::from_name(&status).ok_or_else(|| corrupt("a status", &status))?;
+    Ok(Ok((key, status.ended())))
+}
+
+pub(super) async fn signal(tx: &mut Tx, run: RunId, body: &str, now: Time) -> Answer<MessageId> {
+    let sql = "INSERT INTO parkway_message (run, at, body)
+        SELECT key, $2, $3 FROM parkway_run WHERE id = $1 RETURNING id";
+    let query = sqlx::query_scalar(sql).bind(run.to_string()).bind(now.micros()).bind(body.to_owned());
+    let id: Option<i64> = query.fetch_optional(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
+    let Some(id) = id else { return Ok(Err(StoreError::NoRun(run))) };
+    Ok(Ok(MessageId(u64::try_from(id).map_err(|_| corrupt("a message number", id))?)))
+}

@@ -1,0 +1,120 @@
+//! Reading, apart from the writer: each call sees the database as the newest finished transaction left it.
+
+use std::collections::HashMap;
+
+use parkway_core::id::{RunId, Seq, Time};
+use parkway_core::log::{Codec, Commitment, Event, Payload, RunStatus};
+use parkway_core::store::{Message, MessageId, RunFilter, RunSummary, StoreError};
+use sqlx::SqlitePool;
+
+use super::error::{corrupt, from_sqlx};
+use super::owner::Owners;
+
+pub(super) async fn events(pool: &SqlitePool, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {
+    let sql = "SELECT body FROM parkway_event
+        WHERE run = (SELECT key FROM parkway_run WHERE id = $1) AND seq > $2 ORDER BY seq";
+    let query = sqlx::query_scalar(sql).bind(run.to_string()).bind(signed(after.0));
+    let bodies: Vec<Vec<u8>> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    if bodies.is_empty() {
+        must_exist(pool, run).await?;
+    }
+    bodies.iter().map(|body| Ok(Event::from_bytes(body)?)).collect()
+}
+
+pub(super) async fn tail(pool: &SqlitePool, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
+    let sql = "SELECT leaf, body FROM parkway_event WHERE leaf > $1 ORDER BY leaf LIMIT $2";
+    let query = sqlx::query_as(sql).bind(signed(after)).bind(i64::from(limit));
+    let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    rows.iter().map(|(leaf, body)| Ok((number("a leaf number", *leaf)?, Event::from_bytes(body)?))).collect()
+}
+
+type PayloadRow = (Vec<u8>, Vec<u8>, String, Vec<u8>);
+
+pub(super) async fn payloads(
+    pool: &SqlitePool,
+    commitments: &[Commitment],
+) -> Result<Vec<Option<Payload>>, StoreError> {
+    if commitments.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT commitment, salt, codec, bytes FROM parkway_payload
+        WHERE commitment IN (SELECT unhex(value) FROM json_each($1))";
+    let asked: Vec<String> = commitments.iter().map(Commitment::to_string).collect();
+    let query = sqlx::query_as(sql).bind(serde_json::json!(asked).to_string());
+    let rows: Vec<PayloadRow> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    let mut found = HashMap::new();
+    for (commitment, salt, codec, bytes) in rows {
+        let commitment = <[u8; 32]>::try_from(commitment).map_err(|_| corrupt("a commitment", "a blob"))?;
+        let commitment = Commitment::from_bytes(commitment);
+        let salt = <[u8; 16]>::try_from(salt).map_err(|_| corrupt("the salt of a payload", commitment))?;
+        let codec = Codec::from_name(&codec).ok_or_else(|| corrupt("the codec of a payload", &codec))?;
+        found.insert(commitment, Payload::stored(commitment, salt, codec, bytes)?);
+    }
+    Ok(commitments.iter().map(|commitment| found.get(commitment).cloned()).collect())
+}
+
+type RunRow = (String, String, String, String, i64, i64, i64, Option<String>, i64);
+
+pub(super) async fn runs(
+    pool: &SqlitePool,
+    filter: &RunFilter,
+    now: Time,
+    owners: &Owners,
+) -> Result<Vec<RunSummary>, StoreError> {
+    let columns = "SELECT id, tenant, workflow, status, created, updated, head, owner, lease_until FROM parkway_run";
+    let limit = if filter.limit == 0 { -1 } else { i64::from(filter.limit) };
+    let open = if filter.open { "status IN ('pending', 'running', 'waiting')" } else { "TRUE" };
+    // The parts are ours; what the caller gives is bound.
+    let sql = match filter.run {
+        Some(_) => format!("{columns} WHERE {open} AND id = $2 LIMIT $1"),
+        None => format!("{columns} WHERE {open} ORDER BY created DESC, id DESC LIMIT $1"),
+    };
+    let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(limit);
+    if let Some(run) = filter.run {
+        query = query.bind(run.to_string());
+    }
+    let rows: Vec<RunRow> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    let mut living: HashMap<String, bool> = HashMap::new();
+    let mut summary = |row: RunRow| {
+        let (id, tenant, workflow, status, created, updated, head, owner, until) = row;
+        let run = id.parse().map_err(|_| corrupt("a run id", &id))?;
+        let status = RunStatus::from_name(&status).ok_or_else(|| corrupt("a status", &status))?;
+        let leased = until > now.micros() && !status.ended();
+        let held = leased && owner.is_some_and(|owner| *living.entry(owner).or_insert_with_key(|o| owners.alive(o)));
+        let (created, updated) = (Time::from_micros(created), Time::from_micros(updated));
+        let head = Seq(number("an event number", head)?);
+        Ok(RunSummary::new(run, tenant, workflow, status, created, updated, head, held))
+    };
+    rows.into_iter().map(&mut summary).collect()
+}
+
+pub(super) async fn inbox(pool: &SqlitePool, run: RunId) -> Result<Vec<(MessageId, Message)>, StoreError> {
+    let sql = "SELECT id, body FROM parkway_message
+        WHERE run = (SELECT key FROM parkway_run WHERE id = $1) ORDER BY id";
+    let query = sqlx::query_as(sql).bind(run.to_string());
+    let rows: Vec<(i64, String)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    if rows.is_empty() {
+        must_exist(pool, run).await?;
+    }
+    let message = |(id, body): (i64, String)| {
+        let message = serde_json::from_str(&body)
+            .map_err(|e| StoreError::Corrupt(format!("message {id} to run {run} cannot be read: {e}")))?;
+        Ok((MessageId(number("a message number", id)?), message))
+    };
+    rows.into_iter().map(message).collect()
+}
+
+async fn must_exist(pool: &SqlitePool, run: RunId) -> Result<(), StoreError> {
+    let query = sqlx::query_scalar("SELECT 1 FROM parkway_run WHERE id = $1").bind(run.to_string());
+    let found: Option<i64> = query.fetch_optional(pool).await.map_err(|e| from_sqlx(&e))?;
+    if found.is_some() { Ok(()) } else { Err(StoreError::NoRun(run)) }
+}
+
+fn number(what: &str, stored: i64) -> Result<u64, StoreError> {
+    u64::try_from(stored).map_err(|_| corrupt(what, stored))
+}
+
+/// For comparing: no stored number is above the largest that SQLite has.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

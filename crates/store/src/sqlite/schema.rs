@@ -1,0 +1,29 @@
+//! The tables, one migration a version. They carry our prefix, and so does the table of versions: a program may keep its
+//! own tables in the same file.
+
+use parkway_core::store::StoreError;
+use sqlx::{AssertSqlSafe, Sqlite, Transaction};
+
+use super::error::from_sqlx;
+
+/// The script of each version, from 1.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_log_and_queue.sql")];
+
+/// Brings the database to the newest version, in the caller's transaction.
+pub(super) async fn migrate(tx: &mut Transaction<'static, Sqlite>, name: &str) -> Result<(), StoreError> {
+    let sql = "CREATE TABLE IF NOT EXISTS parkway_migrations (version INTEGER PRIMARY KEY)";
+    sqlx::raw_sql(sql).execute(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
+    let sql = "SELECT coalesce(max(version), 0) FROM parkway_migrations";
+    let found: i64 = sqlx::query_scalar(sql).fetch_one(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
+    let newest = MIGRATIONS.len();
+    let Some(missing) = usize::try_from(found).ok().and_then(|found| MIGRATIONS.get(found..)) else {
+        return Err(StoreError::Newer(format!(
+            "{name} has schema version {found}, and this parkway knows up to {newest}; use the newer parkway that wrote it"
+        )));
+    };
+    for (version, script) in (found + 1..).zip(missing) {
+        let sql = format!("{script};INSERT INTO parkway_migrations VALUES ({version})");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
+    }
+    Ok(())
+}

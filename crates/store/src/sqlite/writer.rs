@@ -1,0 +1,279 @@
+//! The one writer: a task that takes what has been asked for meanwhile, does it in one transaction, and answers when that
+//! is on disk. Many small commits share one wait for the disk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parkway_core::clock::Clock;
+use parkway_core::id::{RunId, Time};
+use parkway_core::store::{Claim, Lease, MessageId, Released, StoreError};
+use sqlx::pool::PoolConnection;
+use sqlx::{Sqlite, SqlitePool};
+use tokio::sync::{mpsc, oneshot};
+
+use super::commit::{self, Prepared};
+use super::error::{closed, from_sqlx, is_busy};
+use super::owner::Owners;
+use super::queue;
+
+/// The writing connection, in a transaction that the task begins and ends with statements of its own: SQLite rolls back by
+/// itself when the disk is full, and sqlx's count of open transactions never recovers from that.
+pub(super) type Tx = PoolConnection<Sqlite>;
+
+/// What was written since a store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Commits that became true; those sent again are not counted.
+    pub commits: u64,
+    /// Transactions that reached the disk, of commits and of anything else; each waits for the disk once.
+    pub transactions: u64,
+    /// Events in those commits.
+    pub events: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    commits: AtomicU64,
+    transactions: AtomicU64,
+    events: AtomicU64,
+}
+
+/// One thing to do, and whom to tell.
+pub(super) enum Job {
+    Commit(Box<Prepared>, Reply<()>),
+    Claim(Claim, Reply<Option<Lease>>),
+    Renew(Lease, Duration, Reply<()>),
+    Release(Lease, Option<Time>, Reply<Released>),
+    Signal(RunId, String, Reply<MessageId>),
+    Close(Reply<()>),
+}
+
+/// Where an outcome goes. It is told when the transaction is on disk, not before.
+pub(super) struct Reply<T> {
+    to: Option<oneshot::Sender<Result<T, StoreError>>>,
+    outcome: Option<Result<T, StoreError>>,
+}
+
+impl<T> Reply<T> {
+    fn send(&mut self) {
+        let outcome = self.outcome.take().unwrap_or_else(|| Err(closed()));
+        if let Some(to) = self.to.take() {
+            // Nobody waits any more where the caller's future was dropped.
+            let _ = to.send(outcome);
+        }
+    }
+}
+
+impl Job {
+    fn answer(&mut self) {
+        match self {
+            Job::Commit(_, reply) | Job::Renew(_, _, reply) | Job::Close(reply) => reply.send(),
+            Job::Claim(_, reply) => reply.send(),
+            Job::Release(_, _, reply) => reply.send(),
+            Job::Signal(_, _, reply) => reply.send(),
+        }
+    }
+
+    fn fail(&mut self, error: &StoreError) {
+        match self {
+            Job::Commit(_, reply) | Job::Renew(_, _, reply) | Job::Close(reply) => {
+                reply.outcome = Some(Err(error.clone()));
+            }
+            Job::Claim(_, reply) => reply.outcome = Some(Err(error.clone())),
+            Job::Release(_, _, reply) => reply.outcome = Some(Err(error.clone())),
+            Job::Signal(_, _, reply) => reply.outcome = Some(Err(error.clone())),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Job::Commit(commit, _) => commit.bytes(),
+            _ => 0,
+        }
+    }
+}
+
+/// The way to the writing task.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Job>,
+    counters: Arc<Counters>,
+}
+
+/// How many jobs may wait before callers do.
+const WAITING: usize = 1_024;
+/// How much goes into one transaction: enough for the disk's wait to be shared, little enough for other processes to have
+/// their turn.
+const BATCH_JOBS: usize = 512;
+const BATCH_BYTES: usize = 8 << 20;
+
+impl Writer {
+    /// Starts the task. It ends when the writer is closed or dropped, after what was asked for until then.
+    pub(super) fn start(pool: SqlitePool, patience: Duration, clock: Arc<dyn Clock>, owners: Arc<Owners>) -> Self {
+        let (jobs, inbox) = mpsc::channel(WAITING);
+        let counters = Arc::new(Counters::default());
+        let task = Task { pool, patience, clock, owners, counters: counters.clone() };
+        tokio::spawn(task.run(inbox));
+        Writer { jobs, counters }
+    }
+
+    pub(super) async fn send<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
+        let (to, answer) = oneshot::channel();
+        let reply = Reply { to: Some(to), outcome: None };
+        self.jobs.send(job(reply)).await.map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    pub(super) async fn close(&self) {
+        // An error says that it is closed already.
+        let _ = self.send(Job::Close).await;
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            commits: read(&self.counters.commits),
+            transactions: read(&self.counters.transactions),
+            events: read(&self.counters.events),
+        }
+    }
+}
+
+/// Why a batch did not become true.
+enum Failure {
+    /// In a statement: nothing was written, and one of the jobs may be the culprit.
+    Statement(StoreError),
+    /// While committing or before the first statement: all jobs fail alike.
+    Batch(StoreError),
+}
+
+struct Task {
+    pool: SqlitePool,
+    patience: Duration,
+    clock: Arc<dyn Clock>,
+    owners: Arc<Owners>,
+    counters: Arc<Counters>,
+}
+
+impl Task {
+    async fn run(self, mut inbox: mpsc::Receiver<Job>) {
+        let mut closers = Vec::new();
+        while let Some(first) = inbox.recv().await {
+            let mut bytes = first.bytes();
+            let mut batch = vec![first];
+            while batch.len() < BATCH_JOBS && bytes < BATCH_BYTES {
+                let Ok(job) = inbox.try_recv() else { break };
+                bytes += job.bytes();
+                batch.push(job);
+            }
+            let (close, work): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| matches!(job, Job::Close(_)));
+            self.write(work).await;
+            if !close.is_empty() {
+                // What was asked for until now is still done; the channel ends behind it.
+                inbox.close();
+                closers.extend(close);
+            }
+        }
+        self.pool.close().await;
+        for closer in &mut closers {
+            if let Job::Close(reply) = closer {
+                reply.outcome = Some(Ok(()));
+                reply.send();
+            }
+        }
+    }
+
+    /// Does the jobs and answers them. If a statement fails, each job is tried alone, so that it fails only its own.
+    async fn write(&self, mut batch: Vec<Job>) {
+        if batch.is_empty() {
+            return;
+        }
+        match self.transact(&mut batch).await {
+            Ok(()) => {}
+            Err(Failure::Statement(_)) if batch.len() > 1 => {
+                for job in &mut batch {
+                    if let Err(Failure::Statement(e) | Failure::Batch(e)) =
+                        self.transact(std::slice::from_mut(job)).await
+                    {
+                        job.fail(&e);
+                    }
+                    job.answer();
+                }
+                return;
+            }
+            Err(Failure::Statement(e) | Failure::Batch(e)) => batch.iter_mut().for_each(|job| job.fail(&e)),
+        }
+        batch.iter_mut().for_each(Job::answer);
+    }
+
+    async fn transact(&self, batch: &mut [Job]) -> Result<(), Failure> {
+        let mut tx = self.begin().await.map_err(|e| Failure::Batch(from_sqlx(&e)))?;
+        let written = match self.fill(&mut tx, batch).await {
+            Ok(written) => written,
+            Err(e) => {
+                roll_back(&mut tx).await;
+                return Err(Failure::Statement(e));
+            }
+        };
+        if let Err(e) = sqlx::query("COMMIT").execute(&mut *tx).await {
+            roll_back(&mut tx).await;
+            return Err(Failure::Batch(from_sqlx(&e)));
+        }
+        self.counters.commits.fetch_add(written.commits, Ordering::Relaxed);
+        self.counters.events.fetch_add(written.events, Ordering::Relaxed);
+        self.counters.transactions.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Waits for processes that write at the moment.
+    async fn begin(&self) -> Result<Tx, sqlx::Error> {
+        let start = Instant::now();
+        let mut tx = self.pool.acquire().await?;
+        loop {
+            match sqlx::query("BEGIN IMMEDIATE").execute(&mut *tx).await {
+                Ok(_) => return Ok(tx),
+                Err(e) if is_busy(&e) && start.elapsed() < self.patience => {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Does the jobs in the order in which they came, neighbouring commits together.
+    async fn fill(&self, tx: &mut Tx, batch: &mut [Job]) -> Result<commit::Written, StoreError> {
+        let now = self.clock.now();
+        let mut written = commit::Written::default();
+        for group in batch.chunk_by_mut(|a, b| matches!((a, b), (Job::Commit(..), Job::Commit(..)))) {
+            match group {
+                [Job::Claim(claim, reply)] => reply.outcome = Some(queue::claim(tx, claim, now, &self.owners).await?),
+                [Job::Renew(lease, lasts, reply)] => {
+                    reply.outcome = Some(queue::renew(tx, lease, now.after(*lasts)).await?);
+                }
+                [Job::Release(lease, wake, reply)] => reply.outcome = Some(queue::release(tx, lease, *wake).await?),
+                [Job::Signal(run, body, reply)] => reply.outcome = Some(queue::signal(tx, *run, body, now).await?),
+                commits => {
+                    let (commits, mut replies): (Vec<&Prepared>, Vec<&mut Reply<()>>) = commits
+                        .iter_mut()
+                        .filter_map(|job| match job {
+                            Job::Commit(commit, reply) => Some((&**commit, reply)),
+                            _ => None,
+                        })
+                        .unzip();
+                    let outcomes = commit::apply(tx, &commits, now, &mut written).await?;
+                    for (reply, outcome) in replies.iter_mut().zip(outcomes) {
+                        reply.outcome = Some(outcome);
+                    }
+                }
+            }
+        }
+        Ok(written)
+    }
+}
+
+async fn roll_back(tx: &mut Tx) {
+    // It fails where SQLite has rolled back by itself, which is as good.
+    let _ = sqlx::query("ROLLBACK").execute(&mut **tx).await;
+}

@@ -1,0 +1,96 @@
+//! The suite of the ports.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parkway_core::clock::Clock;
+use parkway_core::id::Time;
+use parkway_core::store::Store;
+use parkway_core::testing::conformance::Subject;
+use parkway_core::testing::{FakeClock, MemoryStore};
+use parkway_store::SqliteStore;
+use tempfile::TempDir;
+
+struct Sqlite {
+    clock: Arc<FakeClock>,
+    store: Arc<SqliteStore>,
+    folder: Option<TempDir>,
+}
+
+impl Sqlite {
+    async fn in_file() -> Self {
+        let (clock, folder) = (Arc::new(FakeClock::default()), tempfile::tempdir().unwrap());
+        let store = SqliteStore::open(folder.path().join("runs.db"), clock.clone()).await.unwrap();
+        Sqlite { clock, store: Arc::new(store), folder: Some(folder) }
+    }
+
+    async fn in_memory() -> Self {
+        let clock = Arc::new(FakeClock::default());
+        let store = SqliteStore::in_memory(clock.clone()).await.unwrap();
+        Sqlite { clock, store: Arc::new(store), folder: None }
+    }
+
+    fn path(&self) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.path().join("runs.db"))
+    }
+}
+
+#[async_trait]
+impl Subject for Sqlite {
+    fn store(&self) -> Arc<dyn Store> {
+        self.store.clone()
+    }
+
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    async fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    async fn reopen(&mut self) -> bool {
+        let Some(path) = self.path() else { return false };
+        self.store.close().await.unwrap();
+        self.store = Arc::new(SqliteStore::open(path, self.clock.clone()).await.unwrap());
+        true
+    }
+}
+
+struct Memory(Arc<FakeClock>, Arc<MemoryStore>);
+
+impl Memory {
+    async fn fresh() -> Self {
+        let clock = Arc::new(FakeClock::default());
+        Memory(clock.clone(), Arc::new(MemoryStore::new(clock)))
+    }
+}
+
+#[async_trait]
+impl Subject for Memory {
+    fn store(&self) -> Arc<dyn Store> {
+        self.1.clone()
+    }
+
+    fn now(&self) -> Time {
+        self.0.now()
+    }
+
+    async fn advance(&self, by: Duration) {
+        self.0.advance(by);
+    }
+}
+
+mod sqlite_file {
+    parkway_core::store_conformance!(super::Sqlite::in_file());
+}
+
+mod sqlite_memory {
+    parkway_core::store_conformance!(super::Sqlite::in_memory());
+}
+
+mod memory {
+    parkway_core::store_conformance!(super::Memory::fresh());
+}
