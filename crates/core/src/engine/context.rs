@@ -110,7 +110,7 @@ impl Values {
                 labels = labels.union(labels_of(state, index));
             }
         }
-        roots.insert("steps".into(), Seen::from_iter(steps));
+        roots.insert("steps".into(), Seen::from_pairs(steps));
         for (name, fan, item) in items(state, site) {
             if let Some(fan) = &state.at(fan).fan {
                 let list = self.known_value(Some(fan.list));
@@ -122,7 +122,7 @@ impl Values {
         for (name, value) in more {
             roots.insert((*name).to_owned(), Seen::from(Serde(value)));
         }
-        let value = template.evaluate(&Seen::from_iter(roots))?;
+        let value = template.evaluate(&Seen::from_pairs(roots))?;
         Ok((value, labels))
     }
 
@@ -167,7 +167,7 @@ impl Values {
                 .map(|(i, item)| {
                     let at = |seq: &Seen| seq.get_item_by_index(i).unwrap_or_default();
                     let key = if fan.names.is_some() { at(&names) } else { Seen::from(i) };
-                    Seen::from_iter(BTreeMap::from([
+                    Seen::from_pairs(BTreeMap::from([
                         ("index", Seen::from(i)),
                         ("key", key),
                         ("item", at(&list)),
@@ -179,12 +179,12 @@ impl Values {
                 .collect();
             fields.insert("items", Seen::from(items));
         }
-        Seen::from_iter(fields)
+        Seen::from_pairs(fields)
     }
 
     fn error(&self, state: &RunState, index: StepIndex) -> Seen {
         match &state.at(index).error {
-            Some(error) if state.at(index).status == StepStatus::Failed => Seen::from_iter(BTreeMap::from([
+            Some(error) if state.at(index).status == StepStatus::Failed => Seen::from_pairs(BTreeMap::from([
                 ("code", Seen::from(error.code.clone())),
                 ("message", self.known_value(Some(error.message))),
             ])),
@@ -205,7 +205,7 @@ impl Values {
             return Seen::from(fan.items.iter().map(|item| self.output(state, *item)).collect::<Vec<_>>());
         }
         let graph = &state.plan().graph;
-        Seen::from_iter(
+        Seen::from_pairs(
             step.members
                 .iter()
                 .map(|member| (graph.node(state.at(*member).node).id.clone(), self.output(state, *member)))
@@ -230,7 +230,7 @@ fn step_ids(references: &BTreeSet<Reference>) -> BTreeSet<&str> {
 }
 
 fn run_value(state: &RunState) -> Seen {
-    Seen::from_iter(BTreeMap::from([
+    Seen::from_pairs(BTreeMap::from([
         ("id", Seen::from(state.run().to_string())),
         ("started_at", Seen::from(state.created().to_string())),
     ]))
