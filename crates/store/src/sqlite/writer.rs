@@ -27,7 +27,7 @@ pub(super) type Tx = PoolConnection<Sqlite>;
 pub struct Stats {
     /// Commits that became true; those sent again are not counted.
     pub commits: u64,
-    /// Transactions that reached the disk, of commits and of anything else; each waits for the disk once.
+    /// Finished transactions, of commits and of anything else; each that changed something has waited for the disk once.
     pub transactions: u64,
     /// Events in those commits.
     pub events: u64,
