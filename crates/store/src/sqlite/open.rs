@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 use super::error::{code, from_sqlx, is_busy};
 use super::owner::Owners;
-use super::writer::Writer;
+use super::writer::{Source, Writer};
 use super::{SqliteStore, schema};
 
 /// How a database is opened. A path alone becomes one with the defaults.
@@ -97,7 +97,7 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
         .acquire_timeout(Duration::from_secs(60))
         .connect_lazy_with(reading);
     let owners = Arc::new(Owners::beside(&config.path));
-    let writer = Writer::start(writer, config.busy_timeout, clock.clone(), owners.clone());
+    let writer = Writer::start(Source::Own(writer), config.busy_timeout, clock.clone(), owners.clone());
     Ok(SqliteStore { writer, readers, owners, clock })
 }
 
@@ -107,7 +107,7 @@ pub(super) async fn memory(clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreEr
     let pool = one_connection().acquire_timeout(Duration::from_secs(60)).connect_lazy_with(options);
     prepare(&pool, "the store in memory", Duration::ZERO).await?;
     let owners = Arc::new(Owners::here_only());
-    let writer = Writer::start(pool.clone(), Duration::ZERO, clock.clone(), owners.clone());
+    let writer = Writer::start(Source::Shared(pool.clone()), Duration::ZERO, clock.clone(), owners.clone());
     Ok(SqliteStore { writer, readers: pool, owners, clock })
 }
 
