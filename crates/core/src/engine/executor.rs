@@ -73,12 +73,23 @@ impl fmt::Debug for Services {
 pub struct Control {
     /// Raise it to stop: what can be repeated is cut off, the rest gets a grace time, and the run can be resumed.
     pub stop: Cancel,
-    /// Notify it when there may be something in the inbox, to be quicker than the next look.
-    pub poke: Arc<Notify>,
+    /// Poke it when there may be something in the inbox, to be quicker than the next look.
+    pub poke: Poke,
     /// Whether to stay while the run only waits for a person; otherwise the run is given back.
     pub stay: bool,
     /// Approvals given in advance.
     pub preapprovals: Vec<Preapproval>,
+}
+
+/// Wakes an executor that looks at its inbox only now and then.
+#[derive(Clone, Debug, Default)]
+pub struct Poke(Arc<Notify>);
+
+impl Poke {
+    /// Makes the executor look now, or as soon as it can.
+    pub fn poke(&self) {
+        self.0.notify_one();
+    }
 }
 
 /// An approval that was given before it was asked for. It counts for the workflow's own `approve` steps only, never for
@@ -321,7 +332,7 @@ impl Executor {
                         self.take_outcome(joined).await?;
                     }
                 }
-                () = poke.notified() => self.read_inbox().await?,
+                () = poke.0.notified() => self.read_inbox().await?,
                 _ = inbox.tick() => self.read_inbox().await?,
                 _ = renewal.tick() => self.services.store.renew(&self.lease, self.services.lease).await?,
                 () = tokio::time::sleep(timer) => {}
