@@ -107,7 +107,8 @@ impl Models {
     async fn open(&self, name: &str, _: &ModelSpec, _: &Path) -> Result<SharedModel, Error> {
         // Kept for the shape of the struct: without a backend there is nothing to load.
         let _ = (&self.progress, self.require_gpu);
-        let cause = "this program was built without llama.cpp; build it with the feature `llama`, or bind a model of your own";
+        let cause =
+            "this program was built without llama.cpp; build it with the feature `llama`, or bind a model of your own";
         Err(Error::Model { name: name.into(), cause: cause.into() })
     }
 
