@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 use super::error::{code, from_sqlx, is_busy};
 use super::owner::Owners;
-use super::writer::Writer;
+use super::writer::{Source, Writer};
 use super::{SqliteStore, schema};
 
 /// How a database is opened. A path alone becomes one with the defaults.
@@ -97,7 +97,7 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
         .acquire_timeout(Duration::from_secs(60))
         .connect_lazy_with(reading);
     let owners = Arc::new(Owners::beside(&config.path));
-    let writer = Writer::start(writer, config.busy_timeout, clock.clone(), owners.clone());
+    let writer = Writer::start(Source::Own(writer), config.busy_timeout, clock.clone(), owners.clone());
     Ok(SqliteStore { writer, readers, owners, clock })
 }
 
@@ -107,7 +107,7 @@ pub(super) async fn memory(clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreEr
     let pool = one_connection().acquire_timeout(Duration::from_secs(60)).connect_lazy_with(options);
     prepare(&pool, "the store in memory", Duration::ZERO).await?;
     let owners = Arc::new(Owners::here_only());
-    let writer = Writer::start(pool.clone(), Duration::ZERO, clock.clone(), owners.clone());
+    let writer = Writer::start(Source::Shared(pool.clone()), Duration::ZERO, clock.clone(), owners.clone());
     Ok(SqliteStore { writer, readers: pool, owners, clock })
 }
 
@@ -125,7 +125,7 @@ async fn prepare(pool: &SqlitePool, name: &str, patience: Duration) -> Result<()
             Err(e) => return Err(in_words(&e, name)),
         }
     };
-    schema::migrate(&mut tx, name).await?;
+    schema::migrate(&mut tx, name).await.map_err(|e| named(e, name))?;
     tx.commit().await.map_err(|e| in_words(&e, name))
 }
 
@@ -184,14 +184,58 @@ fn in_words(error: &sqlx::Error, name: &str) -> StoreError {
         (Some(26), _) => StoreError::Corrupt(format!(
             "{name} is not a SQLite database; name another file, or move this one out of the way"
         )),
-        (_, StoreError::ReadOnly(message)) => StoreError::ReadOnly(format!(
+        (_, other) => named(other, name),
+    }
+}
+
+/// The error with the file's name in it.
+fn named(error: StoreError, name: &str) -> StoreError {
+    match error {
+        StoreError::ReadOnly(message) => StoreError::ReadOnly(format!(
             "{name} cannot be written to ({message}); check the permissions of the file and its folder, or name another"
         )),
-        (_, StoreError::Full(message)) => StoreError::Full(format!("{name}: {message}")),
-        (_, StoreError::Corrupt(message)) => StoreError::Corrupt(format!("{name}: {message}")),
-        (_, StoreError::Backend { message, retryable }) => {
+        StoreError::Full(message) => StoreError::Full(format!("{name}: {message}")),
+        StoreError::Corrupt(message) => StoreError::Corrupt(format!("{name}: {message}")),
+        StoreError::Backend { message, retryable } => {
             StoreError::Backend { message: format!("{name}: {message}"), retryable }
         }
-        (_, other) => other,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(options: SqliteConnectOptions) -> SqlitePool {
+        one_connection().connect_lazy_with(options)
+    }
+
+    #[tokio::test]
+    async fn a_weaker_setting_passes_for_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new().filename(folder.path().join("runs.db")).create_if_missing(true);
+        let wal = options.clone().journal_mode(SqliteJournalMode::Wal);
+        // `WAL` is no value of it: SQLite takes it for NORMAL, without a word.
+        for (setting, found) in [("NORMAL", "synchronous is 1"), ("OFF", "is 0"), ("WAL", "is 1"), ("EXTRA", "is 3")] {
+            let error = check_durable(&pool(wal.clone().pragma("synchronous", setting)), "`runs.db`").await;
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(found) && error.contains("`runs.db` cannot promise"), "{error}");
+        }
+        let full = wal.synchronous(SqliteSynchronous::Full);
+        assert_eq!(check_durable(&pool(full.clone()), "").await, Ok(()));
+        let other = full.filename(folder.path().join("other.db")).journal_mode(SqliteJournalMode::Delete);
+        let error = check_durable(&pool(other), "").await.unwrap_err();
+        assert!(error.to_string().contains("journal_mode is delete"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_read_only_file_fails_without_a_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new().filename(folder.path().join("runs.db"));
+        prepare(&pool(options.clone().create_if_missing(true)), "", Duration::ZERO).await.unwrap();
+        let error = prepare(&pool(options.read_only(true)), "`runs.db`", Duration::ZERO).await.unwrap_err();
+        let StoreError::ReadOnly(text) = error else { unreachable!("{error}") };
+        assert!(text.contains("`runs.db` cannot be written to") && text.contains("check the permissions"), "{text}");
     }
 }

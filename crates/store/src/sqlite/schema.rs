@@ -13,6 +13,9 @@ const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_log_and
 pub(super) async fn migrate(tx: &mut Transaction<'static, Sqlite>, name: &str) -> Result<(), StoreError> {
     let sql = "CREATE TABLE IF NOT EXISTS parkway_migrations (version INTEGER PRIMARY KEY)";
     sqlx::raw_sql(sql).execute(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
+    // SQLite opens a file that it may not write to without a word; this changes nothing, and fails there.
+    let sql = "DELETE FROM parkway_migrations WHERE version < 0";
+    sqlx::raw_sql(sql).execute(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
     let sql = "SELECT coalesce(max(version), 0) FROM parkway_migrations";
     let found: i64 = sqlx::query_scalar(sql).fetch_one(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
     let newest = MIGRATIONS.len();

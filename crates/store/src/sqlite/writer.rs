@@ -27,7 +27,7 @@ pub(super) type Tx = PoolConnection<Sqlite>;
 pub struct Stats {
     /// Commits that became true; those sent again are not counted.
     pub commits: u64,
-    /// Transactions that reached the disk, of commits and of anything else; each waits for the disk once.
+    /// Finished transactions, of commits and of anything else; each that changed something has waited for the disk once.
     pub transactions: u64,
     /// Events in those commits.
     pub events: u64,
@@ -95,6 +95,14 @@ impl Job {
     }
 }
 
+/// Where the writer's connection comes from.
+pub(super) enum Source {
+    /// A pool of its own.
+    Own(SqlitePool),
+    /// The pool of the readers, who need the connection between transactions.
+    Shared(SqlitePool),
+}
+
 /// The way to the writing task.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -111,10 +119,14 @@ const BATCH_BYTES: usize = 8 << 20;
 
 impl Writer {
     /// Starts the task. It ends when the writer is closed or dropped, after what was asked for until then.
-    pub(super) fn start(pool: SqlitePool, patience: Duration, clock: Arc<dyn Clock>, owners: Arc<Owners>) -> Self {
+    pub(super) fn start(source: Source, patience: Duration, clock: Arc<dyn Clock>, owners: Arc<Owners>) -> Self {
         let (jobs, inbox) = mpsc::channel(WAITING);
         let counters = Arc::new(Counters::default());
-        let task = Task { pool, patience, clock, owners, counters: counters.clone() };
+        let (pool, shared) = match source {
+            Source::Own(pool) => (pool, false),
+            Source::Shared(pool) => (pool, true),
+        };
+        let task = Task { pool, shared, kept: None, patience, clock, owners, counters: counters.clone() };
         tokio::spawn(task.run(inbox));
         Writer { jobs, counters }
     }
@@ -151,6 +163,10 @@ enum Failure {
 
 struct Task {
     pool: SqlitePool,
+    /// Whether readers use the pool too.
+    shared: bool,
+    /// The connection that the next transaction uses, where it need not be given back meanwhile.
+    kept: Option<Tx>,
     patience: Duration,
     clock: Arc<dyn Clock>,
     owners: Arc<Owners>,
@@ -158,7 +174,7 @@ struct Task {
 }
 
 impl Task {
-    async fn run(self, mut inbox: mpsc::Receiver<Job>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
         let mut closers = Vec::new();
         while let Some(first) = inbox.recv().await {
             let mut bytes = first.bytes();
@@ -176,6 +192,7 @@ impl Task {
                 closers.extend(close);
             }
         }
+        self.kept = None;
         self.pool.close().await;
         for closer in &mut closers {
             if let Job::Close(reply) = closer {
@@ -186,7 +203,7 @@ impl Task {
     }
 
     /// Does the jobs and answers them. If a statement fails, each job is tried alone, so that it fails only its own.
-    async fn write(&self, mut batch: Vec<Job>) {
+    async fn write(&mut self, mut batch: Vec<Job>) {
         if batch.is_empty() {
             return;
         }
@@ -208,7 +225,7 @@ impl Task {
         batch.iter_mut().for_each(Job::answer);
     }
 
-    async fn transact(&self, batch: &mut [Job]) -> Result<(), Failure> {
+    async fn transact(&mut self, batch: &mut [Job]) -> Result<(), Failure> {
         let mut tx = self.begin().await.map_err(|e| Failure::Batch(from_sqlx(&e)))?;
         let written = match self.fill(&mut tx, batch).await {
             Ok(written) => written,
@@ -221,6 +238,7 @@ impl Task {
             roll_back(&mut tx).await;
             return Err(Failure::Batch(from_sqlx(&e)));
         }
+        self.kept = Some(tx).filter(|_| !self.shared);
         self.counters.commits.fetch_add(written.commits, Ordering::Relaxed);
         self.counters.events.fetch_add(written.events, Ordering::Relaxed);
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
@@ -228,9 +246,12 @@ impl Task {
     }
 
     /// Waits for processes that write at the moment.
-    async fn begin(&self) -> Result<Tx, sqlx::Error> {
+    async fn begin(&mut self) -> Result<Tx, sqlx::Error> {
         let start = Instant::now();
-        let mut tx = self.pool.acquire().await?;
+        let mut tx = match self.kept.take() {
+            Some(kept) => kept,
+            None => self.pool.acquire().await?,
+        };
         loop {
             match sqlx::query("BEGIN IMMEDIATE").execute(&mut *tx).await {
                 Ok(_) => return Ok(tx),

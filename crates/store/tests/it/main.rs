@@ -1,9 +1,5 @@
 //! The store on SQLite against the suite that every store must pass, and against processes that die.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and a child process reports by printing"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod runs;
 
