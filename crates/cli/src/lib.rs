@@ -1,3 +1,64 @@
-//! The command line of Parkway.
+//! The command line of Parkway: data on stdout, progress and messages on stderr, and the next command named at each end.
 
+mod args;
+mod command;
+mod exit;
+mod failure;
+mod out;
+mod project;
 pub mod render;
+mod session;
+mod signals;
+mod verbose;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use exit::Exit;
+use failure::Failure;
+use out::Out;
+
+/// Reads the command line, does what it says, and gives the exit code.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.global.verbose {
+        verbose::start();
+    }
+    let colors = !args.global.no_color;
+    let result = perform(args);
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.tell(colors);
+            failure.exit.into()
+        }
+    }
+}
+
+fn perform(args: Args) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(dispatch(args));
+    // A model that is still being loaded, or a read from the terminal, must not keep the program.
+    runtime.shutdown_background();
+    result
+}
+
+async fn dispatch(args: Args) -> Result<Exit, Failure> {
+    let mut out = Out::new();
+    let (global, out_ref) = (args.global, &mut out);
+    let exit = match args.command {
+        Command::Run(args) => command::run::run(&global, args, out_ref).await,
+        Command::Resume(args) => command::resume::resume(&global, args, out_ref).await,
+        Command::Show(args) => command::show::show(&global, args, out_ref).await,
+        Command::Runs(args) => command::runs::runs(&global, args, out_ref).await,
+        Command::Approve(args) => command::approve::approve(&global, args).await,
+        Command::Check(args) => command::check::check(&global, args, out_ref).await,
+        Command::Models(args) => command::models::models(&global, args, out_ref),
+        Command::Doctor => command::doctor::doctor(&global, out_ref).await,
+        Command::Try(args) => command::try_::try_(&global, args, out_ref).await,
+    }?;
+    out.flush()?;
+    Ok(exit)
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parkway_core::engine::{Control, Executor, Preapproval, Services};
 use parkway_core::id::{RunId, Seq, StepKey};
-use parkway_core::log::{Channel, Commitment, EventKind, Verdict};
+use parkway_core::log::{Channel, Commitment, EventKind, Payload, Verdict};
 use parkway_core::model::SharedModel;
 use parkway_core::store::{Message, RunFilter, RunSummary};
 use parkway_core::tool::Toolbox;
@@ -183,6 +183,14 @@ impl Parkway {
         let payload = self.services().store.payloads(&[commitment]).await?.into_iter().next().flatten();
         let value = payload.map(|payload| payload.value()).transpose();
         Ok(value.map_err(parkway_core::store::StoreError::from)?.unwrap_or_default())
+    }
+
+    /// The values of payloads, in the order asked for; null for one that was erased.
+    pub async fn texts(&self, commitments: &[Commitment]) -> Result<Vec<Value>, Error> {
+        let payloads = self.services().store.payloads(commitments).await?;
+        let value = |payload: Option<Payload>| payload.map_or(Ok(Value::Null), |payload| payload.value());
+        let values: Result<_, _> = payloads.into_iter().map(value).collect();
+        Ok(values.map_err(parkway_core::store::StoreError::from)?)
     }
 
     /// Answers an approval of any run, whoever executes it. The run's executor takes the answer up when it sees it.

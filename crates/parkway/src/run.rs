@@ -192,11 +192,12 @@ impl Updates {
     pub async fn next(&mut self) -> Option<Result<Update, Error>> {
         loop {
             if self.behind {
-                self.behind = false;
+                // Only what was read is no longer missing: the caller may drop this future while it waits.
                 match self.store.events(self.run, self.seen).await {
                     Ok(events) => self.buffer.extend(events),
                     Err(error) => return Some(Err(error.into())),
                 }
+                self.behind = false;
             }
             if let Some(event) = self.buffer.pop_front() {
                 self.seen = event.seq;

@@ -1,6 +1,6 @@
 //! What stands above and below the steps: which run this is and where it stands, and what its model calls took.
 
-use parkway_core::log::RunStatus;
+use parkway::log::RunStatus;
 
 use super::line::{Line, Tone};
 use super::tree::Drawing;

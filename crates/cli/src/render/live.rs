@@ -5,8 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use console::Term;
-use parkway_core::id::Time;
-use parkway_core::log::Event;
+use parkway::id::Time;
+use parkway::log::Event;
 
 use super::symbols::Symbols;
 use super::view::RunView;
@@ -23,6 +23,8 @@ pub struct Live {
     view: RunView,
     drawn: Vec<usize>,
     last: Option<Time>,
+    colors: bool,
+    asking: bool,
 }
 
 impl Live {
@@ -41,7 +43,13 @@ impl Live {
     fn new(term: Term, terminal: bool) -> Self {
         let mut view = RunView::new();
         view.use_symbols(Symbols::from_env());
-        Live { term, terminal, view, drawn: Vec::new(), last: None }
+        let colors = term.features().colors_supported();
+        Live { term, terminal, view, drawn: Vec::new(), last: None, colors, asking: false }
+    }
+
+    /// Draws without colours, whatever the terminal can show.
+    pub fn without_colors(&mut self) {
+        self.colors = false;
     }
 
     /// The fold that is drawn, for saying what it cannot know: the outline, and texts.
@@ -61,10 +69,10 @@ impl Live {
 
     /// Draws again if the last drawing is old enough. Call it some ten times a second, so that clocks move.
     pub fn tick(&mut self, now: Time) {
-        if self.terminal && self.last.is_none_or(|last| now.since(last) >= PACE || now < last) {
+        if self.terminal && !self.asking && self.last.is_none_or(|last| now.since(last) >= PACE || now < last) {
             self.last = Some(now);
             let (rows, columns) = self.size();
-            let lines = self.view.lines(now, columns, Some(rows), self.colors());
+            let lines = self.view.lines(now, columns, Some(rows), self.colors);
             self.replace(&lines, columns);
         }
     }
@@ -78,11 +86,52 @@ impl Live {
         self.last = None;
     }
 
-    /// Draws the run for good and gives the terminal back. Items that are done are left out where they do not fit.
-    pub fn finish(mut self, now: Time) {
+    /// Writes a question below the drawing, whose last line stays open for the answer. Until [`Live::answered`] the
+    /// drawing does not move, so that what a person types stays whole.
+    pub fn ask(&mut self, question: &[String], now: Time) {
+        let Some((open, lines)) = question.split_last() else { return };
+        self.asking = true;
         if self.terminal {
             let (rows, columns) = self.size();
-            let lines = self.view.last_lines(now, columns, rows, self.colors());
+            let mut drawing = match rows.checked_sub(question.len()) {
+                Some(room) if room > 0 => self.view.lines(now, columns, Some(room), self.colors),
+                _ => Vec::new(),
+            };
+            drawing.extend_from_slice(lines);
+            self.replace(&drawing, columns);
+            self.drawn.push(console::measure_text_width(open));
+            self.unheard(Term::show_cursor);
+        } else {
+            self.unheard(|term| lines.iter().try_for_each(|line| term.write_line(line)));
+        }
+        self.unheard(|term| term.write_str(open));
+    }
+
+    /// Takes the question away. `typed` is the line that a person ended with Enter; without one, the answer came from
+    /// elsewhere.
+    pub fn answered(&mut self, typed: Option<&str>) {
+        self.asking = false;
+        self.last = None;
+        match (typed, self.drawn.last_mut()) {
+            (Some(typed), Some(last)) => *last += console::measure_text_width(typed),
+            (Some(_), None) => {}
+            (None, _) => self.unheard(|term| term.write_line("")),
+        }
+    }
+
+    /// Whether a question stands below the drawing.
+    pub fn is_asking(&self) -> bool {
+        self.asking
+    }
+
+    /// Draws the run for good and gives the terminal back. Items that are done are left out where they do not fit.
+    pub fn finish(mut self, now: Time) {
+        if self.asking {
+            self.answered(None);
+        }
+        if self.terminal {
+            let (rows, columns) = self.size();
+            let lines = self.view.last_lines(now, columns, rows, self.colors);
             self.replace(&lines, columns);
             // What stands now stays; dropping shows the cursor.
             self.drawn.clear();
@@ -93,10 +142,6 @@ impl Live {
     fn size(&self) -> (usize, usize) {
         let (rows, columns) = self.term.size();
         (usize::from(rows).saturating_sub(1).max(1), usize::from(columns).saturating_sub(1).max(1))
-    }
-
-    fn colors(&self) -> bool {
-        self.term.features().colors_supported()
     }
 
     fn replace(&mut self, lines: &[String], columns: usize) {
@@ -127,8 +172,8 @@ impl Drop for Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parkway_core::id::{Fence, RunId, Seq, WorkerId};
-    use parkway_core::log::{Actor, EventKind};
+    use parkway::id::{Fence, RunId, Seq, WorkerId};
+    use parkway::log::{Actor, EventKind};
     use std::fs::{self, File};
 
     /// What a live view writes for a run of one event that is drawn three times.

@@ -17,7 +17,15 @@ mod plain;
 
 mod live;
 
+mod question;
+mod waves;
+
 pub use live::Live;
 pub use outline::{Outline, OutlineStep};
+pub use question::Question;
+pub(crate) use question::indented;
 pub use symbols::Symbols;
 pub use view::RunView;
+pub(crate) use view::{decided, skipped};
+pub(crate) use waves::{span, waves};
+pub(crate) use words::{clean, counted, cut, elapsed, harmless, width, wrap};

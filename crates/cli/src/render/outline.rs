@@ -1,5 +1,9 @@
 //! What the plan says about the steps before they start.
 
+use parkway::Plan;
+use parkway::definition::{Graph, NodeIndex, Verb};
+use parkway::id::StepKey;
+
 use super::words::clean;
 
 /// A workflow's steps, as far as they are shown.
@@ -26,7 +30,43 @@ pub struct OutlineStep {
     pub children: Vec<OutlineStep>,
 }
 
+impl From<&Plan> for Outline {
+    fn from(plan: &Plan) -> Self {
+        Outline { workflow: plan.workflow.clone(), steps: members(&plan.graph, None) }
+    }
+}
+
+fn members(graph: &Graph, group: Option<NodeIndex>) -> Vec<OutlineStep> {
+    let step = |index: &NodeIndex| {
+        let node = graph.node(*index);
+        let detail = match &node.verb {
+            Verb::Tool { name, .. } => name.clone(),
+            Verb::Chat(chat) => chat.model.clone(),
+            _ => String::new(),
+        };
+        OutlineStep {
+            id: node.id.clone(),
+            verb: node.verb.name().into(),
+            detail,
+            fans_out: node.for_each.is_some(),
+            children: members(graph, Some(*index)),
+        }
+    };
+    graph.members(group).iter().map(step).collect()
+}
+
 impl Outline {
+    /// What the plan says about a step.
+    pub(crate) fn find(&self, key: &StepKey) -> Option<&OutlineStep> {
+        let mut steps = &self.steps;
+        let mut found = None;
+        for segment in key.path() {
+            let step = steps.iter().find(|step| step.id == segment.id)?;
+            (steps, found) = (&step.children, Some(step));
+        }
+        found
+    }
+
     /// The outline with nothing in it that could steer a terminal.
     pub(super) fn cleaned(self) -> Self {
         Outline { workflow: clean(&self.workflow), steps: self.steps.into_iter().map(OutlineStep::cleaned).collect() }
@@ -45,7 +85,7 @@ impl OutlineStep {
     }
 
     /// Verb and detail, as they stand beside the id. The name of a tool says that it is one.
-    pub(super) fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         match (self.verb.as_str(), self.detail.as_str()) {
             ("tool", detail) if !detail.is_empty() => detail.into(),
             ("steps", "") if self.fans_out => "for each".into(),

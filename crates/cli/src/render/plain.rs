@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use parkway_core::id::StepKey;
-use parkway_core::log::{Event, EventKind};
-use parkway_core::policy;
+use parkway::id::StepKey;
+use parkway::log::{Event, EventKind};
+use parkway::policy;
 
 use super::outline::OutlineStep;
 use super::view::{Node, RunView, decided, skipped};

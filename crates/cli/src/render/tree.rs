@@ -1,6 +1,6 @@
 //! The drawing of a run: one line a step between a header and a footer, and what is left out of it on a small terminal.
 
-use parkway_core::id::Time;
+use parkway::id::Time;
 
 use super::line::{Line, Tone};
 use super::outline::OutlineStep;

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use parkway_core::id::{RunId, StepKey, Time};
-use parkway_core::log::{Actor, Commitment, Event, EventKind, ModelCall, RunStatus, SkipReason, Verdict};
-use parkway_core::policy;
+use parkway::id::{RunId, StepKey, Time};
+use parkway::log::{Actor, Commitment, Event, EventKind, ModelCall, RunStatus, SkipReason, Verdict};
+use parkway::policy;
 
 use super::outline::Outline;
 use super::symbols::Symbols;
@@ -363,7 +363,7 @@ fn parts(key: &StepKey) -> impl Iterator<Item = Part> {
     })
 }
 
-pub(super) fn decided(verdict: Verdict) -> &'static str {
+pub(crate) fn decided(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Approved => "approved",
         Verdict::Rejected => "rejected",
@@ -371,7 +371,7 @@ pub(super) fn decided(verdict: Verdict) -> &'static str {
     }
 }
 
-pub(super) fn skipped(reason: &SkipReason) -> String {
+pub(crate) fn skipped(reason: &SkipReason) -> String {
     match reason {
         SkipReason::Condition => "its `if` is false".into(),
         SkipReason::Dependency { id } => format!("needs {}", clean(id)),

@@ -11,7 +11,7 @@ const MOST: usize = 2_000;
 
 /// The text on one line, without anything that could steer a terminal or turn the direction of reading: names and
 /// messages are written by others.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let mut clean = String::new();
     let mut space = false;
     for c in text.chars().take(MOST) {
@@ -28,17 +28,33 @@ pub(super) fn clean(text: &str) -> String {
     clean
 }
 
+/// One line of a text as it is, but for characters that could steer a terminal or turn the direction of reading: these are
+/// written as escapes, so that what is shown is exact.
+pub(crate) fn harmless(line: &str) -> String {
+    let mut harmless = String::new();
+    for c in line.chars() {
+        if c == '\t' {
+            harmless.push_str("    ");
+        } else if c.is_control() || (c.width().unwrap_or(0) == 0 && !is_mark(c)) {
+            harmless.extend(c.escape_unicode());
+        } else {
+            harmless.push(c);
+        }
+    }
+    harmless
+}
+
 /// A character without width that belongs to the letter before it, as opposed to one that steers.
 fn is_mark(c: char) -> bool {
     c.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&c)
 }
 
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
 /// The text, cut so that it is at most `most` columns wide.
-pub(super) fn cut(text: &str, most: usize, symbols: Symbols) -> String {
+pub(crate) fn cut(text: &str, most: usize, symbols: Symbols) -> String {
     if width(text) <= most {
         return text.into();
     }
@@ -68,7 +84,7 @@ pub(super) fn cut_front(text: &str, most: usize, symbols: Symbols) -> String {
 }
 
 /// The text in lines of at most `most` columns; what does not fit into `lines` of them is cut.
-pub(super) fn wrap(text: &str, most: usize, lines: usize, symbols: Symbols) -> Vec<String> {
+pub(crate) fn wrap(text: &str, most: usize, lines: usize, symbols: Symbols) -> Vec<String> {
     let mut wrapped: Vec<String> = Vec::new();
     let mut words = text.split(' ').filter(|w| !w.is_empty()).peekable();
     while let Some(first) = words.next() {
@@ -87,7 +103,7 @@ pub(super) fn wrap(text: &str, most: usize, lines: usize, symbols: Symbols) -> V
 }
 
 /// `0.8s`, `2m05s`, `1h02m`, `3d04h`.
-pub(super) fn elapsed(time: Duration) -> String {
+pub(crate) fn elapsed(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..60 => format!("{}.{}s", seconds, time.subsec_millis() / 100),
@@ -109,7 +125,7 @@ pub(super) fn count(n: u64) -> String {
 }
 
 /// `1 model call`, `3 model calls`.
-pub(super) fn counted(n: u64, noun: &str) -> String {
+pub(crate) fn counted(n: u64, noun: &str) -> String {
     let s = if n == 1 { "" } else { "s" };
     format!("{} {noun}{s}", count(n))
 }
@@ -125,6 +141,12 @@ mod tests {
         assert_eq!(clean("abc\u{202e}fed\u{200b}\u{feff}"), "abcfed");
         assert_eq!(clean("Cafe\u{301} 東京"), "Cafe\u{301} 東京");
         assert_eq!(clean(&"x".repeat(5_000)).len(), MOST);
+    }
+
+    #[test]
+    fn what_is_shown_of_a_call_is_exact_and_harmless() {
+        assert_eq!(harmless("  \"a  b\u{1b}[2J\u{202e}\""), "  \"a  b\\u{1b}[2J\\u{202e}\"");
+        assert_eq!(harmless("Cafe\u{301} 東京"), "Cafe\u{301} 東京");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A run of the example workflow, as a list of events.
 
+use parkway::id::{Digest, Fence, RunId, Seq, StepKey, Time, WorkerId};
+use parkway::log::{Actor, Channel, Commitment, Event, EventKind, FailureReason, SkipReason, Verdict};
 use parkway_cli::render::{Outline, OutlineStep, RunView};
-use parkway_core::id::{Digest, Fence, RunId, Seq, StepKey, Time, WorkerId};
-use parkway_core::log::{Actor, Channel, Commitment, Event, EventKind, FailureReason, SkipReason, Verdict};
 use serde_json::json;
 
 /// When the run began.

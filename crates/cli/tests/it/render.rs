@@ -1,7 +1,7 @@
 //! What a person sees of a run.
 
+use parkway::log::{EventKind, SkipReason, Verdict};
 use parkway_cli::render::Symbols;
-use parkway_core::log::{EventKind, SkipReason, Verdict};
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 use unicode_width::UnicodeWidthStr;
 

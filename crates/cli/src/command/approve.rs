@@ -1,0 +1,56 @@
+//! `parkway approve RUN STEP`.
+
+use parkway::Record;
+use parkway::id::StepKey;
+use parkway::log::{Channel, Verdict};
+
+use crate::args::{ApproveArgs, Global};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::out::say;
+use crate::project::Project;
+use crate::session::person;
+
+/// Answers a step that asks, whoever executes its run.
+pub(crate) async fn approve(global: &Global, args: ApproveArgs) -> Result<Exit, Failure> {
+    let parkway = Project::find(global)?.need().await?;
+    let run = parkway.find_run(&args.run).await?.run;
+    let record = parkway.record(run).await?;
+    let step = asking(&record, &args.step)?;
+    let (verdict, word) = match args.reject {
+        true => (Verdict::Rejected, "rejected"),
+        false => (Verdict::Approved, "approved"),
+    };
+    parkway.answer(run, step.clone(), verdict, args.note, person(), Channel::Command).await?;
+    // Asked after the answer: whoever takes the run over from now on sees it.
+    let held = parkway.find_run(&run.to_string()).await?.held;
+    say(&format!("{word} {step} of run {run}"));
+    say(&match held {
+        true => "  the process that executes it takes the answer up now".to_owned(),
+        false => format!("  no process executes it; go on with: parkway resume {run}"),
+    });
+    Ok(Exit::Done)
+}
+
+/// The step that is meant: a key, or the id of the only step with that id that asks.
+fn asking(record: &Record, text: &str) -> Result<StepKey, Failure> {
+    let asking: Vec<_> = record.state.asking().map(|step| step.key.clone()).collect();
+    if let Some(key) = asking.iter().find(|key| key.to_string() == text) {
+        return Ok(key.clone());
+    }
+    let fits = |key: &&StepKey| key.last().is_some_and(|segment| segment.id == text);
+    let mut fitting = asking.iter().filter(fits);
+    if let (Some(key), None) = (fitting.next(), fitting.next()) {
+        return Ok(key.clone());
+    }
+    let status = match text.parse::<StepKey>().ok().and_then(|key| record.state.step(&key).map(|step| step.status)) {
+        Some(status) => format!("it is {}", status.as_str()),
+        None => "no such step has begun".to_owned(),
+    };
+    let known: Vec<_> = asking.iter().take(12).map(|key| format!("`{key}`")).collect();
+    let help = match known.len() {
+        0 => "no step of the run asks now".to_owned(),
+        _ => format!("these steps ask: {}", known.join(", ")),
+    };
+    Err(Failure::invalid(format!("`{text}` does not ask: {status}")).help(help))
+}

@@ -1,0 +1,11 @@
+//! What each command does, one room a command.
+
+pub(crate) mod approve;
+pub(crate) mod check;
+pub(crate) mod doctor;
+pub(crate) mod models;
+pub(crate) mod resume;
+pub(crate) mod run;
+pub(crate) mod runs;
+pub(crate) mod show;
+pub(crate) mod try_;

@@ -1,0 +1,51 @@
+//! `parkway resume [RUN]`.
+
+use parkway::Parkway;
+use parkway::store::{RunFilter, RunSummary};
+
+use crate::args::{Global, ResumeArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::out::{Out, say};
+use crate::project::Project;
+use crate::session::{Session, answer_waiting, given};
+
+/// Goes on with a run where it stands.
+pub(crate) async fn resume(global: &Global, args: ResumeArgs, out: &mut Out) -> Result<Exit, Failure> {
+    let project = Project::find(global)?;
+    // Without a store there is nothing to resume, and none should come into being.
+    drop(project.need().await?);
+    let session = Session::begin(global, &args.following, out)?;
+    let parkway = project.open(session.builder(&args.following)).await?;
+    let run = match &args.run {
+        Some(text) => parkway.find_run(text).await?,
+        None => newest(&parkway).await?,
+    };
+    let id = run.run;
+    if run.status.ended() {
+        return Err(Failure::invalid(format!("run {id} has ended: {}", run.status.as_str()))
+            .help(format!("all about it: parkway show {id}")));
+    }
+    if run.held {
+        return Err(Failure::failed(format!("run {id} is being executed by another process"))
+            .help(format!("look at it with: parkway show {id}")));
+    }
+    if args.run.is_none() {
+        say(&format!("resuming {id}"));
+    }
+    let record = parkway.record(id).await?;
+    let given = given(&args.following, &record.plan)?;
+    answer_waiting(&parkway, &record, &given).await?;
+    let options = session.options(given);
+    let start = parkway.resume(id, options);
+    session.follow(&parkway, &record.plan, start, Some(id.to_string())).await
+}
+
+/// The newest run that has not ended and that nobody holds.
+async fn newest(parkway: &Parkway) -> Result<RunSummary, Failure> {
+    let filter = RunFilter { open: true, ..RunFilter::default() };
+    let free = parkway.runs(&filter).await?.into_iter().find(|run| !run.held && !run.status.ended());
+    free.ok_or_else(|| {
+        Failure::invalid("no run can be resumed: each has ended or is being executed").help("parkway runs lists them")
+    })
+}

@@ -1,0 +1,96 @@
+//! `parkway runs`.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use parkway::id::Time;
+use parkway::store::{RunFilter, RunSummary};
+use serde_json::json;
+
+use crate::args::{Global, RunsArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::out::{Out, now, say, terminal_columns};
+use crate::project::Project;
+use crate::render::{Symbols, clean, cut, elapsed, width};
+
+/// Ids are shown whole from this width on; a terminal that is narrower gets their ends, which name a run as well.
+const WIDE: usize = 100;
+const SHORT_ID: usize = 12;
+const NAME: usize = 24;
+
+/// Lists runs, newest first.
+pub(crate) async fn runs(global: &Global, args: RunsArgs, out: &mut Out) -> Result<Exit, Failure> {
+    let project = Project::find(global)?;
+    let filter = RunFilter { open: args.open, limit: args.limit, ..RunFilter::default() };
+    let runs = match project.look().await? {
+        Some(parkway) => parkway.runs(&filter).await?,
+        None => Vec::new(),
+    };
+    if args.json {
+        for run in &runs {
+            out.line(&json_line(run))?;
+        }
+        return Ok(Exit::Done);
+    }
+    if runs.is_empty() {
+        say("there are no such runs; start one with: parkway run FILE");
+        return Ok(Exit::Done);
+    }
+    for line in table(&runs, terminal_columns()) {
+        out.line(&line)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn json_line(run: &RunSummary) -> String {
+    json!({
+        "run": run.run.to_string(),
+        "workflow": run.workflow,
+        "status": run.status.as_str(),
+        "created": run.created.to_string(),
+        "updated": run.updated.to_string(),
+        "events": run.head.0,
+        "held": run.held,
+    })
+    .to_string()
+}
+
+fn table(runs: &[RunSummary], terminal: Option<usize>) -> Vec<String> {
+    let symbols = Symbols::from_env();
+    let short = terminal.is_some_and(|columns| columns < WIDE);
+    let row = |run: &RunSummary| {
+        let id = run.run.to_string();
+        let start = if short { id.len().saturating_sub(SHORT_ID) } else { 0 };
+        let end = if run.held { now() } else { run.updated };
+        let held = if run.held { "by a process" } else { "" };
+        [
+            id.get(start..).unwrap_or(&id).to_owned(),
+            cut(&clean(&run.workflow), NAME, symbols),
+            run.status.as_str().to_owned(),
+            local(run.created),
+            elapsed(end.since(run.created)),
+            held.to_owned(),
+        ]
+    };
+    let head = ["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "HELD"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(head).chain(runs.iter().map(row)).collect();
+    let widths: Vec<usize> =
+        (0..6).map(|column| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0)).collect();
+    rows.iter()
+        .map(|row| {
+            let cells = row.iter().zip(&widths).map(|(cell, most)| {
+                let pad = " ".repeat(most.saturating_sub(width(cell)));
+                format!("{cell}{pad}")
+            });
+            let line = cells.collect::<Vec<_>>().join("  ");
+            let line = line.trim_end();
+            terminal.map_or_else(|| line.to_owned(), |columns| cut(line, columns, symbols))
+        })
+        .collect()
+}
+
+/// A time on this machine's clock, to the second.
+pub(crate) fn local(time: Time) -> String {
+    let Ok(timestamp) = Timestamp::from_microsecond(time.micros()) else { return time.to_string() };
+    timestamp.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}

@@ -1,0 +1,229 @@
+//! `parkway show [RUN]`: from the log only, whoever executes the run.
+
+use std::collections::HashMap;
+
+use parkway::id::StepKey;
+use parkway::log::{Commitment, Event, EventKind, ModelCall};
+use parkway::{Parkway, Record};
+use serde_json::Value;
+
+use super::runs::local;
+use crate::args::{Global, ShowArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::out::{Out, colors, columns, now};
+use crate::project::Project;
+use crate::render::{Outline, RunView, Symbols, clean, elapsed, harmless, indented};
+use crate::session::explain;
+
+/// Shows a run, or one step of it.
+pub(crate) async fn show(global: &Global, args: ShowArgs, out: &mut Out) -> Result<Exit, Failure> {
+    let parkway = Project::find(global)?.need().await?;
+    let record = parkway.record(parkway.find_run(&args.run).await?.run).await?;
+    let step = args.step.as_deref().map(|text| find(&record, text)).transpose()?;
+    let about = |event: &&Event| step.as_ref().is_none_or(|step| event.kind.key() == Some(step));
+    if args.json {
+        for event in record.events.iter().filter(about) {
+            out.bytes(&event.to_bytes().map_err(|e| Failure::failed(e.to_string()))?)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let lines = match &step {
+        Some(step) => StepStory::read(&parkway, &record, step).await?.lines,
+        None => {
+            let mut view = RunView::new();
+            view.use_symbols(Symbols::from_env());
+            view.describe(Outline::from(&*record.plan));
+            explain(&parkway, &mut view, &record.events).await?;
+            record.events.iter().for_each(|event| view.apply(event));
+            view.lines(now(), columns(), None, colors(global.no_color))
+        }
+    };
+    for line in lines {
+        out.line(&line)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn find(record: &Record, text: &str) -> Result<StepKey, Failure> {
+    let key: StepKey = text.parse().map_err(|e| Failure::invalid(format!("{e}")))?;
+    if record.state.step(&key).is_some() {
+        return Ok(key);
+    }
+    let last = key.last().map_or("", |segment| segment.id.as_str());
+    let like = |key: &StepKey| key.path().iter().any(|segment| segment.id == last);
+    let mut near: Vec<_> = record.state.steps().iter().map(|step| &step.key).filter(|key| like(key)).collect();
+    if near.is_empty() {
+        near = record.state.steps().iter().map(|step| &step.key).filter(|key| key.path().len() == 1).collect();
+    }
+    let near: Vec<_> = near.iter().take(12).map(|key| format!("`{key}`")).collect();
+    Err(Failure::invalid(format!("run {} has no step `{text}`", record.state.run()))
+        .help(format!("there are {}", near.join(", "))))
+}
+
+/// All that the log knows about a step, in the order in which it happened.
+struct StepStory {
+    texts: HashMap<Commitment, Value>,
+    lines: Vec<String>,
+}
+
+impl StepStory {
+    async fn read(parkway: &Parkway, record: &Record, key: &StepKey) -> Result<StepStory, Failure> {
+        let events: Vec<_> = record.events.iter().filter(|event| event.kind.key() == Some(key)).collect();
+        let mut wanted: Vec<_> = events.iter().flat_map(|event| pointed_to(&event.kind)).collect();
+        wanted.extend(events.iter().flat_map(|event| RunView::wanted(event)));
+        let texts = wanted.iter().copied().zip(parkway.texts(&wanted).await?).collect();
+        let mut story = StepStory { texts, lines: Vec::new() };
+        story.head(record, key);
+        for event in events {
+            story.tell(event);
+        }
+        Ok(story)
+    }
+
+    fn head(&mut self, record: &Record, key: &StepKey) {
+        let Some(step) = record.state.step(key) else { return };
+        let node = record.plan.graph.node(step.node);
+        let what = Outline::from(&*record.plan);
+        let label = what.find(key).map(|step| step.label()).unwrap_or_default();
+        let took = step.started.zip(step.ended).map(|(from, to)| format!("  {}", elapsed(to.since(from))));
+        self.lines.push(format!("{key}  {label}  {}{}", step.status.as_str(), took.unwrap_or_default()));
+        if let Some(description) = &node.description {
+            self.lines.push(format!("  {}", clean(description)));
+        }
+    }
+
+    fn tell(&mut self, event: &Event) {
+        let at = local(event.at);
+        match &event.kind {
+            EventKind::StepStarted { attempt, args, labels, effect, .. } => {
+                let effect = effect.map(|effect| format!("  effect {}", effect.as_str())).unwrap_or_default();
+                self.title(&format!("{at}  attempt {attempt}{effect}"));
+                self.value("arguments", *args);
+                for (name, labels) in labels {
+                    self.label(&format!("labels of {name}"), *labels);
+                }
+            }
+            EventKind::StepExpanded { items, list, .. } => {
+                self.title(&format!("{at}  {items} items"));
+                self.value("items", Some(*list));
+            }
+            EventKind::ModelCalled { turn, call, .. } => {
+                self.title(&format!("{at}  model call {turn}"));
+                self.call(call);
+            }
+            EventKind::StepCompleted { output, labels, .. } => {
+                self.title(&format!("{at}  completed"));
+                self.value("output", *output);
+                self.label("labels", *labels);
+            }
+            EventKind::StepFailed { code, message, .. }
+            | EventKind::StepRetried { code, message, .. }
+            | EventKind::StepInDoubt { code, message, .. } => {
+                let word = event.kind.name().trim_start_matches("step_").replace('_', " ");
+                self.title(&format!("{at}  {word}: {}", clean(code)));
+                self.value("message", Some(*message));
+            }
+            EventKind::StepSkipped { reason, .. } => {
+                self.title(&format!("{at}  skipped: {}", crate::render::skipped(reason)));
+            }
+            EventKind::PolicyDecided { verdict, rule, tool, .. } => {
+                let verdict = format!("{verdict:?}").to_lowercase();
+                self.title(&format!("{at}  policy: {verdict} {} by the rule {}", clean(tool), clean(rule)));
+            }
+            EventKind::ApprovalRequested { prompt, shown, .. } => {
+                self.title(&format!("{at}  asked"));
+                self.value("prompt", Some(*prompt));
+                self.value("the answer is bound to", Some(*shown));
+            }
+            EventKind::ApprovalDecided { verdict, note, .. } => {
+                let by = match &event.by {
+                    parkway::log::Actor::Person { name, via } => {
+                        let name = self.texts.get(name).and_then(Value::as_str).map(clean).unwrap_or_default();
+                        format!(" by {name} ({})", via.as_str())
+                    }
+                    _ => String::new(),
+                };
+                self.title(&format!("{at}  {}{by}", crate::render::decided(*verdict)));
+                self.value("note", *note);
+            }
+            EventKind::StepCancelled { .. } => self.title(&format!("{at}  cancelled")),
+            _ => {}
+        }
+    }
+
+    fn call(&mut self, call: &ModelCall) {
+        let usage = call.usage;
+        self.lines.push(format!(
+            "  {} as {} on {}, seed {}, temperature {}, at most {} tokens",
+            clean(&call.name),
+            clean(&call.model),
+            clean(&call.device),
+            call.seed,
+            f64::from(call.temperature_milli) / 1_000.0,
+            call.max_tokens,
+        ));
+        let finish = format!("{:?}", call.finish).to_lowercase();
+        let valid = if call.valid { "" } else { ", not of the form asked for" };
+        self.lines.push(format!(
+            "  {} in ({} cached), {} out, {} ms, finish {finish}{valid}",
+            usage.prompt_tokens, usage.cached_tokens, usage.output_tokens, call.took_ms
+        ));
+        match self.texts.get(&call.messages).cloned() {
+            Some(Value::Object(request)) => {
+                for message in request.get("messages").and_then(Value::as_array).into_iter().flatten() {
+                    self.message(message);
+                }
+                if let Some(prefix) = request.get("assistant_prefix").filter(|prefix| !prefix.is_null()) {
+                    self.block("prefix of the answer", prefix);
+                }
+            }
+            Some(Value::Array(messages)) => messages.iter().for_each(|message| self.message(message)),
+            _ => self.value("messages", Some(call.messages)),
+        }
+        self.value("answer", Some(call.answer));
+    }
+
+    fn message(&mut self, message: &Value) {
+        let role = message.get("role").and_then(Value::as_str).unwrap_or("message").to_owned();
+        self.block(&clean(&role), message.get("content").unwrap_or(&Value::Null));
+    }
+
+    fn title(&mut self, title: &str) {
+        self.lines.push(String::new());
+        self.lines.push(title.to_owned());
+    }
+
+    fn label(&mut self, name: &str, labels: parkway::Labels) {
+        let words: Vec<_> =
+            [(labels.untrusted, "untrusted"), (labels.secret, "secret")].iter().filter(|l| l.0).map(|l| l.1).collect();
+        if !words.is_empty() {
+            self.lines.push(format!("  {}: {}", harmless(name), words.join(", ")));
+        }
+    }
+
+    fn value(&mut self, name: &str, commitment: Option<Commitment>) {
+        let Some(commitment) = commitment else { return };
+        match self.texts.get(&commitment).cloned() {
+            Some(value) => self.block(name, &value),
+            None => self.lines.push(format!("  {name}: erased")),
+        }
+    }
+
+    fn block(&mut self, name: &str, value: &Value) {
+        self.lines.push(format!("  {name}"));
+        self.lines.extend(indented(value, 4));
+    }
+}
+
+/// The texts that an event about a step points to.
+fn pointed_to(kind: &EventKind) -> Vec<Commitment> {
+    match kind {
+        EventKind::StepStarted { args, .. } => args.iter().copied().collect(),
+        EventKind::StepExpanded { list, .. } => vec![*list],
+        EventKind::ModelCalled { call, .. } => vec![call.messages, call.answer],
+        EventKind::StepCompleted { output, .. } => output.iter().copied().collect(),
+        EventKind::ApprovalRequested { prompt, shown, .. } => vec![*prompt, *shown],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,7 @@
+//! The `parkway` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    parkway_cli::main()
+}

@@ -1,0 +1,86 @@
+//! What goes to stdout, and messages on stderr.
+
+use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
+
+use console::Term;
+use parkway::clock::{Clock, SystemClock};
+use parkway::id::Time;
+use serde_json::Value;
+
+/// Stdout. When its reader has gone (`parkway runs | head -1`), the rest is unheard, and nothing fails.
+#[derive(Debug)]
+pub(crate) struct Out {
+    stdout: BufWriter<Stdout>,
+    closed: bool,
+}
+
+impl Out {
+    pub(crate) fn new() -> Self {
+        Out { stdout: BufWriter::new(io::stdout()), closed: false }
+    }
+
+    /// A line of text.
+    pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
+        self.bytes(text.as_bytes())
+    }
+
+    /// A line that is bytes already.
+    pub(crate) fn bytes(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let written = self.stdout.write_all(line).and_then(|()| self.stdout.write_all(b"\n"));
+        self.heard(written)
+    }
+
+    /// A JSON value, on lines that people read.
+    pub(crate) fn pretty(&mut self, value: &Value) -> io::Result<()> {
+        self.line(&format!("{value:#}"))
+    }
+
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let flushed = self.stdout.flush();
+        self.heard(flushed)
+    }
+
+    fn heard(&mut self, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+}
+
+/// Says something beside the data.
+pub(crate) fn say(text: &str) {
+    // Nobody can be told that nobody listens.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// How many columns stdout has: those of the terminal, else 80.
+pub(crate) fn columns() -> usize {
+    terminal_columns().unwrap_or(80)
+}
+
+/// The columns of the terminal that stdout is.
+pub(crate) fn terminal_columns() -> Option<usize> {
+    let term = Term::stdout();
+    let (_, columns) = term.is_term().then(|| term.size_checked()).flatten()?;
+    Some(usize::from(columns).max(20))
+}
+
+/// Whether stdout shows colours.
+pub(crate) fn colors(no_color: bool) -> bool {
+    !no_color && Term::stdout().features().colors_supported()
+}
+
+/// The time now.
+pub(crate) fn now() -> Time {
+    SystemClock.now()
+}

@@ -1,0 +1,82 @@
+//! What a person reads before saying yes: the prompt, and the exact calls that the answer is bound to.
+
+use parkway::id::StepKey;
+use serde_json::Value;
+
+use super::symbols::Symbols;
+use super::words::{clean, harmless, wrap};
+
+/// The most lines of a prompt.
+const PROMPT: usize = 20;
+
+/// A step that asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// The step.
+    pub step: StepKey,
+    /// What the person reads.
+    pub prompt: String,
+    /// What the answer is bound to: `calls`, `unknown`, `show`.
+    pub shown: Value,
+}
+
+impl Question {
+    /// The question's lines. Arguments are neither cut nor wrapped: they are what is approved.
+    pub fn lines(&self, columns: usize, symbols: Symbols) -> Vec<String> {
+        let mut lines = vec![String::new(), format!("? {}", self.step)];
+        lines.extend(
+            wrap(&clean(&self.prompt), columns.saturating_sub(2), PROMPT, symbols)
+                .into_iter()
+                .map(|l| format!("  {l}")),
+        );
+        for call in self.shown.get("calls").and_then(Value::as_array).into_iter().flatten() {
+            let text = |name| call.get(name).and_then(Value::as_str).map(clean).unwrap_or_default();
+            lines.push(format!("  then {}  {}", text("step"), text("tool")));
+            lines.extend(indented(call.get("args").unwrap_or(&Value::Null), 4));
+        }
+        let unknown = self.shown.get("unknown").and_then(Value::as_array);
+        let unknown: Vec<_> = unknown.into_iter().flatten().filter_map(Value::as_str).map(clean).collect();
+        if !unknown.is_empty() {
+            lines.push(format!("  then, with arguments that are not known yet: {}", unknown.join(", ")));
+        }
+        match self.shown.get("show") {
+            None | Some(Value::Null) => {}
+            Some(show) => lines.extend(indented(show, 2)),
+        }
+        lines
+    }
+}
+
+/// A JSON value as indented lines; a text as its own lines.
+pub(crate) fn indented(value: &Value, by: usize) -> Vec<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        value => format!("{value:#}"),
+    };
+    text.lines().map(|line| format!("{:by$}{}", "", harmless(line))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_exact_arguments_are_shown() {
+        let call =
+            json!({"step": "write", "tool": "files.write_csv", "args": {"path": "out/o.csv\u{202e}", "rows": []}});
+        let shown = json!({"calls": [call], "unknown": ["report"], "show": null});
+        let step = "confirm".parse().unwrap();
+        let question = Question { step, prompt: "Write the\norders?".into(), shown };
+        insta::assert_snapshot!(question.lines(60, Symbols::Ascii).join("\n"), @r#"
+        ? confirm
+          Write the orders?
+          then write  files.write_csv
+            {
+              "path": "out/o.csv\u{202e}",
+              "rows": []
+            }
+          then, with arguments that are not known yet: report
+        "#);
+    }
+}

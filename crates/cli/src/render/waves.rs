@@ -1,0 +1,91 @@
+//! A plan as waves: steps of one wave wait only for earlier ones.
+
+use std::fmt::Write as _;
+
+use parkway::Plan;
+use parkway::definition::{Node, NodeIndex, OnError, OnItemError, RunIf, Verb};
+
+use super::words::{clean, width};
+
+/// The plan's steps, in waves, groups with their members below them.
+pub(crate) fn waves(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    group(plan, None, 1, &mut lines);
+    lines
+}
+
+fn group(plan: &Plan, parent: Option<NodeIndex>, depth: usize, lines: &mut Vec<String>) {
+    let graph = &plan.graph;
+    let waves = graph.waves(parent);
+    let column = waves.iter().flatten().map(|index| width(&graph.node(*index).id)).max().unwrap_or(0);
+    let numbers = waves.len().to_string().len();
+    for (number, wave) in (1..).zip(&waves) {
+        for (place, index) in wave.iter().enumerate() {
+            let node = graph.node(*index);
+            let number = if place == 0 { number.to_string() } else { String::new() };
+            let pad = " ".repeat(column.saturating_sub(width(&node.id)));
+            let notes = notes(plan, node);
+            let gap = if notes.is_empty() { "" } else { "  " };
+            let indent = "  ".repeat(depth);
+            lines.push(format!("{indent}{number:>numbers$}  {}{pad}  {}{gap}{notes}", node.id, what(node)));
+            group(plan, Some(*index), depth + 1, lines);
+        }
+    }
+}
+
+fn what(node: &Node) -> String {
+    match &node.verb {
+        Verb::Tool { name, .. } => clean(name),
+        Verb::Chat(chat) => format!("chat {}", clean(&chat.model)),
+        Verb::Steps { .. } if node.for_each.is_some() => "for each".into(),
+        verb => verb.name().into(),
+    }
+}
+
+fn notes(plan: &Plan, node: &Node) -> String {
+    let mut notes = Vec::new();
+    match &node.verb {
+        Verb::Tool { name, .. } => notes.extend(plan.tools.get(name).map(|tool| tool.effect.as_str().to_owned())),
+        Verb::Chat(chat) => notes.push(format!("at most {} tokens", chat.max_tokens)),
+        Verb::Approve { timeout_ms, .. } => {
+            let within = timeout_ms.map(|ms| format!(" within {}", span(ms)));
+            notes.push(format!("asks a person{}", within.unwrap_or_default()));
+        }
+        _ => {}
+    }
+    if let Some(for_each) = &node.for_each {
+        let mut note = if matches!(node.verb, Verb::Steps { .. }) { String::new() } else { "for each, ".into() };
+        let _ = write!(note, "{} at once", for_each.max_parallel);
+        notes.push(note);
+        if for_each.on_item_error == OnItemError::Collect {
+            notes.push("goes on after failed items".into());
+        }
+    }
+    if node.condition.is_some() {
+        notes.push("may be skipped".into());
+    }
+    match node.run_if {
+        RunIf::Completed => {}
+        RunIf::Failed => notes.push("only after a failure".into()),
+        RunIf::NotRejected => notes.push("unless rejected".into()),
+        RunIf::Always => notes.push("always".into()),
+    }
+    if node.on_error == OnError::Continue {
+        notes.push("goes on after a failure".into());
+    }
+    notes.extend(node.retry.as_ref().filter(|retry| retry.max > 0).map(|retry| match retry.max {
+        1 => "1 retry".into(),
+        max => format!("{max} retries"),
+    }));
+    notes.join(", ")
+}
+
+/// A duration as an author writes it: `24h`.
+pub(crate) fn span(millis: u64) -> String {
+    for (unit, name) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
+        if millis >= unit && millis.is_multiple_of(unit) {
+            return format!("{}{name}", millis / unit);
+        }
+    }
+    format!("{millis}ms")
+}

@@ -1,0 +1,62 @@
+//! Values for inputs, from `--inputs` and `--input`.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use parkway::{Inputs, Plan};
+use serde_json::Value;
+
+use crate::args::RunArgs;
+use crate::failure::Failure;
+
+/// The values; single ones go before those of the file.
+pub(crate) fn read(args: &RunArgs, plan: &Plan) -> Result<Inputs, Failure> {
+    let mut inputs = match &args.inputs {
+        Some(file) => from_file(file)?,
+        None => Inputs::new(),
+    };
+    for given in &args.input {
+        let Some((name, text)) = given.split_once('=') else {
+            return Err(Failure::invalid(format!("`--input {given}` has no value")).help("write `--input NAME=VALUE`"));
+        };
+        inputs.insert(name.to_owned(), value(name, text, plan)?);
+    }
+    Ok(inputs)
+}
+
+fn from_file(file: &Path) -> Result<Inputs, Failure> {
+    let text = if file.as_os_str() == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(file)
+    };
+    let name = file.display();
+    let text = text.map_err(|e| Failure::invalid(format!("cannot read the inputs in {name}: {e}")))?;
+    serde_json::from_str(&text).map_err(|e| {
+        Failure::invalid(format!("the inputs in {name} are no JSON object: {e}")).help("write `{\"NAME\": VALUE}`")
+    })
+}
+
+/// A text by the input's type. An unknown name is told later, with the names that there are.
+fn value(name: &str, text: &str, plan: &Plan) -> Result<Value, Failure> {
+    let schema = plan.inputs.get("properties").and_then(|properties| properties.get(name));
+    match schema.and_then(|schema| schema.get("type")).and_then(Value::as_str) {
+        None | Some("string") => Ok(Value::String(text.to_owned())),
+        Some(kind) => serde_json::from_str(text).map_err(|_| {
+            Failure::invalid(format!("the input `{name}` is of the type `{kind}`, and `{text}` is no JSON for it"))
+                .help(format!("write for example `--input {name}={}`", example(kind)))
+        }),
+    }
+}
+
+fn example(kind: &str) -> &'static str {
+    match kind {
+        "integer" => "3",
+        "number" => "0.5",
+        "boolean" => "true",
+        "array" => "'[\"a\", \"b\"]'",
+        _ => "'{\"a\": 1}'",
+    }
+}

@@ -1,0 +1,14 @@
+//! A run that this program executes, from its start to the words at its end.
+
+mod approvals;
+mod desk;
+mod ending;
+mod inputs;
+mod loading;
+mod person;
+mod watch;
+
+pub(crate) use approvals::{answer_waiting, given};
+pub(crate) use inputs::read as read_inputs;
+pub(crate) use person::name as person;
+pub(crate) use watch::{Session, explain};

@@ -1,0 +1,225 @@
+//! Follows a run: shows it, asks the person at the terminal, and stops it when somebody wants that.
+
+use std::borrow::Borrow;
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+use parkway::log::{Channel, Event, RunStatus};
+use parkway::{Builder, Ended, Error, Parkway, Plan, Run, RunOptions, Update};
+use serde_json::Value;
+
+use super::desk::{Answer, Desk, Lines, understand};
+use super::ending::Ending;
+use super::loading::Loading;
+use super::person;
+use crate::args::{Following, Global};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::out::{Out, now};
+use crate::render::{Live, Outline, RunView, Symbols};
+use crate::signals::Signals;
+
+/// How often the drawing moves.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a run may wait without a question before nobody can move it here.
+const STUCK: Duration = Duration::from_secs(1);
+
+/// What is the same for `run` and `resume`.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    out: &'a mut Out,
+    signals: Signals,
+    loading: Loading,
+    json: bool,
+    colors: bool,
+    ending: Ending,
+    /// Whether a person sits at the terminal.
+    pub(crate) attended: bool,
+}
+
+/// How following a run ended.
+enum Followed {
+    /// The program no longer executes it.
+    Ended(Ended),
+    /// Somebody interrupted the program; the run can be resumed.
+    Interrupted,
+}
+
+impl<'a> Session<'a> {
+    /// Listens for signals from now on.
+    pub(crate) fn begin(global: &Global, following: &Following, out: &'a mut Out) -> Result<Self, Failure> {
+        let attended = io::stdin().is_terminal() && io::stderr().is_terminal() && !following.json;
+        Ok(Session {
+            out,
+            signals: Signals::listen()?,
+            loading: Loading::new(),
+            json: following.json,
+            colors: !global.no_color,
+            ending: Ending { json: following.json, json_output: following.json_output.clone() },
+            attended,
+        })
+    }
+
+    /// An engine that tells how far the loading of its models is.
+    pub(crate) fn builder(&self, following: &Following) -> Builder {
+        let loading = self.loading.clone();
+        Parkway::builder().require_gpu(following.require_gpu).on_load(move |name, done| loading.tell(name, done))
+    }
+
+    /// Options for a run that is followed here.
+    pub(crate) fn options(&self, preapprovals: Vec<parkway::Preapproval>) -> RunOptions {
+        let mut options = RunOptions::default();
+        options.stay = self.attended;
+        options.preapprovals = preapprovals;
+        options
+    }
+
+    /// Waits for the run to be there, follows it, and says how it ended. `before` is what can be resumed if somebody
+    /// interrupts the start.
+    pub(crate) async fn follow(
+        mut self,
+        parkway: &Parkway,
+        plan: &Plan,
+        start: impl Future<Output = Result<Run, Error>>,
+        before: Option<String>,
+    ) -> Result<Exit, Failure> {
+        let started = tokio::select! {
+            started = start => started,
+            () = self.signals.next() => {
+                self.loading.end();
+                return Ok(self.ending.interrupted(before.as_deref()));
+            }
+        };
+        self.loading.end();
+        let run = started?;
+        let followed = self.watch(parkway, plan, &run).await;
+        self.out.flush()?;
+        match followed? {
+            Followed::Interrupted => Ok(self.ending.interrupted(Some(&run.id().to_string()))),
+            Followed::Ended(ended) => self.ending.tell(parkway, &run, &ended, self.out).await,
+        }
+    }
+
+    /// Until this program no longer executes the run, or a second signal comes.
+    async fn watch(&mut self, parkway: &Parkway, plan: &Plan, run: &Run) -> Result<Followed, Failure> {
+        let mut live = (!self.json).then(|| {
+            let mut live = Live::stderr();
+            live.view().describe(Outline::from(plan));
+            if !self.colors {
+                live.without_colors();
+            }
+            live
+        });
+        let (mut updates, mut desk, mut lines) = (run.updates(), Desk::default(), None);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut stopping, mut idle_since) = (false, Instant::now());
+        loop {
+            tokio::select! {
+                biased;
+                () = self.signals.next() => {
+                    if stopping {
+                        return Ok(Followed::Interrupted);
+                    }
+                    stopping = true;
+                    run.stop();
+                }
+                line = typed(&mut lines), if live.as_ref().is_some_and(Live::is_asking) => {
+                    let Some(live) = live.as_mut() else { continue };
+                    live.answered(line.as_deref().map(str::trim_end));
+                    let step = desk.first().map(|question| question.step.clone());
+                    match (line.as_deref().map(understand), step) {
+                        (Some(Answer::Said(verdict, note)), Some(step)) => {
+                            desk.close(&step);
+                            run.answer(&step.to_string(), verdict, note, &person(), Channel::Prompt).await?;
+                        }
+                        // It is asked again.
+                        (Some(_), _) => {}
+                        // The end of the input: nobody is there any more, and the run can wait without this program.
+                        (None, _) => {
+                            lines = None;
+                            self.attended = false;
+                            run.stop();
+                        }
+                    }
+                }
+                update = updates.next() => match update {
+                    None => break,
+                    Some(Err(error)) => return Err(error.into()),
+                    Some(Ok(Update::Event(event))) => {
+                        idle_since = Instant::now();
+                        if self.json {
+                            let bytes = event.to_bytes().map_err(|e| Failure::failed(e.to_string()))?;
+                            self.out.bytes(&bytes)?;
+                            self.out.flush()?;
+                        }
+                        if let Some(live) = &mut live {
+                            explain(parkway, live.view(), std::slice::from_ref(&event)).await?;
+                            if desk.apply(parkway, &event).await? && live.is_asking() {
+                                live.answered(None);
+                            }
+                            live.apply(&event, now());
+                        }
+                    }
+                    Some(Ok(_)) => {}
+                },
+                _ = tick.tick() => {
+                    let Some(live) = &mut live else { continue };
+                    live.tick(now());
+                    if !self.attended || stopping || live.is_asking() {
+                        continue;
+                    }
+                    if let Some(question) = desk.first() {
+                        let mut question = question.lines(console::Term::stderr().size().1.into(), Symbols::from_env());
+                        question.push("  y or n, then a note if you like: ".into());
+                        lines.get_or_insert_with(Lines::new).want();
+                        live.ask(&question, now());
+                    } else if live.view().status() == RunStatus::Waiting && idle_since.elapsed() > STUCK {
+                        // It waits for nothing that can come here: a step is in doubt.
+                        run.stop();
+                    }
+                }
+            }
+        }
+        if let Some(live) = live {
+            live.finish(now());
+        }
+        let ended = run.wait().await?;
+        Ok(if stopping && !ended.status.ended() { Followed::Interrupted } else { Followed::Ended(ended) })
+    }
+}
+
+/// The next typed line, if lines are read.
+async fn typed(lines: &mut Option<Lines>) -> Option<String> {
+    match lines {
+        Some(lines) => lines.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Says to the view what the events' commitments stand for.
+pub(crate) async fn explain<E: Borrow<Event>>(
+    parkway: &Parkway,
+    view: &mut RunView,
+    events: &[E],
+) -> Result<(), Failure> {
+    let wanted: Vec<_> = events.iter().flat_map(|event| RunView::wanted(event.borrow())).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    for (commitment, value) in wanted.iter().zip(parkway.texts(&wanted).await?) {
+        match value {
+            Value::Null => {}
+            Value::String(text) => view.explain(*commitment, &text),
+            Value::Array(names) => {
+                let names = names.into_iter().map(|name| match name {
+                    Value::String(name) => name,
+                    other => other.to_string(),
+                });
+                view.name_items(*commitment, names);
+            }
+            other => view.explain(*commitment, &other.to_string()),
+        }
+    }
+    Ok(())
+}
