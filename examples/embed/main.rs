@@ -70,7 +70,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let event = event?;
         match &event.kind {
             EventKind::ModelCalled { call, .. } => {
-                writeln!(out, "the model `{}` wrote {} tokens on {}", call.name, call.usage.output_tokens, call.device)?;
+                writeln!(
+                    out,
+                    "the model `{}` wrote {} tokens on {}",
+                    call.name, call.usage.output_tokens, call.device
+                )?;
             }
             EventKind::ApprovalRequested { key, prompt, .. } => {
                 writeln!(out, "asked: {}", parkway.text(*prompt).await?)?;

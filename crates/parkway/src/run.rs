@@ -88,7 +88,7 @@ impl Run {
     ) -> Result<(), Error> {
         let key: StepKey = step.parse().map_err(|e| Error::Setup(format!("{e}")))?;
         self.parkway.answer(self.id, key, verdict, note, by.to_owned(), via).await?;
-        self.control.poke.notify_one();
+        self.control.poke.poke();
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl Run {
     pub async fn cancel(&self) -> Result<(), Error> {
         let message = Message::Cancel { note: None, by: "program".into(), via: Channel::Program };
         self.parkway.services().store.signal(self.id, message).await?;
-        self.control.poke.notify_one();
+        self.control.poke.poke();
         Ok(())
     }
 

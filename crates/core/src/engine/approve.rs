@@ -7,7 +7,7 @@ use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::recorder::Draft;
 use crate::engine::step::Failure;
 use crate::id::{StepKey, Time};
-use crate::log::{Actor, EventKind, StepStatus, Verdict};
+use crate::log::{Actor, Channel, EventKind, StepStatus, Verdict};
 use crate::policy;
 use crate::workflow::{Template, Verb};
 
@@ -98,10 +98,12 @@ impl Executor {
     /// The tool calls that wait for an approval directly: those whose arguments are known now, and the ids of the others.
     async fn calls_after(&mut self, key: &StepKey) -> Result<(Vec<Value>, Vec<String>), ExecutorError> {
         let Some(index) = self.state.index_of(key) else { return Ok((Vec::new(), Vec::new())) };
+        let plan = self.state.plan().clone();
         let (mut calls, mut unknown) = (Vec::new(), Vec::new());
         for dependent in self.state.dependents(index) {
             let step_key = self.state.at(dependent).key.clone();
-            let Some((node, site)) = self.node(&step_key) else { continue };
+            let Some((node, site)) = self.place(&step_key) else { continue };
+            let node = plan.graph.node(node);
             let Verb::Tool { name, with } = &node.verb else {
                 unknown.push(step_key.to_string());
                 continue;
@@ -141,8 +143,11 @@ impl Executor {
         // The step's own answer is newer than one that came before it.
         for asked in std::iter::once(index).chain(self.state.dependencies(index)) {
             let Some(approval) = self.state.at(asked).approval.clone() else { continue };
-            let approved = approval.answer.as_ref().is_some_and(|answer| answer.verdict == Verdict::Approved);
-            if !approved {
+            // Who answers before the question was asked has not seen the calls.
+            let saw_and_approved = approval.answer.as_ref().is_some_and(|answer| {
+                answer.verdict == Verdict::Approved && !matches!(answer.by, Actor::Person { via: Channel::Flag, .. })
+            });
+            if !saw_and_approved {
                 continue;
             }
             let shown = self.values.value(approval.shown).await?;

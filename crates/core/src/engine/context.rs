@@ -50,11 +50,13 @@ pub(crate) enum EvaluateError {
 pub(crate) struct Values {
     store: Arc<dyn Store>,
     known: HashMap<Commitment, Seen>,
+    /// What templates see of fan-outs and groups that have ended: made once, and the same from then on.
+    ended: HashMap<StepIndex, Seen>,
 }
 
 impl Values {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Values { store, known: HashMap::new() }
+        Values { store, known: HashMap::new(), ended: HashMap::new() }
     }
 
     /// Takes payloads in that are recorded, and may not be on disk yet.
@@ -96,18 +98,16 @@ impl Values {
         let references = template.references()?;
         let mut needed = Vec::new();
         for reference in &references {
-            needed_by(state, site, reference, &mut needed);
+            self.needed_by(state, site, reference, &mut needed);
         }
         self.load(&needed).await?;
         let mut roots: BTreeMap<String, Seen> = BTreeMap::new();
-        let mut labels = Labels::NONE;
         roots.insert("inputs".into(), self.known_value(state.inputs()));
         roots.insert("run".into(), run_value(state));
         let mut steps: BTreeMap<String, Seen> = BTreeMap::new();
         for id in step_ids(&references) {
             if let Some(index) = state.resolve(site.scope, id) {
                 steps.insert(id.to_owned(), self.step_value(state, index));
-                labels = labels.union(labels_of(state, index));
             }
         }
         roots.insert("steps".into(), Seen::from_pairs(steps));
@@ -115,7 +115,6 @@ impl Values {
             if let Some(fan) = &state.at(fan).fan {
                 let list = self.known_value(Some(fan.list));
                 roots.entry(name).or_insert(list.get_item_by_index(item as usize).unwrap_or_default());
-                labels = labels.union(fan.labels);
             }
             roots.entry("index".into()).or_insert(Seen::from(item));
         }
@@ -123,7 +122,27 @@ impl Values {
             roots.insert((*name).to_owned(), Seen::from(Serde(value)));
         }
         let value = template.evaluate(&Seen::from_pairs(roots))?;
-        Ok((value, labels))
+        Ok((value, named_labels(state, site, &references)))
+    }
+
+    /// The payloads that must be at hand to see a reference.
+    fn needed_by(&self, state: &RunState, site: Site, reference: &Reference, needed: &mut Vec<Commitment>) {
+        match reference.root.as_str() {
+            "inputs" => needed.extend(state.inputs()),
+            "steps" => {
+                let Some(index) = reference.path.first().and_then(|id| state.resolve(site.scope, id)) else { return };
+                if !self.ended.contains_key(&index) {
+                    needed_by_output(state, index, needed);
+                }
+            }
+            root => {
+                for (name, fan, _) in items(state, site) {
+                    if name == root {
+                        needed.extend(state.at(fan).fan.as_ref().map(|fan| fan.list));
+                    }
+                }
+            }
+        }
     }
 
     /// Reads the payloads that are not known yet.
@@ -149,7 +168,19 @@ impl Values {
     }
 
     /// `steps.x`: its status, output, error, attempts; a fan-out's items.
-    fn step_value(&self, state: &RunState, index: StepIndex) -> Seen {
+    fn step_value(&mut self, state: &RunState, index: StepIndex) -> Seen {
+        if let Some(seen) = self.ended.get(&index) {
+            return seen.clone();
+        }
+        let seen = self.made_step_value(state, index);
+        let step = state.at(index);
+        if step.status.ended() && (step.fan.is_some() || !step.members.is_empty()) {
+            self.ended.insert(index, seen.clone());
+        }
+        seen
+    }
+
+    fn made_step_value(&self, state: &RunState, index: StepIndex) -> Seen {
         let step = state.at(index);
         let mut fields: BTreeMap<&str, Seen> = BTreeMap::new();
         fields.insert("status", Seen::from(step.status.as_str()));
@@ -167,14 +198,14 @@ impl Values {
                 .map(|(i, item)| {
                     let at = |seq: &Seen| seq.get_item_by_index(i).unwrap_or_default();
                     let key = if fan.names.is_some() { at(&names) } else { Seen::from(i) };
-                    Seen::from_pairs(BTreeMap::from([
+                    Seen::from_pairs([
                         ("index", Seen::from(i)),
                         ("key", key),
                         ("item", at(&list)),
                         ("status", Seen::from(state.at(*item).status.as_str())),
                         ("output", self.output(state, *item)),
                         ("error", self.error(state, *item)),
-                    ]))
+                    ])
                 })
                 .collect();
             fields.insert("items", Seen::from(items));
@@ -214,14 +245,32 @@ impl Values {
     }
 }
 
-/// The labels of a step's output: its own, or its members' together.
+/// The labels of all that a template names: found without evaluating it.
+pub(crate) fn labels_named(state: &RunState, site: Site, template: Template<'_>) -> Labels {
+    template.references().map_or(Labels::NONE, |references| named_labels(state, site, &references))
+}
+
+fn named_labels(state: &RunState, site: Site, references: &BTreeSet<Reference>) -> Labels {
+    let steps = step_ids(references).into_iter().filter_map(|id| state.resolve(site.scope, id));
+    let of_steps = steps.fold(Labels::NONE, |all, index| all.union(labels_of(state, index)));
+    let names: BTreeSet<_> = references.iter().map(|reference| reference.root.as_str()).collect();
+    let items = items(state, site).into_iter().filter(|(name, ..)| names.contains(name.as_str()));
+    items.filter_map(|(_, fan, _)| state.at(fan).fan.as_ref()).fold(of_steps, |all, fan| all.union(fan.labels))
+}
+
+/// The labels of what a step gives: its output's, or its members' together; of one that failed, those of what it was given,
+/// for its error may quote it.
 pub(crate) fn labels_of(state: &RunState, index: StepIndex) -> Labels {
     let step = state.at(index);
-    let members = step.fan.as_ref().map_or(&step.members, |fan| &fan.items);
-    if step.status.ended() || members.is_empty() {
-        return step.labels;
+    let own = if step.status == StepStatus::Failed { step.labels.union(step.arg_labels) } else { step.labels };
+    let (members, list) = match &step.fan {
+        Some(fan) => (&fan.items, fan.labels),
+        None => (&step.members, Labels::NONE),
+    };
+    if step.status == StepStatus::Completed {
+        return own;
     }
-    members.iter().fold(step.labels, |all, member| all.union(labels_of(state, *member)))
+    members.iter().fold(own.union(list), |all, member| all.union(labels_of(state, *member)))
 }
 
 fn step_ids(references: &BTreeSet<Reference>) -> BTreeSet<&str> {
@@ -255,23 +304,6 @@ fn items(state: &RunState, site: Site) -> Vec<(String, StepIndex, u32)> {
         at = step.parent;
     }
     found
-}
-
-fn needed_by(state: &RunState, site: Site, reference: &Reference, needed: &mut Vec<Commitment>) {
-    match reference.root.as_str() {
-        "inputs" => needed.extend(state.inputs()),
-        "steps" => {
-            let Some(index) = reference.path.first().and_then(|id| state.resolve(site.scope, id)) else { return };
-            needed_by_output(state, index, needed);
-        }
-        root => {
-            for (name, fan, _) in items(state, site) {
-                if name == root {
-                    needed.extend(state.at(fan).fan.as_ref().map(|fan| fan.list));
-                }
-            }
-        }
-    }
 }
 
 fn needed_by_output(state: &RunState, index: StepIndex, needed: &mut Vec<Commitment>) {

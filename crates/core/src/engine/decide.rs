@@ -78,10 +78,16 @@ pub enum Command {
     Finish,
 }
 
-/// At most `room` commands that follow from the state. Work that is handed out is not handed out again; the events that
-/// it leads to bring the next.
+/// The commands that follow from the state: those that stop something; else at most `room` others. Work that is handed
+/// out is not handed out again; the events that it leads to bring the next.
 pub fn decide(state: &mut RunState, now: Time, room: usize) -> Vec<Command> {
     let mut commands = Vec::new();
+    while let Some(work) = state.ready.pop_stop() {
+        commands.extend(command(state, work));
+    }
+    if !commands.is_empty() {
+        return commands;
+    }
     while commands.len() < room {
         let Some(work) = state.ready.pop(now) else { break };
         commands.extend(command(state, work));
@@ -89,30 +95,33 @@ pub fn decide(state: &mut RunState, now: Time, room: usize) -> Vec<Command> {
     commands
 }
 
+/// What is to be done about noted work; nothing if the step has moved on since.
 fn command(state: &RunState, work: Work) -> Option<Command> {
-    let status = |index: StepIndex| state.at(index).status;
+    if !state.stands(work) {
+        return None;
+    }
     let key = |index: StepIndex| state.at(index).key.clone();
-    match work {
-        Work::Open(index) if status(index) == StepStatus::Pending => Some(match state.gate(index) {
+    Some(match work {
+        Work::Open(index) => match state.gate(index) {
             Gate::Run => Command::Open { key: key(index) },
             Gate::Skip(reason) => Command::Skip { key: key(index), reason },
-        }),
-        Work::Begin(index) if status(index) == StepStatus::Waiting => Some(Command::Begin { key: key(index) }),
-        Work::Answer(index) if status(index) == StepStatus::Waiting => answer(state, index),
-        Work::Items(index) if status(index) == StepStatus::Running => items(state, index),
-        Work::Settle(index) if status(index) == StepStatus::Running => Some(settle(state, index)),
-        Work::Recover(index) if status(index) == StepStatus::Running => Some(recover(state, index)),
-        Work::Expire(index) if state.at(index).asks() => Some(Command::Reject { key: key(index), expired: true }),
-        Work::Drop(index) if status(index) == StepStatus::Waiting => {
-            Some(Command::Skip { key: key(index), reason: SkipReason::RunFailed })
+        },
+        Work::Begin(index) => Command::Begin { key: key(index) },
+        Work::Answer(index) => return answer(state, index),
+        Work::Items(index) => match state.next_item(index) {
+            Some(item) => Command::Item { key: key(index).item(item) },
+            None => settle(state, index),
+        },
+        Work::Settle(index) => settle(state, index),
+        Work::Recover(index) => recover(state, index),
+        Work::Expire(index) => Command::Reject { key: key(index), expired: true },
+        Work::Drop(index) => Command::Skip { key: key(index), reason: SkipReason::RunFailed },
+        Work::Cancel(index) if state.at(index).status == StepStatus::Running && !state.at(index).live => {
+            recover(state, index)
         }
-        Work::Cancel(index) if matches!(status(index), StepStatus::Running | StepStatus::Waiting) => {
-            Some(Command::Cancel { key: key(index) })
-        }
-        Work::Finish => Some(Command::Finish),
-        // The step has moved on since the work was noted.
-        _ => None,
-    }
+        Work::Cancel(index) => Command::Cancel { key: key(index) },
+        Work::Finish => Command::Finish,
+    })
 }
 
 fn answer(state: &RunState, index: StepIndex) -> Option<Command> {
@@ -124,19 +133,6 @@ fn answer(state: &RunState, index: StepIndex) -> Option<Command> {
         Verdict::Approved if is_approve => Command::Approve { key },
         Verdict::Approved => Command::Begin { key },
     })
-}
-
-fn items(state: &RunState, index: StepIndex) -> Option<Command> {
-    let step = state.at(index);
-    let for_each = state.plan().graph.node(step.node).for_each.as_ref()?;
-    let fan = step.fan.as_ref()?;
-    let begun = u32::try_from(fan.items.len()).unwrap_or(u32::MAX);
-    let stopped = state.fan_stopped(index);
-    if fan.ended == begun && (begun == fan.total || stopped) {
-        return Some(settle(state, index));
-    }
-    let more = begun < fan.total && !stopped && fan.active < for_each.max_parallel;
-    more.then(|| Command::Item { key: step.key.item(begun) })
 }
 
 fn settle(state: &RunState, index: StepIndex) -> Command {
@@ -158,7 +154,7 @@ fn recover(state: &RunState, index: StepIndex) -> Command {
     };
     if !effect.repeatable() {
         Command::Doubt { key }
-    } else if state.cancelling() {
+    } else if state.cancelling() && !state.runs_after_cancel(index) {
         Command::Cancel { key }
     } else if step.interruptions > MAX_INTERRUPTIONS {
         Command::GiveUp { key }

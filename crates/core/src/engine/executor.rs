@@ -16,15 +16,19 @@ use crate::engine::recorder::{Draft, RecordError, Recorder};
 use crate::engine::reporter::Reporter;
 use crate::engine::step::{self, Attempt, Failure, Outcome};
 use crate::id::{RunId, Seq, StepKey, WorkerId};
-use crate::log::{Actor, Channel, Commitment, EventKind, IllegalEvent, PayloadError, RunState, RunStatus, StepIndex};
+use crate::log::{
+    Actor, Channel, Commitment, EventKind, IllegalEvent, PayloadError, RunState, RunStatus, StepIndex, Verdict,
+};
 use crate::model::SharedModel;
 use crate::policy::Policy;
 use crate::store::{Claim, Lease, Message, MessageId, NewRun, Released, Store, StoreError, Write};
 use crate::tool::{Cancel, Toolbox};
-use crate::workflow::Plan;
+use crate::workflow::{Plan, Verb};
 
 /// How long a stop waits for calls that must not be cut off.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
+/// Commands that are performed before looking up: at the inbox, the lease, the calls under way.
+const BURST: usize = 64;
 /// How often the inbox is looked at.
 const INBOX: Duration = Duration::from_millis(200);
 
@@ -73,12 +77,23 @@ impl fmt::Debug for Services {
 pub struct Control {
     /// Raise it to stop: what can be repeated is cut off, the rest gets a grace time, and the run can be resumed.
     pub stop: Cancel,
-    /// Notify it when there may be something in the inbox, to be quicker than the next look.
-    pub poke: Arc<Notify>,
+    /// Poke it when there may be something in the inbox, to be quicker than the next look.
+    pub poke: Poke,
     /// Whether to stay while the run only waits for a person; otherwise the run is given back.
     pub stay: bool,
     /// Approvals given in advance.
     pub preapprovals: Vec<Preapproval>,
+}
+
+/// Wakes an executor that looks at its inbox only now and then.
+#[derive(Clone, Debug, Default)]
+pub struct Poke(Arc<Notify>);
+
+impl Poke {
+    /// Makes the executor look now, or as soon as it can.
+    pub fn poke(&self) {
+        self.0.notify_one();
+    }
 }
 
 /// An approval that was given before it was asked for. It counts for the workflow's own `approve` steps only, never for
@@ -208,14 +223,20 @@ impl Executor {
         }
         let claim = Claim { worker: services.worker.clone(), run: Some(run), lease: services.lease };
         let lease = services.store.claim(&claim).await?;
-        let events = services.store.events(run, Seq(0)).await?;
-        let state = RunState::replay(run, plan, &events)?;
-        let Some(lease) = lease else {
-            return Err(if state.status().ended() {
-                ExecutorError::Over(run, state.status())
-            } else {
-                ExecutorError::Held(run)
-            });
+        let replayed = match services.store.events(run, Seq(0)).await {
+            Ok(events) => RunState::replay(run, plan, &events).map_err(ExecutorError::from),
+            Err(error) => Err(error.into()),
+        };
+        let (state, lease) = match (replayed, lease) {
+            (Ok(state), Some(lease)) => (state, lease),
+            (Ok(state), None) if state.status().ended() => return Err(ExecutorError::Over(run, state.status())),
+            (Ok(_), None) => return Err(ExecutorError::Held(run)),
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(lease)) => {
+                // Nobody else should have to wait for a lease that is of no use.
+                let _ = services.store.release(&lease, None).await;
+                return Err(error);
+            }
         };
         let worker = services.worker.clone();
         let mut executor = Executor::begin(services, models, control, state, lease);
@@ -279,17 +300,21 @@ impl Executor {
         for cancel in self.cancels.values() {
             cancel.cancel();
         }
-        self.calls.abort_all();
-        let stopped = result?;
+        self.calls.shutdown().await;
         let Executor { recorder, services, lease, state, .. } = self;
-        recorder.close().await?;
-        if !state.status().ended() {
-            services.store.release(&lease, state.wake()).await?;
+        let closed = recorder.close().await.map_err(ExecutorError::from);
+        match result.and_then(|stopped| closed.map(|()| stopped)) {
+            Ok(stopped) => Ok(Ended { status: state.status(), stopped }),
+            Err(error) => {
+                // The next executor starts from the log, and need not wait for the lease to run out. Where this cannot
+                // be said to the store either, the lease does run out.
+                let _ = services.store.release(&lease, Some(services.clock.now())).await;
+                Err(error)
+            }
         }
-        Ok(Ended { status: state.status(), stopped })
     }
 
-    /// Whether it was stopped from outside.
+    /// Drives the run until it has ended or was given back. Whether it was stopped from outside.
     async fn drive(&mut self) -> Result<bool, ExecutorError> {
         let mut inbox = tokio::time::interval(INBOX);
         inbox.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -297,20 +322,18 @@ impl Executor {
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (stop, poke) = (self.control.stop.clone(), self.control.poke.clone());
         let mut disk = self.recorder.disk();
+        self.give_preapprovals().await?;
         loop {
             if stop.is_cancelled() {
                 self.wind_down().await?;
+                while !self.state.status().ended() && !self.give_back().await? {}
                 return Ok(true);
             }
-            while self.calls.len() < self.services.concurrency {
-                let now = self.services.clock.now();
-                let Some(command) = decide(&mut self.state, now, 1).pop() else { break };
-                self.perform(command).await?;
-            }
+            let more = self.perform_some().await?;
             if self.state.status().ended() {
                 return Ok(false);
             }
-            if self.calls.is_empty() && !self.control.stay && self.may_leave().await? {
+            if !more && self.may_leave() && self.give_back().await? {
                 return Ok(false);
             }
             let timer = self.timer();
@@ -321,25 +344,49 @@ impl Executor {
                         self.take_outcome(joined).await?;
                     }
                 }
-                () = poke.notified() => self.read_inbox().await?,
+                () = poke.0.notified() => self.read_inbox().await?,
                 _ = inbox.tick() => self.read_inbox().await?,
                 _ = renewal.tick() => self.services.store.renew(&self.lease, self.services.lease).await?,
-                () = tokio::time::sleep(timer) => {}
+                () = tokio::time::sleep(timer), if !more => {}
+                () = tokio::task::yield_now(), if more => {}
                 error = disk.failed() => return Err(error.into()),
             }
         }
     }
 
-    /// Whether the run can be given back: it only waits, for something that is not near, and nobody has said anything.
-    async fn may_leave(&mut self) -> Result<bool, ExecutorError> {
-        if self.state.status() != RunStatus::Waiting || self.timer() < Duration::from_secs(60) {
-            return Ok(false);
+    /// Performs what follows from the state, as far as there is room. Whether there may be more to do at once.
+    async fn perform_some(&mut self) -> Result<bool, ExecutorError> {
+        for _ in 0..BURST {
+            let room = usize::from(self.calls.len() < self.services.concurrency);
+            let commands = decide(&mut self.state, self.services.clock.now(), room);
+            if commands.is_empty() {
+                return Ok(false);
+            }
+            for command in commands {
+                self.perform(command).await?;
+            }
         }
+        Ok(true)
+    }
+
+    /// Whether only the outside can move the run, and nobody here is going to: it waits for a person, or for a time that
+    /// is not near. A run that waits for nothing but a word about a call in doubt is left even when the caller stays.
+    fn may_leave(&self) -> bool {
+        let expected = self.control.stay && (self.state.asks() || self.state.wake().is_some());
+        self.calls.is_empty()
+            && self.state.status() == RunStatus::Waiting
+            && self.timer() >= Duration::from_secs(60)
+            && !expected
+    }
+
+    /// Gives the run back if nobody has said anything that changes it.
+    async fn give_back(&mut self) -> Result<bool, ExecutorError> {
+        let head = self.state.head();
         self.read_inbox().await?;
-        if self.state.status() != RunStatus::Waiting {
+        if self.state.head() != head {
             return Ok(false);
         }
-        self.recorder.disk().holds(self.state.head()).await?;
+        self.recorder.written().await?;
         Ok(self.services.store.release(&self.lease, self.state.wake()).await? == Released::Free)
     }
 
@@ -354,10 +401,9 @@ impl Executor {
         }
         let deadline = tokio::time::Instant::now() + GRACE;
         while let Ok(Some(joined)) = tokio::time::timeout_at(deadline, self.calls.join_next_with_id()).await {
-            let cut_off = |outcome: &Outcome| outcome.result.as_ref().is_err_and(|failure| failure.code == "cancelled");
             match &joined {
                 // It is begun again when the run is resumed; the log needs no word about it.
-                Ok((id, Ok(outcome))) if cut_off(outcome) => {
+                Ok((id, Ok(outcome))) if outcome.cut_off => {
                     self.under_way.remove(id);
                 }
                 _ => self.take_outcome(joined).await?,
@@ -370,6 +416,22 @@ impl Executor {
     pub(crate) async fn record(&mut self, draft: Draft) -> Result<Seq, ExecutorError> {
         self.values.keep(&draft.payloads)?;
         Ok(self.recorder.record(&mut self.state, draft).await?)
+    }
+
+    /// Records the approvals that were given in advance and are waited for already.
+    async fn give_preapprovals(&mut self) -> Result<(), ExecutorError> {
+        let graph = &self.state.plan().graph;
+        let waits = |step: &&crate::log::Step| matches!(graph.node(step.node).verb, Verb::Approve { .. });
+        let given = |key: &StepKey| self.control.preapprovals.iter().find(|given| given.covers(key)).cloned();
+        let answers: Vec<_> =
+            self.state.asking().filter(waits).filter_map(|step| Some((step.key.clone(), given(&step.key)?))).collect();
+        for (key, given) in answers {
+            let mut draft = Draft::default();
+            let by = self.person(&mut draft, &given.by, given.via)?;
+            draft.event_by(by, EventKind::ApprovalDecided { key, verdict: Verdict::Approved, note: None });
+            self.record(draft).await?;
+        }
+        Ok(())
     }
 
     /// Sends an attempt on its way, after its `StepStarted` was recorded.
@@ -392,7 +454,7 @@ impl Executor {
             Err(error) => {
                 let Some(index) = self.under_way.remove(&error.id()) else { return Ok(()) };
                 let failure = step::panicked(error.is_panic().then(|| error.into_panic()));
-                Outcome { index, result: Err(failure), turns: Vec::new() }
+                Outcome { index, result: Err(failure), turns: Vec::new(), cut_off: false }
             }
         };
         self.cancels.remove(&outcome.index);

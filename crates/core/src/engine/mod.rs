@@ -12,5 +12,5 @@ mod reporter;
 mod step;
 
 pub use decide::{Command, decide};
-pub use executor::{Control, Ended, Executor, ExecutorError, Preapproval, Services};
+pub use executor::{Control, Ended, Executor, ExecutorError, Poke, Preapproval, Services};
 pub use reporter::{Notice, Reporter, Watched, Watcher};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::engine::budget;
-use crate::engine::context::{Site, labels_of};
+use crate::engine::context::{Site, labels_named, labels_of};
 use crate::engine::decide::{Command, MAX_INTERRUPTIONS};
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::recorder::Draft;
@@ -16,7 +16,7 @@ use crate::log::{Budget, EventKind, FailureReason, ModelCall, SkipReason, StepIn
 use crate::model::{ChatMessage, ChatRequest, Constraint, Role};
 use crate::policy::{self, PolicyRequest};
 use crate::tool::{Cancel, Effect, ToolContext};
-use crate::workflow::{Chat, ForEach, Node, Template, Verb, expression_or_value};
+use crate::workflow::{Chat, ForEach, Node, NodeIndex, Template, Verb, expression_or_value};
 
 /// The label under which the labels of a step's condition stand beside those of its arguments.
 const CONDITION: &str = "if";
@@ -26,7 +26,7 @@ impl Executor {
         match command {
             Command::Skip { key, reason } => self.say(EventKind::StepSkipped { key, reason }).await,
             Command::Open { key } => self.open(key).await,
-            Command::Begin { key } | Command::Item { key } => self.begin_step(key, Labels::NONE).await,
+            Command::Begin { key } | Command::Item { key } => self.begin_step(key).await,
             Command::Complete { key } => self.complete(key).await,
             Command::Fail { key, error } => {
                 let attempt = self.state.step(&key).map_or(0, |step| step.attempt);
@@ -91,26 +91,26 @@ impl Executor {
         Ok(())
     }
 
-    pub(crate) fn node(&self, key: &StepKey) -> Option<(Node, Site)> {
+    /// The node of a step, and where its templates stand.
+    pub(crate) fn place(&self, key: &StepKey) -> Option<(NodeIndex, Site)> {
         if let Some(index) = self.state.index_of(key) {
-            let step = self.state.at(index);
-            return Some((self.state.plan().graph.node(step.node).clone(), Site::of(&self.state, index)));
+            return Some((self.state.at(index).node, Site::of(&self.state, index)));
         }
         // An item comes into being with its first event.
         let fan = self.state.index_of(&key.fan_out())?;
         let item = key.last().and_then(|segment| segment.item)?;
-        let node = self.state.plan().graph.node(self.state.at(fan).node).clone();
-        Some((node, Site { scope: Some(fan), item: Some((fan, item)) }))
+        Some((self.state.at(fan).node, Site { scope: Some(fan), item: Some((fan, item)) }))
     }
 
     /// Evaluates `if`; then fans the step out, or begins it.
     async fn open(&mut self, key: StepKey) -> Result<(), ExecutorError> {
-        let Some((node, site)) = self.node(&key) else { return Ok(()) };
-        let mut labels = Labels::NONE;
+        let plan = self.state.plan().clone();
+        let Some((node, site)) = self.place(&key) else { return Ok(()) };
+        let node = plan.graph.node(node);
         if let Some(condition) = &node.condition {
             let result = self.values.evaluate(&self.state, site, expression_or_value(condition)).await;
             match Self::evaluated(result)? {
-                Ok((Value::Bool(true), seen)) => labels = seen,
+                Ok((Value::Bool(true), _)) => {}
                 Ok((Value::Bool(false), _)) => {
                     return self.say(EventKind::StepSkipped { key, reason: SkipReason::Condition }).await;
                 }
@@ -122,9 +122,18 @@ impl Executor {
             }
         }
         match &node.for_each {
-            Some(for_each) => self.expand(key, for_each, site, labels).await,
-            None => self.begin_step(key, labels).await,
+            Some(for_each) => {
+                let condition = self.condition_labels(node, site);
+                self.expand(key, for_each, site, condition).await
+            }
+            None => self.begin_step(key).await,
         }
+    }
+
+    /// The labels of a step's `if`: what it lets through tells something of what it looked at.
+    fn condition_labels(&self, node: &Node, site: Site) -> Labels {
+        let condition = node.condition.as_ref().map(expression_or_value);
+        condition.map_or(Labels::NONE, |condition| labels_named(&self.state, site, condition))
     }
 
     async fn expand(
@@ -188,8 +197,11 @@ impl Executor {
         Ok(Ok(Some(Value::Array(names))))
     }
 
-    async fn begin_step(&mut self, key: StepKey, condition: Labels) -> Result<(), ExecutorError> {
-        let Some((node, site)) = self.node(&key) else { return Ok(()) };
+    async fn begin_step(&mut self, key: StepKey) -> Result<(), ExecutorError> {
+        let plan = self.state.plan().clone();
+        let Some((node, site)) = self.place(&key) else { return Ok(()) };
+        let node = plan.graph.node(node);
+        let condition = self.condition_labels(node, site);
         match &node.verb {
             Verb::Steps { .. } => {
                 let mut draft = Draft::default();
@@ -199,8 +211,8 @@ impl Executor {
             }
             Verb::Set { values } => self.set(key, site, values, condition).await,
             Verb::Approve { prompt, timeout_ms, show } => self.ask(key, site, prompt, *timeout_ms, show.as_ref()).await,
-            Verb::Tool { name, with } => self.call_tool(key, &node, site, name, with, condition).await,
-            Verb::Chat(chat) => self.call_model(key, &node, site, chat, condition).await,
+            Verb::Tool { name, with } => self.call_tool(key, node, site, name, with, condition).await,
+            Verb::Chat(chat) => self.call_model(key, node, site, chat, condition).await,
         }
     }
 
@@ -292,7 +304,8 @@ impl Executor {
             let message = format!("the arguments do not fit `{name}`: {error}");
             return self.fail(key, &Failure::new("invalid", message)).await;
         }
-        let all_labels = labels.values().fold(condition, |all, one| all.union(*one));
+        let kept = self.state.step(&key).map_or(Labels::NONE, |step| step.arg_labels);
+        let all_labels = labels.values().fold(condition.union(kept), |all, one| all.union(*one));
         let grants = self.state.plan().grants.get(spec.family()).cloned();
         let request = PolicyRequest::new(spec, &args, all_labels, grants.is_some());
         let decision = self.services.policy.decide(&request);
@@ -440,7 +453,8 @@ impl Executor {
         let Some(index) = self.state.index_of(&key) else { return Ok(()) };
         let step = self.state.at(index);
         let attempt = step.attempt;
-        let node = self.state.plan().graph.node(step.node).clone();
+        let plan = self.state.plan().clone();
+        let node = plan.graph.node(step.node);
         let condition = step.arg_labels;
         let fans_out = step.fan.is_some();
         let mut draft = Draft::default();
@@ -461,17 +475,18 @@ impl Executor {
 
     /// Records what came of an attempt.
     pub(crate) async fn settle_outcome(&mut self, outcome: Outcome) -> Result<(), ExecutorError> {
-        let Outcome { index, result, turns } = outcome;
+        let Outcome { index, result, turns, .. } = outcome;
         let step = self.state.at(index).clone();
         if step.status != StepStatus::Running {
             return Ok(());
         }
-        let node = self.state.plan().graph.node(step.node).clone();
+        let plan = self.state.plan().clone();
+        let node = plan.graph.node(step.node);
         let mut draft = Draft::default();
         let mut tokens = 0;
         for (i, turn) in turns.into_iter().enumerate() {
             tokens += turn.response.end.usage.total();
-            self.draft_turn(&mut draft, &node, index, u32::try_from(i).unwrap_or(u32::MAX) + 1, turn)?;
+            self.draft_turn(&mut draft, node, index, u32::try_from(i).unwrap_or(u32::MAX) + 1, turn)?;
         }
         if step.reserved != Budget::default() {
             // A call that failed for sure before it did anything is a call all the same.
@@ -487,7 +502,7 @@ impl Executor {
                 let output = Some(self.value(&mut draft, &output.value)?);
                 draft.event(EventKind::StepCompleted { key, attempt, output, labels });
             }
-            Err(failure) => self.draft_attempt_failure(&mut draft, &node, index, &failure)?,
+            Err(failure) => self.draft_attempt_failure(&mut draft, node, index, &failure)?,
         }
         self.record(draft).await?;
         Ok(())
@@ -514,7 +529,7 @@ impl Executor {
             draft.event(EventKind::StepInDoubt { key, attempt, code, message });
             return Ok(());
         }
-        if self.state.cancelling() {
+        if self.state.cancelling() && !self.state.runs_after_cancel(index) {
             draft.event(EventKind::StepCancelled { key, attempt });
             return Ok(());
         }
@@ -589,13 +604,15 @@ impl Executor {
         let plan = self.state.plan().clone();
         for ensure in &plan.ensure {
             let result = self.values.evaluate(&self.state, Site::TOP, Template::Expression(ensure)).await;
-            let message = match Self::evaluated(result)? {
+            let (code, message) = match Self::evaluated(result)? {
                 Ok((Value::Bool(true), _)) => continue,
-                Ok((Value::Bool(false), _)) => format!("`ensure` does not hold: {ensure}"),
-                Ok((other, _)) => format!("`ensure` must be true or false, not {}: {ensure}", short(&other)),
-                Err(failure) => format!("`ensure` could not be checked: {}", failure.message),
+                Ok((Value::Bool(false), _)) => ("ensure", format!("`ensure` does not hold: {ensure}")),
+                Ok((other, _)) => {
+                    ("ensure_error", format!("`ensure` must be true or false, not {}: {ensure}", short(&other)))
+                }
+                Err(failure) => ("ensure_error", format!("`ensure` could not be checked: {}", failure.message)),
             };
-            return self.fail_run("ensure", &message).await;
+            return self.fail_run(code, &message).await;
         }
         let result = self.values.evaluate(&self.state, Site::TOP, Template::Value(&plan.outputs)).await;
         match Self::evaluated(result)? {

@@ -70,6 +70,7 @@ pub(crate) struct Recorder {
     tenant: String,
     lease: Lease,
     sender: mpsc::Sender<Batch>,
+    sent: u64,
     disk: Disk,
     committer: JoinHandle<()>,
 }
@@ -87,6 +88,15 @@ impl Disk {
         match reached {
             Ok(durable) if durable.seq >= seq => Ok(()),
             Ok(durable) => Err(durable.error.clone().unwrap_or_else(committer_gone)),
+            Err(_) => Err(committer_gone()),
+        }
+    }
+
+    /// Returns when so many batches are on disk.
+    async fn has(&mut self, batches: u64) -> Result<(), StoreError> {
+        let reached = self.durable.wait_for(|durable| durable.batches >= batches || durable.error.is_some()).await;
+        match reached {
+            Ok(durable) => durable.error.clone().map_or(Ok(()), Err),
             Err(_) => Err(committer_gone()),
         }
     }
@@ -114,15 +124,15 @@ impl Recorder {
         head: Seq,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(AHEAD);
-        let (durable_sender, durable) = watch::channel(Durable { seq: head, error: None });
+        let (durable_sender, durable) = watch::channel(Durable { seq: head, batches: 0, error: None });
         let committer =
             Committer { store, clock: clock.clone(), reporter, lease: lease.clone(), head, durable: durable_sender };
         let committer = tokio::spawn(committer.run(receiver));
-        Recorder { clock, tenant: tenant.into(), lease, sender, disk: Disk { durable }, committer }
+        Recorder { clock, tenant: tenant.into(), lease, sender, sent: 0, disk: Disk { durable }, committer }
     }
 
     /// Makes a draft part of the run: applies it to the state, and hands it to the committer.
-    pub(crate) async fn record(&self, state: &mut RunState, draft: Draft) -> Result<Seq, RecordError> {
+    pub(crate) async fn record(&mut self, state: &mut RunState, draft: Draft) -> Result<Seq, RecordError> {
         let at = self.clock.now();
         let mut events = Vec::with_capacity(draft.events.len());
         for (by, kind) in draft.events {
@@ -142,7 +152,13 @@ impl Recorder {
             let mut disk = self.disk.clone();
             return Err(disk.failed().await.into());
         }
+        self.sent += 1;
         Ok(state.head())
+    }
+
+    /// Returns when all that was recorded is on disk.
+    pub(crate) async fn written(&self) -> Result<(), StoreError> {
+        self.disk().has(self.sent).await
     }
 
     pub(crate) fn disk(&self) -> Disk {
@@ -171,22 +187,25 @@ struct Committer {
 
 impl Committer {
     async fn run(mut self, mut receiver: mpsc::Receiver<Batch>) {
+        let mut batches = 0;
         while let Some(mut batch) = receiver.recv().await {
+            batches += 1;
             while batch.events.len() < BATCH {
                 let Ok(next) = receiver.try_recv() else { break };
+                batches += 1;
                 batch.events.extend(next.events);
                 batch.payloads.extend(next.payloads);
                 batch.writes.extend(next.writes);
                 (batch.status, batch.wake) = (next.status, next.wake);
             }
-            if let Err(error) = self.commit(batch).await {
+            if let Err(error) = self.commit(batch, batches).await {
                 self.durable.send_modify(|durable| durable.error = Some(error));
                 return;
             }
         }
     }
 
-    async fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
+    async fn commit(&mut self, batch: Batch, batches: u64) -> Result<(), StoreError> {
         let events: Vec<Arc<Event>> = batch.events.iter().cloned().map(Arc::new).collect();
         let commit = Commit {
             id: CommitId::new(self.clock.random()),
@@ -203,7 +222,7 @@ impl Committer {
             self.head = last.seq;
         }
         let head = self.head;
-        self.durable.send_modify(|durable| durable.seq = head);
+        self.durable.send_modify(|durable| (durable.seq, durable.batches) = (head, batches));
         for event in events {
             self.reporter.tell(Notice::Event(event));
         }

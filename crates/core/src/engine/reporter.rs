@@ -92,9 +92,12 @@ impl Watcher {
     }
 }
 
-/// The last event of a run that is known to be on disk, and why it goes no further, if it does not.
+/// What is known to be on disk of a run, and why it goes no further, if it does not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Durable {
+    /// The last event.
     pub(crate) seq: Seq,
+    /// How much was handed to the committer: some of it has no event.
+    pub(crate) batches: u64,
     pub(crate) error: Option<crate::store::StoreError>,
 }

@@ -52,6 +52,8 @@ pub(crate) struct Outcome {
     pub(crate) result: Result<Output, Failure>,
     /// The model's answers, in order.
     pub(crate) turns: Vec<Turn>,
+    /// Whether it was stopped, and may be made again.
+    pub(crate) cut_off: bool,
 }
 
 /// The output of an attempt.
@@ -91,6 +93,7 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
         disk.holds(seq).await?;
     }
     let mut turns = Vec::new();
+    let mut cut_off = false;
     let effect = match &call {
         Call::Tool { tool, .. } => tool.spec().effect,
         Call::Chat(_) => Effect::Read,
@@ -115,10 +118,11 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
                     not_done: false,
                 };
                 // A call that must not be repeated gets the time to end by itself, so that its outcome is known.
-                if effect == Effect::AtMostOnce {
-                    tokio::time::timeout(crate::engine::executor::GRACE, &mut work).await.unwrap_or(Err(stopped))
-                } else {
+                cut_off = effect.repeatable();
+                if cut_off {
                     Err(stopped)
+                } else {
+                    tokio::time::timeout(crate::engine::executor::GRACE, &mut work).await.unwrap_or(Err(stopped))
                 }
             }
             () = sleep(limit) => {
@@ -132,7 +136,7 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
             }
         }
     };
-    Ok(Outcome { index, result, turns })
+    Ok(Outcome { index, result, turns, cut_off })
 }
 
 async fn sleep(limit: Duration) {
@@ -144,11 +148,10 @@ async fn sleep(limit: Duration) {
 
 /// A duration as a person writes it: `2m`, `1.5s`.
 pub(crate) fn words(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    match seconds {
-        s if s >= 60.0 && s % 60.0 == 0.0 => format!("{}m", s / 60.0),
-        s if s >= 1.0 => format!("{s}s"),
-        s => format!("{}ms", s * 1000.0),
+    match duration.as_millis() {
+        millis if millis >= 60_000 && millis % 60_000 == 0 => format!("{}m", millis / 60_000),
+        millis if millis >= 1_000 => format!("{}s", duration.as_secs_f64()),
+        millis => format!("{millis}ms"),
     }
 }
 

@@ -209,7 +209,7 @@ pub enum SkipReason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FailureReason {
-    /// Stable code: that of the first step that failed, or `ensure`, `outputs`.
+    /// Stable code: that of the first step that failed, or `ensure`, `ensure_error`, `outputs`.
     pub code: String,
     /// The first step that failed, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,19 +33,35 @@ pub(crate) enum Work {
 /// The work at hand, and the timers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ready {
+    /// What stops something: it comes first, and needs no room.
+    stops: VecDeque<Work>,
     queue: VecDeque<Work>,
     timers: BTreeSet<(Time, Work)>,
 }
 
 impl Ready {
     pub(crate) fn push(&mut self, work: Work) {
-        self.queue.push_back(work);
+        match work {
+            Work::Drop(_) | Work::Cancel(_) => self.stops.push_back(work),
+            _ => self.queue.push_back(work),
+        }
     }
 
     pub(crate) fn at(&mut self, time: Time, work: Work) {
         self.timers.insert((time, work));
     }
 
+    /// Takes a timer away.
+    pub(crate) fn forget(&mut self, time: Time, work: Work) {
+        self.timers.remove(&(time, work));
+    }
+
+    /// What stops something.
+    pub(crate) fn pop_stop(&mut self) -> Option<Work> {
+        self.stops.pop_front()
+    }
+
+    /// Anything else that can be done now.
     pub(crate) fn pop(&mut self, now: Time) -> Option<Work> {
         if let Some(work) = self.queue.pop_front() {
             return Some(work);
@@ -55,11 +71,23 @@ impl Ready {
         Some(due.1)
     }
 
+    /// The next work that needs no timer.
+    pub(crate) fn next(&self) -> Option<Work> {
+        self.stops.front().or_else(|| self.queue.front()).copied()
+    }
+
+    /// Takes that away.
+    pub(crate) fn skip(&mut self) {
+        if self.stops.pop_front().is_none() {
+            self.queue.pop_front();
+        }
+    }
+
     pub(crate) fn next_timer(&self) -> Option<Time> {
         self.timers.first().map(|(time, _)| *time)
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.queue.is_empty()
+        self.stops.is_empty() && self.queue.is_empty()
     }
 }

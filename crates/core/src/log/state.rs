@@ -11,7 +11,7 @@ use crate::log::ready::{Ready, Work};
 use crate::log::step::{Answer, Approval, Fan, Step, StepError, StepIndex, StepStatus};
 use crate::log::{Budget, Commitment, Event, EventKind, FailureReason, Finish, RunStatus, SkipReason};
 use crate::model::Usage;
-use crate::workflow::{NodeIndex, OnError, OnItemError, Plan, RunIf, Verb};
+use crate::workflow::{Graph, NodeIndex, OnError, OnItemError, Plan, RunIf, Verb};
 
 /// An event that cannot happen to the run as it stands: the log is damaged, or the engine has a fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,7 @@ pub struct RunState {
     reserved: Budget,
     running: u32,
     paused: u32,
+    asking: u32,
     active_since: Time,
     active: Duration,
     model_calls: u32,
@@ -63,20 +64,52 @@ struct Shape {
     dependents: Vec<Vec<NodeIndex>>,
     /// The place of each node among the members of its group.
     position: Vec<usize>,
+    /// The places of a group's members by their ids; of the top level for `None`.
+    names: HashMap<Option<NodeIndex>, HashMap<String, usize>>,
+    /// Whether each node, or a group around it, still runs when the run has failed.
+    after_failure: Vec<bool>,
+    /// Whether each node, or a group around it, still runs when the run is being cancelled.
+    after_cancel: Vec<bool>,
+}
+
+impl Shape {
+    fn of(graph: &Graph) -> Self {
+        let size = graph.nodes.len();
+        let mut shape = Shape {
+            dependents: vec![Vec::new(); size],
+            position: vec![0; size],
+            names: HashMap::new(),
+            after_failure: Vec::with_capacity(size),
+            after_cancel: Vec::with_capacity(size),
+        };
+        // A group stands before its members.
+        for (index, node) in graph.iter() {
+            for after in &node.after {
+                shape.dependents[after.0 as usize].push(index);
+            }
+            let around = |flags: &[bool]| node.parent.is_some_and(|parent| flags[parent.0 as usize]);
+            let after_failure = node.run_if.runs_after_failure() || around(&shape.after_failure);
+            let after_cancel = node.run_if == RunIf::Always || around(&shape.after_cancel);
+            shape.after_failure.push(after_failure);
+            shape.after_cancel.push(after_cancel);
+        }
+        let groups = graph.iter().filter(|(_, node)| matches!(node.verb, Verb::Steps { .. }));
+        for group in std::iter::once(None).chain(groups.map(|(index, _)| Some(index))) {
+            let mut names = HashMap::new();
+            for (place, member) in graph.members(group).iter().enumerate() {
+                shape.position[member.0 as usize] = place;
+                names.insert(graph.node(*member).id.clone(), place);
+            }
+            shape.names.insert(group, names);
+        }
+        shape
+    }
 }
 
 impl RunState {
     /// The state before the first event.
     pub fn new(run: RunId, plan: Arc<Plan>) -> Self {
-        let graph = &plan.graph;
-        let mut shape = Shape { dependents: vec![Vec::new(); graph.nodes.len()], position: vec![0; graph.nodes.len()] };
-        for (index, node) in graph.iter() {
-            for after in &node.after {
-                shape.dependents[after.0 as usize].push(index);
-            }
-            let place = graph.members(node.parent).iter().position(|member| *member == index);
-            shape.position[index.0 as usize] = place.unwrap_or(0);
-        }
+        let shape = Shape::of(&plan.graph);
         RunState {
             plan,
             shape: Arc::new(shape),
@@ -99,6 +132,7 @@ impl RunState {
             reserved: Budget::default(),
             running: 0,
             paused: 0,
+            asking: 0,
             active_since: Time::default(),
             active: Duration::ZERO,
             model_calls: 0,
@@ -134,7 +168,9 @@ impl RunState {
         self.fence = event.fence;
         self.updated = event.at;
         if !self.status.ended() && self.head > Seq(1) {
-            self.status = if self.is_waiting() { RunStatus::Waiting } else { RunStatus::Running };
+            self.forget_done_work();
+            let waits = self.running == 0 && self.paused > 0 && self.ready.is_idle();
+            self.status = if waits { RunStatus::Waiting } else { RunStatus::Running };
         }
         Ok(())
     }
@@ -177,15 +213,18 @@ impl RunState {
         let before = self.steps[index.0].status;
         let asked = self.steps[index.0].asks();
         let after = before.after(&event.kind).ok_or_else(|| format!("`{key}` is {}", before.as_str()))?;
-        self.count_status(index, before, after, event.at);
-        self.steps[index.0].status = after;
+        self.set_status(index, after, event);
         self.take_in(index, event)?;
         let asks = self.steps[index.0].asks();
         if asked != asks {
             self.count_asking(index, asks);
         }
         if after.ended() && !before.ended() {
-            self.steps[index.0].ended = Some(event.at);
+            let step = &mut self.steps[index.0];
+            step.ended = Some(event.at);
+            if let Some(due) = step.retry_at.take() {
+                self.ready.forget(due, Work::Begin(index));
+            }
             self.end_step(index);
         }
         Ok(())
@@ -202,12 +241,16 @@ impl RunState {
                 }
                 step.attempt = *attempt;
                 step.args = *args;
+                let due = step.retry_at.take();
                 step.arg_labels = labels.values().fold(Labels::NONE, |all, one| all.union(*one));
                 step.started = Some(event.at);
                 // An attempt that was interrupted has used what it set aside, for nobody knows what it did.
                 let lost = std::mem::take(&mut step.reserved);
                 self.reserved = self.reserved.minus(lost);
                 self.spent = self.spent.plus(lost);
+                if let Some(due) = due {
+                    self.ready.forget(due, Work::Begin(index));
+                }
                 if let (1, Verb::Steps { .. }) = (*attempt, &self.plan.graph.node(node).verb) {
                     let members = self.open_group(Some(index));
                     let step = &mut self.steps[index.0];
@@ -242,6 +285,7 @@ impl RunState {
                 let step = &mut self.steps[index.0];
                 step.failures += 1;
                 step.error = Some(StepError { code: code.clone(), message: *message });
+                step.retry_at = Some(*not_before);
                 self.ready.at(*not_before, Work::Begin(index));
             }
             EventKind::StepSkipped { reason, .. } => self.steps[index.0].skipped = Some(reason.clone()),
@@ -265,7 +309,8 @@ impl RunState {
             EventKind::ApprovalDecided { verdict, note, .. } => {
                 let answer = Answer { verdict: *verdict, note: *note, by: event.by.clone(), at: event.at };
                 let approval = self.steps[index.0].approval.as_mut().filter(|approval| approval.answer.is_none());
-                approval.ok_or("nobody is asked")?.answer = Some(answer);
+                let approval = approval.ok_or("nobody is asked")?;
+                approval.answer = Some(answer);
                 self.ready.push(Work::Answer(index));
             }
             EventKind::BudgetReserved { share, .. } => {
@@ -327,27 +372,29 @@ impl RunState {
 
     /// Counts the steps that wait or are in doubt; and the leaves that run, and for how long any does: that is what a
     /// `wall` budget limits.
-    fn count_status(&mut self, index: StepIndex, before: StepStatus, after: StepStatus, at: Time) {
+    fn set_status(&mut self, index: StepIndex, after: StepStatus, event: &Event) {
+        let starts = matches!(event.kind, EventKind::StepStarted { .. }) && self.is_leaf(index);
+        let step = &mut self.steps[index.0];
+        let before = std::mem::replace(&mut step.status, after);
+        let was_live = step.live;
+        step.live = after == StepStatus::Running && (was_live || starts);
         let paused = |status| matches!(status, StepStatus::Waiting | StepStatus::InDoubt);
         match (paused(before), paused(after)) {
             (false, true) => self.paused += 1,
             (true, false) => self.paused = self.paused.saturating_sub(1),
             _ => {}
         }
-        if !self.is_leaf(index) {
-            return;
-        }
-        match (before == StepStatus::Running, after == StepStatus::Running) {
+        match (was_live, step.live) {
             (false, true) => {
                 if self.running == 0 {
-                    self.active_since = at;
+                    self.active_since = event.at;
                 }
                 self.running += 1;
             }
             (true, false) => {
                 self.running = self.running.saturating_sub(1);
                 if self.running == 0 {
-                    self.active += at.since(self.active_since);
+                    self.active += event.at.since(self.active_since);
                 }
             }
             _ => {}
@@ -356,6 +403,10 @@ impl RunState {
 
     /// Counts the steps that wait for a person, in each item around them: such an item leaves its place to another.
     fn count_asking(&mut self, index: StepIndex, asks: bool) {
+        self.asking = if asks { self.asking + 1 } else { self.asking.saturating_sub(1) };
+        if let (false, Some(expires)) = (asks, self.steps[index.0].approval.as_ref().and_then(|asked| asked.expires)) {
+            self.ready.forget(expires, Work::Expire(index));
+        }
         let mut at = Some(index);
         while let Some(here) = at {
             at = self.steps[here.0].parent;
@@ -391,10 +442,10 @@ impl RunState {
                 if asking == 0 {
                     fan.active = fan.active.saturating_sub(1);
                 }
-                if let Some(error) = error {
-                    if fan.failed.as_ref().is_none_or(|(first, _)| item < *first) {
-                        fan.failed = Some((item, error));
-                    }
+                if let Some(error) = error
+                    && fan.failed.as_ref().is_none_or(|(first, _)| item < *first)
+                {
+                    fan.failed = Some((item, error));
                 }
             }
             return self.go_on_with_fan(fan_index);
@@ -467,13 +518,14 @@ impl RunState {
         }
         let key = self.steps[index.0].key.clone();
         self.failure = Some(FailureReason::new(error.code, Some(key), Some(error.message)));
-        self.drop_waiting(Work::Drop);
+        self.drop_waiting(Work::Drop, |shape| &shape.after_failure);
     }
 
-    /// Steps that wait for a person or a timer will not go on.
-    fn drop_waiting(&mut self, work: fn(StepIndex) -> Work) {
+    /// Steps that wait for a person or a timer will not go on, but those that still run.
+    fn drop_waiting(&mut self, work: fn(StepIndex) -> Work, goes_on: fn(&Shape) -> &[bool]) {
+        let shape = self.shape.clone();
         for (i, step) in self.steps.iter().enumerate() {
-            if step.status == StepStatus::Waiting {
+            if step.status == StepStatus::Waiting && !goes_on(&shape)[step.node.0 as usize] {
                 self.ready.push(work(StepIndex(i)));
             }
             if step.fan.is_some() && step.status == StepStatus::Running {
@@ -484,9 +536,11 @@ impl RunState {
 
     fn begin_cancel(&mut self) {
         self.cancelling = true;
-        self.drop_waiting(Work::Cancel);
+        self.drop_waiting(Work::Cancel, |shape| &shape.after_cancel);
         for i in 0..self.steps.len() {
-            if self.steps[i].status == StepStatus::Running && self.is_leaf(StepIndex(i)) {
+            let step = &self.steps[i];
+            let stops = step.status == StepStatus::Running && !self.shape.after_cancel[step.node.0 as usize];
+            if stops && self.is_leaf(StepIndex(i)) {
                 self.ready.push(Work::Cancel(StepIndex(i)));
             }
         }
@@ -494,28 +548,26 @@ impl RunState {
 
     /// The process that held the run is gone: what it was doing is done again, or asked about.
     fn interrupt(&mut self) {
-        for i in 0..self.steps.len() {
-            let index = StepIndex(i);
-            if self.steps[i].status == StepStatus::Running && self.is_leaf(index) {
-                self.steps[i].interruptions += 1;
-                self.ready.push(Work::Recover(index));
+        for (i, step) in self.steps.iter_mut().enumerate() {
+            if std::mem::take(&mut step.live) {
+                step.interruptions += 1;
+                self.ready.push(Work::Recover(StepIndex(i)));
             }
         }
         if self.running > 0 {
             self.running = 0;
             self.active += self.updated.since(self.active_since);
         }
-        // What was asked but not yet acted on is acted on now.
-        for i in 0..self.steps.len() {
-            let approval = self.steps[i].approval.as_ref();
-            if self.steps[i].status == StepStatus::Waiting && approval.is_some_and(|a| a.answer.is_some()) {
-                self.ready.push(Work::Answer(StepIndex(i)));
-            }
-        }
     }
 
-    fn is_waiting(&self) -> bool {
-        self.running == 0 && self.paused > 0 && self.ready.is_idle()
+    /// Takes away work that no longer follows from the state, as far as the next that does.
+    fn forget_done_work(&mut self) {
+        while let Some(work) = self.ready.next() {
+            if self.stands(work) {
+                break;
+            }
+            self.ready.skip();
+        }
     }
 }
 
@@ -633,8 +685,10 @@ impl RunState {
     pub(crate) fn resolve(&self, parent: Option<StepIndex>, id: &str) -> Option<StepIndex> {
         let mut scope = parent;
         loop {
+            // A fan-out shares its node with its items, and has no members itself.
             let members = scope.map_or(&self.roots, |scope| &self.steps[scope.0].members);
-            let found = members.iter().find(|m| self.plan.graph.node(self.steps[m.0].node).id == id);
+            let names = self.shape.names.get(&scope.map(|scope| self.steps[scope.0].node));
+            let found = names.and_then(|names| names.get(id)).and_then(|place| members.get(*place));
             match (found, scope) {
                 (Some(found), _) => return Some(*found),
                 (None, None) => return None,
@@ -670,10 +724,10 @@ impl RunState {
     /// Whether a step whose dependencies have ended may run.
     pub(crate) fn gate(&self, index: StepIndex) -> Gate {
         let node = self.plan.graph.node(self.steps[index.0].node);
-        if self.cancelling && node.run_if != RunIf::Always {
+        if self.cancelling && !self.runs_after_cancel(index) {
             return Gate::Skip(SkipReason::RunCancelled);
         }
-        if self.failure.is_some() && !node.run_if.runs_after_failure() {
+        if self.failure.is_some() && !self.runs_after_failure(index) {
             return Gate::Skip(SkipReason::RunFailed);
         }
         let dependencies = self.dependencies(index);
@@ -708,31 +762,81 @@ impl RunState {
         let node = self.plan.graph.node(step.node);
         let Some((fan, for_each)) = step.fan.as_ref().zip(node.for_each.as_ref()) else { return true };
         (fan.failed.is_some() && for_each.on_item_error == OnItemError::Fail)
-            || (self.failure.is_some() && !node.run_if.runs_after_failure())
-            || (self.cancelling && node.run_if != RunIf::Always)
+            || (self.failure.is_some() && !self.runs_after_failure(index))
+            || (self.cancelling && !self.runs_after_cancel(index))
+    }
+
+    /// Whether a fan-out whose items have ended starts no more of them.
+    pub(crate) fn fan_ended(&self, index: StepIndex) -> bool {
+        self.steps[index.0].fan.as_ref().is_some_and(|fan| {
+            let begun = u32::try_from(fan.items.len()).unwrap_or(u32::MAX);
+            fan.ended == begun && (begun == fan.total || self.fan_stopped(index))
+        })
+    }
+
+    /// The next item that a fan-out may start now.
+    pub(crate) fn next_item(&self, index: StepIndex) -> Option<u32> {
+        let step = &self.steps[index.0];
+        let (fan, for_each) = step.fan.as_ref().zip(self.plan.graph.node(step.node).for_each.as_ref())?;
+        let begun = u32::try_from(fan.items.len()).unwrap_or(u32::MAX);
+        let room = begun < fan.total && fan.active < for_each.max_parallel;
+        (room && !self.fan_stopped(index)).then_some(begun)
+    }
+
+    /// Whether a step, or a group around it, is for the time after a failure.
+    pub(crate) fn runs_after_failure(&self, index: StepIndex) -> bool {
+        self.shape.after_failure[self.steps[index.0].node.0 as usize]
+    }
+
+    /// Whether a step, or a group around it, is for the time after a cancel.
+    pub(crate) fn runs_after_cancel(&self, index: StepIndex) -> bool {
+        self.shape.after_cancel[self.steps[index.0].node.0 as usize]
+    }
+
+    /// Whether some step waits for a person.
+    pub(crate) fn asks(&self) -> bool {
+        self.asking > 0
+    }
+
+    /// Whether work that was noted still follows from the state.
+    pub(crate) fn stands(&self, work: Work) -> bool {
+        let step = |index: StepIndex| &self.steps[index.0];
+        match work {
+            Work::Open(index) => step(index).status == StepStatus::Pending,
+            Work::Begin(index) => step(index).retry_at.is_some(),
+            Work::Answer(index) => step(index).is_answered(),
+            Work::Items(index) => {
+                step(index).status == StepStatus::Running && (self.fan_ended(index) || self.next_item(index).is_some())
+            }
+            Work::Settle(index) => step(index).status == StepStatus::Running,
+            Work::Recover(index) => step(index).status == StepStatus::Running && !step(index).live,
+            Work::Expire(index) => step(index).asks(),
+            Work::Drop(index) => step(index).status == StepStatus::Waiting,
+            Work::Cancel(index) => matches!(step(index).status, StepStatus::Running | StepStatus::Waiting),
+            Work::Finish => true,
+        }
     }
 
     /// How a group or fan-out whose members have ended ends itself.
     pub(crate) fn settlement(&self, index: StepIndex) -> Settlement {
         let step = &self.steps[index.0];
         let node = self.plan.graph.node(step.node);
-        if let (Some(fan), Some(for_each)) = (&step.fan, &node.for_each) {
-            let statuses = || fan.items.iter().map(|item| self.steps[item.0].status);
-            return match &fan.failed {
-                Some((_, error)) if for_each.on_item_error == OnItemError::Fail => Settlement::Fail(error.clone()),
-                _ if fan.items.len() < fan.total as usize => Settlement::Cancel,
-                _ if statuses().any(|status| status == StepStatus::Cancelled) => Settlement::Cancel,
-                _ => Settlement::Complete,
-            };
-        }
-        if let Some(error) = &step.first_failure {
-            return Settlement::Fail(error.clone());
-        }
-        let stopped = step.members.iter().any(|member| {
+        let stopped = |member: &StepIndex| {
             let member = &self.steps[member.0];
             let by_run = matches!(member.skipped, Some(SkipReason::RunFailed | SkipReason::RunCancelled));
             member.status == StepStatus::Cancelled || by_run
-        });
-        if stopped { Settlement::Cancel } else { Settlement::Complete }
+        };
+        let (failed, missing, members) = match (&step.fan, &node.for_each) {
+            (Some(fan), Some(for_each)) => {
+                let failed = fan.failed.as_ref().filter(|_| for_each.on_item_error == OnItemError::Fail);
+                (failed.map(|(_, error)| error), fan.items.len() < fan.total as usize, &fan.items)
+            }
+            _ => (step.first_failure.as_ref(), false, &step.members),
+        };
+        match failed {
+            Some(error) => Settlement::Fail(error.clone()),
+            None if missing || members.iter().any(stopped) => Settlement::Cancel,
+            None => Settlement::Complete,
+        }
     }
 }

@@ -173,10 +173,14 @@ pub struct Step {
     pub fan: Option<Fan>,
     /// A group's members, in the order of the file.
     pub members: Vec<StepIndex>,
+    /// When its next attempt may start, where one failed and is tried again.
+    pub retry_at: Option<Time>,
     /// When its newest attempt began.
     pub started: Option<Time>,
     /// When it ended.
     pub ended: Option<Time>,
+    /// Whether the process that holds the run makes an attempt at it.
+    pub(crate) live: bool,
     /// Steps beside it that it still waits for.
     pub(crate) waits_for: usize,
     /// Members that have not ended.
@@ -207,8 +211,10 @@ impl Step {
             reserved: Budget::default(),
             fan: None,
             members: Vec::new(),
+            retry_at: None,
             started: None,
             ended: None,
+            live: false,
             waits_for,
             open: 0,
             first_failure: None,
@@ -219,6 +225,12 @@ impl Step {
     /// The item that it is of a fan-out.
     pub fn item(&self) -> Option<u32> {
         self.key.last().and_then(|segment| segment.item)
+    }
+
+    /// Whether a person has answered, and the answer was not acted on.
+    pub(crate) fn is_answered(&self) -> bool {
+        let answered = self.approval.as_ref().is_some_and(|approval| approval.answer.is_some());
+        self.status == StepStatus::Waiting && self.retry_at.is_none() && answered
     }
 
     /// Whether a person is asked, and has not answered.

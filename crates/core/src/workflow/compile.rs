@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
-use serde_saphyr::Spanned;
 
-use super::definition::{ChatDef, Definition, Entries, StepDef, TextDef, place_of};
+use super::definition::{ChatDef, Definition, Entries, Spanned, StepDef, TextDef, place_of};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};
 use super::field;
 use super::graph::{Chat, ForEach, Graph, Node, NodeIndex, OnError, OnItemError, Prompt, RunIf, Text, Verb};

@@ -7,7 +7,8 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::Location;
+pub(super) use serde_saphyr::Spanned;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::field::Field;
