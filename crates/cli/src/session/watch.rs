@@ -33,6 +33,7 @@ pub(crate) struct Session<'a> {
     loading: Loading,
     json: bool,
     colors: bool,
+    verbose: bool,
     ending: Ending,
     /// Whether a person sits at the terminal.
     attended: bool,
@@ -56,6 +57,7 @@ impl<'a> Session<'a> {
             loading: Loading::new(),
             json: following.json,
             colors: !global.no_color,
+            verbose: global.verbose,
             ending: Ending { json: following.json, json_output: following.json_output.clone() },
             attended,
         })
@@ -104,7 +106,8 @@ impl<'a> Session<'a> {
     /// Until this program no longer executes the run, or a second signal comes. Events up to `told` are not told again.
     async fn watch(&mut self, parkway: &Parkway, plan: &Plan, run: &Run, told: Seq) -> Result<Followed, Failure> {
         let mut live = (!self.json).then(|| {
-            let mut live = Live::stderr();
+            // What the parts say would tear a drawing apart.
+            let mut live = if self.verbose { Live::plain_stderr() } else { Live::stderr() };
             live.view().describe(Outline::from(plan));
             if !self.colors {
                 live.without_colors();

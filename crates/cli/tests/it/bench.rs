@@ -155,6 +155,7 @@ pub(crate) fn redacted(bench: &Bench, text: &str) -> String {
         (folder.as_str(), "PROJECT/"),
         ("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "00000000-0000-7000-0000-000000000000"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "2026-01-01 00:00:00"),
+        (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "2026-01-01T00:00:00.000000Z"),
         (r"\b\d\.\ds", "0.0s"),
     ];
     patterns.iter().fold(text.to_owned(), |text, (pattern, with)| {
