@@ -39,18 +39,20 @@ fn asking(record: &Record, text: &str) -> Result<StepKey, Failure> {
         return Ok(key.clone());
     }
     let fits = |key: &&StepKey| key.last().is_some_and(|segment| segment.id == text);
-    let mut fitting = asking.iter().filter(fits);
-    if let (Some(key), None) = (fitting.next(), fitting.next()) {
-        return Ok(key.clone());
+    let fitting: Vec<_> = asking.iter().filter(fits).collect();
+    if let [key] = fitting.as_slice() {
+        return Ok((*key).clone());
     }
-    let status = match text.parse::<StepKey>().ok().and_then(|key| record.state.step(&key).map(|step| step.status)) {
-        Some(status) => format!("it is {}", status.as_str()),
-        None => "no such step has begun".to_owned(),
+    let status = text.parse::<StepKey>().ok().and_then(|key| record.state.step(&key).map(|step| step.status));
+    let problem = match status {
+        Some(status) => format!("`{text}` does not ask: it is {}", status.as_str()),
+        None if fitting.is_empty() => format!("`{text}` does not ask: no such step has begun"),
+        None => format!("several steps are called `{text}`, and ask"),
     };
     let known: Vec<_> = asking.iter().take(12).map(|key| format!("`{key}`")).collect();
     let help = match known.len() {
         0 => "no step of the run asks now".to_owned(),
         _ => format!("these steps ask: {}", known.join(", ")),
     };
-    Err(Failure::invalid(format!("`{text}` does not ask: {status}")).help(help))
+    Err(Failure::invalid(problem).help(help))
 }

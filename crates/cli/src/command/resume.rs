@@ -24,11 +24,11 @@ pub(crate) async fn resume(global: &Global, args: ResumeArgs, out: &mut Out) -> 
     let id = run.run;
     if run.status.ended() {
         return Err(Failure::invalid(format!("run {id} has ended: {}", run.status.as_str()))
-            .help(format!("all about it: parkway show {id}")));
+            .help(format!("look at it:  parkway show {id}")));
     }
     if run.held {
         return Err(Failure::failed(format!("run {id} is being executed by another process"))
-            .help(format!("look at it with: parkway show {id}")));
+            .help(format!("look at it:  parkway show {id}")));
     }
     if args.run.is_none() {
         say(&format!("resuming {id}"));
@@ -38,7 +38,7 @@ pub(crate) async fn resume(global: &Global, args: ResumeArgs, out: &mut Out) -> 
     answer_waiting(&parkway, &record, &given).await?;
     let options = session.options(given);
     let start = parkway.resume(id, options);
-    session.follow(&parkway, &record.plan, start, Some(id.to_string())).await
+    session.follow(&parkway, &record.plan, start, Some(&record)).await
 }
 
 /// The newest run that has not ended and that nobody holds.

@@ -82,8 +82,9 @@ fn notes(plan: &Plan, node: &Node) -> String {
 
 /// A duration as an author writes it: `24h`.
 pub(crate) fn span(millis: u64) -> String {
-    for (unit, name) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
-        if millis >= unit && millis.is_multiple_of(unit) {
+    // A single day is written in hours.
+    for (unit, least, name) in [(86_400_000, 2, "d"), (3_600_000, 1, "h"), (60_000, 1, "m"), (1_000, 1, "s")] {
+        if millis >= least * unit && millis.is_multiple_of(unit) {
             return format!("{}{name}", millis / unit);
         }
     }

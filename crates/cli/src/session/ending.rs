@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use parkway::id::RunId;
 use parkway::log::{RunStatus, StepStatus};
 use parkway::{Ended, Error, Parkway, Run};
 use serde_json::Value;
@@ -39,7 +40,8 @@ impl Ending {
                     out.pretty(&outputs)?;
                     out.flush()?;
                 }
-                say(&format!("run {id} completed; all about it: parkway show {id}"));
+                say(&format!("run {id} completed"));
+                say(&format!("  look at it:  parkway show {id}"));
                 Ok(Exit::Done)
             }
             RunStatus::Failed => {
@@ -48,14 +50,15 @@ impl Ending {
                     Ok(_) => return Err(Failure::failed(format!("run {id} failed, and its log does not say why"))),
                 };
                 let exit = if let Error::Failed { code, .. } = &error { of_code(code) } else { Exit::Failed };
-                Err(Failure::new(exit, error.to_string()).help(format!("all about it: parkway show {id}")))
+                Err(Failure::new(exit, error.to_string()).help(format!("look at it:  parkway show {id}")))
             }
             RunStatus::Cancelled => {
-                say(&format!("run {id} was cancelled; all about it: parkway show {id}"));
+                say(&format!("run {id} was cancelled"));
+                say(&format!("  look at it:  parkway show {id}"));
                 Ok(Exit::Cancelled)
             }
             RunStatus::Waiting => self.waiting(parkway, run).await,
-            _ => Ok(self.interrupted(Some(&id.to_string()))),
+            _ => Ok(self.interrupted(Some(id))),
         }
     }
 
@@ -67,17 +70,17 @@ impl Ending {
             // A shell would take the brackets of an item for a pattern.
             let key = step.key.to_string();
             let key = if key.contains(['[', '#']) { format!("'{key}'") } else { key };
-            say(&format!("  answer:  parkway approve {id} {key}"));
+            say(&format!("  answer:      parkway approve {id} {key}"));
         }
         for step in state.steps().iter().filter(|step| step.status == StepStatus::InDoubt) {
-            say(&format!("  in doubt, look:  parkway show {id} --step '{}'", step.key));
+            say(&format!("  in doubt:    parkway show {id} --step '{}'", step.key));
         }
-        say(&format!("  go on:   parkway resume {id}"));
+        say(&format!("  go on:       parkway resume {id}"));
         Ok(Exit::Waiting)
     }
 
     /// Says how to go on after an interruption.
-    pub(crate) fn interrupted(&self, run: Option<&str>) -> Exit {
+    pub(crate) fn interrupted(&self, run: Option<RunId>) -> Exit {
         match run {
             Some(run) => say(&format!("interrupted; go on with: parkway resume {run}")),
             None => say("interrupted before the run began; nothing was kept"),

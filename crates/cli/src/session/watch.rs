@@ -4,8 +4,9 @@ use std::borrow::Borrow;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
+use parkway::id::Seq;
 use parkway::log::{Channel, Event, RunStatus};
-use parkway::{Builder, Ended, Error, Parkway, Plan, Run, RunOptions, Update};
+use parkway::{Builder, Ended, Error, Parkway, Plan, Record, Run, RunOptions, Update};
 use serde_json::Value;
 
 use super::desk::{Answer, Desk, Lines, understand};
@@ -32,9 +33,10 @@ pub(crate) struct Session<'a> {
     loading: Loading,
     json: bool,
     colors: bool,
+    verbose: bool,
     ending: Ending,
     /// Whether a person sits at the terminal.
-    pub(crate) attended: bool,
+    attended: bool,
 }
 
 /// How following a run ended.
@@ -55,6 +57,7 @@ impl<'a> Session<'a> {
             loading: Loading::new(),
             json: following.json,
             colors: !global.no_color,
+            verbose: global.verbose,
             ending: Ending { json: following.json, json_output: following.json_output.clone() },
             attended,
         })
@@ -74,36 +77,37 @@ impl<'a> Session<'a> {
         options
     }
 
-    /// Waits for the run to be there, follows it, and says how it ended. `before` is what can be resumed if somebody
-    /// interrupts the start.
+    /// Waits for the run to be there, follows it, and says how it ended. `earlier` is what it was before, for a run that
+    /// is resumed: that is not told again.
     pub(crate) async fn follow(
         mut self,
         parkway: &Parkway,
         plan: &Plan,
         start: impl Future<Output = Result<Run, Error>>,
-        before: Option<String>,
+        earlier: Option<&Record>,
     ) -> Result<Exit, Failure> {
         let started = tokio::select! {
             started = start => started,
             () = self.signals.next() => {
                 self.loading.end();
-                return Ok(self.ending.interrupted(before.as_deref()));
+                return Ok(self.ending.interrupted(earlier.map(|record| record.state.run())));
             }
         };
         self.loading.end();
         let run = started?;
-        let followed = self.watch(parkway, plan, &run).await;
+        let followed = self.watch(parkway, plan, &run, earlier.map_or(Seq(0), |record| record.state.head())).await;
         self.out.flush()?;
         match followed? {
-            Followed::Interrupted => Ok(self.ending.interrupted(Some(&run.id().to_string()))),
+            Followed::Interrupted => Ok(self.ending.interrupted(Some(run.id()))),
             Followed::Ended(ended) => self.ending.tell(parkway, &run, &ended, self.out).await,
         }
     }
 
-    /// Until this program no longer executes the run, or a second signal comes.
-    async fn watch(&mut self, parkway: &Parkway, plan: &Plan, run: &Run) -> Result<Followed, Failure> {
+    /// Until this program no longer executes the run, or a second signal comes. Events up to `told` are not told again.
+    async fn watch(&mut self, parkway: &Parkway, plan: &Plan, run: &Run, told: Seq) -> Result<Followed, Failure> {
         let mut live = (!self.json).then(|| {
-            let mut live = Live::stderr();
+            // What the parts say would tear a drawing apart.
+            let mut live = if self.verbose { Live::plain_stderr() } else { Live::stderr() };
             live.view().describe(Outline::from(plan));
             if !self.colors {
                 live.without_colors();
@@ -148,7 +152,7 @@ impl<'a> Session<'a> {
                     Some(Err(error)) => return Err(error.into()),
                     Some(Ok(Update::Event(event))) => {
                         idle_since = Instant::now();
-                        if self.json {
+                        if self.json && event.seq > told {
                             let bytes = event.to_bytes().map_err(|e| Failure::failed(e.to_string()))?;
                             self.out.bytes(&bytes)?;
                             self.out.flush()?;
@@ -158,7 +162,11 @@ impl<'a> Session<'a> {
                             if desk.apply(parkway, &event).await? && live.is_asking() {
                                 live.answered(None);
                             }
-                            live.apply(&event, now());
+                            if event.seq > told {
+                                live.apply(&event, now());
+                            } else {
+                                live.view().apply(&event);
+                            }
                         }
                     }
                     Some(Ok(_)) => {}

@@ -1,6 +1,17 @@
-//! The command line's parts, as the command line uses them.
+//! The command line as people use it, and its parts as it uses them.
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
+mod bench;
+
 mod letters;
 mod render;
+
+mod ends;
+mod looks;
+mod reading;
+
+#[cfg(unix)]
+mod crash;
+#[cfg(unix)]
+mod terminal;

@@ -1,0 +1,168 @@
+//! Runs on a terminal: a pseudo terminal, with what a person would type.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::bench::{ASK, Bench};
+
+/// A program on a terminal.
+struct Screen {
+    child: Child,
+    keyboard: File,
+    written: Receiver<Vec<u8>>,
+    seen: String,
+}
+
+impl Screen {
+    fn run(bench: &Bench, args: &[&str], columns: u16) -> Screen {
+        let owner = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&owner).unwrap();
+        unlockpt(&owner).unwrap();
+        tcsetwinsize(&owner, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let name = ptsname(&owner, Vec::new()).unwrap();
+        let side = || OpenOptions::new().read(true).write(true).open(OsStr::from_bytes(name.as_bytes())).unwrap();
+        let mut command = bench.command(args);
+        command.env("TERM", "xterm").stdin(side()).stdout(Stdio::from(side())).stderr(Stdio::from(side()));
+        let child = command.spawn().unwrap();
+        drop(command);
+        let keyboard = File::from(owner);
+        let mut screen = keyboard.try_clone().unwrap();
+        let (sender, written) = channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            // At the end of the program a read is an error.
+            while let Ok(read) = screen.read(&mut buffer) {
+                if read == 0 || sender.send(buffer[..read].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Screen { child, keyboard, written, seen: String::new() }
+    }
+
+    fn types(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Waits until a text was written since the last wait.
+    #[track_caller]
+    fn shows(&mut self, text: &str) {
+        let start = Instant::now();
+        while !self.seen.contains(text) {
+            assert!(start.elapsed() < Duration::from_secs(20), "no {text:?} in\n{}", self.seen);
+            if let Ok(bytes) = self.written.recv_timeout(Duration::from_millis(50)) {
+                self.seen.push_str(&String::from_utf8_lossy(&bytes));
+            }
+        }
+        self.seen = self.seen.split_off(self.seen.find(text).unwrap() + text.len());
+    }
+
+    fn ends(mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        while let Ok(bytes) = self.written.recv_timeout(Duration::from_millis(100)) {
+            self.seen.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        (code, console::strip_ansi_codes(&self.seen).into_owned())
+    }
+}
+
+const PROMPT: &str = "y or n, then a note if you like: ";
+
+#[test]
+fn a_person_at_the_terminal_is_asked() {
+    let bench = Bench::new(ASK);
+    let mut screen = Screen::run(&bench, &["run", "flow.yaml"], 80);
+    screen.shows("Write Hello, Ada?");
+    screen.shows("\"path\": \"out/hello.txt\"");
+    screen.shows(PROMPT);
+    screen.types("perhaps\n");
+    screen.shows(PROMPT);
+    assert!(!bench.path("out/hello.txt").exists());
+    screen.types("y looks good\n");
+    let (code, rest) = screen.ends();
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(rest.contains("approved by ada (prompt)"), "{rest}");
+    let step = bench.parkway(&["show", "--step", "confirm"]).out;
+    assert!(step.contains("looks good"), "{step}");
+}
+
+#[test]
+fn a_no_at_the_terminal_ends_with_3() {
+    let bench = Bench::new(ASK);
+    let mut screen = Screen::run(&bench, &["run", "flow.yaml"], 80);
+    screen.shows(PROMPT);
+    screen.types("n\n");
+    assert_eq!(screen.ends().0, Some(3));
+}
+
+#[test]
+fn an_answer_from_elsewhere_takes_the_question_away() {
+    let bench = Bench::new(ASK);
+    let mut screen = Screen::run(&bench, &["run", "flow.yaml"], 80);
+    screen.shows(PROMPT);
+    let shown = bench.parkway(&["show"]).code(0).out;
+    assert!(shown.contains("waits for approval"), "{shown}");
+    bench.parkway(&["approve", "last", "confirm"]).code(0).says("takes the answer up now");
+    let (code, rest) = screen.ends();
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(rest.contains("approved by ada (command)"), "{rest}");
+}
+
+#[test]
+fn an_answer_typed_before_the_question_is_none() {
+    let bench = Bench::new(ASK);
+    let mut screen = Screen::run(&bench, &["run", "flow.yaml"], 80);
+    screen.types("y\n");
+    screen.shows(PROMPT);
+    thread::sleep(Duration::from_millis(300));
+    assert!(!bench.path("out/hello.txt").exists());
+    screen.types("n\n");
+    assert_eq!(screen.ends().0, Some(3));
+}
+
+#[test]
+fn a_terminal_without_a_person_leaves_the_run_waiting() {
+    let bench = Bench::new(ASK);
+    let mut screen = Screen::run(&bench, &["run", "flow.yaml"], 80);
+    screen.shows(PROMPT);
+    screen.types("\u{4}");
+    let (code, rest) = screen.ends();
+    assert_eq!(code, Some(4), "{rest}");
+    assert!(rest.contains("parkway approve"), "{rest}");
+    bench.parkway(&["resume", "--yes"]).code(0);
+}
+
+#[test]
+fn ctrl_c_at_the_question_can_be_resumed() {
+    let bench = Bench::new(ASK);
+    let mut screen = Screen::run(&bench, &["run", "flow.yaml"], 80);
+    screen.shows(PROMPT);
+    kill_process(Pid::from_child(&screen.child), Signal::INT).unwrap();
+    let (code, rest) = screen.ends();
+    assert_eq!(code, Some(130), "{rest}");
+    assert!(rest.contains("go on with: parkway resume"), "{rest}");
+    bench.parkway(&["resume", "--yes"]).code(0);
+}
+
+#[test]
+fn a_narrow_terminal_is_not_overrun() {
+    let bench = Bench::new(ASK);
+    let screen = Screen::run(&bench, &["run", "flow.yaml", "--yes"], 40);
+    assert_eq!(screen.ends().0, Some(0));
+    for args in [&["show"][..], &["runs"]] {
+        let (code, text) = Screen::run(&bench, args, 40).ends();
+        assert_eq!(code, Some(0), "{text}");
+        let wide = text.lines().find(|line| console::measure_text_width(line.trim_end()) > 40);
+        assert_eq!(wide, None, "{text}");
+    }
+}
