@@ -136,13 +136,19 @@ mod tests {
              "proposed": {"delivery": "9 May 2027"}},
             {"file": "02-second.txt", "order": "CD-34", "customer": "x".repeat(90), "delivery": "2 May 2027"},
         ]);
-        let facts = json!({
-            "run": "0198-7a", "tokens_in": 6400, "tokens_out": 820, "wall_seconds": 41.04, "device": "cpu, 2 threads",
-            "next": ["parkway show 0198-7a", "parkway runs"],
-        });
+        let facts = RunFacts {
+            run: "0198-7a".into(),
+            calls: 41,
+            tokens_in: 6400,
+            tokens_out: 820,
+            tokens_forced: 205,
+            wall_seconds: 41.04,
+            model: "m".into(),
+            device: "cpu, 2 threads".into(),
+            next: vec!["parkway show 0198-7a".into(), "parkway runs".into()],
+        };
         let gold = serde_json::from_value(gold).unwrap();
         let rows: Vec<crate::row::Row> = serde_json::from_value(rows).unwrap();
-        let facts = serde_json::from_value(facts).unwrap();
         render(&score(&gold, &rows), &score(&gold, &[]), Some(&facts))
     }
 
