@@ -161,7 +161,7 @@ impl Plan {
         if let (Some(properties), true) = (properties, problems.is_empty()) {
             for (name, value) in &values {
                 let Some(schema) = properties.get(name) else { continue };
-                if let Err(error) = jsonschema::validate(schema, value) {
+                if let Err(error) = crate::schema::check(schema, value) {
                     problems.push(format!("the input `{name}` is wrong: {error}"));
                 }
             }
@@ -236,7 +236,7 @@ impl Checker<'_> {
                     if !constant || schema.to_string().contains("\"$ref\"") {
                         continue;
                     }
-                    if let Err(error) = jsonschema::validate(schema, value) {
+                    if let Err(error) = crate::schema::check(schema, value) {
                         let message = format!("the argument `{name}` of `{}` is wrong: {error}", spec.name);
                         self.problems.push(Diagnostic::new("bad-argument", place, message));
                     }
