@@ -73,7 +73,7 @@ pub(crate) fn read_letters(folder: &Path, gold: &Gold) -> Result<Vec<(String, St
 }
 
 /// Reads a JSON file as a `T`.
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, LoadError> {
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, LoadError> {
     let text = fs::read_to_string(path).map_err(|cause| LoadError::Read { path: path.to_owned(), cause })?;
     serde_json::from_str(&text).map_err(|cause| LoadError::Malformed { path: path.to_owned(), cause })
 }

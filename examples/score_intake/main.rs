@@ -1,6 +1,7 @@
 //! Scores a run of the order intake against the gold answers, beside a baseline of plain regular expressions.
 
 mod baseline;
+mod facts;
 mod field;
 mod gold;
 mod load;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::load::{LoadError, read_gold, read_json, read_letters, read_rows};
+use crate::load::{read_gold, read_letters, read_rows};
 
 /// Scores the results of an order intake against the gold answers and prints a table.
 #[derive(Debug, Parser)]
@@ -29,9 +30,12 @@ struct Arguments {
     /// The folder of the letters, which the baseline reads.
     #[arg(long, value_name = "FOLDER", default_value = "examples/data/letters")]
     letters: PathBuf,
-    /// What the run cost: a JSON object of {run, tokens_in, tokens_out, wall_seconds, device, next}.
-    #[arg(long, value_name = "FILE")]
-    facts: Option<PathBuf>,
+    /// The run that the results come from (an id, or `last`), to tell what it cost.
+    #[arg(long, value_name = "RUN")]
+    run: Option<String>,
+    /// Where the run is kept.
+    #[arg(long, value_name = "URL", default_value = "sqlite:.parkway/runs.db")]
+    store: String,
 }
 
 fn main() -> ExitCode {
@@ -49,11 +53,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn report(arguments: &Arguments) -> Result<String, LoadError> {
+fn report(arguments: &Arguments) -> Result<String, Box<dyn std::error::Error>> {
     let gold = read_gold(&arguments.gold)?;
     let rows = read_rows(&arguments.results, &gold)?;
     let letters = read_letters(&arguments.letters, &gold)?;
-    let facts = arguments.facts.as_deref().map(read_json).transpose()?;
+    let facts = arguments.run.as_deref().map(|run| facts::of(run, &arguments.store)).transpose()?;
     let plain: Vec<_> = letters.iter().map(|(file, text)| baseline::read(file, text)).collect();
     Ok(table::render(&score::score(&gold, &rows), &score::score(&gold, &plain), facts.as_ref()))
 }

@@ -2,22 +2,23 @@
 
 use std::fmt::Write;
 
-use serde::Deserialize;
-
 use crate::field::Field;
 use crate::score::{Score, Tally, Wrong};
 
 /// What the run cost and where it ran; the log of the run has it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub(crate) struct RunFacts {
     pub(crate) run: String,
+    /// Calls of the model.
+    pub(crate) calls: u32,
     pub(crate) tokens_in: u64,
     pub(crate) tokens_out: u64,
+    /// Of these, tokens that the form of the answer left no choice about.
+    pub(crate) tokens_forced: u64,
     pub(crate) wall_seconds: f64,
+    pub(crate) model: String,
     pub(crate) device: String,
     /// Commands to look at the run with.
-    #[serde(default)]
     pub(crate) next: Vec<String>,
 }
 
@@ -103,7 +104,9 @@ fn quoted(value: &str) -> String {
 fn render_facts(out: &mut String, facts: &RunFacts) {
     line(out, "");
     line(out, &format!("  run       {}", facts.run));
-    line(out, &format!("  tokens    {} in, {} out", facts.tokens_in, facts.tokens_out));
+    line(out, &format!("  model     {}, {} calls", facts.model, facts.calls));
+    let (read, wrote, forced) = (facts.tokens_in, facts.tokens_out, facts.tokens_forced);
+    line(out, &format!("  tokens    {read} read, {wrote} written ({forced} of them forced by the form)"));
     line(out, &format!("  time      {:.1} s", facts.wall_seconds));
     line(out, &format!("  device    {}", facts.device));
     for (index, command) in facts.next.iter().enumerate() {
@@ -133,13 +136,19 @@ mod tests {
              "proposed": {"delivery": "9 May 2027"}},
             {"file": "02-second.txt", "order": "CD-34", "customer": "x".repeat(90), "delivery": "2 May 2027"},
         ]);
-        let facts = json!({
-            "run": "0198-7a", "tokens_in": 6400, "tokens_out": 820, "wall_seconds": 41.04, "device": "cpu, 2 threads",
-            "next": ["parkway show 0198-7a", "parkway runs"],
-        });
+        let facts = RunFacts {
+            run: "0198-7a".into(),
+            calls: 41,
+            tokens_in: 6400,
+            tokens_out: 820,
+            tokens_forced: 205,
+            wall_seconds: 41.04,
+            model: "m".into(),
+            device: "cpu, 2 threads".into(),
+            next: vec!["parkway show 0198-7a".into(), "parkway runs".into()],
+        };
         let gold = serde_json::from_value(gold).unwrap();
         let rows: Vec<crate::row::Row> = serde_json::from_value(rows).unwrap();
-        let facts = serde_json::from_value(facts).unwrap();
         render(&score(&gold, &rows), &score(&gold, &[]), Some(&facts))
     }
 

@@ -99,6 +99,7 @@ impl Executor {
     async fn calls_after(&mut self, key: &StepKey) -> Result<(Vec<Value>, Vec<String>), ExecutorError> {
         let Some(index) = self.state.index_of(key) else { return Ok((Vec::new(), Vec::new())) };
         let plan = self.state.plan().clone();
+        let id = &plan.graph.node(self.state.at(index).node).id;
         let (mut calls, mut unknown) = (Vec::new(), Vec::new());
         for dependent in self.state.dependents(index) {
             let step_key = self.state.at(dependent).key.clone();
@@ -109,7 +110,12 @@ impl Executor {
                 continue;
             };
             let others = self.state.dependencies(dependent);
+            // What depends on the answer itself is known only after it.
+            let of_answer = Template::Value(with).references().is_ok_and(|references| {
+                references.iter().any(|r| r.root == "steps" && r.path.first().is_some_and(|step| step == id))
+            });
             let known = node.for_each.is_none()
+                && !of_answer
                 && others.iter().all(|other| *other == index || self.state.at(*other).status.ended());
             let args = if known { self.arguments(&step_key, site, with).await?.ok() } else { None };
             match args {

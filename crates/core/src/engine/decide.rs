@@ -30,7 +30,7 @@ pub enum Command {
         /// The step.
         key: StepKey,
     },
-    /// Begin the next item of a fan-out.
+    /// Begin an item of a fan-out: the next, or one that came into being and was not begun.
     Item {
         /// The item's key.
         key: StepKey,
@@ -106,6 +106,7 @@ fn command(state: &RunState, work: Work) -> Option<Command> {
             Gate::Run => Command::Open { key: key(index) },
             Gate::Skip(reason) => Command::Skip { key: key(index), reason },
         },
+        Work::Item(index) => Command::Item { key: key(index) },
         Work::Begin(index) => Command::Begin { key: key(index) },
         Work::Answer(index) => return answer(state, index),
         Work::Items(index) => match state.next_item(index) {

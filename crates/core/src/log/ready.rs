@@ -10,6 +10,8 @@ use crate::log::step::StepIndex;
 pub(crate) enum Work {
     /// What it waits for has ended.
     Open(StepIndex),
+    /// It is an item that came into being, and was not begun.
+    Item(StepIndex),
     /// Its next attempt may start.
     Begin(StepIndex),
     /// A person has answered.

@@ -366,6 +366,7 @@ impl RunState {
         fan.items.push(next);
         fan.active += 1;
         let index = self.add(Step::new(key.clone(), node, Some(fan_index), 0));
+        self.ready.push(Work::Item(index));
         self.go_on_with_fan(fan_index);
         Ok(index)
     }
@@ -802,7 +803,7 @@ impl RunState {
     pub(crate) fn stands(&self, work: Work) -> bool {
         let step = |index: StepIndex| &self.steps[index.0];
         match work {
-            Work::Open(index) => step(index).status == StepStatus::Pending,
+            Work::Open(index) | Work::Item(index) => step(index).status == StepStatus::Pending,
             Work::Begin(index) => step(index).retry_at.is_some(),
             Work::Answer(index) => step(index).is_answered(),
             Work::Items(index) => {

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what is wrong by ending")]
 
+mod approvals;
 mod check;
 mod failures;
 mod graphs;
 mod models;
+mod recovery;

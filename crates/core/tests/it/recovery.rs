@@ -1,0 +1,361 @@
+//! The log is cut where a commit may have ended, and another process goes on from there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parkway_core::clock::SystemClock;
+use parkway_core::engine::ExecutorError;
+use parkway_core::id::{CommitId, RunId, Seq, Time, WorkerId};
+use parkway_core::log::{Commitment, Event, EventKind, Payload, RunState, RunStatus, StepStatus};
+use parkway_core::store::{
+    Claim, Commit, Lease, Log, Message, MessageId, NewRun, Queue, Released, RunFilter, RunSummary, StoreError, Write,
+};
+use parkway_core::testing::MemoryStore;
+use parkway_core::tool::{Effect, ToolError};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::check::{Acting, World, compare};
+
+/// How often each step was called.
+type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
+
+fn counted(calls: &Calls) -> World {
+    let mut world = World::new();
+    for (name, effect) in [
+        ("t.pure", Effect::Pure),
+        ("t.read", Effect::Read),
+        ("t.write", Effect::Idempotent),
+        ("t.bad", Effect::Pure),
+        ("t.once", Effect::AtMostOnce),
+    ] {
+        let calls = calls.clone();
+        world = world.tool(Acting::new(name, effect, move |input, context| {
+            *calls.lock().unwrap().entry(context.step.to_string()).or_default() += 1;
+            async move {
+                tokio::task::yield_now().await;
+                if name == "t.bad" { Err(ToolError::invalid("broken", "always")) } else { Ok(input) }
+            }
+        }));
+    }
+    world
+}
+
+/// A world whose store holds the first events of a run, as a process that ended there left it.
+async fn cut(world: &World, calls: &Calls, run: RunId, events: &[Event]) -> World {
+    let mut payloads = Vec::new();
+    for event in events {
+        let text = String::from_utf8(event.to_bytes().unwrap()).unwrap();
+        let commitments: Vec<Commitment> = text.split('"').filter_map(|part| part.parse().ok()).collect();
+        payloads.extend(world.store.payloads(&commitments).await.unwrap().into_iter().flatten());
+    }
+    let state = RunState::replay(run, Arc::new(world.stored_plan(run).await), events).expect("a legal prefix");
+    let copy = World { store: Arc::new(MemoryStore::new(Arc::new(SystemClock))), worker: "two", ..counted(calls) };
+    let last = events.last().unwrap();
+    let lease = Lease { run, worker: WorkerId::new("one"), fence: last.fence };
+    let new = NewRun { run, tenant: "default".into(), workflow: "test".into(), at: last.at };
+    let commit = Commit {
+        id: CommitId::new([1; 16]),
+        lease: lease.clone(),
+        expect: Seq(0),
+        events: events.to_vec(),
+        payloads,
+        writes: vec![Write::Enqueue(new)],
+        status: state.status(),
+        wake: state.wake(),
+    };
+    copy.store.commit(commit).await.unwrap();
+    copy.store.release(&lease, None).await.unwrap();
+    copy
+}
+
+async fn statuses(world: &World, run: RunId) -> BTreeMap<String, StepStatus> {
+    world.state(run).await.steps().iter().map(|step| (step.key.to_string(), step.status)).collect()
+}
+
+async fn ending(world: &World, run: RunId) -> Value {
+    match world.events(run).await.pop().unwrap().kind {
+        EventKind::RunCompleted { outputs } => world.payload(outputs).await,
+        EventKind::RunFailed { reason } => json!(reason.code),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Cuts the run of a workflow at every event, resumes it, and compares how it ends.
+async fn check_every_cut(yaml: &str) {
+    let calls = Calls::default();
+    let world = counted(&calls);
+    let (run, ended) = world.run(yaml, json!({})).await;
+    assert!(ended.status.ended(), "{yaml}\n{}", world.log(run).await);
+    let (expected, end) = (statuses(&world, run).await, ending(&world, run).await);
+    let events = world.events(run).await;
+    for at in 1..events.len() {
+        let done: BTreeSet<String> = events[..at]
+            .iter()
+            .filter(|event| matches!(event.kind, EventKind::StepCompleted { .. } | EventKind::StepFailed { .. }))
+            .filter_map(|event| event.kind.key().map(ToString::to_string))
+            .collect();
+        calls.lock().unwrap().clear();
+        let copy = cut(&world, &calls, run, &events[..at]).await;
+        let ended = tokio::time::timeout(Duration::from_secs(3), copy.resume(run)).await;
+        let Ok(ended) = ended.map(Result::unwrap) else {
+            panic!("the run hangs, cut after {at} events of\n{yaml}\n{}", copy.log(run).await);
+        };
+        let log = || copy.log(run);
+        assert!(ended.status.ended(), "cut after {at} events of\n{yaml}\n{}", log().await);
+        assert_eq!(statuses(&copy, run).await, expected, "cut after {at} events of\n{yaml}\n{}", log().await);
+        assert_eq!(ending(&copy, run).await, end, "cut after {at} events of\n{yaml}\n{}", log().await);
+        for (step, count) in calls.lock().unwrap().iter() {
+            assert!(!done.contains(step), "{step} had ended, and was called again");
+            assert_eq!(*count, 1, "{step} was called {count} times by one process");
+        }
+    }
+}
+
+/// One step of a generated workflow: what it does, and which earlier steps it names.
+fn step(i: usize, kind: u8, names: &[usize]) -> String {
+    let list: Vec<_> = names.iter().map(|n| format!("steps.s{n}.output")).collect();
+    let value = format!("\"${{{{ [{}] | length }}}}\"", list.join(", "));
+    let body = match kind {
+        0 => format!("set: {{ n: {value} }}"),
+        1 => format!("tool: t.pure, with: {{ n: {value} }}"),
+        2 => format!("tool: t.read, with: {{ n: {value} }}"),
+        3 => format!("tool: t.write, with: {{ n: {value} }}"),
+        4 => format!("if: \"{} > 1\", set: {{ n: 1 }}", list.len()),
+        5 => format!(
+            "steps: {{ a{i}: {{ tool: t.read, with: {{ n: {value} }} }}, b{i}: {{ set: {{ n: \"${{{{ steps.a{i}.output }}}}\" }} }} }}, result: \"${{{{ steps.b{i}.output.n }}}}\""
+        ),
+        6 => format!(
+            "for_each: [1, 2, 3], max_parallel: 2, tool: t.write, with: {{ n: {value}, item: '${{{{ item }}}}' }}"
+        ),
+        7 => format!(
+            "for_each: [x, y], key: item, steps: {{ a{i}: {{ set: {{ n: {value} }} }}, b{i}: {{ tool: t.pure, with: {{ n: '${{{{ steps.a{i}.output }}}}' }} }} }}"
+        ),
+        8 => format!("tool: t.bad, on_error: continue, with: {{ n: {value} }}"),
+        _ => format!("for_each: [1, 2], on_item_error: collect, max_parallel: 1, tool: t.bad, with: {{ n: {value} }}"),
+    };
+    format!("  s{i}: {{ {body} }}\n")
+}
+
+fn workflow() -> impl Strategy<Value = String> {
+    let steps = prop::collection::vec((0_u8..10, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..7);
+    (steps, any::<bool>()).prop_map(|(steps, fails)| {
+        let mut yaml = "parkway: 1\ntools: { t: {} }\nsteps:\n".to_owned();
+        for (i, (kind, names)) in steps.iter().enumerate() {
+            let names: BTreeSet<_> = names.iter().filter(|_| i > 0).map(|name| name.index(i.max(1))).collect();
+            yaml.push_str(&step(i, *kind, &names.into_iter().collect::<Vec<_>>()));
+        }
+        let last = steps.len() - 1;
+        if fails {
+            // After all others, for what still runs when a run fails is a matter of chance.
+            let all: Vec<_> = (0..=last).map(|i| format!("s{i}")).collect();
+            yaml.push_str(&format!("  bad: {{ needs: [{}], run_if: always, tool: t.bad }}\n", all.join(", ")));
+            yaml.push_str("  clean: { needs: [bad], run_if: failed, tool: t.write }\n");
+        }
+        yaml.push_str(&format!("outputs: {{ end: '${{{{ steps.s{last}.status }}}}' }}\n"));
+        yaml
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_crash_at_any_event_changes_nothing(yaml in workflow()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(check_every_cut(&yaml));
+    }
+}
+
+#[tokio::test]
+async fn a_second_crash_does_not_make_two_calls_of_one() {
+    let calls = Calls::default();
+    let world = counted(&calls);
+    let yaml = "parkway: 1\ntools: { t: {} }\nsteps: { a: { tool: t.read } }";
+    let (run, _) = world.run(yaml, json!({})).await;
+    let mut world = world;
+    for _ in 0..3 {
+        let events = world.events(run).await;
+        let started = events.iter().rposition(|event| matches!(event.kind, EventKind::StepStarted { .. })).unwrap();
+        calls.lock().unwrap().clear();
+        let mut events = events[..=started].to_vec();
+        // The store of a test is filled by one commit, which has one fence.
+        let fence = events.last().unwrap().fence;
+        events.iter_mut().for_each(|event| event.fence = fence);
+        world = cut(&world, &calls, run, &events).await;
+        assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+        assert_eq!(calls.lock().unwrap()["a"], 1);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_must_not_be_repeated_is_in_doubt_after_a_crash() {
+    let calls = Calls::default();
+    let world = counted(&calls);
+    let yaml = "parkway: 1\ntools: { t: {} }\nsteps: { ask: { approve: { prompt: go? } }, send: { needs: [ask], tool: t.once } }";
+    let (run, _) = world.run(yaml, json!({})).await;
+    world.answer(run, "ask", true).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+    let mut events = world.events(run).await;
+    let started = events.iter().position(|event| matches!(event.kind, EventKind::StepStarted { .. })).unwrap();
+    events.truncate(started + 1);
+    let fence = events.last().unwrap().fence;
+    events.iter_mut().for_each(|event| event.fence = fence);
+    calls.lock().unwrap().clear();
+    let copy = cut(&world, &calls, run, &events).await;
+    assert_eq!(copy.resume(run).await.unwrap().status, RunStatus::Waiting);
+    assert!(calls.lock().unwrap().is_empty());
+    let log = copy.log(run).await;
+    assert!(
+        log.ends_with("step_in_doubt send crash: the process that made the call ended before the outcome was known"),
+        "{log}"
+    );
+    // It stays in doubt, also for a caller who would wait for a person's answer.
+    let mut copy = copy;
+    copy.control.stay = true;
+    assert_eq!(copy.resume(run).await.unwrap().status, RunStatus::Waiting);
+    // A cancel does not make it known either.
+    assert_eq!(statuses(&copy, run).await["send"], StepStatus::InDoubt);
+}
+
+#[tokio::test]
+async fn a_run_that_is_held_is_not_taken_over() {
+    let world = World::new();
+    let executor = world.create("parkway: 1\nsteps: { a: { set: { n: 1 } } }", json!({})).await;
+    let run = executor.run();
+    let second = World { store: world.store.clone(), worker: "two", ..World::new() };
+    assert!(matches!(second.resume(run).await, Err(ExecutorError::Held(held)) if held == run));
+    executor.execute().await.unwrap();
+    assert!(matches!(second.resume(run).await, Err(ExecutorError::Over(_, RunStatus::Completed))));
+}
+
+#[tokio::test]
+async fn other_tools_than_the_plans_do_not_take_the_run() {
+    let world = World::new();
+    let (run, _) = world
+        .run("parkway: 1\nsteps: { ask: { approve: { prompt: p } }, b: { needs: [ask], tool: t.echo } }", json!({}))
+        .await;
+    let changed =
+        World { store: world.store.clone(), ..World::new() }
+            .tool(Acting::new("t.echo", Effect::Read, |_, _| async { Ok(json!(1)) }));
+    let error = changed.resume(run).await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "this program's tools differ from those of the run's plan: the tool `t.echo` has another description, schema or effect"
+    );
+    world.answer(run, "ask", true).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+}
+
+#[tokio::test]
+async fn a_stop_cuts_off_what_may_be_repeated_and_the_run_goes_on_later() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let (seen, started) = (calls.clone(), Arc::new(tokio::sync::Notify::new()));
+    let said = started.clone();
+    let world = World::new().tool(Acting::new("t.slow", Effect::Pure, move |_, _| {
+        let n = seen.fetch_add(1, Ordering::SeqCst);
+        said.notify_one();
+        async move {
+            tokio::time::sleep(Duration::from_secs(if n == 0 { 60 } else { 0 })).await;
+            Ok(json!(n))
+        }
+    }));
+    let executor = world.create("parkway: 1\nsteps: { a: { tool: t.slow } }", json!({})).await;
+    let run = executor.run();
+    let going = tokio::spawn(executor.execute());
+    started.notified().await;
+    world.control.stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(5), going).await.expect("hangs").unwrap().unwrap();
+    assert!(ended.stopped && ended.status == RunStatus::Running);
+    let again = World { control: parkway_core::engine::Control::default(), ..world };
+    assert_eq!(again.resume(run).await.unwrap().status, RunStatus::Completed);
+    compare(
+        &again,
+        run,
+        r##"
+            step_started a #1 {}
+            run_claimed
+            step_started a #2 {}
+            step_completed a 1
+            run_completed {}
+"##,
+    )
+    .await;
+}
+
+/// A store whose commits fail while it is told so.
+struct Failing {
+    inner: Arc<MemoryStore>,
+    full: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Log for Failing {
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(StoreError::Backend { message: "the disk is gone".into(), retryable: false });
+        }
+        self.inner.commit(commit).await
+    }
+    async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {
+        self.inner.events(run, after).await
+    }
+    async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError> {
+        self.inner.payloads(commitments).await
+    }
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+        self.inner.runs(filter).await
+    }
+    async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
+        self.inner.tail(after, limit).await
+    }
+}
+
+#[async_trait]
+impl Queue for Failing {
+    async fn claim(&self, claim: &Claim) -> Result<Option<Lease>, StoreError> {
+        self.inner.claim(claim).await
+    }
+    async fn renew(&self, lease: &Lease, duration: Duration) -> Result<(), StoreError> {
+        self.inner.renew(lease, duration).await
+    }
+    async fn release(&self, lease: &Lease, wake: Option<Time>) -> Result<Released, StoreError> {
+        self.inner.release(lease, wake).await
+    }
+    async fn signal(&self, run: RunId, message: Message) -> Result<MessageId, StoreError> {
+        self.inner.signal(run, message).await
+    }
+    async fn inbox(&self, run: RunId) -> Result<Vec<(MessageId, Message)>, StoreError> {
+        self.inner.inbox(run).await
+    }
+}
+
+#[tokio::test]
+async fn a_failed_commit_ends_the_executor_before_the_effect_and_the_run_goes_on_later() {
+    let calls = Calls::default();
+    let full = Arc::new(AtomicBool::new(false));
+    let breaks = full.clone();
+    let world = counted(&calls).tool(Acting::new("t.break", Effect::Pure, move |_, _| {
+        breaks.store(true, Ordering::SeqCst);
+        async { Ok(json!(1)) }
+    }));
+    let yaml = "parkway: 1\ntools: { t: {} }\nsteps: { a: { tool: t.break }, b: { needs: [a], tool: t.write } }";
+    let plan = Arc::new(world.plan(yaml).unwrap());
+    let mut services = world.services();
+    services.store = Arc::new(Failing { inner: world.store.clone(), full: full.clone() });
+    let executor =
+        parkway_core::engine::Executor::create(services, world.models(), world.control.clone(), plan, &json!({}))
+            .await
+            .unwrap();
+    let run = executor.run();
+    let error = tokio::time::timeout(Duration::from_secs(5), executor.execute()).await.expect("hangs").unwrap_err();
+    assert!(error.to_string().contains("the disk is gone"), "{error}");
+    assert!(calls.lock().unwrap().is_empty(), "the effect happened before its intent was on disk");
+    full.store(false, Ordering::SeqCst);
+    // The tool breaks the disk only through the store that failed.
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+    assert_eq!(calls.lock().unwrap()["b"], 1);
+}
