@@ -122,7 +122,8 @@ pub(crate) struct ResumeArgs {
 const SHOW_EXAMPLES: &str = "\
 Examples:
   parkway show                              the last run
-  parkway show 0c2f --step intake[3].extract
+  parkway show 0c2f --step 'intake[3].extract'
+  parkway show 0c2f --step 'intake[03-fax.txt].extract'
   parkway show last --json | jq .kind.type";
 
 #[derive(Debug, ClapArgs)]

@@ -9,6 +9,7 @@ mod project;
 pub mod render;
 mod session;
 mod signals;
+mod step;
 mod verbose;
 
 use std::process::ExitCode;

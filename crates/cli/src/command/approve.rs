@@ -10,13 +10,15 @@ use crate::failure::Failure;
 use crate::out::say;
 use crate::project::Project;
 use crate::session::person;
+use crate::step;
 
 /// Answers a step that asks, whoever executes its run.
 pub(crate) async fn approve(global: &Global, args: ApproveArgs) -> Result<Exit, Failure> {
     let parkway = Project::find(global)?.need().await?;
     let run = parkway.find_run(&args.run).await?.run;
     let record = parkway.record(run).await?;
-    let step = asking(&record, &args.step)?;
+    let found = step::find(&parkway, &record, &args.step).await?;
+    let step = asking(&record, &args.step, found)?;
     let (verdict, word) = match args.reject {
         true => (Verdict::Rejected, "rejected"),
         false => (Verdict::Approved, "approved"),
@@ -32,20 +34,16 @@ pub(crate) async fn approve(global: &Global, args: ApproveArgs) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-/// The step that is meant: a key, or the id of the only step with that id that asks.
-fn asking(record: &Record, text: &str) -> Result<StepKey, Failure> {
-    let asking: Vec<_> = record.state.asking().map(|step| step.key.clone()).collect();
-    if let Some(key) = asking.iter().find(|key| key.to_string() == text) {
-        return Ok(key.clone());
-    }
-    let fits = |key: &&StepKey| key.last().is_some_and(|segment| segment.id == text);
-    let fitting: Vec<_> = asking.iter().filter(fits).collect();
+/// The step that is meant, if it asks: the one found, or the only one with that id.
+fn asking(record: &Record, text: &str, found: Option<StepKey>) -> Result<StepKey, Failure> {
+    let asking: Vec<_> = record.state.asking().map(|step| &step.key).collect();
+    let fits = |key: &StepKey| key.last().is_some_and(|segment| segment.id == text);
+    let fitting: Vec<_> = asking.iter().copied().filter(|key| Some(*key) == found.as_ref() || fits(key)).collect();
     if let [key] = fitting.as_slice() {
         return Ok((*key).clone());
     }
-    let status = text.parse::<StepKey>().ok().and_then(|key| record.state.step(&key).map(|step| step.status));
-    let problem = match status {
-        Some(status) => format!("`{text}` does not ask: it is {}", status.as_str()),
+    let problem = match found.and_then(|key| record.state.step(&key)) {
+        Some(step) => format!("`{text}` does not ask: it is {}", step.status.as_str()),
         None if fitting.is_empty() => format!("`{text}` does not ask: no such step has begun"),
         None => format!("several steps are called `{text}`, and ask"),
     };

@@ -11,16 +11,22 @@ use super::runs::local;
 use crate::args::{Global, ShowArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::out::{Out, colors, columns, now};
+use crate::out::{Out, colors, columns, now, say};
 use crate::project::Project;
 use crate::render::{Outline, RunView, Symbols, clean, elapsed, harmless, indented};
-use crate::session::explain;
+use crate::session::{explain, way_on};
+use crate::step;
 
 /// Shows a run, or one step of it.
 pub(crate) async fn show(global: &Global, args: ShowArgs, out: &mut Out) -> Result<Exit, Failure> {
     let parkway = Project::find(global)?.need().await?;
-    let record = parkway.record(parkway.find_run(&args.run).await?.run).await?;
-    let step = args.step.as_deref().map(|text| find(&record, text)).transpose()?;
+    let run = parkway.find_run(&args.run).await?;
+    let record = parkway.record(run.run).await?;
+    let left = !run.held && !record.state.status().ended();
+    let step = match &args.step {
+        Some(text) => Some(step::find(&parkway, &record, text).await?.ok_or_else(|| unknown(&record, text))?),
+        None => None,
+    };
     let about = |event: &&Event| step.as_ref().is_none_or(|step| event.kind.key() == Some(step));
     if args.json {
         for event in record.events.iter().filter(about) {
@@ -36,29 +42,33 @@ pub(crate) async fn show(global: &Global, args: ShowArgs, out: &mut Out) -> Resu
             view.describe(Outline::from(&*record.plan));
             explain(&parkway, &mut view, &record.events).await?;
             record.events.iter().for_each(|event| view.apply(event));
-            view.lines(now(), columns(), None, colors(global.no_color))
+            // Nothing moves in a run that no process executes.
+            let time = if left { record.state.updated() } else { now() };
+            view.lines(time, columns(), None, colors(global.no_color))
         }
     };
     for line in lines {
         out.line(&line)?;
     }
+    if left {
+        out.flush()?;
+        say("no process executes it");
+        way_on(&record.state);
+    }
     Ok(Exit::Done)
 }
 
-fn find(record: &Record, text: &str) -> Result<StepKey, Failure> {
-    let key: StepKey = text.parse().map_err(|e| Failure::invalid(format!("{e}")))?;
-    if record.state.step(&key).is_some() {
-        return Ok(key);
-    }
-    let last = key.last().map_or("", |segment| segment.id.as_str());
-    let like = |key: &StepKey| key.path().iter().any(|segment| segment.id == last);
-    let mut near: Vec<_> = record.state.steps().iter().map(|step| &step.key).filter(|key| like(key)).collect();
+/// That a run has no such step, with steps that it has.
+fn unknown(record: &Record, text: &str) -> Failure {
+    let id = text.rsplit(['.', ']']).next().unwrap_or(text);
+    let steps = || record.state.steps().iter().map(|step| &step.key);
+    let mut near: Vec<_> = steps().filter(|key| key.last().is_some_and(|segment| segment.id == id)).collect();
     if near.is_empty() {
-        near = record.state.steps().iter().map(|step| &step.key).filter(|key| key.path().len() == 1).collect();
+        near = steps().filter(|key| key.path().len() == 1 && **key == key.fan_out()).collect();
     }
     let near: Vec<_> = near.iter().take(12).map(|key| format!("`{key}`")).collect();
-    Err(Failure::invalid(format!("run {} has no step `{text}`", record.state.run()))
-        .help(format!("there are {}", near.join(", "))))
+    Failure::invalid(format!("run {} has no step `{text}`", record.state.run()))
+        .help(format!("there are {}", near.join(", ")))
 }
 
 /// All that the log knows about a step, in the order in which it happened.

@@ -68,7 +68,7 @@ mod tests {
         let shown = json!({"calls": [call], "unknown": ["report"], "show": null});
         let step = "confirm".parse().unwrap();
         let question = Question { step, prompt: "Write the\norders?".into(), shown };
-        insta::assert_snapshot!(question.lines(60, Symbols::Ascii).join("\n"), @r#"
+        insta::assert_snapshot!(question.lines(60, Symbols::Ascii)[1..].join("\n"), @r#"
         ? confirm
           Write the orders?
           then write  files.write_csv

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use parkway::id::RunId;
-use parkway::log::{RunStatus, StepStatus};
+use parkway::log::{RunState, RunStatus, StepStatus};
 use parkway::{Ended, Error, Parkway, Run};
 use serde_json::Value;
 
@@ -63,19 +63,9 @@ impl Ending {
     }
 
     async fn waiting(&self, parkway: &Parkway, run: &Run) -> Result<Exit, Failure> {
-        let id = run.id();
-        let state = parkway.record(id).await?.state;
-        say(&format!("run {id} waits"));
-        for step in state.asking() {
-            // A shell would take the brackets of an item for a pattern.
-            let key = step.key.to_string();
-            let key = if key.contains(['[', '#']) { format!("'{key}'") } else { key };
-            say(&format!("  answer:      parkway approve {id} {key}"));
-        }
-        for step in state.steps().iter().filter(|step| step.status == StepStatus::InDoubt) {
-            say(&format!("  in doubt:    parkway show {id} --step '{}'", step.key));
-        }
-        say(&format!("  go on:       parkway resume {id}"));
+        let state = parkway.record(run.id()).await?.state;
+        say(&format!("run {} waits", run.id()));
+        way_on(&state);
         Ok(Exit::Waiting)
     }
 
@@ -87,6 +77,21 @@ impl Ending {
         }
         Exit::Interrupted
     }
+}
+
+/// Says which commands move a run that nobody executes.
+pub(crate) fn way_on(state: &RunState) {
+    let id = state.run();
+    for step in state.asking() {
+        // A shell would take the brackets of an item for a pattern.
+        let key = step.key.to_string();
+        let key = if key.contains(['[', '#']) { format!("'{key}'") } else { key };
+        say(&format!("  answer:      parkway approve {id} {key}"));
+    }
+    for step in state.steps().iter().filter(|step| step.status == StepStatus::InDoubt) {
+        say(&format!("  in doubt:    parkway show {id} --step '{}'", step.key));
+    }
+    say(&format!("  go on:       parkway resume {id}"));
 }
 
 /// Writes a file as a whole or not at all.

@@ -9,6 +9,7 @@ mod person;
 mod watch;
 
 pub(crate) use approvals::{answer_waiting, given};
+pub(crate) use ending::way_on;
 pub(crate) use inputs::read as read_inputs;
 pub(crate) use person::name as person;
 pub(crate) use watch::{Session, explain};

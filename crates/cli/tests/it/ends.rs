@@ -72,6 +72,31 @@ fn only_a_step_that_asks_can_be_answered() {
 }
 
 #[test]
+fn an_item_is_answered_by_place_or_by_name() {
+    let bench = Bench::new(
+        r#"
+parkway: 1
+steps:
+  each:
+    for_each: [{ name: a.txt }, { name: b.txt }, { name: c.txt }]
+    as: file
+    key: file.name
+    steps: { confirm: { approve: { prompt: "Take ${{ file.name }}?" } } }
+"#,
+    );
+    bench.parkway(&["run", "flow.yaml"]).code(4);
+    bench.parkway(&["approve", "last", "confirm"]).code(2).says("several steps are called `confirm`");
+    bench.parkway(&["approve", "last", "each[d.txt].confirm"]).code(2).says("these steps ask: `each[0].confirm`");
+    bench.parkway(&["approve", "last", "each[b.txt].confirm"]).code(0).says("approved each[1].confirm");
+    bench.parkway(&["approve", "last", "each[0].confirm"]).code(0);
+    bench.parkway(&["resume"]).code(4);
+    bench.parkway(&["approve", "last", "confirm"]).code(0).says("approved each[2].confirm");
+    bench.parkway(&["resume"]).code(0);
+    let step = bench.parkway(&["show", "--step", "each[c.txt].confirm"]).code(0).out;
+    assert!(step.starts_with("each[2].confirm  approve  completed"), "{step}");
+}
+
+#[test]
 fn a_failed_run_ends_with_its_error_and_the_next_command() {
     let bench = Bench::new(
         "parkway: 1\ntools: { files: { read: [.] } }\nsteps:\n  letter: { tool: files.read_text, with: { path: none.txt }, retry: 0 }\n",

@@ -51,3 +51,13 @@ fn help_gives_examples_and_exit_codes_in_80_columns() {
     assert!(bench.parkway(&["--help"]).out.contains("130  interrupted"));
     assert!(bench.parkway(&["--version"]).code(0).out.starts_with("parkway "));
 }
+
+#[test]
+fn a_run_that_nobody_executes_says_how_to_go_on() {
+    let bench = Bench::new(ASK);
+    bench.parkway(&["run", "flow.yaml"]).code(4);
+    let run = &bench.runs()[0];
+    bench.parkway(&["show"]).code(0).says("no process executes it").says(&format!("parkway approve {run} confirm"));
+    bench.parkway(&["resume", "--yes"]).code(0);
+    assert_eq!(bench.parkway(&["show"]).code(0).err, "");
+}
