@@ -5,7 +5,7 @@ CARGO ?= cargo
 MODEL := --features parkway-cli/llama,parkway-examples/llama
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint clean-out
+.PHONY: help run test times setup lint clean-out
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,11 @@ test: setup ## All tests: without a C++ toolchain first, then those on the real 
 	$(CARGO) build --release -p parkway-cli -p parkway-examples $(MODEL)
 	scripts/setup model
 	RUST_TEST_THREADS=1 $(CARGO) test --release -p parkway-llama -p parkway-cli -p parkway-examples $(MODEL)
+
+times: setup ## A short table of times: a process, durable steps, tokens, beside load and sync cost
+	$(CARGO) build --release -p parkway-cli -p parkway-examples $(MODEL)
+	scripts/setup model
+	$(or $(CARGO_TARGET_DIR),target)/release/times
 
 setup: ## Install what the build needs and this machine lacks
 	scripts/setup build
