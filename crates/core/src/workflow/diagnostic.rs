@@ -85,8 +85,10 @@ impl Diagnostics {
         let Some(line) = self.source.lines().nth(place.line.saturating_sub(1) as usize) else { return Ok(()) };
         let number = place.line.to_string();
         let indent = " ".repeat(number.len());
-        // Tabs would move the caret, and a very long line would hide it.
-        let line: String = line.chars().map(|c| if c == '\t' { ' ' } else { c }).take(200).collect();
+        // Tabs would move the caret, a very long line would hide it, and other signs could drive a terminal.
+        let shown = |c: char| if c == '\t' { ' ' } else { c };
+        let line = line.chars().map(shown).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+        let line: String = line.take(200).collect();
         let caret = " ".repeat((place.column.saturating_sub(1) as usize).min(200));
         write!(f, "\n {indent} |\n {number} | {line}\n {indent} | {caret}^")
     }
