@@ -558,7 +558,7 @@ impl<'a> Compiler<'a> {
     fn check_guard(&mut self, place: Place, step: NodeIndex, id: &str, all: &BTreeSet<Reference>) {
         let tested =
             all.iter().any(|r| r.root == "steps" && r.path.len() >= 2 && r.path[0] == id && r.path[1] == "status");
-        if tested || !self.may_be_missing(step, &mut BTreeSet::new()) {
+        if tested || !self.may_be_missing(step) {
             return;
         }
         let message = format!("`steps.{id}.output` may be missing here, since `{id}` may be skipped or fail");
@@ -566,22 +566,19 @@ impl<'a> Compiler<'a> {
         self.problem(Diagnostic::new("maybe-skipped", place, message).help(help));
     }
 
-    fn may_be_missing(&self, step: NodeIndex, seen: &mut BTreeSet<NodeIndex>) -> bool {
-        let source = self.sources[step.0 as usize];
-        let node = self.graph.node(step);
-        node.on_error == OnError::Continue || self.may_be_skipped(step, node, source, seen)
-    }
-
-    fn may_be_skipped(&self, step: NodeIndex, node: &Node, source: &StepDef, seen: &mut BTreeSet<NodeIndex>) -> bool {
-        if source.condition.is_some() || node.run_if == RunIf::Failed {
-            return true;
+    /// Whether a step may be skipped, or fail and count as completed.
+    fn may_be_missing(&self, step: NodeIndex) -> bool {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![step]);
+        while let Some(step) = open.pop() {
+            let node = self.graph.node(step);
+            if node.condition.is_some() || node.run_if == RunIf::Failed {
+                return true;
+            }
+            if seen.insert(step) && node.run_if == RunIf::Completed {
+                open.extend(&node.after);
+            }
         }
-        if matches!(node.run_if, RunIf::NotRejected | RunIf::Always) || !seen.insert(step) {
-            return false;
-        }
-        node.after
-            .iter()
-            .any(|after| self.may_be_skipped(*after, self.graph.node(*after), self.sources[after.0 as usize], seen))
+        self.graph.node(step).on_error == OnError::Continue
     }
 
     /// Checks a root other than `steps`. `at` is the step whose template it stands in; `None` at the ends of the file.
