@@ -97,10 +97,10 @@ impl Diagnostics {
 impl std::error::Error for Diagnostics {}
 
 /// Where `text` stands as a word of its own at or after a place; the place itself if it does not.
-pub(crate) fn pinpoint(source: &str, place: Place, text: &str) -> Place {
+pub(crate) fn pinpoint(lines: &[&str], place: Place, text: &str) -> Place {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let from = place.line.saturating_sub(1) as usize;
-    for (i, line) in source.lines().enumerate().skip(from) {
+    for (i, line) in lines.iter().enumerate().skip(from) {
         let skipped = if i == from { place.column.saturating_sub(1) as usize } else { 0 };
         let start = line.char_indices().nth(skipped).map_or(line.len(), |(at, _)| at);
         for (at, _) in line[start..].match_indices(text) {
