@@ -140,7 +140,10 @@ impl Model for ScriptedModel {
         let delay = self.delay;
         let (sender, deltas) = Deltas::channel(64);
         tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
+            // Without a delay no timer is needed, nor a runtime that has one.
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
             let mut output_tokens = 0;
             for piece in answer.split_inclusive(' ') {
                 output_tokens += 1;

@@ -1,6 +1,6 @@
 //! From a definition to a graph: ids, verbs and references are resolved, and everything wrong is collected.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,8 +19,15 @@ const RUN_FIELDS: [&str; 2] = ["id", "started_at"];
 
 /// The graph of a definition, with the place of each node, and all that is wrong with it.
 pub(super) fn compile(definition: &Definition) -> (Graph, Vec<Place>, Vec<Diagnostic>) {
-    let mut compiler =
-        Compiler { definition, graph: Graph::default(), places: Vec::new(), problems: Vec::new(), sources: Vec::new() };
+    let mut compiler = Compiler {
+        definition,
+        graph: Graph::default(),
+        places: Vec::new(),
+        problems: Vec::new(),
+        sources: Vec::new(),
+        lines: definition.source.lines().collect(),
+        names: HashMap::new(),
+    };
     let roots = compiler.add_steps(&definition.top.steps.0, None);
     compiler.graph.roots = roots;
     if compiler.graph.roots.is_empty() {
@@ -39,6 +46,9 @@ struct Compiler<'a> {
     places: Vec<Place>,
     problems: Vec<Diagnostic>,
     sources: Vec<&'a StepDef>,
+    lines: Vec<&'a str>,
+    /// The members of each group by their ids; of the top level for `None`.
+    names: HashMap<Option<NodeIndex>, HashMap<&'a str, NodeIndex>>,
 }
 
 /// A template of a step, and where its names are looked up.
@@ -63,6 +73,10 @@ enum Scope {
 }
 
 impl<'a> Compiler<'a> {
+    fn named(&self, group: Option<NodeIndex>, id: &str) -> Option<NodeIndex> {
+        self.names.get(&group)?.get(id).copied()
+    }
+
     fn problem(&mut self, diagnostic: Diagnostic) {
         self.problems.push(diagnostic);
     }
@@ -71,7 +85,7 @@ impl<'a> Compiler<'a> {
         steps.iter().map(|(id, step)| self.add_step(id, step, parent)).collect()
     }
 
-    fn add_step(&mut self, id: &Spanned<String>, step: &'a StepDef, parent: Option<NodeIndex>) -> NodeIndex {
+    fn add_step(&mut self, id: &'a Spanned<String>, step: &'a StepDef, parent: Option<NodeIndex>) -> NodeIndex {
         let place = place_of(id.referenced);
         if !is_step_id(&id.value) {
             let message = format!("`{}` cannot name a step", id.value);
@@ -86,6 +100,7 @@ impl<'a> Compiler<'a> {
             enclosing = self.graph.node(group).parent;
         }
         let index = NodeIndex(u32::try_from(self.graph.nodes.len()).unwrap_or(u32::MAX));
+        self.names.entry(parent).or_default().insert(&id.value, index);
         // The place is taken before the members are added, so that a group stands before them.
         let node = Node {
             id: id.value.clone(),
@@ -376,7 +391,7 @@ impl<'a> Compiler<'a> {
         let mut words = vec![reference.root.as_str()];
         words.extend(reference.path.iter().map(String::as_str));
         while !words.is_empty() {
-            let found = pinpoint(&self.definition.source, place, &words.join("."));
+            let found = pinpoint(&self.lines, place, &words.join("."));
             if found != place {
                 return found;
             }
@@ -392,7 +407,7 @@ impl<'a> Compiler<'a> {
             let step = self.sources[i];
             for need in &step.needs {
                 let group = self.graph.nodes[i].parent;
-                match self.graph.find(group, &need.value) {
+                match self.named(group, &need.value) {
                     Some(other) if other != index => self.wait(index, other),
                     Some(_) => {
                         let message = format!("`{}` cannot wait for itself", need.value);
@@ -477,7 +492,7 @@ impl<'a> Compiler<'a> {
         let references = match site.template.references() {
             Ok(references) => references,
             Err(error) => {
-                let place = pinpoint(&self.definition.source, site.place, site.template.first_line());
+                let place = pinpoint(&self.lines, site.place, site.template.first_line());
                 return self.problem(template_problem(place, &error.message));
             }
         };
@@ -498,11 +513,11 @@ impl<'a> Compiler<'a> {
         };
         self.check_step_field(site.place, reference);
         // Look inside the group for `result`, then beside the step, then beside what encloses it.
-        let inside = (site.scope == Scope::Inside).then(|| self.graph.find(Some(index), id)).flatten();
+        let inside = (site.scope == Scope::Inside).then(|| self.named(Some(index), id)).flatten();
         let mut from = index;
         let found = inside.or_else(|| {
             loop {
-                if let Some(found) = self.graph.find(self.graph.node(from).parent, id) {
+                if let Some(found) = self.named(self.graph.node(from).parent, id) {
                     return Some(found);
                 }
                 from = self.graph.node(from).parent?;
@@ -557,7 +572,7 @@ impl<'a> Compiler<'a> {
     fn check_guard(&mut self, place: Place, step: NodeIndex, id: &str, all: &BTreeSet<Reference>) {
         let tested =
             all.iter().any(|r| r.root == "steps" && r.path.len() >= 2 && r.path[0] == id && r.path[1] == "status");
-        if tested || !self.may_be_missing(step, &mut BTreeSet::new()) {
+        if tested || !self.may_be_missing(step) {
             return;
         }
         let message = format!("`steps.{id}.output` may be missing here, since `{id}` may be skipped or fail");
@@ -565,22 +580,19 @@ impl<'a> Compiler<'a> {
         self.problem(Diagnostic::new("maybe-skipped", place, message).help(help));
     }
 
-    fn may_be_missing(&self, step: NodeIndex, seen: &mut BTreeSet<NodeIndex>) -> bool {
-        let source = self.sources[step.0 as usize];
-        let node = self.graph.node(step);
-        node.on_error == OnError::Continue || self.may_be_skipped(step, node, source, seen)
-    }
-
-    fn may_be_skipped(&self, step: NodeIndex, node: &Node, source: &StepDef, seen: &mut BTreeSet<NodeIndex>) -> bool {
-        if source.condition.is_some() || node.run_if == RunIf::Failed {
-            return true;
+    /// Whether a step may be skipped, or fail and count as completed.
+    fn may_be_missing(&self, step: NodeIndex) -> bool {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![step]);
+        while let Some(step) = open.pop() {
+            let node = self.graph.node(step);
+            if node.condition.is_some() || node.run_if == RunIf::Failed {
+                return true;
+            }
+            if seen.insert(step) && node.run_if == RunIf::Completed {
+                open.extend(&node.after);
+            }
         }
-        if matches!(node.run_if, RunIf::NotRejected | RunIf::Always) || !seen.insert(step) {
-            return false;
-        }
-        node.after
-            .iter()
-            .any(|after| self.may_be_skipped(*after, self.graph.node(*after), self.sources[after.0 as usize], seen))
+        self.graph.node(step).on_error == OnError::Continue
     }
 
     /// Checks a root other than `steps`. `at` is the step whose template it stands in; `None` at the ends of the file.
@@ -646,8 +658,7 @@ impl<'a> Compiler<'a> {
             .collect();
         for group in groups {
             if let Some(ids) = self.graph.cycle(group) {
-                let place =
-                    ids.first().and_then(|id| self.graph.find(group, id)).map(|index| self.places[index.0 as usize]);
+                let place = ids.first().and_then(|id| self.named(group, id)).map(|index| self.places[index.0 as usize]);
                 let message = format!("these steps wait for each other: {}", ids.join(" → "));
                 self.problem(
                     Diagnostic::new("cycle", place, message)
@@ -673,7 +684,7 @@ impl<'a> Compiler<'a> {
             let references = match template.references() {
                 Ok(references) => references,
                 Err(error) => {
-                    let place = pinpoint(&definition.source, place, template.first_line());
+                    let place = pinpoint(&self.lines, place, template.first_line());
                     self.problem(template_problem(place, &error.message));
                     continue;
                 }
@@ -686,7 +697,7 @@ impl<'a> Compiler<'a> {
                 }
                 self.check_step_field(place, reference);
                 let id = reference.path.first().map_or("", String::as_str);
-                match self.graph.find(None, id) {
+                match self.named(None, id) {
                     Some(found) if reference.path.get(1).is_some_and(|field| field == "output") => {
                         self.check_guard(place, found, id, &references);
                     }

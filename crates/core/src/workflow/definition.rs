@@ -32,7 +32,11 @@ impl Definition {
         source: &str,
         mut read: impl FnMut(&str) -> Result<String, String>,
     ) -> Result<Definition, Diagnostics> {
-        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            with_snippet: false,
+            merge_keys: serde_saphyr::MergeKeyPolicy::Error,
+        };
         let top: Top = serde_saphyr::from_str_with_options(source, options).map_err(|error| {
             let place = error.location().map(place_of);
             Diagnostics::new(file, source, vec![yaml_error(source, place, &error.to_string())])
@@ -421,6 +425,9 @@ fn yaml_error(source: &str, place: Option<Place>, message: &str) -> Diagnostic {
         let name = rest.split(", set ").next().unwrap_or(rest);
         return plain("duplicate-key", &format!("the key `{name}` stands here twice"))
             .help("rename or remove one of them");
+    }
+    if message.contains("merge keys") {
+        return plain("yaml", "merge keys (`<<`) are no part of the format").help("write the keys out");
     }
     if message.starts_with("budget breached") || message.starts_with("recursion limit") {
         return plain("too-large", "the file nests too deep, or its aliases make too much of it")

@@ -85,8 +85,10 @@ impl Diagnostics {
         let Some(line) = self.source.lines().nth(place.line.saturating_sub(1) as usize) else { return Ok(()) };
         let number = place.line.to_string();
         let indent = " ".repeat(number.len());
-        // Tabs would move the caret, and a very long line would hide it.
-        let line: String = line.chars().map(|c| if c == '\t' { ' ' } else { c }).take(200).collect();
+        // Tabs would move the caret, a very long line would hide it, and other signs could drive a terminal.
+        let shown = |c: char| if c == '\t' { ' ' } else { c };
+        let line = line.chars().map(shown).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+        let line: String = line.take(200).collect();
         let caret = " ".repeat((place.column.saturating_sub(1) as usize).min(200));
         write!(f, "\n {indent} |\n {number} | {line}\n {indent} | {caret}^")
     }
@@ -95,10 +97,10 @@ impl Diagnostics {
 impl std::error::Error for Diagnostics {}
 
 /// Where `text` stands as a word of its own at or after a place; the place itself if it does not.
-pub(crate) fn pinpoint(source: &str, place: Place, text: &str) -> Place {
+pub(crate) fn pinpoint(lines: &[&str], place: Place, text: &str) -> Place {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let from = place.line.saturating_sub(1) as usize;
-    for (i, line) in source.lines().enumerate().skip(from) {
+    for (i, line) in lines.iter().enumerate().skip(from) {
         let skipped = if i == from { place.column.saturating_sub(1) as usize } else { 0 };
         let start = line.char_indices().nth(skipped).map_or(line.len(), |(at, _)| at);
         for (at, _) in line[start..].match_indices(text) {

@@ -1,6 +1,9 @@
 //! The graph of a workflow: steps as nodes, what waits for what as edges, groups as graphs within a node. The only file
 //! that imports petgraph.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+
 use petgraph::graph::DiGraph;
 use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
@@ -248,21 +251,27 @@ impl Graph {
     /// A circle among the members of `group`, as the ids along it; `None` if there is none.
     pub(crate) fn cycle(&self, group: Option<NodeIndex>) -> Option<Vec<String>> {
         let edges = self.edges(group);
-        let component = petgraph::algo::tarjan_scc(&edges)
-            .into_iter()
-            .find(|scc| scc.len() > 1 || scc.iter().any(|n| edges.contains_edge(*n, *n)))?;
-        // Walk inside the component until a node comes again: that is a circle.
-        let mut path = vec![component[0]];
-        loop {
-            let last = *path.last()?;
-            let next = edges.edges(last).map(|e| e.target()).find(|target| component.contains(target))?;
-            if let Some(start) = path.iter().position(|seen| *seen == next) {
-                let mut ids: Vec<_> = path[start..].iter().map(|n| edges[*n].clone()).collect();
-                ids.push(edges[next].clone());
-                return Some(ids);
+        // No recursion: a workflow may be a chain of many thousand steps.
+        let start = petgraph::algo::toposort(&edges, None).err()?.node_id();
+        let mut came_from = HashMap::new();
+        let mut queue = VecDeque::from([start]);
+        while let Some(node) = queue.pop_front() {
+            for edge in edges.edges(node) {
+                if let Entry::Vacant(entry) = came_from.entry(edge.target()) {
+                    entry.insert(node);
+                    queue.push_back(edge.target());
+                }
             }
-            path.push(next);
         }
+        let mut ids = vec![edges[start].clone()];
+        let mut at = *came_from.get(&start)?;
+        while at != start {
+            ids.push(edges[at].clone());
+            at = *came_from.get(&at)?;
+        }
+        ids.push(edges[start].clone());
+        ids.reverse();
+        Some(ids)
     }
 
     /// The members of `group` in waves: those of one wave wait only for earlier waves. Empty if there is a circle.
@@ -289,9 +298,9 @@ impl Graph {
         for member in members {
             edges.add_node(self.node(*member).id.clone());
         }
-        let place = |index: NodeIndex| members.iter().position(|member| *member == index);
+        let places: HashMap<_, _> = members.iter().enumerate().map(|(place, member)| (*member, place)).collect();
         for (to, member) in members.iter().enumerate() {
-            for from in self.node(*member).after.iter().filter_map(|after| place(*after)) {
+            for from in self.node(*member).after.iter().filter_map(|after| places.get(after).copied()) {
                 edges.add_edge(petgraph::graph::NodeIndex::new(from), petgraph::graph::NodeIndex::new(to), ());
             }
         }

@@ -7,7 +7,10 @@ use std::sync::LazyLock;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
+use regex::Regex;
 use serde_json::Value;
+
+use super::diagnostic::nearest;
 
 /// Instructions that one evaluation may take before it is stopped.
 const FUEL: u64 = 5_000_000;
@@ -147,15 +150,73 @@ fn references_in(value: &Value, found: &mut BTreeSet<Reference>) -> Result<(), T
 fn references_in_text(text: &str, found: &mut BTreeSet<Reference>) -> Result<(), TemplateError> {
     let source = prepare(text)?;
     let template = ENVIRONMENT.template_from_str(&source).map_err(|e| TemplateError::of(&e, text))?;
+    for (open, close) in [("${{", "}}"), ("{%", "%}")] {
+        for part in source.split(open).skip(1) {
+            check_filters(part.split(close).next().unwrap_or(part))?;
+        }
+    }
     collect(template.undeclared_variables(true), found);
     Ok(())
 }
 
 fn references_in_expression(text: &str, found: &mut BTreeSet<Reference>) -> Result<(), TemplateError> {
     let expression = ENVIRONMENT.compile_expression(text).map_err(|e| TemplateError::of(&e, text))?;
+    check_filters(text)?;
     collect(expression.undeclared_variables(true), found);
     Ok(())
 }
+
+/// Unknown filters are found when they are called; an author wants to know before the run. What stands between quotes is
+/// passed over, and `|` stands for nothing else in an expression.
+fn check_filters(expression: &str) -> Result<(), TemplateError> {
+    static QUOTED: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"#).ok());
+    let Some(quoted) = &*QUOTED else { return Ok(()) };
+    let bare = quoted.replace_all(expression, "''");
+    for part in bare.split('|').skip(1) {
+        let name: String = part.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let called = ENVIRONMENT.empty_state().apply_filter(&name, &[]);
+        if !name.is_empty() && called.is_err_and(|error| error.kind() == ErrorKind::UnknownFilter) {
+            let near = nearest(&name, FILTERS).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(TemplateError::new(format!("no filter is called `{name}`{near}")));
+        }
+    }
+    Ok(())
+}
+
+/// Filters that authors are led to when they misspell one.
+const FILTERS: [&str; 30] = [
+    "abs",
+    "batch",
+    "default",
+    "dictsort",
+    "first",
+    "float",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "select",
+    "selectattr",
+    "sort",
+    "sum",
+    "title",
+    "tojson",
+    "unique",
+];
 
 fn collect(names: impl IntoIterator<Item = String>, found: &mut BTreeSet<Reference>) {
     for name in names {
