@@ -7,6 +7,7 @@ pub mod label;
 pub mod log;
 pub mod model;
 pub mod policy;
+mod schema;
 pub mod store;
 pub mod tool;
 pub mod workflow;

@@ -300,7 +300,7 @@ impl Executor {
             return self.fail(key, &Failure::new("unknown_tool", format!("no tool is called `{name}`"))).await;
         };
         let spec = tool.spec();
-        if let Err(error) = jsonschema::validate(&spec.input_schema, &args) {
+        if let Err(error) = crate::schema::check(&spec.input_schema, &args) {
             let message = format!("the arguments do not fit `{name}`: {error}");
             return self.fail(key, &Failure::new("invalid", message)).await;
         }

@@ -226,7 +226,7 @@ fn judge(response: &ChatResponse, schema: Option<&Value>) -> Result<Value, Strin
         return Err("it was cut at `max_tokens`".into());
     }
     let value: Value = serde_json::from_str(response.text.trim()).map_err(|e| format!("it is no JSON: {e}"))?;
-    jsonschema::validate(schema, &value).map_err(|e| e.to_string())?;
+    crate::schema::check(schema, &value)?;
     Ok(value)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::definition::{ChatDef, Definition, Entries, Spanned, StepDef, TextDef, place_of};
-use super::diagnostic::{Diagnostic, Place, did_you_mean};
+use super::diagnostic::{Diagnostic, Place, did_you_mean, pinpoint};
 use super::field;
 use super::graph::{Chat, ForEach, Graph, Node, NodeIndex, OnError, OnItemError, Prompt, RunIf, Text, Verb};
 use super::retry::Retry;
@@ -17,8 +17,8 @@ const ROOTS: [&str; 4] = ["inputs", "steps", "run", "index"];
 const STEP_FIELDS: [&str; 6] = ["status", "output", "error", "attempts", "items", "confidence"];
 const RUN_FIELDS: [&str; 2] = ["id", "started_at"];
 
-/// The graph of a definition, with the place of each node; or all that is wrong.
-pub(super) fn compile(definition: &Definition) -> Result<(Graph, Vec<Place>), Vec<Diagnostic>> {
+/// The graph of a definition, with the place of each node, and all that is wrong with it.
+pub(super) fn compile(definition: &Definition) -> (Graph, Vec<Place>, Vec<Diagnostic>) {
     let mut compiler =
         Compiler { definition, graph: Graph::default(), places: Vec::new(), problems: Vec::new(), sources: Vec::new() };
     let roots = compiler.add_steps(&definition.top.steps.0, None);
@@ -26,10 +26,11 @@ pub(super) fn compile(definition: &Definition) -> Result<(Graph, Vec<Place>), Ve
     if compiler.graph.roots.is_empty() {
         compiler.problem(Diagnostic::new("no-steps", None, "the workflow has no steps"));
     }
+    compiler.check_inputs();
     compiler.link();
     compiler.check_cycles();
     compiler.check_ends();
-    if compiler.problems.is_empty() { Ok((compiler.graph, compiler.places)) } else { Err(compiler.problems) }
+    (compiler.graph, compiler.places, compiler.problems)
 }
 
 struct Compiler<'a> {
@@ -47,6 +48,8 @@ struct Site<'a> {
     scope: Scope,
     /// Whether an output that may be missing must be tested here.
     guarded: bool,
+    /// Whether the template stands in a file of its own.
+    elsewhere: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -349,6 +352,39 @@ impl<'a> Compiler<'a> {
         })
     }
 
+    /// Patterns that are none, and defaults that do not fit.
+    fn check_inputs(&mut self) {
+        for (name, input) in self.definition.top.inputs.iter() {
+            let (place, schema) = (place_of(name.referenced), input.schema());
+            let validator = match jsonschema::validator_for(&schema) {
+                Ok(validator) => validator,
+                Err(error) => {
+                    let message = format!("the input `{}` is wrong: {error}", name.value);
+                    self.problem(Diagnostic::new("bad-schema", place, message));
+                    continue;
+                }
+            };
+            if let Some(Err(error)) = input.default.as_ref().map(|default| validator.validate(default)) {
+                let message = format!("the default of `{}` does not fit: {error}", name.value);
+                self.problem(Diagnostic::new("bad-default", place, message));
+            }
+        }
+    }
+
+    /// Where a reference stands: at a place or after it.
+    fn find(&self, place: Place, reference: &Reference) -> Place {
+        let mut words = vec![reference.root.as_str()];
+        words.extend(reference.path.iter().map(String::as_str));
+        while !words.is_empty() {
+            let found = pinpoint(&self.definition.source, place, &words.join("."));
+            if found != place {
+                return found;
+            }
+            words.pop();
+        }
+        place
+    }
+
     /// Finds what each step waits for: its `needs`, and the steps that its templates name.
     fn link(&mut self) {
         for i in 0..self.graph.nodes.len() {
@@ -382,12 +418,13 @@ impl<'a> Compiler<'a> {
     /// All templates of a step. The definition outlives the compiler, so that they may borrow from it.
     fn sites(&self, i: usize) -> Vec<Site<'a>> {
         let step = self.sources[i];
-        let place = self.places[i];
         let mut sites = Vec::new();
         let guarded = step.run_if.is_some();
         let fans_out = step.for_each.is_some();
         let body = if fans_out { Scope::Item } else { Scope::Beside };
-        let mut add = |template, place, scope, guarded| sites.push(Site { template, place, scope, guarded });
+        let mut add = |template, place, scope, guarded| {
+            sites.push(Site { template, place, scope, guarded, elsewhere: false });
+        };
         if let Some(condition) = &step.condition {
             add(expression_or_value(&condition.value), place_of(condition.referenced), Scope::Beside, guarded);
         }
@@ -398,22 +435,13 @@ impl<'a> Compiler<'a> {
             add(Template::Expression(&key.value), place_of(key.referenced), Scope::Item, guarded);
         }
         if let Some(with) = &step.with {
-            for value in with.value.values() {
+            for value in with.value.values().flat_map(leaves) {
                 add(Template::Value(value), place_of(with.referenced), body, guarded);
             }
         }
         if let Some(values) = &step.set {
-            for value in values.value.values() {
+            for value in values.value.values().flat_map(leaves) {
                 add(Template::Value(value), place_of(values.referenced), body, guarded);
-            }
-        }
-        if let Some(chat) = &step.chat {
-            for text in chat.value.prompt.iter().chain(&chat.value.system) {
-                let template = match &text.value {
-                    TextDef::Inline(text) => Template::Text(text),
-                    TextDef::File(path) => Template::Text(self.definition.texts.get(path).map_or("", String::as_str)),
-                };
-                add(template, place_of(text.referenced), body, guarded);
             }
         }
         if let Some(approve) = &step.approve {
@@ -427,19 +455,38 @@ impl<'a> Compiler<'a> {
                 add(Template::Value(value), place_of(result.referenced), Scope::Inside, true);
             }
         }
-        let _ = place;
+        if let Some(chat) = &step.chat {
+            for text in chat.value.prompt.iter().chain(&chat.value.system) {
+                let (text, elsewhere) = match &text.value {
+                    TextDef::Inline(inline) => (inline.as_str(), false),
+                    TextDef::File(path) => (self.definition.texts.get(path).map_or("", String::as_str), true),
+                };
+                sites.push(Site {
+                    template: Template::Text(text),
+                    place: place_of(chat.referenced),
+                    scope: body,
+                    guarded,
+                    elsewhere,
+                });
+            }
+        }
         sites
     }
 
     fn link_site(&mut self, index: NodeIndex, site: &Site<'_>) {
         let references = match site.template.references() {
             Ok(references) => references,
-            Err(error) => return self.problem(template_problem(site.place, &error.message)),
+            Err(error) => {
+                let place = pinpoint(&self.definition.source, site.place, site.template.first_line());
+                return self.problem(template_problem(place, &error.message));
+            }
         };
         for reference in &references {
+            // The text of a file of its own is not in this one.
+            let place = if site.elsewhere { site.place } else { self.find(site.place, reference) };
             match reference.root.as_str() {
-                "steps" => self.link_step(index, site, reference, &references),
-                _ => self.check_root(Some((index, site.scope)), site.place, reference),
+                "steps" => self.link_step(index, &Site { place, ..*site }, reference, &references),
+                _ => self.check_root(Some((index, site.scope)), place, reference),
             }
         }
     }
@@ -626,11 +673,13 @@ impl<'a> Compiler<'a> {
             let references = match template.references() {
                 Ok(references) => references,
                 Err(error) => {
+                    let place = pinpoint(&definition.source, place, template.first_line());
                     self.problem(template_problem(place, &error.message));
                     continue;
                 }
             };
             for reference in &references {
+                let place = self.find(place, reference);
                 if reference.root != "steps" {
                     self.check_root(None, place, reference);
                     continue;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use serde_saphyr::Location;
 pub(super) use serde_saphyr::Spanned;
 
-use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::diagnostic::{Diagnostic, Diagnostics, Place, did_you_mean};
 use super::field::Field;
 use super::unit::{Count, Span};
 
@@ -35,7 +35,7 @@ impl Definition {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         let top: Top = serde_saphyr::from_str_with_options(source, options).map_err(|error| {
             let place = error.location().map(place_of);
-            Diagnostics::new(file, source, vec![yaml_error(place, &error.to_string())])
+            Diagnostics::new(file, source, vec![yaml_error(source, place, &error.to_string())])
         })?;
         let mut problems = Vec::new();
         let version = &top.parkway;
@@ -387,16 +387,60 @@ pub(crate) fn place_of(location: Location) -> Place {
     Place { line: number(location.line()), column: number(location.column()) }
 }
 
-/// The parser's message, with a hint for the mistakes that authors make most.
-fn yaml_error(place: Option<Place>, message: &str) -> Diagnostic {
+/// The parser's message in our words, with a hint for the mistakes that authors make most.
+fn yaml_error(source: &str, place: Option<Place>, message: &str) -> Diagnostic {
     // The parser appends its own place, which we show in our own way.
     let message = message.split(" at line ").next().unwrap_or(message).trim_end_matches(',');
-    let diagnostic = Diagnostic::new("yaml", place, message.to_owned());
-    if message.contains("unknown field") {
-        return Diagnostic { code: "unknown-key", ..diagnostic };
+    let quoted = |message: &str| message.split('`').nth(1).unwrap_or_default().to_owned();
+    let expected = |message: &str| -> Vec<String> {
+        let list = message.split_once("expected one of ").map_or("", |(_, list)| list);
+        list.split(", ").map(|name| name.trim_matches('`').to_owned()).filter(|name| !name.is_empty()).collect()
+    };
+    let one_of = |code, message: String, known: Vec<String>, name: &str| {
+        let help = did_you_mean(name, known.iter().map(String::as_str).collect::<Vec<_>>());
+        Diagnostic { help, ..Diagnostic::new(code, place, message) }
+    };
+    let plain = |code, message: &str| Diagnostic::new(code, place, message);
+    if source.trim().is_empty() {
+        return plain("yaml", "the file is empty").help("a workflow begins with `parkway: 1`");
     }
-    if message.contains("missing field") {
-        return Diagnostic { code: "missing-key", ..diagnostic };
+    if message.starts_with("unknown field") {
+        let name = quoted(message);
+        return one_of("unknown-key", format!("`{name}` is no key here"), expected(message), &name);
     }
-    diagnostic.help("an expression that holds `: `, ` #`, or stands inside braces must be quoted: \"${{ … }}\"")
+    if message.starts_with("unknown variant") {
+        let name = quoted(message);
+        return one_of("bad-value", format!("`{name}` is no value here"), expected(message), &name);
+    }
+    if message.starts_with("missing field") {
+        let name = quoted(message);
+        let missing = plain("missing-key", &format!("the key `{name}` is missing"));
+        return if name == "parkway" { missing.help("a workflow begins with `parkway: 1`") } else { missing };
+    }
+    if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
+        let name = rest.split(", set ").next().unwrap_or(rest);
+        return plain("duplicate-key", &format!("the key `{name}` stands here twice"))
+            .help("rename or remove one of them");
+    }
+    if message.starts_with("budget breached") || message.starts_with("recursion limit") {
+        return plain("too-large", "the file nests too deep, or its aliases make too much of it")
+            .help("write what is needed, without aliases of aliases");
+    }
+    let line = place.and_then(|place| source.lines().nth(place.line.saturating_sub(1) as usize)).unwrap_or_default();
+    let diagnostic = match message {
+        "expected mapping start" => plain("yaml", "keys with values are expected here"),
+        "unexpected end of input" => plain("yaml", "the file ends too early"),
+        other => plain("yaml", other),
+    };
+    if line.contains("${{") {
+        let help = "an expression that holds `: ` or ` #`, or stands inside braces, must be quoted: \"${{ … }}\"";
+        return diagnostic.help(help);
+    }
+    if message.contains("tabs disallowed") {
+        return diagnostic.help("indent with spaces");
+    }
+    if message.contains("did not find expected key") {
+        return diagnostic.help("the keys of one map begin in the same column");
+    }
+    diagnostic
 }

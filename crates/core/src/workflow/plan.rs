@@ -92,8 +92,8 @@ pub type Inputs = Map<String, Value>;
 impl Plan {
     /// Checks a definition against what is at hand. All that is wrong is told at once.
     pub fn check(definition: &Definition, requirements: &Requirements<'_>) -> Result<Plan, Diagnostics> {
-        let (mut graph, places) = compile(definition).map_err(|problems| definition.diagnostics(problems))?;
-        let mut checker = Checker { definition, requirements, problems: Vec::new(), tools: BTreeMap::new() };
+        let (mut graph, places, problems) = compile(definition);
+        let mut checker = Checker { definition, requirements, problems, tools: BTreeMap::new() };
         for (node, place) in graph.nodes.iter_mut().zip(&places) {
             let may_repeat = match &node.verb {
                 Verb::Tool { name, with } => {
@@ -161,7 +161,7 @@ impl Plan {
         if let (Some(properties), true) = (properties, problems.is_empty()) {
             for (name, value) in &values {
                 let Some(schema) = properties.get(name) else { continue };
-                if let Err(error) = jsonschema::validate(schema, value) {
+                if let Err(error) = crate::schema::check(schema, value) {
                     problems.push(format!("the input `{name}` is wrong: {error}"));
                 }
             }
@@ -226,7 +226,9 @@ impl Checker<'_> {
     fn check_arguments(&mut self, spec: &ToolSpec, with: &Value, place: Place) {
         let empty = Map::new();
         let properties = spec.input_schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        let closed = spec.input_schema.get("additionalProperties") == Some(&json!(false));
+        // A schema that lists properties and says nothing about others would let a slip of the pen pass.
+        let others = ["additionalProperties", "patternProperties"].map(|key| spec.input_schema.get(key));
+        let closed = others[0] == Some(&json!(false)) || (!properties.is_empty() && others == [None, None]);
         let given = with.as_object().unwrap_or(&empty);
         for (name, value) in given {
             match properties.get(name) {
@@ -236,7 +238,7 @@ impl Checker<'_> {
                     if !constant || schema.to_string().contains("\"$ref\"") {
                         continue;
                     }
-                    if let Err(error) = jsonschema::validate(schema, value) {
+                    if let Err(error) = crate::schema::check(schema, value) {
                         let message = format!("the argument `{name}` of `{}` is wrong: {error}", spec.name);
                         self.problems.push(Diagnostic::new("bad-argument", place, message));
                     }

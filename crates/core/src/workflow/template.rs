@@ -102,6 +102,15 @@ pub(crate) enum Template<'a> {
 }
 
 impl Template<'_> {
+    /// What can be looked for in a file: its first line.
+    pub(crate) fn first_line(&self) -> &str {
+        let text = match self {
+            Template::Value(value) => value.as_str().unwrap_or_default(),
+            Template::Text(text) | Template::Expression(text) => text,
+        };
+        text.trim().lines().next().unwrap_or_default()
+    }
+
     /// All values that it names. Errors are those of syntax.
     pub(crate) fn references(&self) -> Result<BTreeSet<Reference>, TemplateError> {
         let mut found = BTreeSet::new();

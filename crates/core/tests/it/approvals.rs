@@ -312,7 +312,7 @@ async fn an_answer_reaches_a_live_run() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!going.is_finished());
     world.answer(run, "ask", true).await;
-    world.control.poke.notify_one();
+    world.control.poke.poke();
     let ended = tokio::time::timeout(Duration::from_secs(5), going).await.expect("hangs").unwrap().unwrap();
     assert_eq!(ended.status, RunStatus::Completed);
 }

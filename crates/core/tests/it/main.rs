@@ -4,6 +4,7 @@
 
 mod approvals;
 mod check;
+mod checking;
 mod failures;
 mod graphs;
 mod models;
