@@ -75,6 +75,8 @@ fn unknown(record: &Record, text: &str) -> Failure {
 struct StepStory {
     texts: HashMap<Commitment, Value>,
     lines: Vec<String>,
+    /// The arguments told last.
+    args: Option<Value>,
 }
 
 impl StepStory {
@@ -83,7 +85,7 @@ impl StepStory {
         let mut wanted: Vec<_> = events.iter().flat_map(|event| pointed_to(&event.kind)).collect();
         wanted.extend(events.iter().flat_map(|event| RunView::wanted(event)));
         let texts = wanted.iter().copied().zip(parkway.texts(&wanted).await?).collect();
-        let mut story = StepStory { texts, lines: Vec::new() };
+        let mut story = StepStory { texts, lines: Vec::new(), args: None };
         story.head(record, key);
         for event in events {
             story.tell(event);
@@ -110,6 +112,7 @@ impl StepStory {
                 let effect = effect.map(|effect| format!("  effect {}", effect.as_str())).unwrap_or_default();
                 self.title(&format!("{at}  attempt {attempt}{effect}"));
                 self.value("arguments", *args);
+                self.args = args.and_then(|args| self.texts.get(&args).cloned());
                 for (name, labels) in labels {
                     self.label(&format!("labels of {name}"), *labels);
                 }
@@ -179,17 +182,9 @@ impl StepStory {
             "  {} in ({} cached), {} out, {} ms, finish {finish}{valid}",
             usage.prompt_tokens, usage.cached_tokens, usage.output_tokens, call.took_ms
         ));
-        match self.texts.get(&call.messages).cloned() {
-            Some(Value::Object(request)) => {
-                for message in request.get("messages").and_then(Value::as_array).into_iter().flatten() {
-                    self.message(message);
-                }
-                if let Some(prefix) = request.get("assistant_prefix").filter(|prefix| !prefix.is_null()) {
-                    self.block("prefix of the answer", prefix);
-                }
-            }
-            Some(Value::Array(messages)) => messages.iter().for_each(|message| self.message(message)),
-            _ => self.value("messages", Some(call.messages)),
+        // Most calls ask what the arguments say; an answer that is asked for again has more messages.
+        if self.args.is_none() || self.texts.get(&call.messages) != self.args.as_ref() {
+            self.value("messages", Some(call.messages));
         }
         self.value("answer", Some(call.answer));
     }
@@ -221,6 +216,13 @@ impl StepStory {
     }
 
     fn block(&mut self, name: &str, value: &Value) {
+        if let Value::Array(messages) = value
+            && !messages.is_empty()
+            && messages.iter().all(|message| message.get("role").is_some() && message.get("content").is_some())
+        {
+            messages.iter().for_each(|message| self.message(message));
+            return;
+        }
         self.lines.push(format!("  {name}"));
         self.lines.extend(indented(value, 4));
     }
