@@ -45,7 +45,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sync = machine::sync_cost(&args.folder)?;
     writeln!(out, "machine   {}", machine::describe())?;
     writeln!(out, "load      {}", machine::load())?;
-    writeln!(out, "fdatasync {:.2} ms median, {:.2} ms at 99 % (in {})\n", sync.median, sync.p99, args.folder.display())?;
+    writeln!(
+        out,
+        "fdatasync {:.2} ms median, {:.2} ms at 99 % (in {})\n",
+        sync.median,
+        sync.p99,
+        args.folder.display()
+    )?;
 
     let parkway = args.parkway.clone().map_or_else(beside, Ok)?;
     match process(&parkway, &args.folder) {

@@ -9,7 +9,10 @@ use parkway::model::{ChatMessage, ChatRequest, Model, Role};
 pub(crate) async fn measure() -> Result<Vec<(String, f64)>, Box<dyn std::error::Error>> {
     let path = parkway::models::Catalog::open()?.resolve("smollm2-135m-instruct")?;
     let model = Llama::gguf(path).load_async(|_| ()).await?;
-    let ask = |text: String, max_tokens| ChatRequest { max_tokens, ..ChatRequest::new(vec![ChatMessage::new(Role::User, text)]) };
+    let ask = |text: String, max_tokens| ChatRequest {
+        max_tokens,
+        ..ChatRequest::new(vec![ChatMessage::new(Role::User, text)])
+    };
     let letter = "We would like to order forty boxes of chalk and six globes for our school. ".repeat(50);
 
     let started = Instant::now();
