@@ -13,5 +13,7 @@ mod reading;
 
 #[cfg(unix)]
 mod crash;
+#[cfg(all(unix, feature = "llama"))]
+mod real;
 #[cfg(unix)]
 mod terminal;

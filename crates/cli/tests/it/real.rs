@@ -1,0 +1,108 @@
+//! The order intake on the starter model, over some of its letters. `make test` fetches the model.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use parkway::models::Catalog;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::bench::Bench;
+
+const RUN: [&str; 4] = ["run", "flow.yaml", "--approve", "confirm"];
+const LETTERS: [&str; 5] =
+    ["02-terse-email.txt", "04-form.txt", "11-earlier-order.txt", "14-no-order-number.txt", "28-museum-letter.txt"];
+
+/// The order intake with a few of its letters.
+fn intake() -> Bench {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let bench = Bench::new(&fs::read_to_string(examples.join("workflows/order-intake.yaml")).unwrap());
+    let copy = |from: PathBuf, to: &str| {
+        let to = bench.path(to);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap();
+    };
+    for prompt in ["prompts/extract.md", "prompts/again.md"] {
+        copy(examples.join("workflows").join(prompt), prompt);
+    }
+    for letter in LETTERS {
+        copy(examples.join("data/letters").join(letter), &format!("examples/data/letters/{letter}"));
+    }
+    bench
+}
+
+/// The command, with the models of this machine.
+fn with_model(bench: &Bench, args: &[&str]) -> Command {
+    let catalog = Catalog::open().unwrap();
+    catalog.resolve("smollm2-135m-instruct").unwrap_or_else(|e| panic!("{e}; or run `make test`, which does"));
+    let mut command = bench.command(args);
+    command.env("PARKWAY_CACHE", catalog.folder().parent().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn succeeds(bench: &Bench, args: &[&str]) {
+    let output = with_model(bench, args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A run that was interrupted after a few answers, and how many answers each step had.
+fn interrupted(bench: &Bench, signal: Signal) -> (Child, BTreeMap<String, usize>) {
+    let child = with_model(bench, &RUN).spawn().unwrap();
+    while bench.runs().is_empty() {}
+    bench.wait_for("model_called", 3);
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    let mut child = child;
+    child.wait().unwrap();
+    (child, answers(bench))
+}
+
+/// How many answers of the model each step has in the log; each with its tokens.
+fn answers(bench: &Bench) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for line in bench.parkway(&["show", "--json"]).out.lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let kind = &event["kind"];
+        if kind["type"] == "model_called" {
+            assert!(kind["call"]["usage"]["output_tokens"].as_u64().unwrap() > 0, "{event}");
+            assert!(kind["call"]["tokens"].is_string(), "{event}");
+            *counts.entry(kind["key"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+fn rows(bench: &Bench) -> Value {
+    serde_json::from_str(&fs::read_to_string(bench.path("out/order-intake/rows.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn an_interrupted_intake_asks_no_answered_question_again() {
+    let undisturbed = intake();
+    succeeds(&undisturbed, &RUN);
+    for signal in [Signal::KILL, Signal::INT] {
+        let bench = intake();
+        let (mut child, before) = interrupted(&bench, signal);
+        let mut said = String::new();
+        std::io::Read::read_to_string(child.stderr.as_mut().unwrap(), &mut said).unwrap();
+        if signal == Signal::INT {
+            let run = &bench.runs()[0];
+            assert!(said.contains(&format!("interrupted; go on with: parkway resume {run}")), "{said}");
+        }
+        assert!(before.len() < answers(&undisturbed).len(), "the run was over before it was interrupted");
+        succeeds(&bench, &["resume", "--approve", "confirm"]);
+        let after = answers(&bench);
+        for (step, count) in &before {
+            assert_eq!(after[step], *count, "{step} was asked again");
+        }
+        assert_eq!(after, answers(&undisturbed));
+        assert_eq!(rows(&bench), rows(&undisturbed));
+    }
+}
+
+#[test]
+fn a_missing_model_is_told_with_the_command_that_fetches_it() {
+    let ended = intake().parkway(&RUN).code(1);
+    ended.says("parkway models pull smollm2-135m-instruct");
+}
