@@ -3,6 +3,8 @@
 
 mod view;
 
+mod turn;
+
 mod outline;
 mod symbols;
 

@@ -169,7 +169,16 @@ impl<'a> Session<'a> {
                             }
                         }
                     }
-                    Some(Ok(_)) => {}
+                    Some(Ok(update)) => {
+                        if let Some(live) = &mut live {
+                            match update {
+                                Update::Prefill { step, done, total } => live.view().reads(&step, done, total),
+                                Update::Delta { step, text } => live.view().writes(&step, &text),
+                                _ => {}
+                            }
+                            live.tick(now());
+                        }
+                    }
                 },
                 _ = tick.tick() => {
                     let Some(live) = &mut live else { continue };
