@@ -155,17 +155,16 @@ fn a_model_at_work_is_not_taken_for_one_that_hangs() {
 
 #[test]
 fn what_a_model_writes_is_forgotten_when_its_step_ends() {
-    let end: [(&str, fn(&mut Letters)); 3] = [
-        ("completed", |letters| letters.complete(40, "list", 1)),
-        ("failed", |letters| letters.fail(40, "list", "cut", "the answer was cut")),
-        ("tried again", |letters| letters.retry(40, "list", 2_000)),
-    ];
-    for (how, end) in end {
+    for how in ["completed", "failed", "tried again"] {
         let mut letters = Letters::new();
         letters.start(10, "list", 1);
         letters.view.writes(&"list".parse().unwrap(), "half an answer");
         assert!(draw(&letters, 30, 80, None).contains("14 characters  half an answer"));
-        end(&mut letters);
+        match how {
+            "completed" => letters.complete(40, "list", 1),
+            "failed" => letters.fail(40, "list", "cut", "the answer was cut"),
+            _ => letters.retry(40, "list", 2_000),
+        }
         let drawn = draw(&letters, 50, 80, None);
         assert!(!drawn.contains("half"), "{how}: {drawn}");
         assert!(!letters.told.concat().contains("half"), "{how}: {:?}", letters.told);
