@@ -24,7 +24,7 @@ test: setup ## All tests: without a C++ toolchain first, then those on the real 
 times: setup ## A short table of times: a process, durable steps, tokens, beside load and sync cost
 	$(CARGO) build --release -p parkway-cli -p parkway-examples $(MODEL)
 	scripts/setup model
-	$(or $(CARGO_TARGET_DIR),target)/release/times
+	"$(or $(CARGO_TARGET_DIR),target)/release/times"
 
 setup: ## Install what the build needs and this machine lacks
 	scripts/setup build

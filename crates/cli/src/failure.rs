@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use parkway::Error;
 
 use crate::exit::Exit;
+use crate::out::harmless_lines;
 
 /// An error that a person reads.
 #[derive(Debug)]
@@ -38,12 +39,13 @@ impl Failure {
     pub(crate) fn tell(&self, colors: bool) {
         let style = console::Style::new().for_stderr().red().bold();
         // Problems of a file have a form of their own, which begins with the same word.
-        let text = match self.message.strip_prefix("error[") {
-            Some(_) => self.message.clone(),
-            None if colors => format!("{} {}", style.apply_to("error:"), self.message),
-            None => format!("error: {}", self.message),
+        let message = harmless_lines(&self.message);
+        let text = match message.strip_prefix("error[") {
+            Some(_) => message,
+            None if colors => format!("{} {message}", style.apply_to("error:")),
+            None => format!("error: {message}"),
         };
-        let help = self.help.as_ref().map(|help| format!("\n  {help}")).unwrap_or_default();
+        let help = self.help.as_ref().map(|help| format!("\n  {}", harmless_lines(help))).unwrap_or_default();
         // Nobody can be told that nobody can be told.
         let _ = writeln!(io::stderr(), "{text}{help}");
     }

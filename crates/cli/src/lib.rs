@@ -4,6 +4,7 @@ mod args;
 mod command;
 mod exit;
 mod failure;
+mod next;
 mod out;
 mod project;
 pub mod render;

@@ -1,22 +1,26 @@
 //! What goes to stdout, and messages on stderr.
 
-use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
+use std::fmt::Write as _;
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
 
 use console::Term;
 use parkway::clock::{Clock, SystemClock};
 use parkway::id::Time;
 use serde_json::Value;
 
+use crate::render::{harmless, steers};
+
 /// Stdout. When its reader has gone (`parkway runs | head -1`), the rest is unheard, and nothing fails.
 #[derive(Debug)]
 pub(crate) struct Out {
     stdout: BufWriter<Stdout>,
+    terminal: bool,
     closed: bool,
 }
 
 impl Out {
     pub(crate) fn new() -> Self {
-        Out { stdout: BufWriter::new(io::stdout()), closed: false }
+        Out { stdout: BufWriter::new(io::stdout()), terminal: io::stdout().is_terminal(), closed: false }
     }
 
     /// A line of text.
@@ -33,9 +37,38 @@ impl Out {
         self.heard(written)
     }
 
+    /// Lines that others had a part in.
+    pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
+        self.line(&harmless_lines(text))
+    }
+
+    /// A JSON value, on one line.
+    pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
+        self.value(value.to_string())
+    }
+
     /// A JSON value, on lines that people read.
     pub(crate) fn pretty(&mut self, value: &Value) -> io::Result<()> {
-        self.line(&format!("{value:#}"))
+        self.value(format!("{value:#}"))
+    }
+
+    /// JSON leaves some characters that steer a terminal as they are. Their escapes mean the same to a program.
+    fn value(&mut self, json: String) -> io::Result<()> {
+        if !self.terminal || json.is_ascii() {
+            return self.line(&json);
+        }
+        let mut escaped = String::with_capacity(json.len());
+        for c in json.chars() {
+            if c != '\n' && steers(c) {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a text does not fail.
+                    let _ = write!(escaped, "\\u{unit:04x}");
+                }
+            } else {
+                escaped.push(c);
+            }
+        }
+        self.line(&escaped)
     }
 
     pub(crate) fn flush(&mut self) -> io::Result<()> {
@@ -52,7 +85,7 @@ impl Out {
                 self.closed = true;
                 Ok(())
             }
-            result => result,
+            result => result.map_err(|e| io::Error::other(format!("stdout cannot be written to: {e}"))),
         }
     }
 }
@@ -60,7 +93,12 @@ impl Out {
 /// Says something beside the data.
 pub(crate) fn say(text: &str) {
     // Nobody can be told that nobody listens.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", harmless_lines(text));
+}
+
+/// The text with nothing in its lines that could steer a terminal.
+pub(crate) fn harmless_lines(text: &str) -> String {
+    text.split('\n').map(harmless).collect::<Vec<_>>().join("\n")
 }
 
 /// How many columns stdout has: those of the terminal, else 80.

@@ -39,6 +39,9 @@ impl Project {
             Some(store) => store.clone(),
             None => format!("sqlite:{}", root.join(STORE).display()),
         };
+        if store == "sqlite:" {
+            return Err(Failure::invalid("`sqlite:` names no file").help("write for example `--store sqlite:runs.db`"));
+        }
         Ok(Project { marked: marked.is_some(), store, given: global.store.is_some(), root })
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum LoadError {
     /// There is no such file.
-    #[error("there is no model file at `{}`; correct the path, or fetch the starter model with `parkway models pull`", path.display())]
+    #[error("there is no model file at `{}`; correct the path, or fetch the starter model with `parkway models pull smollm2-135m-instruct`", path.display())]
     Missing {
         /// The path that was given.
         path: PathBuf,

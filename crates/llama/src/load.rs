@@ -1,6 +1,6 @@
 //! From a file's name to a model that is ready to answer.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -106,16 +106,22 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
 
 fn check_file(path: &Path) -> Result<(), LoadError> {
     let unreadable = |cause: String| LoadError::Unreadable { path: path.to_owned(), cause };
-    let mut file = File::open(path).map_err(|error| match error.kind() {
+    let found = |error: io::Error| match error.kind() {
         ErrorKind::NotFound => LoadError::Missing { path: path.to_owned() },
         _ => unreadable(error.to_string()),
-    })?;
+    };
+    // Looked at before it is opened: opening a pipe would wait for its other end.
+    let metadata = fs::metadata(path).map_err(found)?;
+    if metadata.is_dir() {
+        return Err(unreadable("it is a directory".into()));
+    }
+    if !metadata.is_file() {
+        return Err(unreadable("it is a device, pipe or socket".into()));
+    }
     if path.to_str().is_none() {
         return Err(unreadable("its path is not UTF-8".into()));
     }
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(unreadable("it is a directory".into()));
-    }
+    let mut file = File::open(path).map_err(found)?;
     let mut magic = [0; 4];
     match file.read_exact(&mut magic) {
         Ok(()) if magic == *b"GGUF" => Ok(()),

@@ -193,6 +193,15 @@ impl Parkway {
         Ok(values.map_err(parkway_core::store::StoreError::from)?)
     }
 
+    /// The answer to a step's question that was given, and that no executor has taken up yet.
+    pub async fn pending_answer(&self, run: RunId, step: &StepKey) -> Result<Option<Verdict>, Error> {
+        let inbox = self.services().store.inbox(run).await?;
+        Ok(inbox.into_iter().find_map(|(_, message)| match message {
+            Message::Approval { step: answered, verdict, .. } if answered == *step => Some(verdict),
+            _ => None,
+        }))
+    }
+
     /// Answers an approval of any run, whoever executes it. The run's executor takes the answer up when it sees it.
     pub async fn answer(
         &self,

@@ -7,8 +7,10 @@ use parkway::log::{Channel, Verdict};
 use crate::args::{ApproveArgs, Global};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::next::Next;
 use crate::out::say;
 use crate::project::Project;
+use crate::render::decided;
 use crate::session::person;
 use crate::step;
 
@@ -19,17 +21,20 @@ pub(crate) async fn approve(global: &Global, args: ApproveArgs) -> Result<Exit, 
     let record = parkway.record(run).await?;
     let found = step::find(&parkway, &record, &args.step).await?;
     let step = asking(&record, &args.step, found)?;
-    let (verdict, word) = match args.reject {
-        true => (Verdict::Rejected, "rejected"),
-        false => (Verdict::Approved, "approved"),
-    };
+    let next = Next::new(global);
+    if let Some(given) = parkway.pending_answer(run, &step).await? {
+        // The first answer counts, and a second one would be told as if it did.
+        return Err(Failure::invalid(format!("`{step}` was answered already: {}", decided(given)))
+            .help(format!("the answer is taken up by: {}", next.resume(run))));
+    }
+    let verdict = if args.reject { Verdict::Rejected } else { Verdict::Approved };
     parkway.answer(run, step.clone(), verdict, args.note, person(), Channel::Command).await?;
     // Asked after the answer: whoever takes the run over from now on sees it.
     let held = parkway.find_run(&run.to_string()).await?.held;
-    say(&format!("{word} {step} of run {run}"));
+    say(&format!("{} {step} of run {run}", decided(verdict)));
     say(&match held {
         true => "  the process that executes it takes the answer up now".to_owned(),
-        false => format!("  no process executes it; go on with: parkway resume {run}"),
+        false => format!("  no process executes it; go on with: {}", next.resume(run)),
     });
     Ok(Exit::Done)
 }

@@ -34,7 +34,7 @@ pub(crate) async fn check(global: &Global, args: CheckArgs, out: &mut Out) -> Re
         out.pretty(&json!({ "ok": true, "file": file, "waves": ids(&plan, None), "plan": plan }))?;
     } else {
         for line in describe(&plan, &file, workflow.description()) {
-            out.line(&line)?;
+            out.text(&line)?;
         }
     }
     Ok(Exit::Done)
@@ -53,7 +53,7 @@ fn wrong(problems: &Diagnostics, as_json: bool, out: &mut Out) -> Result<Exit, F
             .collect();
         out.pretty(&json!({ "ok": false, "file": problems.file, "problems": list }))?;
     } else {
-        out.line(&problems.to_string())?;
+        out.text(&problems.to_string())?;
         out.flush()?;
         let number = u64::try_from(problems.list.len()).unwrap_or(u64::MAX);
         say(&format!("\n{} in {}", counted(number, "problem"), problems.file));

@@ -61,9 +61,9 @@ pub(crate) async fn doctor(global: &Global, out: &mut Out) -> Result<Exit, Failu
             State::Lacking => "--",
             State::Broken => "!!",
         };
-        out.line(&format!("{mark}  {:<10} {}", finding.about, finding.text))?;
+        out.text(&format!("{mark}  {:<10} {}", finding.about, finding.text))?;
         if let Some(fix) = &finding.fix {
-            out.line(&format!("{:15}{fix}", ""))?;
+            out.text(&format!("{:15}{fix}", ""))?;
         }
     }
     let broken = findings.iter().any(|finding| finding.state == State::Broken);
@@ -148,7 +148,7 @@ fn backend() -> Vec<Finding> {
 
 #[cfg(not(feature = "llama"))]
 fn backend() -> Vec<Finding> {
-    let fix = "to ask models in this process: cargo install parkway-cli --features llama (needs cmake, a C++ compiler, libclang)";
+    let fix = "to ask models in this process, build with --features llama (needs cmake, a C++ compiler, libclang)";
     vec![Finding::lacking("llama.cpp", "not built in; workflows without `chat` run", fix)]
 }
 

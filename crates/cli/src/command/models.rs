@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use console::Term;
-use parkway::models::{Catalog, ModelEntry, Presence, PullProgress};
+use parkway::models::{Catalog, ModelEntry, Presence, PullError, PullProgress};
 use serde_json::{Value, json};
 
 use crate::args::{Global, ModelsArgs, ModelsCommand};
@@ -30,7 +30,7 @@ fn list(catalog: &Catalog, as_json: bool, out: &mut Out) -> Result<Exit, Failure
     let most = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or(0);
     for entry in &entries {
         if as_json {
-            out.line(&value(entry).to_string())?;
+            out.json(&value(entry))?;
         } else {
             let about = entry.about.map(|about| format!("  {about}")).unwrap_or_default();
             let (name, here) = (clean(&entry.name), presence(entry));
@@ -58,7 +58,7 @@ fn tell(entry: &ModelEntry, as_json: bool, out: &mut Out) -> Result<Exit, Failur
     ];
     for (name, text) in lines {
         if let Some(text) = text {
-            out.line(&format!("  {name:<8} {text}"))?;
+            out.text(&format!("  {name:<8} {text}"))?;
         }
     }
     Ok(Exit::Done)
@@ -93,7 +93,10 @@ fn pull(catalog: &Catalog, name: &str, from: Option<&Path>, as_json: bool, out: 
     if term.is_term() {
         let _ = term.clear_line();
     }
-    let path = pulled.map_err(|e| Failure::failed(e.to_string()))?;
+    let path = pulled.map_err(|e| match e {
+        PullError::Unknown { .. } => Failure::invalid(e.to_string()),
+        _ => Failure::failed(e.to_string()),
+    })?;
     if as_json {
         let entry = catalog.show(name).map_err(|e| Failure::failed(e.to_string()))?;
         out.pretty(&value(&entry))?;

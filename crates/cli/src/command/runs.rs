@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use parkway::id::Time;
 use parkway::store::{RunFilter, RunSummary};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{Global, RunsArgs};
 use crate::exit::Exit;
@@ -28,7 +28,7 @@ pub(crate) async fn runs(global: &Global, args: RunsArgs, out: &mut Out) -> Resu
     };
     if args.json {
         for run in &runs {
-            out.line(&json_line(run))?;
+            out.json(&as_json(run))?;
         }
         return Ok(Exit::Done);
     }
@@ -42,7 +42,7 @@ pub(crate) async fn runs(global: &Global, args: RunsArgs, out: &mut Out) -> Resu
     Ok(Exit::Done)
 }
 
-fn json_line(run: &RunSummary) -> String {
+fn as_json(run: &RunSummary) -> Value {
     json!({
         "run": run.run.to_string(),
         "workflow": run.workflow,
@@ -52,7 +52,6 @@ fn json_line(run: &RunSummary) -> String {
         "events": run.head.0,
         "held": run.held,
     })
-    .to_string()
 }
 
 fn table(runs: &[RunSummary], terminal: Option<usize>) -> Vec<String> {

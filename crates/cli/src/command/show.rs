@@ -11,6 +11,7 @@ use super::runs::local;
 use crate::args::{Global, ShowArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::next::Next;
 use crate::out::{Out, colors, columns, now, say};
 use crate::project::Project;
 use crate::render::{Outline, RunView, Symbols, clean, elapsed, harmless, indented};
@@ -53,7 +54,7 @@ pub(crate) async fn show(global: &Global, args: ShowArgs, out: &mut Out) -> Resu
     if left {
         out.flush()?;
         say("no process executes it");
-        way_on(&record.state);
+        way_on(&record.state, &Next::new(global));
     }
     Ok(Exit::Done)
 }
@@ -67,8 +68,11 @@ fn unknown(record: &Record, text: &str) -> Failure {
         near = steps().filter(|key| key.path().len() == 1 && **key == key.fan_out()).collect();
     }
     let near: Vec<_> = near.iter().take(12).map(|key| format!("`{key}`")).collect();
-    Failure::invalid(format!("run {} has no step `{text}`", record.state.run()))
-        .help(format!("there are {}", near.join(", ")))
+    let help = match near.len() {
+        0 => "no step of it has begun".to_owned(),
+        _ => format!("there are {}", near.join(", ")),
+    };
+    Failure::invalid(format!("run {} has no step `{text}`", record.state.run())).help(help)
 }
 
 /// All that the log knows about a step, in the order in which it happened.

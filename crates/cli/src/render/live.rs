@@ -129,6 +129,7 @@ impl Live {
         if self.asking {
             self.answered(None);
         }
+        self.view.forget_turns();
         if self.terminal {
             let (rows, columns) = self.size();
             let lines = self.view.last_lines(now, columns, rows, self.colors);
@@ -198,6 +199,28 @@ mod tests {
         let written = written(true);
         assert_eq!(written.matches("cancelled").count(), 3, "{written:?}");
         assert!(written.ends_with("\u{1b}[?25h"), "{written:?}");
+    }
+
+    #[test]
+    fn a_run_that_is_left_does_not_keep_half_an_answer_on_the_screen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("terminal");
+        fs::write(&path, "").unwrap();
+        let (start, run) = (Time::from_micros(1_000_000), RunId::new(Time::from_micros(0), [1; 16]));
+        let term = Term::read_write_pair(File::open(&path).unwrap(), File::options().append(true).open(&path).unwrap());
+        let mut live = Live::new(term, true);
+        let by = Actor::Worker { id: WorkerId::new("w") };
+        let step: parkway::id::StepKey = "extract".parse().unwrap();
+        let kind =
+            EventKind::StepStarted { key: step.clone(), attempt: 1, args: None, labels: [].into(), effect: None };
+        live.apply(&Event::new("default", run, Seq(1), start, Fence(1), by, kind), start);
+        live.view().writes(&step, "half an answer");
+        live.tick(start.after(PACE));
+        let drawn = fs::read_to_string(&path).unwrap();
+        assert!(drawn.contains("half an answer"), "{drawn:?}");
+        live.finish(start.after(PACE * 2));
+        let last = fs::read_to_string(&path).unwrap().split_off(drawn.len());
+        assert!(last.contains("extract") && !last.contains("half"), "{last:?}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 mod view;
 
+mod turn;
+
 mod outline;
 mod symbols;
 
@@ -28,4 +30,4 @@ pub use symbols::Symbols;
 pub use view::RunView;
 pub(crate) use view::{decided, skipped};
 pub(crate) use waves::{span, waves};
-pub(crate) use words::{clean, counted, cut, elapsed, harmless, width, wrap};
+pub(crate) use words::{clean, counted, cut, elapsed, harmless, steers, width, wrap};

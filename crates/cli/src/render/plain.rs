@@ -33,7 +33,9 @@ impl RunView {
     fn tell_run(&self, event: &Event) -> Option<String> {
         Some(match &event.kind {
             EventKind::RunCreated { .. } => format!("created  {}  {}", event.run, self.outline.workflow),
-            EventKind::RunClaimed { worker } if event.fence.0 > 1 => format!("taken over  {worker}"),
+            EventKind::RunClaimed { worker } if event.fence.0 > 1 => {
+                format!("taken over  {}", clean(&worker.to_string()))
+            }
             EventKind::CancelRequested { note } => {
                 words(&[&format!("cancel requested{}", self.actor(&event.by)), self.text(*note).unwrap_or("")])
             }

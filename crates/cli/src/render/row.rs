@@ -9,6 +9,8 @@ use super::words::{cut, cut_front, elapsed, width};
 
 /// How much of a label is kept before anything else beside it is shown.
 const LABEL: usize = 20;
+/// The end of what a model writes is left out where it would be shorter.
+const WRITTEN: usize = 8;
 
 /// What stands on the line of a step.
 #[derive(Default)]
@@ -20,12 +22,16 @@ pub(super) struct Row {
     pub(super) label: String,
     pub(super) is_item: bool,
     pub(super) notes: Vec<(String, Tone)>,
+    /// What a model is doing, and the end of what it has written.
+    pub(super) doing: String,
+    pub(super) written: String,
     pub(super) tokens: String,
     pub(super) took: Option<Duration>,
 }
 
 impl Row {
-    /// Places the parts on a line. Where there is no room for all, the label goes first, then tokens, then notes.
+    /// Places the parts on a line. Where there is no room for all, what is written goes first, then
+    /// tokens and what a model does, then the label, then notes.
     pub(super) fn place(self, columns: usize, symbols: Symbols) -> Line {
         let tone = Tone::of(self.state);
         let mut line = Line::new(columns, symbols);
@@ -43,26 +49,37 @@ impl Row {
         };
         let took = if take(&mut free, width(&took)) { took } else { String::new() };
         let notes: Vec<_> = self.notes.into_iter().filter(|(note, _)| take(&mut free, width(note))).collect();
-        // Tokens are worth less than the beginning of the label.
+        // What a model does, and what it took, is worth less than the beginning of the label.
         let label = width(&self.label).min(LABEL) + 2;
-        let tokens = if free >= width(&self.tokens) + 2 + label && take(&mut free, width(&self.tokens)) {
-            self.tokens
-        } else {
-            String::new()
+        let beside = |free: &mut usize, text: String| {
+            let fits = *free >= width(&text) + 2 + label && take(free, width(&text));
+            if fits { text } else { String::new() }
         };
+        let doing = beside(&mut free, self.doing);
+        let tokens = beside(&mut free, self.tokens);
         let pad = self.id_column.saturating_sub(width(&self.id));
-        if free > pad && !(self.label.is_empty() && notes.is_empty()) {
+        if free > pad && !(self.label.is_empty() && notes.is_empty() && doing.is_empty()) {
             line.space(pad);
             free -= pad;
         }
         if !self.label.is_empty() && free >= 6 {
             line.space(2);
             let cut = if self.is_item { cut_front } else { cut };
-            line.push(&cut(&self.label, free - 2, symbols), Tone::Dim);
+            let label = cut(&self.label, free - 2, symbols);
+            free -= 2 + width(&label);
+            line.push(&label, Tone::Dim);
         }
         for (note, tone) in notes {
             line.space(2);
             line.push(&note, tone);
+        }
+        if !doing.is_empty() {
+            line.space(2);
+            line.push(&doing, Tone::Busy);
+            if free >= WRITTEN + 2 && !self.written.is_empty() {
+                line.space(2);
+                line.push(&cut_front(&self.written, free - 2, symbols), Tone::Dim);
+            }
         }
         let gap = if tokens.is_empty() || took.is_empty() { "" } else { "  " };
         line.push_right(&format!("{tokens}{gap}{took}"), Tone::Dim);

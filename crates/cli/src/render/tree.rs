@@ -201,6 +201,9 @@ impl<'a> Drawing<'a> {
         if let Some(remark) = telling.remark.as_ref().filter(|_| telling.state != State::Waiting) {
             row.notes.push((remark.clone(), if tone == Tone::Bad { tone } else { Tone::Dim }));
         }
+        if let Some(turn) = &telling.turn {
+            (row.doing, row.written) = (turn.note(), turn.end());
+        }
         let rank = match row.state {
             _ if row.depth == 1 && row.state.stands_out() => 0,
             State::Waiting | State::InDoubt | State::Running | State::Retrying { .. } => 1,

@@ -9,6 +9,7 @@ use parkway::policy;
 
 use super::outline::Outline;
 use super::symbols::Symbols;
+use super::turn::Turn;
 use super::words::clean;
 
 /// What is known of a run, for drawing it. Events hold commitments in place of texts, so the caller explains the texts
@@ -85,6 +86,7 @@ pub(super) struct Node {
     pub(super) items: Option<u32>,
     pub(super) names: Option<Commitment>,
     pub(super) spent: Spent,
+    pub(super) turn: Option<Turn>,
     pub(super) children: BTreeMap<Part, Node>,
 }
 
@@ -140,11 +142,18 @@ impl Node {
     fn end(&mut self, state: State, at: Time) {
         self.state = state;
         self.ended = Some(at);
+        self.turn = None;
+    }
+
+    fn forget_turns(&mut self) {
+        self.turn = None;
+        self.children.values_mut().for_each(Node::forget_turns);
     }
 
     fn fail(&mut self, code: &str, message: Commitment) {
         self.code = Some(clean(code));
         self.message = Some(message);
+        self.turn = None;
     }
 }
 
@@ -172,6 +181,32 @@ impl RunView {
     /// Says what the items of a fan-out are called, for the `names` of its event.
     pub fn name_items(&mut self, names: Commitment, items: impl IntoIterator<Item = impl AsRef<str>>) {
         self.names.insert(names, items.into_iter().map(|name| clean(name.as_ref())).collect());
+    }
+
+    /// Says how far the model of a running step has read its prompt, in tokens. This is in no log, and forgotten when the
+    /// call or the step ends.
+    pub fn reads(&mut self, step: &StepKey, done: u32, total: u32) {
+        if let Some(node) = self.running(step) {
+            node.turn = Some(Turn::Reads { done, total });
+        }
+    }
+
+    /// Says what the model of a running step has written since the last time; as forgotten as what it reads.
+    pub fn writes(&mut self, step: &StepKey, text: &str) {
+        if let Some(node) = self.running(step) {
+            node.turn = Some(Turn::written(node.turn.take(), text));
+        }
+    }
+
+    /// Forgets what models read and write: nobody goes on with it here.
+    pub(super) fn forget_turns(&mut self) {
+        self.root.forget_turns();
+    }
+
+    /// The node of a step that runs: of another one, a notice comes too late.
+    fn running(&mut self, key: &StepKey) -> Option<&mut Node> {
+        let node = parts(key).try_fold(&mut self.root, |node, part| node.children.get_mut(&part))?;
+        (node.state == State::Running).then_some(node)
     }
 
     /// The commitments of an event that the drawing would like explained: texts, and names of items.
@@ -304,6 +339,7 @@ impl RunView {
             child.spent.add(call);
             node = child;
         }
+        node.turn = None;
     }
 
     /// What is known of a step.

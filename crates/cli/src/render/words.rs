@@ -17,7 +17,7 @@ pub(crate) fn clean(text: &str) -> String {
     for c in text.chars().take(MOST) {
         if c.is_whitespace() || c.is_control() {
             space = !clean.is_empty();
-        } else if c.width().unwrap_or(0) > 0 || is_mark(c) {
+        } else if !steers(c) {
             if space {
                 clean.push(' ');
             }
@@ -35,7 +35,7 @@ pub(crate) fn harmless(line: &str) -> String {
     for c in line.chars() {
         if c == '\t' {
             harmless.push_str("    ");
-        } else if c.is_control() || (c.width().unwrap_or(0) == 0 && !is_mark(c)) {
+        } else if steers(c) {
             harmless.extend(c.escape_unicode());
         } else {
             harmless.push(c);
@@ -44,9 +44,11 @@ pub(crate) fn harmless(line: &str) -> String {
     harmless
 }
 
-/// A character without width that belongs to the letter before it, as opposed to one that steers.
-fn is_mark(c: char) -> bool {
-    c.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&c)
+/// Whether a character steers a terminal or the direction of reading, rather than being seen.
+pub(crate) fn steers(c: char) -> bool {
+    // A character without width may belong to the letter before it.
+    let is_mark = c.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&c);
+    c.is_control() || (c.width().unwrap_or(0) == 0 && !is_mark)
 }
 
 pub(crate) fn width(text: &str) -> usize {

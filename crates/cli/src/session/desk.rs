@@ -39,8 +39,10 @@ impl Desk {
                     other => other.to_string(),
                 };
                 let shown = texts.next().unwrap_or_default();
+                // A step that asks again asks about other calls.
+                let changed = self.close(key);
                 self.open.push_back(Question { step: key.clone(), prompt, shown });
-                Ok(false)
+                Ok(changed)
             }
             EventKind::ApprovalDecided { .. }
             | EventKind::StepFailed { .. }
@@ -98,6 +100,9 @@ impl Lines {
             // Stdin may be no terminal; then there is nothing to forget.
             let _ = tcflush(io::stdin(), QueueSelector::IFlush);
         }
+        while self.lines.try_recv().is_ok() {
+            self.reading = false;
+        }
         if !self.reading {
             self.reading = self.wanted.send(()).is_ok();
         }
@@ -127,6 +132,19 @@ pub(super) fn understand(line: &str) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_to_a_question_that_went_away_is_none_to_the_next() {
+        let (wanted, wishes) = std::sync::mpsc::channel();
+        let (sender, lines) = mpsc::unbounded_channel();
+        let mut lines = Lines { wanted, lines, reading: false };
+        lines.want();
+        assert!(wishes.try_recv().is_ok());
+        sender.send(Some("y\n".into())).unwrap();
+        lines.want();
+        assert!(lines.lines.try_recv().is_err(), "a stale line was kept");
+        assert!(wishes.try_recv().is_ok(), "no new line is asked for");
+    }
 
     #[test]
     fn only_a_clear_word_is_an_answer() {

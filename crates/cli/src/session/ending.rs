@@ -1,7 +1,7 @@
 //! What is said when a run has ended, and which command comes next.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use parkway::id::RunId;
@@ -9,18 +9,36 @@ use parkway::log::{RunState, RunStatus, StepStatus};
 use parkway::{Ended, Error, Parkway, Run};
 use serde_json::Value;
 
+use crate::args::Following;
 use crate::exit::Exit;
 use crate::failure::{Failure, of_code};
+use crate::next::Next;
 use crate::out::{Out, say};
+use crate::render::clean;
+
+/// The most steps of one kind that are named; a fan-out may have thousands.
+const NAMED: usize = 12;
 
 /// What is done with the end of a run.
 #[derive(Debug)]
 pub(crate) struct Ending {
-    pub(crate) json: bool,
-    pub(crate) json_output: Option<PathBuf>,
+    json: bool,
+    json_output: Option<PathBuf>,
+    next: Next,
 }
 
 impl Ending {
+    /// Refuses an output file that could not be written after all the work.
+    pub(crate) fn new(following: &Following, next: Next) -> Result<Self, Failure> {
+        if let Some(file) = &following.json_output
+            && (file.is_dir() || file.file_name().is_none())
+        {
+            return Err(Failure::invalid(format!("`--json-output {}` names a folder", file.display()))
+                .help("name a file, which is made or replaced: `--json-output out/result.json`"));
+        }
+        Ok(Ending { json: following.json, json_output: following.json_output.clone(), next })
+    }
+
     /// Tells how the run ended: outputs on stdout, the rest on stderr.
     pub(crate) async fn tell(
         &self,
@@ -33,15 +51,15 @@ impl Ending {
         match ended.status {
             RunStatus::Completed => {
                 let outputs: Value = run.output().await?;
-                if let Some(file) = &self.json_output {
-                    write(file, &outputs)?;
-                }
                 if !self.json {
                     out.pretty(&outputs)?;
                     out.flush()?;
                 }
                 say(&format!("run {id} completed"));
-                say(&format!("  look at it:  parkway show {id}"));
+                say(&self.look(id));
+                if let Some(file) = &self.json_output {
+                    write(file, &outputs)?;
+                }
                 Ok(Exit::Done)
             }
             RunStatus::Failed => {
@@ -50,11 +68,12 @@ impl Ending {
                     Ok(_) => return Err(Failure::failed(format!("run {id} failed, and its log does not say why"))),
                 };
                 let exit = if let Error::Failed { code, .. } = &error { of_code(code) } else { Exit::Failed };
-                Err(Failure::new(exit, error.to_string()).help(format!("look at it:  parkway show {id}")))
+                // On one line: a message that quotes a letter could else add lines in our name.
+                Err(Failure::new(exit, clean(&error.to_string())).help(self.look(id).trim_start()))
             }
             RunStatus::Cancelled => {
                 say(&format!("run {id} was cancelled"));
-                say(&format!("  look at it:  parkway show {id}"));
+                say(&self.look(id));
                 Ok(Exit::Cancelled)
             }
             RunStatus::Waiting => self.waiting(parkway, run).await,
@@ -65,14 +84,18 @@ impl Ending {
     async fn waiting(&self, parkway: &Parkway, run: &Run) -> Result<Exit, Failure> {
         let state = parkway.record(run.id()).await?.state;
         say(&format!("run {} waits", run.id()));
-        way_on(&state);
+        way_on(&state, &self.next);
         Ok(Exit::Waiting)
+    }
+
+    fn look(&self, run: RunId) -> String {
+        format!("  look at it:  {}", self.next.show(run))
     }
 
     /// Says how to go on after an interruption.
     pub(crate) fn interrupted(&self, run: Option<RunId>) -> Exit {
         match run {
-            Some(run) => say(&format!("interrupted; go on with: parkway resume {run}")),
+            Some(run) => say(&format!("interrupted; go on with: {}", self.next.resume(run))),
             None => say("interrupted before the run began; nothing was kept"),
         }
         Exit::Interrupted
@@ -80,28 +103,33 @@ impl Ending {
 }
 
 /// Says which commands move a run that nobody executes.
-pub(crate) fn way_on(state: &RunState) {
-    let id = state.run();
-    for step in state.asking() {
-        // A shell would take the brackets of an item for a pattern.
-        let key = step.key.to_string();
-        let key = if key.contains(['[', '#']) { format!("'{key}'") } else { key };
-        say(&format!("  answer:      parkway approve {id} {key}"));
-    }
-    for step in state.steps().iter().filter(|step| step.status == StepStatus::InDoubt) {
-        say(&format!("  in doubt:    parkway show {id} --step '{}'", step.key));
-    }
-    say(&format!("  go on:       parkway resume {id}"));
+pub(crate) fn way_on(state: &RunState, next: &Next) {
+    let run = state.run();
+    let name = |title: &str, commands: Vec<String>| {
+        commands.iter().take(NAMED).for_each(|command| say(&format!("  {title:<13}{command}")));
+        if let Some(more @ 1..) = commands.len().checked_sub(NAMED) {
+            say(&format!("  {:<13}and {more} more", ""));
+        }
+    };
+    name("answer:", state.asking().map(|step| next.approve(run, &step.key)).collect());
+    let in_doubt = state.steps().iter().filter(|step| step.status == StepStatus::InDoubt);
+    name("in doubt:", in_doubt.map(|step| next.show_step(run, &step.key)).collect());
+    name("go on:", vec![next.resume(run)]);
 }
 
-/// Writes a file as a whole or not at all.
+/// Writes a file as a whole or not at all; to a pipe or a device as it comes.
 fn write(file: &Path, value: &Value) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| {
+    let failed = |e: io::Error| {
         Failure::failed(format!("the outputs cannot be written to {}: {e}", file.display()))
-            .help("they are kept with the run")
+            .help("the run completed all the same, and nothing of it has to be done again")
     };
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed)?;
+    }
+    // A link stays, and what it leads to is written.
+    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_path_buf());
+    if fs::metadata(&file).is_ok_and(|found| !found.is_file()) {
+        return File::options().write(true).open(&file).and_then(|mut out| writeln!(out, "{value:#}")).map_err(failed);
     }
     let mut name = file.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.part", std::process::id()));
@@ -109,7 +137,7 @@ fn write(file: &Path, value: &Value) -> Result<(), Failure> {
     let written = File::create(&part).and_then(|mut out| {
         writeln!(out, "{value:#}")?;
         out.sync_all()?;
-        fs::rename(&part, file)
+        fs::rename(&part, &file)
     });
     written.map_err(|e| {
         let _ = fs::remove_file(&part);

@@ -10,12 +10,13 @@ use serde_json::Value;
 use crate::args::RunArgs;
 use crate::failure::Failure;
 
-/// The values; single ones go before those of the file.
-pub(crate) fn read(args: &RunArgs, plan: &Plan) -> Result<Inputs, Failure> {
-    let mut inputs = match &args.inputs {
-        Some(file) => from_file(file)?,
-        None => Inputs::new(),
-    };
+/// The values of `--inputs`. Stdin is read before a session begins to listen for Ctrl-C, which could not end the reading.
+pub(crate) fn read_file(args: &RunArgs) -> Result<Inputs, Failure> {
+    args.inputs.as_deref().map_or_else(|| Ok(Inputs::new()), from_file)
+}
+
+/// Adds the values of `--input`, which go before those of the file.
+pub(crate) fn add_given(mut inputs: Inputs, args: &RunArgs, plan: &Plan) -> Result<Inputs, Failure> {
     for given in &args.input {
         let Some((name, text)) = given.split_once('=') else {
             return Err(Failure::invalid(format!("`--input {given}` has no value")).help("write `--input NAME=VALUE`"));

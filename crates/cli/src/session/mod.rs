@@ -10,6 +10,6 @@ mod watch;
 
 pub(crate) use approvals::{answer_waiting, given};
 pub(crate) use ending::way_on;
-pub(crate) use inputs::read as read_inputs;
+pub(crate) use inputs::{add_given, read_file};
 pub(crate) use person::name as person;
 pub(crate) use watch::{Session, explain};

@@ -16,6 +16,7 @@ use super::person;
 use crate::args::{Following, Global};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::next::Next;
 use crate::out::{Out, now};
 use crate::render::{Live, Outline, RunView, Symbols};
 use crate::signals::Signals;
@@ -54,11 +55,11 @@ impl<'a> Session<'a> {
         Ok(Session {
             out,
             signals: Signals::listen()?,
-            loading: Loading::new(),
+            loading: Loading::new(global.verbose),
             json: following.json,
             colors: !global.no_color,
             verbose: global.verbose,
-            ending: Ending { json: following.json, json_output: following.json_output.clone() },
+            ending: Ending::new(following, Next::new(global))?,
             attended,
         })
     }
@@ -169,7 +170,16 @@ impl<'a> Session<'a> {
                             }
                         }
                     }
-                    Some(Ok(_)) => {}
+                    Some(Ok(update)) => {
+                        if let Some(live) = &mut live {
+                            match update {
+                                Update::Prefill { step, done, total } => live.view().reads(&step, done, total),
+                                Update::Delta { step, text } => live.view().writes(&step, &text),
+                                _ => {}
+                            }
+                            live.tick(now());
+                        }
+                    }
                 },
                 _ = tick.tick() => {
                     let Some(live) = &mut live else { continue };

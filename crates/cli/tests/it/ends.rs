@@ -72,6 +72,21 @@ fn only_a_step_that_asks_can_be_answered() {
 }
 
 #[test]
+fn a_second_answer_is_not_told_as_if_it_counted() {
+    let bench = Bench::new(ASK);
+    bench.parkway(&["run", "flow.yaml"]).code(4);
+    bench.parkway(&["approve", "last", "confirm"]).code(0);
+    let run = &bench.runs()[0];
+    bench
+        .parkway(&["approve", "last", "confirm", "--reject"])
+        .code(2)
+        .says("`confirm` was answered already: approved")
+        .says(&format!("parkway resume {run}"));
+    bench.parkway(&["resume"]).code(0);
+    bench.parkway(&["approve", "last", "confirm"]).code(2).says("it is completed");
+}
+
+#[test]
 fn an_item_is_answered_by_place_or_by_name() {
     let bench = Bench::new(
         r#"
@@ -124,6 +139,98 @@ fn inputs_are_read_by_their_types() {
     run(&["--input", "woh=x"]).code(2).says("did you mean `who`?");
     run(&["--input", "who"]).code(2).says("--input NAME=VALUE");
     run(&["--inputs", "none.json"]).code(2).says("cannot read the inputs in none.json");
+}
+
+#[test]
+fn outputs_never_take_the_place_of_a_folder_or_a_device() {
+    let bench = Bench::new(ASK);
+    fs::create_dir(bench.path("deep")).unwrap();
+    for folder in ["deep", "deep/", "..", "/"] {
+        let args = ["run", "flow.yaml", "--yes", "--json-output", folder];
+        bench.parkway(&args).code(2).says("names a folder").says("--json-output out/result.json");
+    }
+    assert!(bench.runs().is_empty());
+    bench.parkway(&["run", "flow.yaml", "--yes", "--json-output", "/dev/null"]).code(0);
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    // What cannot be written is told after the outputs.
+    let ended = bench.parkway(&["run", "flow.yaml", "--yes", "--json-output", "flow.yaml/result.json"]).code(1);
+    assert_eq!(ended.json()["times"], 1);
+    ended.says("the outputs cannot be written to flow.yaml/result.json");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_output_file_behind_a_link_is_written_where_it_is() {
+    let bench = Bench::new(ASK);
+    bench.write("real.json", "");
+    std::os::unix::fs::symlink("real.json", bench.path("link.json")).unwrap();
+    bench.parkway(&["run", "flow.yaml", "--yes", "--json-output", "link.json"]).code(0);
+    assert!(fs::read_to_string(bench.path("real.json")).unwrap().contains("out/hello.txt"));
+    assert!(fs::symlink_metadata(bench.path("link.json")).unwrap().is_symlink());
+}
+
+#[test]
+fn the_next_command_reaches_the_same_store() {
+    let bench = Bench::new(ASK);
+    let store = ["--store", "sqlite:my runs.db"];
+    let parkway = |args: &[&str]| bench.parkway(&[args, &store].concat());
+    let ended = parkway(&["run", "flow.yaml"]).code(4);
+    let line = ended.err.lines().find(|line| line.contains("parkway approve")).unwrap();
+    assert!(line.ends_with(" confirm --store 'sqlite:my runs.db'"), "{line}");
+    parkway(&["show"]).code(0).says("--store 'sqlite:my runs.db'");
+    parkway(&["approve", "last", "confirm"]).code(0).says("--store 'sqlite:my runs.db'");
+    parkway(&["resume"]).code(0).says("--store 'sqlite:my runs.db'");
+    parkway(&["resume"]).code(2).says("parkway runs --store 'sqlite:my runs.db'");
+    // From the environment it holds for the next command, too.
+    let shown = bench.command(&["show"]).env("PARKWAY_STORE", "sqlite:my runs.db").output().unwrap();
+    assert!(!String::from_utf8(shown.stderr).unwrap().contains("--store"));
+}
+
+#[test]
+fn a_thousand_questions_do_not_flood_the_screen() {
+    let bench = Bench::new(
+        r#"
+parkway: 1
+steps:
+  each:
+    for_each: ${{ range(30) | list }}
+    as: n
+    max_parallel: 30
+    steps: { confirm: { approve: { prompt: "Take ${{ n }}?" } } }
+"#,
+    );
+    let ended = bench.parkway(&["run", "flow.yaml"]).code(4).says("and 18 more").says("parkway approve");
+    assert!(ended.err.lines().last().unwrap().contains("parkway resume"), "{}", ended.err);
+}
+
+#[test]
+fn a_store_that_is_none_is_told_with_a_way_out() {
+    let bench = Bench::new(ASK);
+    fs::create_dir(bench.path("folder")).unwrap();
+    bench.write("garbage.db", &"no database ".repeat(100));
+    bench.write("empty.db", "");
+    for command in [&["run", "flow.yaml", "--yes"][..], &["show"], &["resume"], &["approve", "last", "confirm"]] {
+        let with = |store: &str| bench.parkway(&[command, &["--store", store]].concat());
+        with("sqlite:folder").code(1).says("folder").says("name a file");
+        with("sqlite:garbage.db").code(1).says("not a SQLite database").says("name another file");
+        with("sqlite:").code(2).says("--store sqlite:runs.db");
+        with("").code(2).says("write `sqlite:PATH`");
+    }
+    bench.parkway(&["show", "--store", "sqlite:empty.db"]).code(2).says("there are no runs yet");
+    bench.parkway(&["run", "flow.yaml", "--yes", "--store", "sqlite:flow.yaml/runs.db"]).code(1).says("cannot be made");
+    bench.parkway(&["run", "flow.yaml", "--yes", "--store", "sqlite:empty.db"]).code(0);
+}
+
+#[test]
+fn a_run_id_that_means_several_is_refused() {
+    let bench = Bench::new(ASK);
+    bench.parkway(&["run", "flow.yaml", "--yes"]).code(0);
+    bench.parkway(&["run", "flow.yaml", "--yes"]).code(0);
+    let run = &bench.runs()[0];
+    for command in [&["show", &run[..4]][..], &["resume", &run[..4]], &["approve", &run[..4], "confirm"]] {
+        bench.parkway(command).code(2).says("2 runs are called").says("write more of the id");
+    }
+    bench.parkway(&["show", &run[24..]]).code(0);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod letters;
 mod render;
 
 mod ends;
+mod hostile;
 mod looks;
 mod reading;
 

@@ -92,6 +92,86 @@ fn a_tiny_terminal_shows_what_moves() {
 }
 
 #[test]
+fn a_model_at_work_is_not_taken_for_one_that_hangs() {
+    let mut letters = Letters::halfway();
+    let extract = "intake[14].extract".parse().unwrap();
+    letters.view.reads(&extract, 320, 512);
+    insta::assert_snapshot!(draw(&letters, 6_400, 80, Some(9)), @r#"
+    ▸ order_intake  01a1ee56-5e00-7707-8707-070707070707             running    6.4s
+      ▸ intake   for each  12/28 done, 2 failed              4.4k in 651 out    6.3s
+        ✗ [4]   data/letters/04.txt · extract  cut             320 in 44 out    0.8s
+        ▸ [14]  data/letters/14.txt · extract  reading 320/512                  0.4s
+        ▸ [15]  data/letters/15.txt · extract  backend  again in 1.7s           0.4s
+        ▸ [16]  data/letters/16.txt · letter                                    0.4s
+      … 4 more
+      14 model calls · 4.4k in (3.6k cached) · 651 out · 110 tok/s
+      smollm2-135m-instruct · cpu
+    "#);
+    letters.view.writes(&extract, "{\"order\": \"A-17\",\n  \"customer\": ");
+    letters.view.writes(&extract, "\"Mil\u{1b}[2Jler\u{202e} & So");
+    insta::assert_snapshot!(draw(&letters, 6_400, 80, Some(9)), @r#"
+    ▸ order_intake  01a1ee56-5e00-7707-8707-070707070707             running    6.4s
+      ▸ intake   for each  12/28 done, 2 failed              4.4k in 651 out    6.3s
+        ✗ [4]   data/letters/04.txt · extract  cut             320 in 44 out    0.8s
+        ▸ [14]  data/letters/14.txt · extract  49 characters  …l [2Jler & So    0.4s
+        ▸ [15]  data/letters/15.txt · extract  backend  again in 1.7s           0.4s
+        ▸ [16]  data/letters/16.txt · letter                                    0.4s
+      … 4 more
+      14 model calls · 4.4k in (3.6k cached) · 651 out · 110 tok/s
+      smollm2-135m-instruct · cpu
+    "#);
+    insta::assert_snapshot!(draw(&letters, 6_400, 120, Some(9)), @r#"
+    ▸ order_intake  01a1ee56-5e00-7707-8707-070707070707                                                     running    6.4s
+      ▸ intake   for each  12/28 done, 2 failed                                                      4.4k in 651 out    6.3s
+        ✗ [4]   data/letters/04.txt · extract  cut                                                     320 in 44 out    0.8s
+        ✗ [13]  data/letters/13.txt · extract  cut                                                     320 in 53 out    0.8s
+        ▸ [14]  data/letters/14.txt · extract  49 characters  {"order": "A-17", "customer": "Mil [2Jler & So            0.4s
+        ▸ [15]  data/letters/15.txt · extract  backend  again in 1.7s                                                   0.4s
+        ▸ [16]  data/letters/16.txt · letter                                                                            0.4s
+      … 3 more
+      14 model calls · 4.4k in (3.6k cached) · 651 out · 110 tok/s · smollm2-135m-instruct · cpu
+    "#);
+    insta::assert_snapshot!(draw(&letters, 6_400, 40, Some(9)), @r#"
+    ▸ order_intake           running    6.4s
+      01a1ee56-5e00-7707-8707-070707070707
+      ▸ intake  12/28 done, 2 failed    6.3s
+        ▸ [14]  …rs/14.txt · extract    0.4s
+        ▸ [15]  …· extract  backend     0.4s
+      … 6 more
+      14 model calls · 4.4k in (3.6k cached)
+      651 out · 110 tok/s
+      smollm2-135m-instruct · cpu
+    "#);
+
+    letters.chat(6_410, "intake[14].extract", 380, 50);
+    let answered = draw(&letters, 6_420, 120, Some(9));
+    assert!(!answered.contains("character") && !answered.contains("Mil"), "{answered}");
+    // Notices of a step that does not run come too late.
+    letters.view.writes(&"intake[13].extract".parse().unwrap(), "late");
+    letters.view.writes(&"nothing".parse().unwrap(), "never");
+    let late = draw(&letters, 6_420, 120, None);
+    assert!(!late.contains("character") && !late.contains("never"), "{late}");
+}
+
+#[test]
+fn what_a_model_writes_is_forgotten_when_its_step_ends() {
+    for how in ["completed", "failed", "tried again"] {
+        let mut letters = Letters::new();
+        letters.start(10, "list", 1);
+        letters.view.writes(&"list".parse().unwrap(), "half an answer");
+        assert!(draw(&letters, 30, 80, None).contains("14 characters  half an answer"));
+        match how {
+            "completed" => letters.complete(40, "list", 1),
+            "failed" => letters.fail(40, "list", "cut", "the answer was cut"),
+            _ => letters.retry(40, "list", 2_000),
+        }
+        let drawn = draw(&letters, 50, 80, None);
+        assert!(!drawn.contains("half"), "{how}: {drawn}");
+        assert!(!letters.told.concat().contains("half"), "{how}: {:?}", letters.told);
+    }
+}
+
+#[test]
 fn a_tall_terminal_shows_every_item() {
     insta::assert_snapshot!(draw(&Letters::halfway(), 6_400, 120, Some(50)), @r"
     ▸ order_intake  01a1ee56-5e00-7707-8707-070707070707                                                     running    6.4s
@@ -386,7 +466,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn no_drawing_is_wider_or_higher_than_it_may_be(
-        columns in 1_usize..200, height in 1_usize..60, name in "\\PC{0,40}", which in 0..3,
+        columns in 1_usize..200, height in 1_usize..60, name in "\\PC{0,40}", which in 0..3, done in 0_u32.., total in 0_u32..,
     ) {
         let mut letters = match which {
             0 => Letters::halfway(),
@@ -395,7 +475,16 @@ proptest! {
         };
         letters.start(30_000, "extra", 2);
         letters.fail(30_000, "extra", &name, &name);
-        letters.run_fails(30_001, &name, &name);
+        for (step, written) in [("intake[14].extract", &name), ("reads", &name), ("writes", &name.repeat(20))] {
+            letters.start(30_000, step, 1);
+            letters.view.reads(&step.parse().unwrap(), done, total);
+            if step != "reads" {
+                letters.view.writes(&step.parse().unwrap(), written);
+            }
+        }
+        if which > 0 {
+            letters.run_fails(30_001, &name, &name);
+        }
         for height in [None, Some(height)] {
             let lines = letters.view.lines(at(31_000), columns, height, false);
             prop_assert!(height.is_none_or(|height| lines.len() <= height));

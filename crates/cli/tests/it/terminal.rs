@@ -155,6 +155,49 @@ fn ctrl_c_at_the_question_can_be_resumed() {
 }
 
 #[test]
+fn an_output_cannot_steer_the_terminal_and_stays_the_same_json() {
+    let bench = Bench::new(
+        "parkway: 1\nsteps: { a: { set: { text: \"\\u009b2J\\u202eb\\U000e0001é\" } } }\noutputs: { text: \"${{ steps.a.output.text }}\" }\n",
+    );
+    let (code, rest) = Screen::run(&bench, &["run", "flow.yaml", "--no-color"], 80).ends();
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(!rest.contains(['\u{9b}', '\u{202e}', '\u{e0001}']), "{rest:?}");
+    let line = rest.lines().find(|line| line.contains("\"text\"")).unwrap();
+    let json = format!("{{{}}}", line.trim());
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["text"], "\u{9b}2J\u{202e}b\u{e0001}é");
+    assert_eq!(bench.parkway(&["run", "flow.yaml"]).code(0).json(), value);
+}
+
+#[test]
+fn ctrl_c_ends_a_command_that_reads_its_inputs() {
+    let bench = Bench::new(ASK);
+    let mut screen = Screen::run(&bench, &["run", "flow.yaml", "--inputs", "-"], 80);
+    thread::sleep(Duration::from_millis(300));
+    kill_process(Pid::from_child(&screen.child), Signal::INT).unwrap();
+    let start = Instant::now();
+    while screen.child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it goes on");
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(bench.runs().is_empty());
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once_and_the_run_can_be_resumed() {
+    let bench = Bench::new(ASK);
+    let mut screen = Screen::run(&bench, &["run", "flow.yaml"], 80);
+    screen.shows(PROMPT);
+    let child = Pid::from_child(&screen.child);
+    kill_process(child, Signal::INT).unwrap();
+    // The first one may have been enough.
+    let _ = kill_process(child, Signal::INT);
+    let (code, rest) = screen.ends();
+    assert_eq!(code, Some(130), "{rest}");
+    bench.parkway(&["resume", "--yes"]).code(0);
+}
+
+#[test]
 fn a_narrow_terminal_is_not_overrun() {
     let bench = Bench::new(ASK);
     let screen = Screen::run(&bench, &["run", "flow.yaml", "--yes"], 40);

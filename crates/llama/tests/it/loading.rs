@@ -92,7 +92,7 @@ fn a_load_error_names_the_path_and_the_way_out() {
     let load = || Llama::gguf(&path).load(|_| {}).unwrap_err();
 
     assert_eq!(load(), LoadError::Missing { path: path.clone() });
-    assert!(load().to_string().contains("parkway models pull"));
+    assert!(load().to_string().contains("parkway models pull smollm2-135m-instruct"));
     fs::write(&path, "<html>").unwrap();
     assert_eq!(load(), LoadError::NotGguf { path: path.clone() });
     fs::write(&path, "").unwrap();

@@ -1,11 +1,12 @@
 //! Atomic writes: a reader, and a crash, sees the old file or the new one, never a part.
 
+use std::fs::TryLockError;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::{Dir, File, OpenOptions};
 use parkway_core::tool::ToolError;
 
 use super::roots::{Place, is_folder, sync_folder};
@@ -40,14 +41,60 @@ pub(super) fn replace(place: &Place, bytes: &[u8]) -> Result<(), ToolError> {
     written.and_then(|()| sync_folder(&place.dir, folder)).map_err(|e| place.error("write", &e))
 }
 
-/// A new file in the folder, under a hidden name that nobody else has.
-fn create_beside(dir: &Dir, folder: &Path) -> io::Result<(PathBuf, cap_std::fs::File)> {
+/// What the names of files that are being written begin and end with.
+const PREFIX: &str = ".parkway-";
+const SUFFIX: &str = ".tmp";
+
+/// Removes what processes that were killed in the middle of a write left in the folder. A process that lives holds a
+/// lock on its file. Whatever cannot be looked at stays: it is in nobody's way.
+pub(super) fn sweep(dir: &Dir, folder: &Path) {
+    let Ok(entries) = dir.read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        // Asked before it is opened: opening a pipe would wait for its other end.
+        if !name.to_str().is_some_and(is_temporary) || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let path = folder.join(name);
+        if let Ok(file) = dir.open(&path)
+            && lock(&file).is_ok_and(|held| held)
+        {
+            // Gone already, or not ours to remove.
+            let _ = dir.remove_file(&path);
+        }
+    }
+}
+
+fn is_temporary(name: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let middle = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
+    middle.and_then(|middle| middle.split_once('-')).is_some_and(|(process, count)| number(process) && number(count))
+}
+
+/// Takes the lock on a file, which lasts as long as the file is open; false if somebody else has it.
+fn lock(file: &File) -> io::Result<bool> {
+    // A second handle on the same open file: it shares the lock.
+    match file.try_clone()?.into_std().try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// A new file in the folder, under a hidden name that nobody else has, and locked.
+fn create_beside(dir: &Dir, folder: &Path) -> io::Result<(PathBuf, File)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     loop {
-        let name = format!(".parkway-{}-{}.tmp", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("{PREFIX}{}-{}{SUFFIX}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = folder.join(name);
         match dir.open_with(&path, OpenOptions::new().write(true).create_new(true)) {
-            Ok(file) => return Ok((path, file)),
+            Ok(file) => {
+                // Where a file system knows no locks nobody gets one, and nothing is swept.
+                let swept = lock(&file).is_ok_and(|held| !held) || dir.symlink_metadata(&path).is_err();
+                if !swept {
+                    return Ok((path, file));
+                }
+            }
             // Left by a process that was killed and had the same number.
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             Err(e) => return Err(e),

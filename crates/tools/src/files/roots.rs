@@ -1,7 +1,9 @@
 //! The granted folders, and the way from a path in an argument to a place inside one of them.
 
+use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -9,6 +11,8 @@ use parkway_core::tool::{ToolContext, ToolError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+
+use super::replace::sweep;
 
 /// How similar a name must be to be offered in place of one that does not exist.
 const SIMILAR: f64 = 0.5;
@@ -19,6 +23,8 @@ const COMPARED: usize = 10_000;
 #[derive(Clone)]
 pub(crate) struct Roots {
     project: PathBuf,
+    /// Folders that this process has swept, as seen from the project root.
+    swept: Arc<Mutex<HashSet<String>>>,
 }
 
 /// What a call wants with a path.
@@ -56,7 +62,7 @@ pub(super) struct Place {
 
 impl Roots {
     pub(super) fn new(project: PathBuf) -> Self {
-        Roots { project }
+        Roots { project, swept: Arc::default() }
     }
 
     /// The place that `path` names, for writing a file. The folders on the way to it are created.
@@ -67,6 +73,10 @@ impl Roots {
         }
         if let Some(parent) = place.inside.parent() {
             create_folders(&place.dir, parent).map_err(|e| place.error("create the folder of", &e))?;
+            let folder = Path::new(&place.path).parent().map_or_else(|| ".".into(), shown);
+            if self.swept.lock().is_ok_and(|mut swept| swept.insert(folder)) {
+                sweep(&place.dir, if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+            }
         }
         Ok(place)
     }

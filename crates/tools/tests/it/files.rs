@@ -289,6 +289,28 @@ fn a_repeated_write_is_one_write() {
 }
 
 #[test]
+fn what_a_kill_left_of_a_write_does_not_stay() {
+    let project = Project::new();
+    let names = [".parkway-4194305-0.tmp", ".parkway-1-7.tmp", ".parkway-notes.tmp", ".parkway--.tmp", "a.tmp"];
+    for name in names {
+        project.put(&format!("out/deep/{name}"), "a part");
+    }
+    fs::create_dir(project.path("out/deep/.parkway-2-2.tmp")).unwrap();
+    project.link("out/deep/.parkway-3-3.tmp", "a.tmp");
+    // The second one belongs to somebody who lives.
+    let alive = fs::File::open(project.path("out/deep/.parkway-1-7.tmp")).unwrap();
+    alive.lock().unwrap();
+    project.call("files.write_text", json!({"path": "out/deep/b.txt", "text": "whole"})).unwrap();
+    let mut left: Vec<_> = fs::read_dir(project.path("out/deep"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    let stay = [".parkway--.tmp", ".parkway-1-7.tmp", ".parkway-2-2.tmp", ".parkway-3-3.tmp", ".parkway-notes.tmp"];
+    assert_eq!(left, [&stay[..], &["a.tmp", "b.txt"]].concat());
+}
+
+#[test]
 fn what_cannot_be_replaced_is_left_whole() {
     let project = Project::new();
     let write = json!({"path": "out/a.txt", "text": "new"});

@@ -1,0 +1,64 @@
+//! What a model is doing for a step at the moment: how far it has read, or what it writes.
+
+use super::words::{clean, counted};
+
+/// How many characters of an answer are kept for showing its end.
+const KEPT: usize = 400;
+
+/// The call of a model that goes on.
+#[derive(Clone, Debug)]
+pub(super) enum Turn {
+    /// It reads its prompt; in tokens.
+    Reads { done: u32, total: u32 },
+    /// It writes its answer, of which the last characters are kept.
+    Writes { characters: u64, end: String },
+}
+
+impl Turn {
+    /// The turn after the model has written more.
+    pub(super) fn written(before: Option<Turn>, text: &str) -> Turn {
+        let (mut characters, mut end) = match before {
+            Some(Turn::Writes { characters, end }) => (characters, end),
+            _ => (0, String::new()),
+        };
+        characters += u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
+        end.push_str(text);
+        if let Some((cut, _)) = end.char_indices().rev().nth(KEPT - 1) {
+            end.drain(..cut);
+        }
+        Turn::Writes { characters, end }
+    }
+
+    /// `reading 320/512`, `132 characters`.
+    pub(super) fn note(&self) -> String {
+        match self {
+            Turn::Reads { done, total } => format!("reading {done}/{total}"),
+            Turn::Writes { characters, .. } => counted(*characters, "character"),
+        }
+    }
+
+    /// The end of what was written, on one line.
+    pub(super) fn end(&self) -> String {
+        match self {
+            Turn::Reads { .. } => String::new(),
+            Turn::Writes { end, .. } => clean(end),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_answer_does_not_fill_the_memory() {
+        let mut turn = None;
+        for _ in 0..100 {
+            turn = Some(Turn::written(turn, &"äöü".repeat(1_000)));
+        }
+        let turn = Turn::written(turn, "\u{1b}[2J the\nend");
+        assert_eq!(turn.note(), "300k characters");
+        let end = turn.end();
+        assert!(end.ends_with("ü [2J the end") && end.chars().count() <= KEPT, "{end}");
+    }
+}
