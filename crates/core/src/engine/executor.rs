@@ -438,7 +438,9 @@ impl Executor {
     /// Applies, commits, publishes: the one door.
     pub(crate) async fn record(&mut self, draft: Draft) -> Result<Seq, ExecutorError> {
         self.values.keep(&draft.payloads)?;
-        Ok(self.recorder.record(&mut self.state, draft).await?)
+        let head = self.recorder.record(&mut self.state, draft).await?;
+        self.values.age(head, self.recorder.on_disk());
+        Ok(head)
     }
 
     /// Records a draft, and returns when it is on disk.

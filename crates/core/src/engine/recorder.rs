@@ -171,6 +171,11 @@ impl Recorder {
         self.disk().has(self.sent).await
     }
 
+    /// The last event that is on disk.
+    pub(crate) fn on_disk(&self) -> Seq {
+        self.disk.durable.borrow().seq
+    }
+
     pub(crate) fn disk(&self) -> Disk {
         self.disk.clone()
     }
