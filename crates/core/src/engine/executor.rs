@@ -21,6 +21,7 @@ use crate::log::{
 };
 use crate::model::SharedModel;
 use crate::policy::Policy;
+use crate::schema::Schemas;
 use crate::store::{Claim, Lease, Message, MessageId, NewRun, Released, Store, StoreError, Write};
 use crate::tool::{Cancel, Toolbox};
 use crate::workflow::{Plan, Verb};
@@ -166,6 +167,7 @@ pub struct Executor {
     pub(crate) reporter: Reporter,
     pub(crate) state: RunState,
     pub(crate) values: Values,
+    pub(crate) schemas: Schemas,
     pub(crate) recorder: Recorder,
     pub(crate) lease: Lease,
     pub(crate) calls: JoinSet<Result<Outcome, StoreError>>,
@@ -273,6 +275,7 @@ impl Executor {
         );
         Executor {
             values: Values::new(services.store.clone()),
+            schemas: Schemas::default(),
             services,
             models,
             control,
