@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use parkway_core::engine::{Control, Executor, Preapproval, Services};
 use parkway_core::id::{RunId, Seq, StepKey};
-use parkway_core::log::{Channel, Commitment, EventKind, Payload, Verdict};
+use parkway_core::log::{Channel, Commitment, Event, EventKind, Payload, Verdict};
 use parkway_core::model::SharedModel;
-use parkway_core::store::{Message, RunFilter, RunSummary};
+use parkway_core::store::{Message, RunFilter, RunSummary, StoreError};
 use parkway_core::tool::Toolbox;
 use parkway_core::workflow::{Inputs, Plan, Requirements, Verb};
 use serde_json::Value;
@@ -116,7 +116,8 @@ impl Parkway {
 
     /// Takes a run up where it stands: after a crash, a stop, or an approval.
     pub async fn resume(&self, run: RunId, options: RunOptions) -> Result<Run, Error> {
-        let plan = Arc::new(self.plan(run).await?);
+        let events = self.services().store.events(run, Seq(0)).await?;
+        let plan = Arc::new(self.plan(run, &events).await?);
         let models = self.models_of(&plan).await?;
         let control = control(options);
         let executor = Executor::take_over(self.services().clone(), models, control.clone(), plan, run).await?;
@@ -161,28 +162,24 @@ impl Parkway {
 
     /// All that is known of a run.
     pub async fn record(&self, run: RunId) -> Result<Record, Error> {
-        let plan = self.plan(run).await?;
         let events = self.services().store.events(run, Seq(0)).await?;
+        let plan = self.plan(run, &events).await?;
         Record::new(run, plan, events)
     }
 
-    async fn plan(&self, run: RunId) -> Result<Plan, Error> {
-        let events = self.services().store.events(run, Seq(0)).await?;
+    /// The plan that a run's first event points to.
+    async fn plan(&self, run: RunId, events: &[Event]) -> Result<Plan, Error> {
         let Some(EventKind::RunCreated { plan, .. }) = events.first().map(|event| &event.kind) else {
-            return Err(parkway_core::store::StoreError::NoRun(run).into());
+            return Err(StoreError::NoRun(run).into());
         };
         let value = self.text(*plan).await?;
-        serde_json::from_value(value).map_err(|e| {
-            let message = format!("the plan of run {run} cannot be read: {e}");
-            Error::Store(parkway_core::store::StoreError::Corrupt(message))
-        })
+        let read = serde_json::from_value(value);
+        Ok(read.map_err(|e| StoreError::Corrupt(format!("the plan of run {run} cannot be read: {e}")))?)
     }
 
     /// The value of a payload; null if it was erased.
     pub async fn text(&self, commitment: Commitment) -> Result<Value, Error> {
-        let payload = self.services().store.payloads(&[commitment]).await?.into_iter().next().flatten();
-        let value = payload.map(|payload| payload.value()).transpose();
-        Ok(value.map_err(parkway_core::store::StoreError::from)?.unwrap_or_default())
+        Ok(self.texts(&[commitment]).await?.pop().unwrap_or_default())
     }
 
     /// The values of payloads, in the order asked for; null for one that was erased.
@@ -190,7 +187,7 @@ impl Parkway {
         let payloads = self.services().store.payloads(commitments).await?;
         let value = |payload: Option<Payload>| payload.map_or(Ok(Value::Null), |payload| payload.value());
         let values: Result<_, _> = payloads.into_iter().map(value).collect();
-        Ok(values.map_err(parkway_core::store::StoreError::from)?)
+        Ok(values.map_err(StoreError::from)?)
     }
 
     /// The answer to a step's question that was given, and that no executor has taken up yet.

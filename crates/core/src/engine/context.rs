@@ -7,6 +7,7 @@ use minijinja::Value as Seen;
 use minijinja::value::Serde;
 use serde_json::Value;
 
+use crate::id::Seq;
 use crate::label::Labels;
 use crate::log::{Commitment, Payload, RunState, StepIndex, StepStatus};
 use crate::store::{Store, StoreError};
@@ -46,34 +47,71 @@ pub(crate) enum EvaluateError {
     Store(#[from] StoreError),
 }
 
-/// The payloads of a run that were written or read so far.
+/// About how many bytes of payloads are kept in memory, twice: of those used lately, and of those used before.
+const KEPT: usize = 16 << 20;
+
+/// The payloads of a run that were written or read lately. The others are read again when they are needed.
 pub(crate) struct Values {
     store: Arc<dyn Store>,
-    known: HashMap<Commitment, Seen>,
+    recent: HashMap<Commitment, Known>,
+    recent_bytes: usize,
+    older: HashMap<Commitment, Known>,
+    /// The event by which all of `older` was recorded.
+    older_until: Seq,
     /// What templates see of fan-outs and groups that have ended: made once, and the same from then on.
     ended: HashMap<StepIndex, Seen>,
 }
 
+#[derive(Clone)]
+struct Known {
+    value: Seen,
+    bytes: usize,
+}
+
 impl Values {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Values { store, known: HashMap::new(), ended: HashMap::new() }
+        Values {
+            store,
+            recent: HashMap::new(),
+            recent_bytes: 0,
+            older: HashMap::new(),
+            older_until: Seq(0),
+            ended: HashMap::new(),
+        }
     }
 
     /// Takes payloads in that are recorded, and may not be on disk yet.
     pub(crate) fn keep(&mut self, payloads: &[Payload]) -> Result<(), StoreError> {
         for payload in payloads {
-            self.known.insert(payload.commitment, Seen::from(Serde(payload.value::<Value>()?)));
+            self.take_in(payload)?;
         }
         Ok(())
+    }
+
+    fn take_in(&mut self, payload: &Payload) -> Result<(), StoreError> {
+        let value = Seen::from(Serde(payload.value::<Value>()?));
+        self.know(payload.commitment, Known { value, bytes: payload.bytes.len() });
+        Ok(())
+    }
+
+    fn know(&mut self, commitment: Commitment, known: Known) {
+        self.recent_bytes = self.recent_bytes.saturating_add(known.bytes);
+        self.recent.insert(commitment, known);
+    }
+
+    /// Lets go of what was not used for long, now that the run is at `head` and `on_disk` of it can be read again.
+    pub(crate) fn age(&mut self, head: Seq, on_disk: Seq) {
+        if self.recent_bytes > KEPT && on_disk >= self.older_until {
+            self.older = std::mem::take(&mut self.recent);
+            (self.recent_bytes, self.older_until) = (0, head);
+            self.ended.clear();
+        }
     }
 
     /// The value of a payload. One that was erased is null.
     pub(crate) async fn value(&mut self, commitment: Commitment) -> Result<Value, StoreError> {
         self.load(&[commitment]).await?;
-        let seen = self.known.get(&commitment).cloned().unwrap_or_default();
-        if seen.is_undefined() {
-            return Ok(Value::Null);
-        }
+        let seen = self.known_value(Some(commitment));
         serde_json::to_value(&seen).map_err(|e| StoreError::Corrupt(e.to_string()))
     }
 
@@ -147,24 +185,31 @@ impl Values {
 
     /// Reads the payloads that are not known yet.
     async fn load(&mut self, commitments: &[Commitment]) -> Result<(), StoreError> {
-        let missing: BTreeSet<_> = commitments.iter().filter(|c| !self.known.contains_key(c)).copied().collect();
+        let unseen: BTreeSet<_> = commitments.iter().filter(|c| !self.recent.contains_key(c)).copied().collect();
+        let mut missing = BTreeSet::new();
+        for commitment in unseen {
+            match self.older.remove(&commitment) {
+                Some(known) => self.know(commitment, known),
+                None => drop(missing.insert(commitment)),
+            }
+        }
         if missing.is_empty() {
             return Ok(());
         }
         let missing: Vec<_> = missing.into_iter().collect();
         let payloads = self.store.payloads(&missing).await?;
         for (commitment, payload) in missing.into_iter().zip(payloads) {
-            let value = match payload {
-                Some(payload) => Seen::from(Serde(payload.value::<Value>()?)),
-                None => Seen::from(()),
-            };
-            self.known.insert(commitment, value);
+            match payload {
+                Some(payload) => self.take_in(&payload)?,
+                None => self.know(commitment, Known { value: Seen::from(()), bytes: 0 }),
+            }
         }
         Ok(())
     }
 
     fn known_value(&self, commitment: Option<Commitment>) -> Seen {
-        commitment.and_then(|commitment| self.known.get(&commitment)).cloned().unwrap_or(Seen::from(()))
+        let known = commitment.and_then(|commitment| self.recent.get(&commitment));
+        known.map_or(Seen::from(()), |known| known.value.clone())
     }
 
     /// `steps.x`: its status, output, error, attempts; a fan-out's items.
@@ -317,5 +362,31 @@ fn needed_by_output(state: &RunState, index: StepIndex, needed: &mut Vec<Commitm
     }
     if step.output.is_none() && matches!(state.plan().graph.node(step.node).verb, Verb::Steps { .. }) {
         step.members.iter().for_each(|member| needed_by_output(state, *member, needed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::testing::MemoryStore;
+
+    #[tokio::test]
+    async fn payloads_are_not_kept_for_ever_nor_let_go_before_they_are_on_disk() {
+        let mut values = Values::new(Arc::new(MemoryStore::new(Arc::new(SystemClock))));
+        let payload = |n: u8| Payload::json(&"x".repeat(KEPT), [n; 16]).unwrap();
+        let all = [1, 2, 3].map(payload);
+        for (payload, head) in all.iter().zip(1..) {
+            values.keep(std::slice::from_ref(payload)).unwrap();
+            values.age(Seq(head), Seq(0));
+        }
+        for payload in &all {
+            assert!(values.value(payload.commitment).await.unwrap().is_string());
+        }
+        values.age(Seq(3), Seq(3));
+        values.keep(&[payload(4)]).unwrap();
+        values.age(Seq(4), Seq(4));
+        // The store of this test never had it.
+        assert!(values.value(all[0].commitment).await.unwrap().is_null());
     }
 }

@@ -21,6 +21,7 @@ use crate::log::{
 };
 use crate::model::SharedModel;
 use crate::policy::Policy;
+use crate::schema::Schemas;
 use crate::store::{Claim, Lease, Message, MessageId, NewRun, Released, Store, StoreError, Write};
 use crate::tool::{Cancel, Toolbox};
 use crate::workflow::{Plan, Verb};
@@ -166,6 +167,7 @@ pub struct Executor {
     pub(crate) reporter: Reporter,
     pub(crate) state: RunState,
     pub(crate) values: Values,
+    pub(crate) schemas: Schemas,
     pub(crate) recorder: Recorder,
     pub(crate) lease: Lease,
     pub(crate) calls: JoinSet<Result<Outcome, StoreError>>,
@@ -204,9 +206,13 @@ impl Executor {
         let new = NewRun { run, tenant: TENANT.into(), workflow: plan.workflow.clone(), at: now };
         draft.writes.push(Write::Enqueue(new));
         let mut executor = Executor::begin(services, models, control, RunState::new(run, plan), lease);
-        let head = executor.record(draft).await?;
-        executor.recorder.disk().holds(head).await?;
-        Ok(executor)
+        match executor.record_to_disk(draft).await {
+            Ok(()) => Ok(executor),
+            Err(error) => {
+                let_go(&executor.services, &executor.lease, &error).await;
+                Err(error)
+            }
+        }
     }
 
     /// Takes over a run that nobody holds. Starting, resuming and retrying are the same from here on.
@@ -222,22 +228,27 @@ impl Executor {
             return Err(ExecutorError::ToolsChanged(changed));
         }
         let claim = Claim { worker: services.worker.clone(), run: Some(run), lease: services.lease };
-        let lease = services.store.claim(&claim).await?;
-        let replayed = match services.store.events(run, Seq(0)).await {
-            Ok(events) => RunState::replay(run, plan, &events).map_err(ExecutorError::from),
-            Err(error) => Err(error.into()),
+        let Some(lease) = services.store.claim(&claim).await? else {
+            let status = RunState::replay(run, plan, &services.store.events(run, Seq(0)).await?)?.status();
+            return Err(if status.ended() { ExecutorError::Over(run, status) } else { ExecutorError::Held(run) });
         };
-        let (state, lease) = match (replayed, lease) {
-            (Ok(state), Some(lease)) => (state, lease),
-            (Ok(state), None) if state.status().ended() => return Err(ExecutorError::Over(run, state.status())),
-            (Ok(_), None) => return Err(ExecutorError::Held(run)),
-            (Err(error), None) => return Err(error),
-            (Err(error), Some(lease)) => {
-                // Nobody else should have to wait for a lease that is of no use.
-                let _ = services.store.release(&lease, None).await;
-                return Err(error);
-            }
-        };
+        let claimed = Executor::continue_log(services.clone(), models, control, plan, lease.clone()).await;
+        if let Err(error) = &claimed {
+            let_go(&services, &lease, error).await;
+        }
+        claimed
+    }
+
+    /// Takes up a run that this process has just claimed.
+    async fn continue_log(
+        services: Services,
+        models: BTreeMap<String, SharedModel>,
+        control: Control,
+        plan: Arc<Plan>,
+        lease: Lease,
+    ) -> Result<Executor, ExecutorError> {
+        let events = services.store.events(lease.run, Seq(0)).await?;
+        let state = RunState::replay(lease.run, plan, &events)?;
         let worker = services.worker.clone();
         let mut executor = Executor::begin(services, models, control, state, lease);
         let mut draft = Draft::default();
@@ -264,6 +275,7 @@ impl Executor {
         );
         Executor {
             values: Values::new(services.store.clone()),
+            schemas: Schemas::default(),
             services,
             models,
             control,
@@ -306,9 +318,7 @@ impl Executor {
         match result.and_then(|stopped| closed.map(|()| stopped)) {
             Ok(stopped) => Ok(Ended { status: state.status(), stopped }),
             Err(error) => {
-                // The next executor starts from the log, and need not wait for the lease to run out. Where this cannot
-                // be said to the store either, the lease does run out.
-                let _ = services.store.release(&lease, Some(services.clock.now())).await;
+                let_go(&services, &lease, &error).await;
                 Err(error)
             }
         }
@@ -336,7 +346,7 @@ impl Executor {
             if !more && self.may_leave() && self.give_back().await? {
                 return Ok(false);
             }
-            let timer = self.timer();
+            let (timer, room) = (self.timer(), self.has_room());
             tokio::select! {
                 () = stop.cancelled() => {}
                 joined = self.calls.join_next_with_id(), if !self.calls.is_empty() => {
@@ -347,7 +357,8 @@ impl Executor {
                 () = poke.0.notified() => self.read_inbox().await?,
                 _ = inbox.tick() => self.read_inbox().await?,
                 _ = renewal.tick() => self.services.store.renew(&self.lease, self.services.lease).await?,
-                () = tokio::time::sleep(timer), if !more => {}
+                // A timer that is due can do nothing until a call has ended and left room.
+                () = tokio::time::sleep(timer), if !more && room => {}
                 () = tokio::task::yield_now(), if more => {}
                 error = disk.failed() => return Err(error.into()),
             }
@@ -357,7 +368,7 @@ impl Executor {
     /// Performs what follows from the state, as far as there is room. Whether there may be more to do at once.
     async fn perform_some(&mut self) -> Result<bool, ExecutorError> {
         for _ in 0..BURST {
-            let room = usize::from(self.calls.len() < self.services.concurrency);
+            let room = usize::from(self.has_room());
             let commands = decide(&mut self.state, self.services.clock.now(), room);
             if commands.is_empty() {
                 return Ok(false);
@@ -390,6 +401,11 @@ impl Executor {
         Ok(self.services.store.release(&self.lease, self.state.wake()).await? == Released::Free)
     }
 
+    /// Whether another call may be made beside those under way.
+    fn has_room(&self) -> bool {
+        self.calls.len() < self.services.concurrency
+    }
+
     fn timer(&self) -> Duration {
         self.state.wake().map_or(Duration::from_secs(3_600), |wake| wake.since(self.services.clock.now()))
     }
@@ -399,7 +415,15 @@ impl Executor {
         for cancel in self.cancels.values() {
             cancel.cancel();
         }
-        let deadline = tokio::time::Instant::now() + GRACE;
+        if self.calls.is_empty() {
+            return Ok(());
+        }
+        // Each call ends by itself within the grace time; the deadline is for one that does not.
+        let most = GRACE + Duration::from_secs(1);
+        // Nobody else may take the run for abandoned meanwhile. If this fails the lease runs out sooner, and what is
+        // recorded after that is refused.
+        let _ = self.services.store.renew(&self.lease, most + self.services.lease).await;
+        let deadline = tokio::time::Instant::now() + most;
         while let Ok(Some(joined)) = tokio::time::timeout_at(deadline, self.calls.join_next_with_id()).await {
             match &joined {
                 // It is begun again when the run is resumed; the log needs no word about it.
@@ -409,13 +433,23 @@ impl Executor {
                 _ => self.take_outcome(joined).await?,
             }
         }
+        // The run is given back after this: nothing goes on behind its back.
+        self.calls.shutdown().await;
         Ok(())
     }
 
     /// Applies, commits, publishes: the one door.
     pub(crate) async fn record(&mut self, draft: Draft) -> Result<Seq, ExecutorError> {
         self.values.keep(&draft.payloads)?;
-        Ok(self.recorder.record(&mut self.state, draft).await?)
+        let head = self.recorder.record(&mut self.state, draft).await?;
+        self.values.age(head, self.recorder.on_disk());
+        Ok(head)
+    }
+
+    /// Records a draft, and returns when it is on disk.
+    async fn record_to_disk(&mut self, draft: Draft) -> Result<(), ExecutorError> {
+        let head = self.record(draft).await?;
+        Ok(self.recorder.disk().holds(head).await?)
     }
 
     /// Records the approvals that were given in advance and are waited for already.
@@ -516,6 +550,17 @@ impl Executor {
             Err(EvaluateError::Template(error)) => Ok(Err(Failure::new("template", error.to_string()))),
             Err(EvaluateError::Store(error)) => Err(error.into()),
         }
+    }
+}
+
+/// Gives a run back that cannot go on here: the next executor starts from the log, and need not wait for the lease to run
+/// out. Where this cannot be said to the store either, the lease does run out.
+async fn let_go(services: &Services, lease: &Lease, error: &ExecutorError) {
+    // Nobody can go on with a log that makes no sense.
+    let wake = (!matches!(error, ExecutorError::Illegal(_))).then(|| services.clock.now());
+    if let Ok(Released::Unread) = services.store.release(lease, wake).await {
+        // A run with unread messages is not given back, but the lease may end at once.
+        let _ = services.store.renew(lease, Duration::ZERO).await;
     }
 }
 

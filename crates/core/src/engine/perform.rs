@@ -1,6 +1,8 @@
 //! Performing commands: evaluation at the edge, once, with the result recorded; and what came of an attempt.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -13,8 +15,9 @@ use crate::engine::step::{self, Attempt, Call, ChatCall, Failure, Outcome, Turn}
 use crate::id::{EffectKey, StepKey};
 use crate::label::Labels;
 use crate::log::{Budget, EventKind, FailureReason, ModelCall, SkipReason, StepIndex, StepStatus};
-use crate::model::{ChatMessage, ChatRequest, Constraint, Role};
+use crate::model::{ChatMessage, ChatRequest, Constraint, ConstraintKind, Role};
 use crate::policy::{self, PolicyRequest};
+use crate::schema::{Schema, Side};
 use crate::tool::{Cancel, Effect, ToolContext};
 use crate::workflow::{Chat, ForEach, Node, NodeIndex, Template, Verb, expression_or_value};
 
@@ -56,7 +59,11 @@ impl Executor {
     }
 
     pub(crate) async fn fail(&mut self, key: StepKey, failure: &Failure) -> Result<(), ExecutorError> {
-        let mut draft = Draft::default();
+        self.fail_after(Draft::default(), key, failure).await
+    }
+
+    /// Records that a step failed, after what is in the draft already.
+    async fn fail_after(&mut self, mut draft: Draft, key: StepKey, failure: &Failure) -> Result<(), ExecutorError> {
         self.draft_failure(&mut draft, key, failure)?;
         self.record(draft).await?;
         Ok(())
@@ -199,8 +206,8 @@ impl Executor {
 
     async fn begin_step(&mut self, key: StepKey) -> Result<(), ExecutorError> {
         let plan = self.state.plan().clone();
-        let Some((node, site)) = self.place(&key) else { return Ok(()) };
-        let node = plan.graph.node(node);
+        let Some((index, site)) = self.place(&key) else { return Ok(()) };
+        let node = plan.graph.node(index);
         let condition = self.condition_labels(node, site);
         match &node.verb {
             Verb::Steps { .. } => {
@@ -211,8 +218,8 @@ impl Executor {
             }
             Verb::Set { values } => self.set(key, site, values, condition).await,
             Verb::Approve { prompt, timeout_ms, show } => self.ask(key, site, prompt, *timeout_ms, show.as_ref()).await,
-            Verb::Tool { name, with } => self.call_tool(key, node, site, name, with, condition).await,
-            Verb::Chat(chat) => self.call_model(key, node, site, chat, condition).await,
+            Verb::Tool { name, with } => self.call_tool(key, index, site, name, with, condition).await,
+            Verb::Chat(chat) => self.call_model(key, index, site, chat, condition).await,
         }
     }
 
@@ -286,7 +293,7 @@ impl Executor {
     async fn call_tool(
         &mut self,
         key: StepKey,
-        node: &Node,
+        node: NodeIndex,
         site: Site,
         name: &str,
         with: &Value,
@@ -300,10 +307,18 @@ impl Executor {
             return self.fail(key, &Failure::new("unknown_tool", format!("no tool is called `{name}`"))).await;
         };
         let spec = tool.spec();
-        if let Err(error) = crate::schema::check(&spec.input_schema, &args) {
+        let input = self.schemas.get(node, Side::Input, &spec.input_schema);
+        if let Err(error) = input.and_then(|schema| schema.check(&args)) {
             let message = format!("the arguments do not fit `{name}`: {error}");
             return self.fail(key, &Failure::new("invalid", message)).await;
         }
+        let output = match self.schemas.get(node, Side::Output, &spec.output_schema) {
+            Ok(output) => output,
+            Err(error) => {
+                let message = format!("what `{name}` returns cannot be checked: {error}");
+                return self.fail(key, &Failure::new("invalid", message)).await;
+            }
+        };
         let kept = self.state.step(&key).map_or(Labels::NONE, |step| step.arg_labels);
         let all_labels = labels.values().fold(condition.union(kept), |all, one| all.union(*one));
         let grants = self.state.plan().grants.get(spec.family()).cloned();
@@ -317,19 +332,14 @@ impl Executor {
         }
         if decision.verdict == policy::Verdict::Deny {
             let failure = Failure::new("denied", format!("`{name}` is not allowed: {}", decision.reason));
-            self.draft_failure(&mut draft, key, &failure)?;
-            self.record(draft).await?;
-            return Ok(());
+            return self.fail_after(draft, key, &failure).await;
         }
         if first && self.must_ask(&key, name, &args, decision.verdict).await? {
             return self.ask_for_call(draft, key, name, &args, &decision.reason).await;
         }
         let now = self.services.clock.now();
         if let Some(why) = budget::exceeded(&self.state, Budget::new(0, 1), now) {
-            let failure = Failure::new("budget", why);
-            self.draft_failure(&mut draft, key, &failure)?;
-            self.record(draft).await?;
-            return Ok(());
+            return self.fail_after(draft, key, &Failure::new("budget", why)).await;
         }
         let effect = spec.effect;
         self.draft_start(&mut draft, key.clone(), Some(&args), &labels, condition, Some(effect))?;
@@ -352,7 +362,7 @@ impl Executor {
             cancel: cancel.clone(),
         };
         let after = effect.waits_for_disk().then(|| (self.recorder.disk(), head));
-        let call = Call::Tool { tool, input: args, context: Box::new(context) };
+        let call = Call::Tool { tool, input: args, context: Box::new(context), output };
         self.launch(Attempt { index, call, timeout, by_budget, cancel, after });
         Ok(())
     }
@@ -360,7 +370,7 @@ impl Executor {
     async fn call_model(
         &mut self,
         key: StepKey,
-        node: &Node,
+        node: NodeIndex,
         site: Site,
         chat: &Chat,
         condition: Labels,
@@ -373,21 +383,23 @@ impl Executor {
             let message = format!("the model `{}` is not loaded", chat.model);
             return self.fail(key, &Failure::new("unknown_model", message)).await;
         };
+        let schema = match self.answer_schema(node, chat) {
+            Ok(schema) => schema,
+            Err(error) => return self.fail(key, &Failure::new("invalid", error)).await,
+        };
+        let enforced = model.capabilities().constraints.contains(&ConstraintKind::JsonSchema);
         let failures = self.state.step(&key).map_or(0, |step| step.failures);
         let request = ChatRequest {
             messages: messages.clone(),
             assistant_prefix: None,
-            constraint: None,
+            constraint: chat.schema.clone().filter(|_| enforced).map(Constraint::JsonSchema),
             #[expect(clippy::cast_precision_loss, reason = "a temperature has few digits")]
             temperature: chat.temperature_milli as f32 / 1000.0,
             seed: chat.seed.unwrap_or_else(|| step::seed(&key, failures)),
             max_tokens: chat.max_tokens,
         };
         // A model that cannot enforce the schema may be asked several times.
-        let enforced = chat.schema.as_ref().is_none_or(|schema| {
-            model.capabilities().constraints.contains(&Constraint::JsonSchema(schema.clone()).kind())
-        });
-        let turns = if enforced { 1 } else { 1 + u64::from(step::REPAIRS) };
+        let turns = if enforced || schema.is_none() { 1 } else { 1 + u64::from(step::REPAIRS) };
         let prompt = model.count_tokens(&request).unwrap_or(0) as u64;
         let share = Budget::new((prompt + u64::from(chat.max_tokens)) * turns, 0);
         let now = self.services.clock.now();
@@ -403,10 +415,15 @@ impl Executor {
         self.record(draft).await?;
         let Some(index) = self.state.index_of(&key) else { return Ok(()) };
         let (timeout, by_budget) = self.time_limit(node);
-        let call = ChatCall { key, model, request, schema: chat.schema.clone(), reporter: self.reporter.clone() };
+        let call = ChatCall { key, model, request, schema, reporter: self.reporter.clone() };
         let call = Call::Chat(Box::new(call));
         self.launch(Attempt { index, call, timeout, by_budget, cancel: Cancel::new(), after: None });
         Ok(())
+    }
+
+    fn answer_schema(&mut self, node: NodeIndex, chat: &Chat) -> Result<Option<Arc<Schema>>, String> {
+        let schema = chat.schema.as_ref();
+        schema.map(|schema| self.schemas.get(node, Side::Output, schema)).transpose()
     }
 
     async fn messages(
@@ -439,8 +456,8 @@ impl Executor {
     }
 
     /// The step's timeout, or what is left of the `wall` budget where that is less.
-    fn time_limit(&self, node: &Node) -> (Option<std::time::Duration>, bool) {
-        let timeout = node.timeout_ms.map(std::time::Duration::from_millis);
+    fn time_limit(&self, node: NodeIndex) -> (Option<Duration>, bool) {
+        let timeout = self.state.plan().graph.node(node).timeout_ms.map(Duration::from_millis);
         match (timeout, budget::wall_left(&self.state, self.services.clock.now())) {
             (Some(timeout), Some(left)) if left < timeout => (Some(left), true),
             (None, Some(left)) => (Some(left), true),
@@ -488,6 +505,10 @@ impl Executor {
             tokens += turn.response.end.usage.total();
             self.draft_turn(&mut draft, node, index, u32::try_from(i).unwrap_or(u32::MAX) + 1, turn)?;
         }
+        if result.as_ref().is_err_and(|failure| !failure.not_done) {
+            // Nobody knows what the model had written by then.
+            tokens = tokens.max(step.reserved.tokens);
+        }
         if step.reserved != Budget::default() {
             // A call that failed for sure before it did anything is a call all the same.
             draft.event(EventKind::BudgetSettled {
@@ -533,7 +554,10 @@ impl Executor {
             draft.event(EventKind::StepCancelled { key, attempt });
             return Ok(());
         }
-        let delay = node.retry.as_ref().and_then(|retry| retry.delay(step.failures + 1, &code, failure.retryable));
+        // After a failure elsewhere nothing starts again.
+        let over = self.state.failure().is_some() && !self.state.runs_after_failure(index);
+        let retry = node.retry.as_ref().filter(|_| !over);
+        let delay = retry.and_then(|retry| retry.delay(step.failures + 1, &code, failure.retryable));
         match delay {
             Some(delay) => {
                 let message = self.text(draft, &failure.message)?;

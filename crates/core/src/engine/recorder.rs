@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::engine::reporter::{Durable, Notice, Reporter};
+use crate::engine::reporter::{Notice, Reporter};
 use crate::id::{CommitId, Seq, Time};
 use crate::log::{Actor, Commitment, Event, EventKind, IllegalEvent, Payload, PayloadError, RunState, RunStatus};
 use crate::store::{Commit, Lease, Log, Store, StoreError, Write};
@@ -75,7 +75,17 @@ pub(crate) struct Recorder {
     committer: JoinHandle<()>,
 }
 
-/// What is known to be on disk.
+/// What is known to be on disk of a run, and why it goes no further, if it does not.
+#[derive(Clone, Debug, Default)]
+struct Durable {
+    /// The last event.
+    seq: Seq,
+    /// How much was handed to the committer: some of it has no event.
+    batches: u64,
+    error: Option<StoreError>,
+}
+
+/// Tells what is on disk.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
     durable: watch::Receiver<Durable>,
@@ -159,6 +169,11 @@ impl Recorder {
     /// Returns when all that was recorded is on disk.
     pub(crate) async fn written(&self) -> Result<(), StoreError> {
         self.disk().has(self.sent).await
+    }
+
+    /// The last event that is on disk.
+    pub(crate) fn on_disk(&self) -> Seq {
+        self.disk.durable.borrow().seq
     }
 
     pub(crate) fn disk(&self) -> Disk {

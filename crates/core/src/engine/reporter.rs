@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use crate::id::{Seq, StepKey};
+use crate::id::StepKey;
 use crate::log::Event;
 
 /// Notices that a watcher may lag behind before it loses the oldest.
@@ -90,14 +90,4 @@ impl Watcher {
             Err(broadcast::error::RecvError::Closed) => Watched::Closed,
         }
     }
-}
-
-/// What is known to be on disk of a run, and why it goes no further, if it does not.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Durable {
-    /// The last event.
-    pub(crate) seq: Seq,
-    /// How much was handed to the committer: some of it has no event.
-    pub(crate) batches: u64,
-    pub(crate) error: Option<crate::store::StoreError>,
 }

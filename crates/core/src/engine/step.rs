@@ -1,5 +1,6 @@
 //! One attempt at a step that calls something: a tool, a model. Runs beside the executor and touches no state.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -10,8 +11,9 @@ use crate::id::{Seq, StepKey};
 use crate::label::Labels;
 use crate::log::StepIndex;
 use crate::model::{
-    ChatEnd, ChatMessage, ChatRequest, ChatResponse, Constraint, Delta, FinishReason, ModelError, Role, SharedModel,
+    ChatEnd, ChatMessage, ChatRequest, ChatResponse, Delta, FinishReason, ModelError, Role, SharedModel,
 };
+use crate::schema::Schema;
 use crate::store::StoreError;
 use crate::tool::{Cancel, Effect, SharedTool, ToolContext, ToolError};
 
@@ -32,7 +34,13 @@ pub(crate) struct Attempt {
 
 /// What an attempt calls.
 pub(crate) enum Call {
-    Tool { tool: SharedTool, input: Value, context: Box<ToolContext> },
+    Tool {
+        tool: SharedTool,
+        input: Value,
+        context: Box<ToolContext>,
+        /// What its output must look like.
+        output: Arc<Schema>,
+    },
     Chat(Box<ChatCall>),
 }
 
@@ -41,8 +49,8 @@ pub(crate) struct ChatCall {
     pub(crate) key: StepKey,
     pub(crate) model: SharedModel,
     pub(crate) request: ChatRequest,
-    /// JSON Schema of the answer.
-    pub(crate) schema: Option<Value>,
+    /// What the answer must look like; free text if absent.
+    pub(crate) schema: Option<Arc<Schema>>,
     pub(crate) reporter: Reporter,
 }
 
@@ -101,7 +109,7 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
     let result = {
         let work = async {
             match call {
-                Call::Tool { tool, input, context } => call_tool(&tool, input, &context).await,
+                Call::Tool { tool, input, context, output } => call_tool(&tool, input, &context, &output).await,
                 Call::Chat(chat) => call_model(*chat, &mut turns).await,
             }
         };
@@ -155,26 +163,28 @@ pub(crate) fn words(duration: Duration) -> String {
     }
 }
 
-async fn call_tool(tool: &SharedTool, input: Value, context: &ToolContext) -> Result<Output, Failure> {
-    let declared = tool.spec().labels;
+async fn call_tool(tool: &SharedTool, input: Value, context: &ToolContext, schema: &Schema) -> Result<Output, Failure> {
+    let spec = tool.spec();
     match tool.call(input, context).await {
-        Ok(output) => Ok(Output { value: output.value, labels: declared.union(output.labels) }),
+        Ok(output) => match schema.check(&output.value) {
+            Ok(()) => Ok(Output { value: output.value, labels: spec.labels.union(output.labels) }),
+            Err(error) => {
+                // The call was made: what it returned does not undo its effect.
+                let message = format!("`{}` returned what its output schema does not allow: {error}", spec.name);
+                Err(Failure { code: "output".into(), message, retryable: false, not_done: false })
+            }
+        },
         Err(ToolError { code, message, retryable, not_done }) => Err(Failure { code, message, retryable, not_done }),
     }
 }
 
 async fn call_model(chat: ChatCall, turns: &mut Vec<Turn>) -> Result<Output, Failure> {
     let mut request = chat.request;
-    let constraint = chat.schema.clone().map(Constraint::JsonSchema);
-    let enforced = constraint.as_ref().is_some_and(|c| chat.model.capabilities().constraints.contains(&c.kind()));
-    if enforced {
-        request.constraint = constraint;
-    }
     let mut repairs = 0;
     loop {
         let started = Instant::now();
         let response = answer(&chat.model, &chat.key, &chat.reporter, request.clone()).await.map_err(model_failure)?;
-        let judged = judge(&response, chat.schema.as_ref());
+        let judged = judge(&response, chat.schema.as_deref());
         let valid = judged.is_ok();
         let text = response.text.clone();
         turns.push(Turn { messages: request.messages.clone(), response, took: started.elapsed(), valid });
@@ -220,18 +230,19 @@ async fn answer(
 }
 
 /// The answer's value, or what is wrong with it.
-fn judge(response: &ChatResponse, schema: Option<&Value>) -> Result<Value, String> {
+fn judge(response: &ChatResponse, schema: Option<&Schema>) -> Result<Value, String> {
     let Some(schema) = schema else { return Ok(Value::String(response.text.clone())) };
     if response.end.finish == FinishReason::Length {
         return Err("it was cut at `max_tokens`".into());
     }
     let value: Value = serde_json::from_str(response.text.trim()).map_err(|e| format!("it is no JSON: {e}"))?;
-    crate::schema::check(schema, &value)?;
+    schema.check(&value)?;
     Ok(value)
 }
 
 fn model_failure(error: ModelError) -> Failure {
-    Failure { code: error.code().into(), message: error.to_string(), retryable: error.retryable(), not_done: true }
+    let not_done = matches!(error, ModelError::PromptTooLong { .. } | ModelError::Unsupported(_));
+    Failure { code: error.code().into(), message: error.to_string(), retryable: error.retryable(), not_done }
 }
 
 /// The failure of an attempt whose code panicked.

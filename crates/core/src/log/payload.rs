@@ -156,8 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn numbers_beyond_the_doubles_are_kept() {
-        let value = json!(9_007_199_254_740_993_u64);
-        assert_eq!(Payload::json(&value, [0; 16]).unwrap().value::<Value>().unwrap(), value);
+    fn numbers_are_read_back_as_they_were() {
+        let exact =
+            [51.248_178_375_505_404, 31.245_270_191_439_438, 0.1 + 0.2, 1e-7, 5e-324, 1.797_693_134_862_315_7e308];
+        for value in exact.map(Value::from).into_iter().chain([json!(9_007_199_254_740_993_u64)]) {
+            assert_eq!(Payload::json(&value, [0; 16]).unwrap().value::<Value>().unwrap(), value);
+        }
     }
 }

@@ -1,11 +1,13 @@
-//! For tests, here and downstream: a scripted model, a fake clock, a store in memory, and the suites that every adapter
-//! of a port must pass. Needs the feature `testing`, and no C++.
+//! For tests, here and downstream: a scripted model, a fake clock, a store in memory, a store that fails on demand, and the
+//! suites that every adapter of a port must pass. Needs the feature `testing`, and no C++.
 
 mod clock;
 pub mod conformance;
+mod faulty;
 mod memory;
 mod model;
 
 pub use clock::FakeClock;
+pub use faulty::{FaultyStore, StoreOperation};
 pub use memory::MemoryStore;
 pub use model::ScriptedModel;

@@ -138,7 +138,8 @@ impl Plan {
         Digest::of(&[b"parkway-plan-1\0", &bytes])
     }
 
-    /// The inputs with their defaults filled in; or all that is wrong with them.
+    /// The inputs with their defaults filled in, and null for optional ones that are not given; or all that is wrong with
+    /// them.
     pub fn fill_inputs(&self, mut values: Inputs) -> Result<Value, Vec<String>> {
         let properties = self.inputs.get("properties").and_then(Value::as_object);
         let names: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
@@ -153,14 +154,20 @@ impl Plan {
             }
         }
         let required = self.inputs.get("required").and_then(Value::as_array);
-        for name in required.into_iter().flatten().filter_map(Value::as_str) {
-            if !values.contains_key(name) {
+        let required: Vec<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
+        for name in &required {
+            if !values.contains_key(*name) {
                 problems.push(format!("the input `{name}` is missing; give it with `--input {name}=…`"));
             }
         }
+        let optional = |name: &str, schema: &Value| !required.contains(&name) && schema.get("default").is_none();
         if let (Some(properties), true) = (properties, problems.is_empty()) {
-            for (name, value) in &values {
-                let Some(schema) = properties.get(name) else { continue };
+            for (name, schema) in properties {
+                // An optional input that is not given is null, so that a workflow can ask for it.
+                let value = values.entry(name.clone()).or_insert(Value::Null);
+                if value.is_null() && optional(name, schema) {
+                    continue;
+                }
                 if let Err(error) = crate::schema::check(schema, value) {
                     problems.push(format!("the input `{name}` is wrong: {error}"));
                 }

@@ -11,6 +11,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::diagnostic::nearest;
+use crate::schema::check_depth;
 
 /// Instructions that one evaluation may take before it is stopped.
 const FUEL: u64 = 5_000_000;
@@ -127,11 +128,13 @@ impl Template<'_> {
 
     /// Its value over `context`, an object with a field for each root.
     pub(crate) fn evaluate(&self, context: &minijinja::Value) -> Result<Value, TemplateError> {
-        match self {
+        let value = match self {
             Template::Value(value) => evaluate_value(value, context),
             Template::Text(text) => evaluate_text(text, context).map(Value::String),
             Template::Expression(text) => evaluate_expression(unwrap_expression(text)?, context),
-        }
+        }?;
+        check_depth(&value).map_err(TemplateError::new)?;
+        Ok(value)
     }
 }
 
@@ -373,6 +376,19 @@ mod tests {
         check(Template::Text(loops), Err("fuel"));
         let deep = "(".repeat(5_000);
         assert!(Template::Expression(&deep).evaluate(&context()).is_err());
+    }
+
+    #[test]
+    fn a_value_that_could_not_be_read_back_is_refused() {
+        let deep = (0..100).fold(json!(1), |value, _| json!([value]));
+        check(Template::Value(&deep), Err("nests deeper than 64 levels"));
+    }
+
+    #[test]
+    fn a_filter_cannot_take_all_the_memory() {
+        for hostile in ["'a' | indent(99999999999999999)", "'%.99999999999f' | format(1.0)", "'a' * 99999999999"] {
+            assert!(Template::Expression(hostile).evaluate(&context()).is_err(), "{hostile}");
+        }
     }
 
     #[test]

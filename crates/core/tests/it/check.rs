@@ -217,8 +217,8 @@ fn text(value: Value) -> String {
 
 /// A tool whose calls a test decides: `act` is told the attempt's context.
 pub(crate) struct Acting<F> {
-    spec: ToolSpec,
-    act: F,
+    pub(crate) spec: ToolSpec,
+    pub(crate) act: F,
 }
 
 impl<F, R> Acting<F>

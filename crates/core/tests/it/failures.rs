@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use parkway_core::clock::{Clock, SystemClock};
+use parkway_core::engine::Executor;
+use parkway_core::id::Time;
 use parkway_core::log::{Channel, EventKind, RunStatus};
 use parkway_core::store::{Message, Queue};
-use parkway_core::tool::{Effect, ToolError};
+use parkway_core::tool::{Effect, Tool, ToolError, tool_fn};
 use serde_json::json;
 
 use crate::check::{Acting, World, check, check_in, compare};
@@ -427,8 +430,8 @@ async fn arguments_that_do_not_fit_are_a_failure_before_the_call() {
         r##"
             step_started s #1
             step_completed s {"n":"x"}
-            step_failed a invalid: the arguments do not fit `t.number`: "x" is not of type "integer"
-            run_failed invalid at a: the arguments do not fit `t.number`: "x" is not of type "integer"
+            step_failed a invalid: the arguments do not fit `t.number`: at `/n`: "x" is not of type "integer"
+            run_failed invalid at a: the arguments do not fit `t.number`: at `/n`: "x" is not of type "integer"
 "##,
     )
     .await;
@@ -548,4 +551,123 @@ async fn a_cancel_of_a_run_that_waits_ends_it() {
 "##,
     )
     .await;
+}
+
+#[tokio::test]
+async fn an_output_that_its_schema_does_not_allow_is_a_failure() {
+    #[derive(serde::Serialize, schemars::JsonSchema)]
+    struct Found {
+        pieces: Option<u32>,
+    }
+    let honest = tool_fn("t.honest", Effect::Pure, |_: serde_json::Value| async { Ok(Found { pieces: None }) });
+    let mut spec = honest.spec().clone();
+    (spec.name, spec.output_schema) = ("t.other".into(), json!({"type": "string"}));
+    let world = World::new().tool(honest).tool(Acting { spec, act: |_, _| async { Ok(json!({"pieces": 1})) } });
+    check_in(
+        &world,
+        "
+steps:
+  a: { tool: t.honest }
+  b: { needs: [a], tool: t.other }
+",
+        r##"
+            step_started a #1 {}
+            step_completed a {"pieces":null}
+            step_started b #1 {}
+            step_failed b output: `t.other` returned what its output schema does not allow: {"pieces":1} is not of type "string"
+            run_failed output at b: `t.other` returned what its output schema does not allow: {"pieces":1} is not of type "string"
+"##,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_output_that_could_not_be_read_back_is_a_failure_and_the_run_can_end() {
+    let world = World::new().tool(Acting::new("t.deep", Effect::Pure, |_, _| async {
+        Ok((0..200).fold(json!(1), |value, _| json!([value])))
+    }));
+    check_in(
+        &world,
+        "
+steps:
+  a: { tool: t.deep }
+",
+        r##"
+            step_started a #1 {}
+            step_failed a output: `t.deep` returned what its output schema does not allow: the value nests deeper than 64 levels
+            run_failed output at a: `t.deep` returned what its output schema does not allow: the value nests deeper than 64 levels
+"##,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_fails_after_the_run_has_failed_is_not_tried_again() {
+    let (failed, seen) = (Arc::new(tokio::sync::Notify::new()), Arc::new(AtomicU32::new(0)));
+    let (tell, calls) = (failed.clone(), seen.clone());
+    let world = World::new()
+        .tool(Acting::new("t.first", Effect::Pure, move |_, _| {
+            tell.notify_one();
+            async { Err(ToolError::invalid("broken", "at once")) }
+        }))
+        .tool(Acting::new("t.late", Effect::Read, move |_, _| {
+            calls.fetch_add(1, Ordering::SeqCst);
+            let failed = failed.clone();
+            async move {
+                failed.notified().await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(ToolError::transient("busy", "later"))
+            }
+        }));
+    let yaml = "
+tools: { t: {} }
+steps:
+  a: { tool: t.late }
+  b: { tool: t.first }
+";
+    let yaml = format!("parkway: 1\n{yaml}");
+    let (_, ended) = world.run(&yaml, json!({})).await;
+    assert_eq!(ended.status, RunStatus::Failed);
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_timer_that_is_due_does_not_keep_a_full_executor_busy() {
+    let looks = Arc::new(AtomicU32::new(0));
+    let world = World::new().tool(Acting::new("t.slow", Effect::Pure, |_, _| async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(json!(1))
+    }));
+    let mut services = world.services();
+    services.concurrency = 1;
+    services.clock = Arc::new(CountingClock(looks.clone()));
+    let yaml = "
+parkway: 1
+steps:
+  ask: { approve: { prompt: now?, timeout: 1ms } }
+  slow: { tool: t.slow }
+";
+    let plan = Arc::new(world.plan(yaml).unwrap());
+    let executor = Executor::create(services, world.models(), world.control.clone(), plan, &json!({})).await.unwrap();
+    assert_eq!(executor.execute().await.unwrap().status, RunStatus::Failed);
+    let looks = looks.load(Ordering::SeqCst);
+    assert!(looks < 100, "the executor looked at the clock {looks} times");
+}
+
+/// The machine's clock, which counts how often it is looked at.
+struct CountingClock(Arc<AtomicU32>);
+
+impl Clock for CountingClock {
+    fn now(&self) -> Time {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        SystemClock.now()
+    }
+
+    fn jitter(&self, most: Duration) -> Duration {
+        SystemClock.jitter(most)
+    }
+
+    fn random(&self) -> [u8; 16] {
+        SystemClock.random()
+    }
 }

@@ -393,8 +393,27 @@ outputs: { a: "${{ steps.a.output }}" }
         wrong(json!({ "n": 10, "name": "Ada1", "rest": [1] })),
         "the input `n` is wrong: 10 is greater than the maximum of 9\n\
          the input `name` is wrong: \"Ada1\" does not match \"^(?:[a-z]+)$\"\n\
-         the input `rest` is wrong: 1 is not of type \"string\""
+         the input `rest` is wrong: at `/0`: 1 is not of type \"string\""
     );
+}
+
+#[tokio::test]
+async fn an_optional_input_that_is_not_given_is_null_and_not_undefined() {
+    let world = World::new();
+    let yaml = r#"
+parkway: 1
+inputs: { note: { type: string, optional: true } }
+steps: { a: { if: "inputs.note is none", set: { note: "${{ inputs.note }}" } } }
+outputs: { a: "${{ steps.a.output if steps.a.status == 'completed' else 'skipped' }}" }
+"#;
+    for (inputs, expected) in [
+        (json!({}), json!({ "note": null })),
+        (json!({ "note": null }), json!({ "note": null })),
+        (json!({ "note": "x" }), json!("skipped")),
+    ] {
+        let (run, _) = world.run(yaml, inputs).await;
+        assert_eq!(world.outputs(run).await["a"], expected);
+    }
 }
 
 #[tokio::test]

@@ -154,6 +154,25 @@ steps:
 }
 
 #[tokio::test]
+async fn an_answer_that_took_too_long_is_not_free_of_cost() {
+    let yaml = "
+models: { main: { gguf: { name: x } } }
+budget: { tokens: 25 }
+steps:
+  a: { chat: { model: main, prompt: one two three, max_tokens: 10 }, timeout: 10ms, retry: { max: 2, initial: 1ms } }
+";
+    let world = World::new().model(ScriptedModel::new().otherwise("x").delay(std::time::Duration::from_secs(60)));
+    check_in(&world, yaml, r##"
+            step_started a #1 [{"role":"user","content":"one two three"}]
+            budget_reserved a 13 tokens, 0 calls
+            budget_settled a 13 tokens, 0 calls
+            step_retried a timeout: the call took longer than 10ms
+            step_failed a budget: the call needs 13 tokens, and 12 of the budget's 25 are left; raise `budget: { … }` in the workflow
+            run_failed budget at a: the call needs 13 tokens, and 12 of the budget's 25 are left; raise `budget: { … }` in the workflow
+"##).await;
+}
+
+#[tokio::test]
 async fn the_seed_is_the_authors_or_the_same_in_every_run() {
     let world = World::new();
     let yaml = "

@@ -1,19 +1,16 @@
 //! The log is cut where a commit may have ended, and another process goes on from there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use parkway_core::clock::SystemClock;
-use parkway_core::engine::ExecutorError;
-use parkway_core::id::{CommitId, RunId, Seq, Time, WorkerId};
-use parkway_core::log::{Commitment, Event, EventKind, Payload, RunState, RunStatus, StepStatus};
-use parkway_core::store::{
-    Claim, Commit, Lease, Log, Message, MessageId, NewRun, Queue, Released, RunFilter, RunSummary, StoreError, Write,
-};
-use parkway_core::testing::MemoryStore;
+use parkway_core::engine::{Executor, ExecutorError, Services};
+use parkway_core::id::{CommitId, RunId, Seq, WorkerId};
+use parkway_core::log::{Commitment, Event, EventKind, RunState, RunStatus, StepStatus};
+use parkway_core::store::{Commit, Lease, Log, NewRun, Queue, RunFilter, StoreError, Write};
+use parkway_core::testing::{FakeClock, FaultyStore, MemoryStore, StoreOperation};
 use parkway_core::tool::{Effect, ToolError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -286,76 +283,116 @@ async fn a_stop_cuts_off_what_may_be_repeated_and_the_run_goes_on_later() {
     .await;
 }
 
-/// A store whose commits fail while it is told so.
-struct Failing {
-    inner: Arc<MemoryStore>,
-    full: Arc<AtomicBool>,
+fn gone() -> StoreError {
+    StoreError::Backend { message: "the disk is gone".into(), retryable: false }
 }
 
-#[async_trait]
-impl Log for Failing {
-    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        if self.full.load(Ordering::SeqCst) {
-            return Err(StoreError::Backend { message: "the disk is gone".into(), retryable: false });
-        }
-        self.inner.commit(commit).await
-    }
-    async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {
-        self.inner.events(run, after).await
-    }
-    async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError> {
-        self.inner.payloads(commitments).await
-    }
-    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        self.inner.runs(filter).await
-    }
-    async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
-        self.inner.tail(after, limit).await
-    }
+/// The world's services, on a store that can be told to fail.
+fn faulty(world: &World) -> (Services, Arc<FaultyStore>) {
+    let store = Arc::new(FaultyStore::new(world.store.clone()));
+    let mut services = world.services();
+    services.store = store.clone();
+    (services, store)
 }
 
-#[async_trait]
-impl Queue for Failing {
-    async fn claim(&self, claim: &Claim) -> Result<Option<Lease>, StoreError> {
-        self.inner.claim(claim).await
-    }
-    async fn renew(&self, lease: &Lease, duration: Duration) -> Result<(), StoreError> {
-        self.inner.renew(lease, duration).await
-    }
-    async fn release(&self, lease: &Lease, wake: Option<Time>) -> Result<Released, StoreError> {
-        self.inner.release(lease, wake).await
-    }
-    async fn signal(&self, run: RunId, message: Message) -> Result<MessageId, StoreError> {
-        self.inner.signal(run, message).await
-    }
-    async fn inbox(&self, run: RunId) -> Result<Vec<(MessageId, Message)>, StoreError> {
-        self.inner.inbox(run).await
-    }
+async fn is_held(world: &World, run: RunId) -> bool {
+    world.store.runs(&RunFilter { run: Some(run), ..RunFilter::default() }).await.unwrap()[0].held
 }
 
 #[tokio::test]
 async fn a_failed_commit_ends_the_executor_before_the_effect_and_the_run_goes_on_later() {
     let calls = Calls::default();
-    let full = Arc::new(AtomicBool::new(false));
-    let breaks = full.clone();
-    let world = counted(&calls).tool(Acting::new("t.break", Effect::Pure, move |_, _| {
-        breaks.store(true, Ordering::SeqCst);
+    let world = counted(&calls);
+    let (mut services, store) = faulty(&world);
+    let breaks = store.clone();
+    let mut tools = world.tools.clone();
+    tools.insert(Arc::new(Acting::new("t.bad", Effect::Pure, move |_, _| {
+        breaks.fail(StoreOperation::Commit, gone());
         async { Ok(json!(1)) }
-    }));
-    let yaml = "parkway: 1\ntools: { t: {} }\nsteps: { a: { tool: t.break }, b: { needs: [a], tool: t.write } }";
+    })));
+    services.tools = Arc::new(tools);
+    let yaml = "parkway: 1\ntools: { t: {} }\nsteps: { a: { tool: t.bad, on_error: continue }, b: { needs: [a], tool: t.write } }";
     let plan = Arc::new(world.plan(yaml).unwrap());
-    let mut services = world.services();
-    services.store = Arc::new(Failing { inner: world.store.clone(), full: full.clone() });
-    let executor =
-        parkway_core::engine::Executor::create(services, world.models(), world.control.clone(), plan, &json!({}))
-            .await
-            .unwrap();
+    let executor = Executor::create(services, world.models(), world.control.clone(), plan, &json!({})).await.unwrap();
     let run = executor.run();
     let error = tokio::time::timeout(Duration::from_secs(5), executor.execute()).await.expect("hangs").unwrap_err();
     assert!(error.to_string().contains("the disk is gone"), "{error}");
     assert!(calls.lock().unwrap().is_empty(), "the effect happened before its intent was on disk");
-    full.store(false, Ordering::SeqCst);
-    // The tool breaks the disk only through the store that failed.
     assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
     assert_eq!(calls.lock().unwrap()["b"], 1);
+}
+
+#[tokio::test]
+async fn a_run_that_cannot_be_taken_over_is_not_held_by_who_tried() {
+    let world = World::new();
+    let (run, _) = world.run("parkway: 1\nsteps: { ask: { approve: { prompt: go? } } }", json!({})).await;
+    // Nobody has read the answer, so that the run cannot be given back as it was.
+    world.answer(run, "ask", true).await;
+    let (services, store) = faulty(&world);
+    store.fail(StoreOperation::Events, gone());
+    let plan = Arc::new(world.stored_plan(run).await);
+    let taken = Executor::take_over(services, world.models(), world.control.clone(), plan, run).await;
+    assert!(taken.unwrap_err().to_string().contains("the disk is gone"));
+    assert!(!is_held(&world, run).await);
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+}
+
+#[tokio::test]
+async fn a_run_whose_creation_got_no_answer_is_not_held() {
+    let world = World::new();
+    let (services, store) = faulty(&world);
+    store.lose_answers(StoreOperation::Commit, gone());
+    let plan = Arc::new(world.plan("parkway: 1\nsteps: { a: { set: { n: 1 } } }").unwrap());
+    let created = Executor::create(services, world.models(), world.control.clone(), plan, &json!({})).await;
+    assert!(created.unwrap_err().to_string().contains("the disk is gone"));
+    let run = world.store.runs(&RunFilter::default()).await.unwrap()[0].run;
+    assert!(!is_held(&world, run).await);
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+}
+
+#[tokio::test]
+async fn an_executor_that_fails_with_unread_messages_does_not_keep_the_run() {
+    let world = World::new();
+    let (run, _) = world.run("parkway: 1\nsteps: { ask: { approve: { prompt: go? } } }", json!({})).await;
+    world.answer(run, "ask", true).await;
+    let (services, store) = faulty(&world);
+    let plan = Arc::new(world.stored_plan(run).await);
+    let executor = Executor::take_over(services, world.models(), world.control.clone(), plan, run).await.unwrap();
+    store.fail(StoreOperation::Inbox, gone());
+    assert!(executor.execute().await.unwrap_err().to_string().contains("the disk is gone"));
+    assert!(!is_held(&world, run).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_keeps_the_run_while_a_call_has_its_grace_time_and_records_the_doubt() {
+    let clock = Arc::new(FakeClock::default());
+    let started = Arc::new(tokio::sync::Notify::new());
+    let said = started.clone();
+    let mut world = World::new().tool(Acting::new("t.once", Effect::AtMostOnce, move |_, _| {
+        said.notify_one();
+        std::future::pending::<Result<Value, ToolError>>()
+    }));
+    world.store = Arc::new(MemoryStore::new(clock.clone()));
+    world.control.stay = true;
+    let mut services = world.services();
+    (services.clock, services.lease) = (clock.clone(), Duration::from_secs(10));
+    let yaml = "parkway: 1\ntools: { t: {} }\nsteps: { send: { tool: t.once } }";
+    let plan = Arc::new(world.plan(yaml).unwrap());
+    let executor = Executor::create(services, world.models(), world.control.clone(), plan, &json!({})).await.unwrap();
+    let run = executor.run();
+    let going = tokio::spawn(executor.execute());
+    while world.state(run).await.asking().next().is_none() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.answer(run, "send", true).await;
+    started.notified().await;
+    world.control.stop.cancel();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    clock.advance(Duration::from_secs(15));
+    assert!(is_held(&world, run).await, "another process could take the run during the call");
+    let ended = going.await.unwrap().unwrap();
+    assert!(ended.stopped && ended.status == RunStatus::Waiting, "{ended:?}");
+    let log = world.log(run).await;
+    assert!(log.ends_with("step_in_doubt send cancelled: the call was stopped"), "{log}");
+    assert!(!is_held(&world, run).await);
 }
