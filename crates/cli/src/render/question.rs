@@ -8,6 +8,8 @@ use super::words::{clean, harmless, wrap};
 
 /// The most lines of a prompt.
 const PROMPT: usize = 20;
+/// A question longer than this has scrolled its prompt away when the answer is due.
+const LONG: usize = 15;
 
 /// A step that asks.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,11 +26,11 @@ impl Question {
     /// The question's lines. Arguments are neither cut nor wrapped: they are what is approved.
     pub fn lines(&self, columns: usize, symbols: Symbols) -> Vec<String> {
         let mut lines = vec![String::new(), format!("? {}", self.step)];
-        lines.extend(
-            wrap(&clean(&self.prompt), columns.saturating_sub(2), PROMPT, symbols)
-                .into_iter()
-                .map(|l| format!("  {l}")),
-        );
+        let prompt: Vec<_> = wrap(&clean(&self.prompt), columns.saturating_sub(2), PROMPT, symbols)
+            .into_iter()
+            .map(|line| format!("  {line}"))
+            .collect();
+        lines.extend(prompt.clone());
         for call in self.shown.get("calls").and_then(Value::as_array).into_iter().flatten() {
             let text = |name| call.get(name).and_then(Value::as_str).map(clean).unwrap_or_default();
             lines.push(format!("  then {}  {}", text("step"), text("tool")));
@@ -42,6 +44,10 @@ impl Question {
         match self.shown.get("show") {
             None | Some(Value::Null) => {}
             Some(show) => lines.extend(indented(show, 2)),
+        }
+        if lines.len() > LONG {
+            lines.push(format!("? {}", self.step));
+            lines.extend(prompt);
         }
         lines
     }
@@ -60,6 +66,15 @@ pub(crate) fn indented(value: &Value, by: usize) -> Vec<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn long_arguments_do_not_scroll_the_prompt_away() {
+        let call = json!({"step": "write", "tool": "t", "args": {"rows": vec![1; 100]}});
+        let shown = json!({"calls": [call], "unknown": [], "show": null});
+        let question = Question { step: "confirm".parse().unwrap(), prompt: "Write 100 rows?".into(), shown };
+        let lines = question.lines(60, Symbols::Ascii);
+        assert_eq!(lines[lines.len() - 2..], ["? confirm", "  Write 100 rows?"]);
+    }
 
     #[test]
     fn the_exact_arguments_are_shown() {
