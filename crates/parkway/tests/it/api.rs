@@ -88,10 +88,10 @@ impl Surface {
             }
             syn::Item::Impl(item) if item.trait_.is_none() => {
                 for member in &item.items {
-                    if let syn::ImplItem::Fn(function) = member {
-                        if self.public(&function.vis, &function.sig.ident) {
-                            self.signature(&function.sig);
-                        }
+                    if let syn::ImplItem::Fn(function) = member
+                        && self.public(&function.vis, &function.sig.ident)
+                    {
+                        self.signature(&function.sig);
                     }
                 }
             }
