@@ -19,11 +19,11 @@ pub use builder::Builder;
 pub use embed::{Parkway, RunOptions};
 pub use error::Error;
 pub use record::Record;
-pub use run::{Events, Run, Update, Updates};
+pub use run::{Events, Run, Updates};
 pub use workflow::Workflow;
 
 pub use parkway_core::clock;
-pub use parkway_core::engine::{Ended, ExecutorError, Preapproval};
+pub use parkway_core::engine::{Ended, ExecutorError, Notice as Update, Preapproval};
 pub use parkway_core::id;
 pub use parkway_core::label::Labels;
 pub use parkway_core::log;

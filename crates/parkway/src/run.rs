@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parkway_core::engine::{Control, Ended, Executor, ExecutorError, Notice, Watched, Watcher};
+use parkway_core::engine::{Control, Ended, Executor, ExecutorError, Notice as Update, Watched, Watcher};
 use parkway_core::id::{RunId, Seq, StepKey};
 use parkway_core::log::{Channel, Event, EventKind, RunStatus, Verdict};
 use parkway_core::store::{Message, Store};
@@ -146,30 +146,6 @@ impl Run {
     }
 }
 
-/// Something that happened to a run.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Update {
-    /// An event is on disk.
-    Event(Arc<Event>),
-    /// A model writes; some of these may be lost.
-    Delta {
-        /// The step that asked.
-        step: StepKey,
-        /// More of the answer.
-        text: String,
-    },
-    /// A model reads its prompt; some of these may be lost.
-    Prefill {
-        /// The step that asked.
-        step: StepKey,
-        /// Tokens read so far.
-        done: u32,
-        /// All of them.
-        total: u32,
-    },
-}
-
 /// A stream of updates: no event is lost or told twice.
 pub struct Updates {
     run: RunId,
@@ -209,15 +185,12 @@ impl Updates {
                 _ = self.outcome.wait_for(Option::is_some) => Watched::Closed,
             };
             match watched {
-                Watched::Notice(Notice::Event(event)) if event.seq == self.seen.next() => {
+                Watched::Notice(Update::Event(event)) if event.seq == self.seen.next() => {
                     self.seen = event.seq;
                     return Some(Ok(Update::Event(event)));
                 }
-                Watched::Notice(Notice::Event(event)) => self.behind = event.seq > self.seen,
-                Watched::Notice(Notice::Delta { step, text }) => return Some(Ok(Update::Delta { step, text })),
-                Watched::Notice(Notice::Prefill { step, done, total }) => {
-                    return Some(Ok(Update::Prefill { step, done, total }));
-                }
+                Watched::Notice(Update::Event(event)) => self.behind = event.seq > self.seen,
+                Watched::Notice(notice) => return Some(Ok(notice)),
                 Watched::Lagged => self.behind = true,
                 // What was written last may not have been told.
                 _ => {
