@@ -20,8 +20,6 @@
 //! llama.cpp for GPUs, `openmp` (on by default) lets it use OpenMP on the CPU. Its log goes to `tracing` under the target
 //! `llama-cpp-2` and is talkative at level info; nothing is printed.
 
-#![cfg_attr(test, expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics"))]
-
 mod config;
 mod device;
 mod error;
