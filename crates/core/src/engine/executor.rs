@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
+use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::engine::context::{EvaluateError, Values};
@@ -307,7 +308,8 @@ impl Executor {
 
     /// Drives the run until it ends, only waits, or is stopped. All that was recorded is on disk when this returns.
     pub async fn execute(mut self) -> Result<Ended, ExecutorError> {
-        let result = self.drive().await;
+        let span = tracing::info_span!("run", run = %self.lease.run, workflow = %self.state.plan().workflow);
+        let result = self.drive().instrument(span).await;
         // Whatever goes wrong, nothing goes on behind the run's back.
         for cancel in self.cancels.values() {
             cancel.cancel();
@@ -472,7 +474,9 @@ impl Executor {
     pub(crate) fn launch(&mut self, attempt: Attempt) {
         let index = attempt.index;
         self.cancels.insert(index, attempt.cancel.clone());
-        let handle = self.calls.spawn(step::make(attempt));
+        let step = self.state.at(index);
+        let span = tracing::info_span!("step", step = %step.key, attempt = step.attempt);
+        let handle = self.calls.spawn(step::make(attempt).instrument(span));
         self.under_way.insert(handle.id(), index);
     }
 

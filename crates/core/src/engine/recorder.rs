@@ -233,6 +233,7 @@ impl Committer {
             wake: batch.wake,
         };
         Log::commit(&*self.store, commit).await?;
+        tracing::debug!(run = %self.lease.run, events = events.len(), "committed");
         if let Some(last) = events.last() {
             self.head = last.seq;
         }

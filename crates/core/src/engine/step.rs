@@ -144,6 +144,11 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
             }
         }
     };
+    match &result {
+        Ok(_) => tracing::debug!("done"),
+        // The message may quote what the run works on: the log keeps it, a trace does not.
+        Err(failure) => tracing::info!(code = failure.code, "failed"),
+    }
     Ok(Outcome { index, result, turns, cut_off })
 }
 
