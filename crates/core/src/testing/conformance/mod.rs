@@ -4,7 +4,7 @@
 //! Write a [`Subject`] that hands out a fresh, empty store, and let [`store_conformance!`](crate::store_conformance) make
 //! a `#[tokio::test]` of every case:
 //!
-//! ```ignore
+//! ```text
 //! struct Mine { clock: Arc<FakeClock>, store: Arc<MyStore> }
 //!
 //! #[async_trait]
