@@ -173,8 +173,8 @@ impl Parkway {
             return Err(StoreError::NoRun(run).into());
         };
         let value = self.text(*plan).await?;
-        let read = serde_json::from_value(value);
-        Ok(read.map_err(|e| StoreError::Corrupt(format!("the plan of run {run} cannot be read: {e}")))?)
+        let read = Plan::from_value(value);
+        Ok(read.map_err(|why| StoreError::Corrupt(format!("the plan of run {run} cannot be read: {why}")))?)
     }
 
     /// The value of a payload; null if it was erased.

@@ -16,6 +16,9 @@ use super::template::Template;
 use crate::id::Digest;
 use crate::tool::{Effect, ToolSpec, Toolbox};
 
+/// The version of plans written here. Older ones are read, newer ones are refused.
+pub const PLAN_VERSION: u32 = 1;
+
 /// A checked, frozen workflow: what a run is created with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -113,7 +116,7 @@ impl Plan {
         }
         let top = &definition.top;
         Ok(Plan {
-            version: 1,
+            version: PLAN_VERSION,
             workflow: definition.name(),
             inputs: field::object_schema(&top.inputs),
             graph,
@@ -129,6 +132,16 @@ impl Plan {
             outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.clone()).unwrap_or_default()),
             ensure: top.ensure.iter().map(|ensure| ensure.value.clone()).collect(),
         })
+    }
+
+    /// The plan in a payload. A newer version than [`PLAN_VERSION`] is refused before its form is looked at.
+    pub fn from_value(value: Value) -> Result<Plan, String> {
+        match value.get("version").and_then(Value::as_u64) {
+            Some(version) if version > u64::from(PLAN_VERSION) => Err(format!(
+                "it has version {version}, and this parkway reads up to {PLAN_VERSION}; use the newer parkway that wrote it"
+            )),
+            _ => serde_json::from_value(value).map_err(|e| e.to_string()),
+        }
     }
 
     /// SHA-256 of the whole plan, in canonical JSON.
@@ -288,4 +301,16 @@ impl Checker<'_> {
 fn has_marks(value: &Value) -> bool {
     let text = value.to_string();
     text.contains("${{") || text.contains("{%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_a_newer_engine_is_refused_with_words() {
+        let error = Plan::from_value(json!({"version": 2, "stranger": true})).unwrap_err();
+        assert!(error.contains("newer parkway"), "{error}");
+        assert!(Plan::from_value(Value::Null).is_err());
+    }
 }
