@@ -39,7 +39,7 @@ pub(crate) async fn answer_waiting(parkway: &Parkway, record: &Record, given: &[
         if !asks(&record.plan.graph.node(step.node).verb) {
             continue;
         }
-        if let Some(given) = given.iter().find(|given| covers(given, &step.key)) {
+        if let Some(given) = given.iter().find(|given| given.covers(&step.key)) {
             let (key, by) = (step.key.clone(), given.by.clone());
             parkway.answer(record.state.run(), key, Verdict::Approved, None, by, given.via).await?;
         }
@@ -49,9 +49,4 @@ pub(crate) async fn answer_waiting(parkway: &Parkway, record: &Record, given: &[
 
 fn asks(verb: &Verb) -> bool {
     matches!(verb, Verb::Approve { .. })
-}
-
-fn covers(given: &Preapproval, key: &StepKey) -> bool {
-    let id = key.last().map_or("", |segment| segment.id.as_str());
-    given.step.as_ref().is_none_or(|step| step == id || *step == key.to_string())
 }

@@ -111,7 +111,8 @@ pub struct Preapproval {
 }
 
 impl Preapproval {
-    pub(crate) fn covers(&self, key: &StepKey) -> bool {
+    /// Whether it answers what this step asks.
+    pub fn covers(&self, key: &StepKey) -> bool {
         let id = key.last().map_or("", |segment| segment.id.as_str());
         self.step.as_ref().is_none_or(|step| *step == id || *step == key.to_string())
     }
