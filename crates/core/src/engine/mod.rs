@@ -2,13 +2,16 @@
 //! which a run changes.
 
 mod approve;
+mod begin;
 mod budget;
 mod context;
 mod decide;
 mod executor;
+mod finish;
 mod perform;
 mod recorder;
 mod reporter;
+mod settle;
 mod step;
 
 pub use decide::{Command, decide};

@@ -1,0 +1,390 @@
+//! Beginning steps: conditions, fan-outs, arguments and messages are evaluated at the edge, once, and recorded; then calls
+//! are launched.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::engine::budget;
+use crate::engine::context::{Site, labels_named};
+use crate::engine::executor::{Executor, ExecutorError};
+use crate::engine::perform::short;
+use crate::engine::recorder::Draft;
+use crate::engine::step::{self, Attempt, Call, ChatCall, Failure};
+use crate::id::{EffectKey, StepKey};
+use crate::label::Labels;
+use crate::log::{Budget, EventKind, SkipReason};
+use crate::model::{ChatMessage, ChatRequest, Constraint, ConstraintKind, Role};
+use crate::policy::{self, PolicyRequest};
+use crate::schema::{Schema, Side};
+use crate::tool::{Cancel, Effect, ToolContext};
+use crate::workflow::{Chat, ForEach, Node, NodeIndex, Template, Verb, expression_or_value};
+
+/// The label under which the labels of a step's condition stand beside those of its arguments.
+const CONDITION: &str = "if";
+
+impl Executor {
+    /// Evaluates `if`; then fans the step out, or begins it.
+    pub(super) async fn open(&mut self, key: StepKey) -> Result<(), ExecutorError> {
+        let plan = self.state.plan().clone();
+        let Some((node, site)) = self.place(&key) else { return Ok(()) };
+        let node = plan.graph.node(node);
+        if let Some(condition) = &node.condition {
+            let result = self.values.evaluate(&self.state, site, expression_or_value(condition)).await;
+            match Self::evaluated(result)? {
+                Ok((Value::Bool(true), _)) => {}
+                Ok((Value::Bool(false), _)) => {
+                    return self.say(EventKind::StepSkipped { key, reason: SkipReason::Condition }).await;
+                }
+                Ok((other, _)) => {
+                    let message = format!("`if` must be true or false, not {}", short(&other));
+                    return self.fail(key, &Failure::new("template", message)).await;
+                }
+                Err(failure) => return self.fail(key, &failure).await,
+            }
+        }
+        match &node.for_each {
+            Some(for_each) => {
+                let condition = self.condition_labels(node, site);
+                self.expand(key, for_each, site, condition).await
+            }
+            None => self.begin_step(key).await,
+        }
+    }
+
+    /// The labels of a step's `if`: what it lets through tells something of what it looked at.
+    fn condition_labels(&self, node: &Node, site: Site) -> Labels {
+        let condition = node.condition.as_ref().map(expression_or_value);
+        condition.map_or(Labels::NONE, |condition| labels_named(&self.state, site, condition))
+    }
+
+    pub(super) async fn expand(
+        &mut self,
+        key: StepKey,
+        for_each: &ForEach,
+        site: Site,
+        condition: Labels,
+    ) -> Result<(), ExecutorError> {
+        let result = self.values.evaluate(&self.state, site, expression_or_value(&for_each.list)).await;
+        let (list, labels) = match Self::evaluated(result)? {
+            Ok((Value::Array(list), labels)) => (list, labels.union(condition)),
+            Ok((other, _)) => {
+                let message = format!("`for_each` needs a list, not {}", short(&other));
+                return self.fail(key, &Failure::new("template", message)).await;
+            }
+            Err(failure) => return self.fail(key, &failure).await,
+        };
+        let Ok(items) = u32::try_from(list.len()) else {
+            return self.fail(key, &Failure::new("too_many", "a list has at most 2^32 - 1 items")).await;
+        };
+        let names = match self.item_names(for_each, site, &list).await? {
+            Ok(names) => names,
+            Err(failure) => return self.fail(key, &failure).await,
+        };
+        let mut draft = Draft::default();
+        let list = self.value(&mut draft, &Value::Array(list))?;
+        let names = names.map(|names| self.value(&mut draft, &names)).transpose()?;
+        draft.event(EventKind::StepExpanded { key, items, list, names, labels });
+        self.record(draft).await?;
+        Ok(())
+    }
+
+    /// The unique names that `key` gives the items.
+    pub(super) async fn item_names(
+        &mut self,
+        for_each: &ForEach,
+        site: Site,
+        list: &[Value],
+    ) -> Result<Result<Option<Value>, Failure>, ExecutorError> {
+        let Some(expression) = &for_each.key else { return Ok(Ok(None)) };
+        let mut names = Vec::with_capacity(list.len());
+        let mut seen = std::collections::HashSet::new();
+        for (i, item) in list.iter().enumerate() {
+            let more = [(for_each.item.as_str(), item.clone()), ("index", json!(i))];
+            let template = Template::Expression(expression);
+            let name = match Self::evaluated(self.values.evaluate_with(&self.state, site, template, &more).await)? {
+                Ok((Value::String(name), _)) => name,
+                Ok((other @ (Value::Number(_) | Value::Bool(_)), _)) => other.to_string(),
+                Ok((other, _)) => {
+                    let message = format!("the `key` of item {i} must be a text, not {}", short(&other));
+                    return Ok(Err(Failure::new("template", message)));
+                }
+                Err(failure) => return Ok(Err(failure)),
+            };
+            if !seen.insert(name.clone()) {
+                return Ok(Err(Failure::new("template", format!("two items have the `key` `{name}`"))));
+            }
+            names.push(Value::String(name));
+        }
+        Ok(Ok(Some(Value::Array(names))))
+    }
+
+    pub(super) async fn begin_step(&mut self, key: StepKey) -> Result<(), ExecutorError> {
+        let plan = self.state.plan().clone();
+        let Some((index, site)) = self.place(&key) else { return Ok(()) };
+        let node = plan.graph.node(index);
+        let condition = self.condition_labels(node, site);
+        match &node.verb {
+            Verb::Steps { .. } => {
+                let mut draft = Draft::default();
+                self.draft_start(&mut draft, key, None, &BTreeMap::new(), condition, None)?;
+                self.record(draft).await?;
+                Ok(())
+            }
+            Verb::Set { values } => self.set(key, site, values, condition).await,
+            Verb::Approve { prompt, timeout_ms, show } => self.ask(key, site, prompt, *timeout_ms, show.as_ref()).await,
+            Verb::Tool { name, with } => self.call_tool(key, index, site, name, with, condition).await,
+            Verb::Chat(chat) => self.call_model(key, index, site, chat, condition).await,
+        }
+    }
+
+    fn draft_start(
+        &self,
+        draft: &mut Draft,
+        key: StepKey,
+        args: Option<&Value>,
+        labels: &BTreeMap<String, Labels>,
+        condition: Labels,
+        effect: Option<Effect>,
+    ) -> Result<(), ExecutorError> {
+        let step = self.state.step(&key);
+        let attempt = step.map_or(0, |step| step.attempt) + 1;
+        let recorded = step.and_then(|step| step.args);
+        let args = match (recorded, args) {
+            (Some(recorded), _) => Some(recorded),
+            (None, Some(args)) => Some(self.value(draft, args)?),
+            (None, None) => None,
+        };
+        let mut labels: BTreeMap<_, _> =
+            labels.iter().filter(|(_, labels)| !labels.is_empty()).map(|(k, v)| (k.clone(), *v)).collect();
+        // An attempt after the first keeps the labels that the first one was given.
+        let kept = step.map_or(Labels::NONE, |step| step.arg_labels).union(condition);
+        if !kept.is_empty() {
+            labels.insert(CONDITION.into(), kept);
+        }
+        draft.event(EventKind::StepStarted { key, attempt, args, labels, effect });
+        Ok(())
+    }
+
+    pub(super) async fn set(
+        &mut self,
+        key: StepKey,
+        site: Site,
+        values: &Value,
+        condition: Labels,
+    ) -> Result<(), ExecutorError> {
+        let (value, labels) =
+            match Self::evaluated(self.values.evaluate(&self.state, site, Template::Value(values)).await)? {
+                Ok((value, labels)) => (value, labels.union(condition)),
+                Err(failure) => return self.fail(key, &failure).await,
+            };
+        let mut draft = Draft::default();
+        self.draft_start(&mut draft, key.clone(), None, &BTreeMap::new(), labels, None)?;
+        let attempt = self.state.step(&key).map_or(0, |step| step.attempt) + 1;
+        let output = Some(self.value(&mut draft, &value)?);
+        draft.event(EventKind::StepCompleted { key, attempt, output, labels });
+        self.record(draft).await?;
+        Ok(())
+    }
+
+    /// The arguments of a tool call: those that were recorded, or the templates' values now.
+    pub(crate) async fn arguments(
+        &mut self,
+        key: &StepKey,
+        site: Site,
+        with: &Value,
+    ) -> Result<Result<(Value, BTreeMap<String, Labels>), Failure>, ExecutorError> {
+        if let Some(recorded) = self.state.step(key).and_then(|step| step.args) {
+            return Ok(Ok((self.values.value(recorded).await?, BTreeMap::new())));
+        }
+        let mut args = Map::new();
+        let mut labels = BTreeMap::new();
+        for (name, value) in with.as_object().into_iter().flatten() {
+            match Self::evaluated(self.values.evaluate(&self.state, site, Template::Value(value)).await)? {
+                Ok((value, seen)) => {
+                    args.insert(name.clone(), value);
+                    labels.insert(name.clone(), seen);
+                }
+                Err(failure) => return Ok(Err(failure)),
+            }
+        }
+        Ok(Ok((Value::Object(args), labels)))
+    }
+
+    pub(super) async fn call_tool(
+        &mut self,
+        key: StepKey,
+        node: NodeIndex,
+        site: Site,
+        name: &str,
+        with: &Value,
+        condition: Labels,
+    ) -> Result<(), ExecutorError> {
+        let (args, labels) = match self.arguments(&key, site, with).await? {
+            Ok(found) => found,
+            Err(failure) => return self.fail(key, &failure).await,
+        };
+        let Some(tool) = self.services.tools.get(name).cloned() else {
+            return self.fail(key, &Failure::new("unknown_tool", format!("no tool is called `{name}`"))).await;
+        };
+        let spec = tool.spec();
+        let input = self.schemas.get(node, Side::Input, &spec.input_schema);
+        if let Err(error) = input.and_then(|schema| schema.check(&args)) {
+            let message = format!("the arguments do not fit `{name}`: {error}");
+            return self.fail(key, &Failure::new("invalid", message)).await;
+        }
+        let output = match self.schemas.get(node, Side::Output, &spec.output_schema) {
+            Ok(output) => output,
+            Err(error) => {
+                let message = format!("what `{name}` returns cannot be checked: {error}");
+                return self.fail(key, &Failure::new("invalid", message)).await;
+            }
+        };
+        let kept = self.state.step(&key).map_or(Labels::NONE, |step| step.arg_labels);
+        let all_labels = labels.values().fold(condition.union(kept), |all, one| all.union(*one));
+        let grants = self.state.plan().grants.get(spec.family()).cloned();
+        let request = PolicyRequest::new(spec, &args, all_labels, grants.is_some());
+        let decision = self.services.policy.decide(&request);
+        let mut draft = Draft::default();
+        let first = self.state.step(&key).is_none_or(|step| step.attempt == 0);
+        if first && (spec.effect != Effect::Pure || decision.verdict != policy::Verdict::Allow) {
+            let (verdict, rule) = (decision.verdict, decision.rule.clone());
+            draft.event(EventKind::PolicyDecided { key: key.clone(), tool: name.into(), verdict, rule });
+        }
+        if decision.verdict == policy::Verdict::Deny {
+            let failure = Failure::new("denied", format!("`{name}` is not allowed: {}", decision.reason));
+            return self.fail_after(draft, key, &failure).await;
+        }
+        if first && self.must_ask(&key, name, &args, decision.verdict).await? {
+            return self.ask_for_call(draft, key, name, &args, &decision.reason).await;
+        }
+        let now = self.services.clock.now();
+        if let Some(why) = budget::exceeded(&self.state, Budget::new(0, 1), now) {
+            return self.fail_after(draft, key, &Failure::new("budget", why)).await;
+        }
+        let effect = spec.effect;
+        self.draft_start(&mut draft, key.clone(), Some(&args), &labels, condition, Some(effect))?;
+        if self.state.plan().limits.tool_calls.is_some() {
+            draft.event(EventKind::BudgetReserved { key: key.clone(), share: Budget::new(0, 1) });
+        }
+        let head = self.record(draft).await?;
+        let Some(index) = self.state.index_of(&key) else { return Ok(()) };
+        let (timeout, by_budget) = self.time_limit(node);
+        let cancel = Cancel::new();
+        let context = ToolContext {
+            run: self.lease.run,
+            step: key.clone(),
+            attempt: self.state.at(index).attempt,
+            key: EffectKey::new(self.lease.run, &key, 0),
+            fence: self.lease.fence,
+            now,
+            deadline: timeout.map(|timeout| now.after(timeout)),
+            grants: grants.unwrap_or_default(),
+            cancel: cancel.clone(),
+        };
+        let after = effect.waits_for_disk().then(|| (self.recorder.disk(), head));
+        let call = Call::Tool { tool, input: args, context: Box::new(context), output };
+        self.launch(Attempt { index, call, timeout, by_budget, cancel, after });
+        Ok(())
+    }
+
+    pub(super) async fn call_model(
+        &mut self,
+        key: StepKey,
+        node: NodeIndex,
+        site: Site,
+        chat: &Chat,
+        condition: Labels,
+    ) -> Result<(), ExecutorError> {
+        let (messages, labels) = match self.messages(&key, site, chat).await? {
+            Ok(found) => found,
+            Err(failure) => return self.fail(key, &failure).await,
+        };
+        let Some(model) = self.models.get(&chat.model).cloned() else {
+            let message = format!("the model `{}` is not loaded", chat.model);
+            return self.fail(key, &Failure::new("unknown_model", message)).await;
+        };
+        let schema = match self.answer_schema(node, chat) {
+            Ok(schema) => schema,
+            Err(error) => return self.fail(key, &Failure::new("invalid", error)).await,
+        };
+        let enforced = model.capabilities().constraints.contains(&ConstraintKind::JsonSchema);
+        let failures = self.state.step(&key).map_or(0, |step| step.failures);
+        let request = ChatRequest {
+            messages: messages.clone(),
+            assistant_prefix: None,
+            constraint: chat.schema.clone().filter(|_| enforced).map(Constraint::JsonSchema),
+            #[expect(clippy::cast_precision_loss, reason = "a temperature has few digits")]
+            temperature: chat.temperature_milli as f32 / 1000.0,
+            seed: chat.seed.unwrap_or_else(|| step::seed(&key, failures)),
+            max_tokens: chat.max_tokens,
+        };
+        // A model that cannot enforce the schema may be asked several times.
+        let turns = if enforced || schema.is_none() { 1 } else { 1 + u64::from(step::REPAIRS) };
+        let prompt = model.count_tokens(&request).unwrap_or(0) as u64;
+        let share = Budget::new((prompt + u64::from(chat.max_tokens)) * turns, 0);
+        let now = self.services.clock.now();
+        if let Some(why) = budget::exceeded(&self.state, share, now) {
+            return self.fail(key, &Failure::new("budget", why)).await;
+        }
+        let args = serde_json::to_value(&messages).unwrap_or_default();
+        let mut draft = Draft::default();
+        self.draft_start(&mut draft, key.clone(), Some(&args), &labels, condition, None)?;
+        if self.state.plan().limits.tokens.is_some() {
+            draft.event(EventKind::BudgetReserved { key: key.clone(), share });
+        }
+        self.record(draft).await?;
+        let Some(index) = self.state.index_of(&key) else { return Ok(()) };
+        let (timeout, by_budget) = self.time_limit(node);
+        let call = ChatCall { key, model, request, schema, reporter: self.reporter.clone() };
+        let call = Call::Chat(Box::new(call));
+        self.launch(Attempt { index, call, timeout, by_budget, cancel: Cancel::new(), after: None });
+        Ok(())
+    }
+
+    fn answer_schema(&mut self, node: NodeIndex, chat: &Chat) -> Result<Option<Arc<Schema>>, String> {
+        let schema = chat.schema.as_ref();
+        schema.map(|schema| self.schemas.get(node, Side::Output, schema)).transpose()
+    }
+
+    pub(super) async fn messages(
+        &mut self,
+        key: &StepKey,
+        site: Site,
+        chat: &Chat,
+    ) -> Result<Result<(Vec<ChatMessage>, BTreeMap<String, Labels>), Failure>, ExecutorError> {
+        if let Some(recorded) = self.state.step(key).and_then(|step| step.args) {
+            let recorded = self.values.value(recorded).await?;
+            return Ok(serde_json::from_value(recorded)
+                .map(|messages| (messages, BTreeMap::new()))
+                .map_err(|e| Failure::new("erased", format!("the recorded messages cannot be read: {e}"))));
+        }
+        let mut messages = Vec::new();
+        let mut labels = BTreeMap::new();
+        let parts =
+            [("system", Role::System, chat.prompt.system.as_ref()), ("prompt", Role::User, Some(&chat.prompt.user))];
+        for (name, role, text) in parts {
+            let Some(text) = text else { continue };
+            match Self::evaluated(self.values.evaluate(&self.state, site, Template::Text(&text.text)).await)? {
+                Ok((value, seen)) => {
+                    messages.push(ChatMessage::new(role, value.as_str().unwrap_or_default()));
+                    labels.insert(name.to_owned(), seen);
+                }
+                Err(failure) => return Ok(Err(failure)),
+            }
+        }
+        Ok(Ok((messages, labels)))
+    }
+
+    /// The step's timeout, or what is left of the `wall` budget where that is less.
+    fn time_limit(&self, node: NodeIndex) -> (Option<Duration>, bool) {
+        let timeout = self.state.plan().graph.node(node).timeout_ms.map(Duration::from_millis);
+        match (timeout, budget::wall_left(&self.state, self.services.clock.now())) {
+            (Some(timeout), Some(left)) if left < timeout => (Some(left), true),
+            (None, Some(left)) => (Some(left), true),
+            (timeout, _) => (timeout, false),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Recording how a run ended.
+
+use serde_json::Value;
+
+use crate::engine::context::Site;
+use crate::engine::executor::{Executor, ExecutorError};
+use crate::engine::perform::short;
+use crate::engine::recorder::Draft;
+use crate::log::{EventKind, FailureReason};
+use crate::workflow::Template;
+
+impl Executor {
+    /// Records how the run ended: `ensure` and `outputs` are evaluated now, once.
+    pub(super) async fn finish(&mut self) -> Result<(), ExecutorError> {
+        if self.state.cancelling() {
+            return self.say(EventKind::RunCancelled).await;
+        }
+        if let Some(reason) = self.state.failure().cloned() {
+            return self.say(EventKind::RunFailed { reason }).await;
+        }
+        let plan = self.state.plan().clone();
+        for ensure in &plan.ensure {
+            let result = self.values.evaluate(&self.state, Site::TOP, Template::Expression(ensure)).await;
+            let (code, message) = match Self::evaluated(result)? {
+                Ok((Value::Bool(true), _)) => continue,
+                Ok((Value::Bool(false), _)) => ("ensure", format!("`ensure` does not hold: {ensure}")),
+                Ok((other, _)) => {
+                    ("ensure_error", format!("`ensure` must be true or false, not {}: {ensure}", short(&other)))
+                }
+                Err(failure) => ("ensure_error", format!("`ensure` could not be checked: {}", failure.message)),
+            };
+            return self.fail_run(code, &message).await;
+        }
+        let result = self.values.evaluate(&self.state, Site::TOP, Template::Value(&plan.outputs)).await;
+        match Self::evaluated(result)? {
+            Ok((outputs, _)) => {
+                let mut draft = Draft::default();
+                let outputs = self.value(&mut draft, &outputs)?;
+                draft.event(EventKind::RunCompleted { outputs });
+                self.record(draft).await?;
+                Ok(())
+            }
+            Err(failure) => self.fail_run("outputs", &format!("the outputs have no value: {}", failure.message)).await,
+        }
+    }
+
+    pub(super) async fn fail_run(&mut self, code: &str, message: &str) -> Result<(), ExecutorError> {
+        let mut draft = Draft::default();
+        let message = self.text(&mut draft, message)?;
+        draft.event(EventKind::RunFailed { reason: FailureReason::new(code, None, Some(message)) });
+        self.record(draft).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! Recording how steps ended: what came of an attempt, and what a group made of its members.
+
+use serde_json::json;
+
+use crate::engine::context::{Site, labels_of};
+use crate::engine::executor::{Executor, ExecutorError};
+use crate::engine::recorder::Draft;
+use crate::engine::step::{self, Failure, Outcome, Turn};
+use crate::id::StepKey;
+use crate::log::{Budget, EventKind, ModelCall, StepIndex, StepStatus};
+use crate::tool::Effect;
+use crate::workflow::{Node, Template, Verb};
+
+impl Executor {
+    /// Records how a group or a fan-out ended well.
+    pub(super) async fn complete(&mut self, key: StepKey) -> Result<(), ExecutorError> {
+        let Some(index) = self.state.index_of(&key) else { return Ok(()) };
+        let step = self.state.at(index);
+        let attempt = step.attempt;
+        let plan = self.state.plan().clone();
+        let node = plan.graph.node(step.node);
+        let condition = step.arg_labels;
+        let fans_out = step.fan.is_some();
+        let mut draft = Draft::default();
+        let (output, labels) = match &node.verb {
+            Verb::Steps { result: Some(result), .. } if !fans_out => {
+                let site = Site::inside(index);
+                match Self::evaluated(self.values.evaluate(&self.state, site, Template::Value(result)).await)? {
+                    Ok((value, labels)) => (Some(self.value(&mut draft, &value)?), labels.union(condition)),
+                    Err(failure) => return self.fail(key, &failure).await,
+                }
+            }
+            _ => (None, labels_of(&self.state, index).union(condition)),
+        };
+        draft.event(EventKind::StepCompleted { key, attempt, output, labels });
+        self.record(draft).await?;
+        Ok(())
+    }
+
+    /// Records what came of an attempt.
+    pub(crate) async fn settle_outcome(&mut self, outcome: Outcome) -> Result<(), ExecutorError> {
+        let Outcome { index, result, turns, .. } = outcome;
+        let step = self.state.at(index).clone();
+        if step.status != StepStatus::Running {
+            return Ok(());
+        }
+        let plan = self.state.plan().clone();
+        let node = plan.graph.node(step.node);
+        let mut draft = Draft::default();
+        let mut tokens = 0;
+        for (i, turn) in turns.into_iter().enumerate() {
+            tokens += turn.response.end.usage.total();
+            self.draft_turn(&mut draft, node, index, u32::try_from(i).unwrap_or(u32::MAX) + 1, turn)?;
+        }
+        if result.as_ref().is_err_and(|failure| !failure.not_done) {
+            // Nobody knows what the model had written by then.
+            tokens = tokens.max(step.reserved.tokens);
+        }
+        if step.reserved != Budget::default() {
+            // A call that failed for sure before it did anything is a call all the same.
+            draft.event(EventKind::BudgetSettled {
+                key: step.key.clone(),
+                spent: Budget::new(tokens, step.reserved.tool_calls),
+            });
+        }
+        let (key, attempt) = (step.key.clone(), step.attempt);
+        match result {
+            Ok(output) => {
+                let labels = output.labels.union(step.arg_labels);
+                let output = Some(self.value(&mut draft, &output.value)?);
+                draft.event(EventKind::StepCompleted { key, attempt, output, labels });
+            }
+            Err(failure) => self.draft_attempt_failure(&mut draft, node, index, &failure)?,
+        }
+        self.record(draft).await?;
+        Ok(())
+    }
+
+    fn draft_attempt_failure(
+        &self,
+        draft: &mut Draft,
+        node: &Node,
+        index: StepIndex,
+        failure: &Failure,
+    ) -> Result<(), ExecutorError> {
+        let step = self.state.at(index);
+        let (key, attempt) = (step.key.clone(), step.attempt);
+        let at_most_once = match &node.verb {
+            Verb::Tool { name, .. } => {
+                self.state.plan().tools.get(name).is_none_or(|tool| tool.effect == Effect::AtMostOnce)
+            }
+            _ => false,
+        };
+        let code = failure.code.clone();
+        if at_most_once && !failure.not_done {
+            let message = self.text(draft, &failure.message)?;
+            draft.event(EventKind::StepInDoubt { key, attempt, code, message });
+            return Ok(());
+        }
+        if self.state.cancelling() && !self.state.runs_after_cancel(index) {
+            draft.event(EventKind::StepCancelled { key, attempt });
+            return Ok(());
+        }
+        // After a failure elsewhere nothing starts again.
+        let over = self.state.failure().is_some() && !self.state.runs_after_failure(index);
+        let retry = node.retry.as_ref().filter(|_| !over);
+        let delay = retry.and_then(|retry| retry.delay(step.failures + 1, &code, failure.retryable));
+        match delay {
+            Some(delay) => {
+                let message = self.text(draft, &failure.message)?;
+                let now = self.services.clock.now();
+                let not_before = now.after(delay + self.services.clock.jitter(delay / 4));
+                draft.event(EventKind::StepRetried { key, attempt, code, message, not_before });
+                Ok(())
+            }
+            None => self.draft_failure(draft, key, failure),
+        }
+    }
+
+    fn draft_turn(
+        &self,
+        draft: &mut Draft,
+        node: &Node,
+        index: StepIndex,
+        number: u32,
+        turn: Turn,
+    ) -> Result<(), ExecutorError> {
+        let Verb::Chat(chat) = &node.verb else { return Ok(()) };
+        let step = self.state.at(index);
+        let Some(model) = self.models.get(&chat.model) else { return Ok(()) };
+        let capabilities = model.capabilities();
+        let end = turn.response.end;
+        let messages = serde_json::to_value(&turn.messages).unwrap_or_default();
+        // The first turn's messages are the step's arguments, which are recorded already.
+        let messages = match (number, step.args) {
+            (1, Some(args)) => args,
+            _ => self.value(draft, &messages)?,
+        };
+        let tokens = match end.tokens.is_empty() {
+            true => None,
+            false => Some(self.value(draft, &json!(end.tokens))?),
+        };
+        let answer = self.text(draft, &turn.response.text)?;
+        let call = ModelCall {
+            model: chat.model.clone(),
+            name: capabilities.name.clone(),
+            model_hash: capabilities.model_hash.clone(),
+            template_hash: capabilities.template_hash.clone(),
+            grammar_hash: end.grammar,
+            device: capabilities.device.clone(),
+            seed: chat.seed.unwrap_or_else(|| step::seed(&step.key, step.failures)),
+            temperature_milli: chat.temperature_milli,
+            max_tokens: chat.max_tokens,
+            messages,
+            answer,
+            tokens,
+            usage: end.usage,
+            finish: end.finish,
+            took_ms: u32::try_from(turn.took.as_millis()).unwrap_or(u32::MAX),
+            valid: turn.valid,
+        };
+        let (key, attempt) = (step.key.clone(), step.attempt);
+        draft.event(EventKind::ModelCalled { key, attempt, turn: number, call: Box::new(call) });
+        Ok(())
+    }
+}

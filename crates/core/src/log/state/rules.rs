@@ -1,0 +1,128 @@
+//! What follows from the state for one step: whether it may run, whether a fan-out goes on, how a group ends.
+
+use super::RunState;
+use crate::log::SkipReason;
+use crate::log::ready::Work;
+use crate::log::step::{StepError, StepIndex, StepStatus};
+use crate::workflow::{OnItemError, RunIf};
+
+/// How a step may go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Run,
+    Skip(SkipReason),
+}
+
+/// How a group or a fan-out ends when its members have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    Complete,
+    Fail(StepError),
+    Cancel,
+}
+
+impl RunState {
+    /// Whether a step whose dependencies have ended may run.
+    pub(crate) fn gate(&self, index: StepIndex) -> Gate {
+        let node = self.plan.graph.node(self.steps[index.0].node);
+        if self.cancelling && !self.runs_after_cancel(index) {
+            return Gate::Skip(SkipReason::RunCancelled);
+        }
+        if self.failure.is_some() && !self.runs_after_failure(index) {
+            return Gate::Skip(SkipReason::RunFailed);
+        }
+        let dependencies = self.dependencies(index);
+        let completed = |dependency: &StepIndex| {
+            let status = self.steps[dependency.0].status;
+            status == StepStatus::Completed || (status == StepStatus::Failed && self.handles_itself(*dependency))
+        };
+        let holds = match node.run_if {
+            RunIf::Completed => {
+                return match dependencies.iter().find(|dependency| !completed(dependency)) {
+                    Some(missing) => {
+                        let id = self.plan.graph.node(self.steps[missing.0].node).id.clone();
+                        Gate::Skip(SkipReason::Dependency { id })
+                    }
+                    None => Gate::Run,
+                };
+            }
+            RunIf::Failed => {
+                dependencies.iter().any(|d| self.steps[d.0].status == StepStatus::Failed && !self.handles_itself(*d))
+            }
+            RunIf::NotRejected => {
+                dependencies.iter().all(|d| completed(d) || self.steps[d.0].status == StepStatus::Skipped)
+            }
+            RunIf::Always => true,
+        };
+        if holds { Gate::Run } else { Gate::Skip(SkipReason::RunIf) }
+    }
+
+    /// Whether a fan-out starts no more items.
+    pub(crate) fn fan_stopped(&self, index: StepIndex) -> bool {
+        let step = &self.steps[index.0];
+        let node = self.plan.graph.node(step.node);
+        let Some((fan, for_each)) = step.fan.as_ref().zip(node.for_each.as_ref()) else { return true };
+        (fan.failed.is_some() && for_each.on_item_error == OnItemError::Fail)
+            || (self.failure.is_some() && !self.runs_after_failure(index))
+            || (self.cancelling && !self.runs_after_cancel(index))
+    }
+
+    /// Whether a fan-out whose items have ended starts no more of them.
+    pub(crate) fn fan_ended(&self, index: StepIndex) -> bool {
+        self.steps[index.0].fan.as_ref().is_some_and(|fan| {
+            let begun = u32::try_from(fan.items.len()).unwrap_or(u32::MAX);
+            fan.ended == begun && (begun == fan.total || self.fan_stopped(index))
+        })
+    }
+
+    /// The next item that a fan-out may start now.
+    pub(crate) fn next_item(&self, index: StepIndex) -> Option<u32> {
+        let step = &self.steps[index.0];
+        let (fan, for_each) = step.fan.as_ref().zip(self.plan.graph.node(step.node).for_each.as_ref())?;
+        let begun = u32::try_from(fan.items.len()).unwrap_or(u32::MAX);
+        let room = begun < fan.total && fan.active < for_each.max_parallel;
+        (room && !self.fan_stopped(index)).then_some(begun)
+    }
+
+    /// Whether work that was noted still follows from the state.
+    pub(crate) fn stands(&self, work: Work) -> bool {
+        let step = |index: StepIndex| &self.steps[index.0];
+        match work {
+            Work::Open(index) | Work::Item(index) => step(index).status == StepStatus::Pending,
+            Work::Begin(index) => step(index).retry_at.is_some(),
+            Work::Answer(index) => step(index).is_answered(),
+            Work::Items(index) => {
+                step(index).status == StepStatus::Running && (self.fan_ended(index) || self.next_item(index).is_some())
+            }
+            Work::Settle(index) => step(index).status == StepStatus::Running,
+            Work::Recover(index) => step(index).status == StepStatus::Running && !step(index).live,
+            Work::Expire(index) => step(index).asks(),
+            Work::Drop(index) => step(index).status == StepStatus::Waiting,
+            Work::Cancel(index) => matches!(step(index).status, StepStatus::Running | StepStatus::Waiting),
+            Work::Finish => true,
+        }
+    }
+
+    /// How a group or fan-out whose members have ended ends itself.
+    pub(crate) fn settlement(&self, index: StepIndex) -> Settlement {
+        let step = &self.steps[index.0];
+        let node = self.plan.graph.node(step.node);
+        let stopped = |member: &StepIndex| {
+            let member = &self.steps[member.0];
+            let by_run = matches!(member.skipped, Some(SkipReason::RunFailed | SkipReason::RunCancelled));
+            member.status == StepStatus::Cancelled || by_run
+        };
+        let (failed, missing, members) = match (&step.fan, &node.for_each) {
+            (Some(fan), Some(for_each)) => {
+                let failed = fan.failed.as_ref().filter(|_| for_each.on_item_error == OnItemError::Fail);
+                (failed.map(|(_, error)| error), fan.items.len() < fan.total as usize, &fan.items)
+            }
+            _ => (step.first_failure.as_ref(), false, &step.members),
+        };
+        match failed {
+            Some(error) => Settlement::Fail(error.clone()),
+            None if missing || members.iter().any(stopped) => Settlement::Cancel,
+            None => Settlement::Complete,
+        }
+    }
+}
