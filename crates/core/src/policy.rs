@@ -1,5 +1,7 @@
 //! The port to policy: may this call be made, must somebody be asked, or is it forbidden.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -49,6 +51,57 @@ pub struct Decision {
     /// Why, and what would change it.
     pub reason: String,
 }
+
+/// A rule: calls that match get at least this verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Which calls it is about; all that is given must hold.
+    #[serde(rename = "match")]
+    pub matches: Match,
+    /// What it says about them.
+    pub verdict: Verdict,
+    /// Calls that show what the rule is for; they are checked when the rule is loaded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<Example>,
+}
+
+/// Which calls a rule is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Match {
+    /// The tool's name; `*` stands for any text in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// The tool's effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
+    /// Top-level arguments by name: each a pattern for the whole text; a value that is no text is matched as JSON.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub args: BTreeMap<String, String>,
+    /// Labels of which the arguments have at least one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+}
+
+/// A call that a rule is, or is not, about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// The tool.
+    pub tool: String,
+    /// Its arguments.
+    #[serde(default)]
+    pub args: serde_json::Map<String, Value>,
+    /// Labels of the arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Whether the rule is about it; true if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matches: Option<bool>,
+}
+
+impl Eq for Example {}
 
 /// Decides about tool calls. Pure: the same request has the same decision.
 pub trait Policy: Send + Sync {

@@ -16,7 +16,7 @@ use crate::engine::step::{self, Attempt, Call, ChatCall, Failure};
 use crate::id::{EffectKey, StepKey};
 use crate::label::Labels;
 use crate::log::{Budget, EventKind, SkipReason};
-use crate::model::{ChatMessage, ChatRequest, Constraint, ConstraintKind, Role};
+use crate::model::{ChatMessage, ChatRequest, Constraint, ConstraintKind};
 use crate::policy::{self, PolicyRequest};
 use crate::schema::{Schema, Side};
 use crate::tool::{Cancel, Effect, ToolContext};
@@ -137,6 +137,9 @@ impl Executor {
             Verb::Approve { prompt, timeout_ms, show } => self.ask(key, site, prompt, *timeout_ms, show.as_ref()).await,
             Verb::Tool { name, with } => self.call_tool(key, index, site, name, with, condition).await,
             Verb::Chat(chat) => self.call_model(key, index, site, chat, condition).await,
+            Verb::Input { .. } | Verb::Wait(_) | Verb::Workflow(_) => {
+                self.fail(key, &Failure::new("invalid", "not known here")).await
+            }
         }
     }
 
@@ -363,14 +366,12 @@ impl Executor {
         }
         let mut messages = Vec::new();
         let mut labels = BTreeMap::new();
-        let parts =
-            [("system", Role::System, chat.prompt.system.as_ref()), ("prompt", Role::User, Some(&chat.prompt.user))];
-        for (name, role, text) in parts {
-            let Some(text) = text else { continue };
-            match Self::evaluated(self.values.evaluate(&self.state, site, Template::Text(&text.text)).await)? {
+        for (i, message) in chat.messages.iter().enumerate() {
+            let template = Template::Text(&message.content.text);
+            match Self::evaluated(self.values.evaluate(&self.state, site, template).await)? {
                 Ok((value, seen)) => {
-                    messages.push(ChatMessage::new(role, value.as_str().unwrap_or_default()));
-                    labels.insert(name.to_owned(), seen);
+                    messages.push(ChatMessage::new(message.role, value.as_str().unwrap_or_default()));
+                    labels.insert(format!("messages[{i}]"), seen);
                 }
                 Err(failure) => return Ok(Err(failure)),
             }

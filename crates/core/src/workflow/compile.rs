@@ -8,10 +8,11 @@ use serde_json::Value;
 use super::definition::{ChatDef, Definition, Entries, Spanned, StepDef, TextDef, place_of};
 use super::diagnostic::{Diagnostic, Place, did_you_mean, pinpoint};
 use super::field;
-use super::graph::{Chat, ForEach, Graph, Node, NodeIndex, OnError, OnItemError, Prompt, RunIf, Text, Verb};
+use super::graph::{Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, RunIf, Text, Verb};
 use super::retry::Retry;
 use super::template::{Reference, Template};
 use crate::id::is_step_id;
+use crate::model::Role;
 
 const ROOTS: [&str; 4] = ["inputs", "steps", "run", "index"];
 const STEP_FIELDS: [&str; 6] = ["status", "output", "error", "attempts", "items", "confidence"];
@@ -111,6 +112,7 @@ impl<'a> Compiler<'a> {
             run_if: self.run_if(step),
             condition: step.condition.as_ref().map(|condition| condition.value.clone()),
             for_each: self.for_each(step, place),
+            repeat: None,
             retry: None,
             timeout_ms: None,
             on_error: self.on_error(step),
@@ -230,7 +232,9 @@ impl<'a> Compiler<'a> {
             self.problem(Diagnostic::new("no-prompt", place, "this chat asks nothing").help("give it a `prompt`"));
             return Chat {
                 model: chat.model.value.clone(),
-                prompt: Prompt { system: None, user: Text { text: String::new(), file: None } },
+                messages: Vec::new(),
+                adapter: None,
+                tools: Vec::new(),
                 schema,
                 temperature_milli: 0,
                 max_tokens: 0,
@@ -246,10 +250,13 @@ impl<'a> Compiler<'a> {
         let temperature_milli = (temperature * 1000.0).round() as u32;
         Chat {
             model: chat.model.value.clone(),
-            prompt: Prompt {
-                system: chat.system.as_ref().map(|text| self.text(&text.value)),
-                user: self.text(&user.value),
+            messages: {
+                let system = chat.system.iter().map(|text| (Role::System, &text.value));
+                let all = system.chain([(Role::User, &user.value)]);
+                all.map(|(role, text)| Message { role, content: self.text(text) }).collect()
             },
+            adapter: None,
+            tools: Vec::new(),
             schema,
             temperature_milli,
             max_tokens: chat.max_tokens.map_or(512, |count| u32::try_from(count.0).unwrap_or(u32::MAX)),

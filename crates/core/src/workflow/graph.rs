@@ -9,7 +9,10 @@ use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::plan::Plan;
 use super::retry::Retry;
+use crate::id::Digest;
+use crate::model::Role;
 
 /// The place of a node in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -49,10 +52,13 @@ pub struct Node {
     /// Do it once for each item of a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_each: Option<ForEach>,
+    /// Do it again until something is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Repeat>,
     /// How often a failed attempt is tried again; in a plan, absent means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// How long one attempt may take, in milliseconds; no limit if absent.
+    /// How long one attempt may take, in milliseconds; the whole of a group or a sub-workflow. No limit if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// What its failure means for the others.
@@ -90,6 +96,20 @@ pub enum Verb {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         show: Option<Value>,
     },
+    /// Asks a person for values.
+    Input {
+        /// What the person reads: a template.
+        prompt: String,
+        /// JSON Schema of the form: an object.
+        form: Value,
+        /// When the step fails for lack of an answer, in milliseconds after the question.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+    },
+    /// Waits for a time, or for a signal from outside.
+    Wait(Wait),
+    /// Runs another workflow.
+    Workflow(Box<SubWorkflow>),
     /// A group of steps.
     Steps {
         /// The members.
@@ -108,9 +128,67 @@ impl Verb {
             Verb::Chat(_) => "chat",
             Verb::Set { .. } => "set",
             Verb::Approve { .. } => "approve",
+            Verb::Input { .. } => "input",
+            Verb::Wait(_) => "wait",
+            Verb::Workflow(_) => "workflow",
             Verb::Steps { .. } => "steps",
         }
     }
+}
+
+/// What a `wait` waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Wait {
+    /// So long, in milliseconds.
+    For(u64),
+    /// A time: a template of RFC 3339 text.
+    Until(String),
+    /// A signal from outside, whose payload is the output.
+    Signal {
+        /// Its name: a template.
+        name: String,
+        /// When the step fails for lack of it, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+    },
+}
+
+/// Another workflow as a step, frozen into the plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SubWorkflow {
+    /// Its file, as the step names it.
+    pub path: String,
+    /// SHA-256 of its file and of all files that it names.
+    pub hash: Digest,
+    /// The values of its inputs, with templates at the leaves.
+    pub with: Value,
+    /// JSON Schema of its inputs: an object.
+    pub inputs: Value,
+    /// Its steps, where it runs within the caller's run. They see its inputs, and each other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<NodeIndex>,
+    /// Its outputs, with templates at the leaves: the step's output.
+    pub outputs: Value,
+    /// Expressions that must be true when its steps have ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ensure: Vec<String>,
+    /// Its own plan, where it runs as a run of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_run: Option<Box<Plan>>,
+}
+
+/// How often a step is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Repeat {
+    /// An expression, evaluated after each round: whether that was the last.
+    pub until: Value,
+    /// The most rounds.
+    pub max: u32,
+    /// Time between two rounds, in milliseconds.
+    #[serde(default)]
+    pub delay_ms: u64,
 }
 
 /// One request to a model.
@@ -118,8 +196,14 @@ impl Verb {
 pub struct Chat {
     /// The model's name in the workflow.
     pub model: String,
-    /// The messages.
-    pub prompt: Prompt,
+    /// The messages, in order.
+    pub messages: Vec<Message>,
+    /// The adapter (LoRA) to put on the model: a name among the model's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    /// Tools that the model may ask for. The calls come back as output, and are not made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
     /// JSON Schema of the answer; free text if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
@@ -132,14 +216,13 @@ pub struct Chat {
     pub seed: Option<u64>,
 }
 
-/// The templates of a chat's messages.
+/// The template of one message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prompt {
-    /// Instructions above the conversation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub system: Option<Text>,
-    /// What the model is asked.
-    pub user: Text,
+pub struct Message {
+    /// Who says it.
+    pub role: Role,
+    /// What is said.
+    pub content: Text,
 }
 
 /// A template's text, frozen into the plan.
@@ -234,6 +317,7 @@ impl Graph {
         match group.map(|index| &self.node(index).verb) {
             None => &self.roots,
             Some(Verb::Steps { members, .. }) => members,
+            Some(Verb::Workflow(workflow)) => &workflow.members,
             Some(_) => &[],
         }
     }

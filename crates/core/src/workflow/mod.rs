@@ -13,7 +13,9 @@ mod unit;
 pub(crate) use compile::expression_or_value;
 pub use definition::{Definition, GgufSpec, GpuLayers, ModelSpec};
 pub use diagnostic::{Diagnostic, Diagnostics, Place};
-pub use graph::{Chat, ForEach, Graph, Node, NodeIndex, OnError, OnItemError, Prompt, RunIf, Text, Verb};
+pub use graph::{
+    Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, Repeat, RunIf, SubWorkflow, Text, Verb, Wait,
+};
 pub use plan::{FrozenTool, Inputs, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
 pub(crate) use template::{Reference, Template, TemplateError};

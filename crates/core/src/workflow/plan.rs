@@ -14,6 +14,7 @@ use super::graph::{Graph, Verb};
 use super::retry::Retry;
 use super::template::Template;
 use crate::id::Digest;
+use crate::policy::Rule;
 use crate::tool::{Effect, ToolSpec, Toolbox};
 
 /// The version of plans written here. Older ones are read, newer ones are refused.
@@ -37,8 +38,20 @@ pub struct Plan {
     pub tools: BTreeMap<String, FrozenTool>,
     /// What is granted to each family of tools.
     pub grants: BTreeMap<String, Value>,
+    /// Names of environment variables that templates may use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// Names of secrets that templates may use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// The workflow's own rules, which only tighten the policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
     /// What the policy was when the plan was checked.
     pub policy: String,
+    /// SHA-256 of the site settings that applied when the plan was checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Digest>,
     /// What a run may use.
     pub limits: Limits,
     /// The workflow's outputs, with templates at the leaves.
@@ -70,6 +83,12 @@ pub struct Limits {
     /// Time with steps running, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_ms: Option<u64>,
+    /// What priced model calls may cost, in millionths of the currency unit of the models' prices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money_micro: Option<u64>,
+    /// All time from the run's creation, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
 }
 
 /// What a plan is checked against.
@@ -123,11 +142,16 @@ impl Plan {
             models: definition.models(),
             tools,
             grants: top.tools.iter().map(|(family, grant)| (family.value.clone(), grant.clone())).collect(),
+            env: Vec::new(),
+            secrets: Vec::new(),
+            rules: Vec::new(),
             policy: requirements.policy.clone(),
+            settings: None,
             limits: Limits {
                 tokens: top.budget.tokens.map(|count| count.0),
                 tool_calls: top.budget.tool_calls.map(|count| count.0),
                 wall_ms: top.budget.wall.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
+                ..Limits::default()
             },
             outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.clone()).unwrap_or_default()),
             ensure: top.ensure.iter().map(|ensure| ensure.value.clone()).collect(),
