@@ -14,7 +14,9 @@ use super::tree::{At, Kind, Tree};
 /// The most bytes that a file may have.
 const MAX_BYTES: usize = 2 << 20;
 /// How deep its values may nest.
-const MAX_DEPTH: usize = 100;
+const MAX_DEPTH: usize = 64;
+/// The deserializer takes up to 50 KB of stack for each level, more than the threads of tests and executors have.
+const STACK: usize = 16 << 20;
 /// How many values it may have, those that aliases repeat counted each time.
 const MAX_NODES: usize = 100_000;
 
@@ -23,6 +25,17 @@ pub(super) fn parse(source: &str) -> (Option<Tree>, Vec<Diagnostic>) {
     if let Some(problem) = unreadable(source) {
         return (None, vec![problem]);
     }
+    let parsed = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse_here(source));
+        thread.map(std::thread::ScopedJoinHandle::join)
+    });
+    match parsed {
+        Ok(Ok(parsed)) => parsed,
+        _ => (None, vec![Diagnostic::new("yaml", None, "the file could not be read for lack of memory")]),
+    }
+}
+
+fn parse_here(source: &str) -> (Option<Tree>, Vec<Diagnostic>) {
     let options = serde_saphyr::options! {
         strict_booleans: true,
         underscored_numbers_as_strings: true,
@@ -32,7 +45,7 @@ pub(super) fn parse(source: &str) -> (Option<Tree>, Vec<Diagnostic>) {
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
         non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
         with_snippet: false,
-        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_NODES },
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH, max_nodes: MAX_NODES },
     };
     match serde_saphyr::from_str_with_options::<Raw>(source, options) {
         Ok(raw) => {
