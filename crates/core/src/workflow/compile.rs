@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::definition::{Definition, ModelSpec, StepDef, Top};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};
-use super::graph::{Graph, NodeIndex, Verb};
+use super::graph::{Graph, NodeIndex};
 use super::template::Template;
 use super::tree::{Entries, Kind, Tree};
 

@@ -142,6 +142,12 @@ impl World {
         self.store.signal(run, message).await.unwrap();
     }
 
+    /// Ada's word about a call in doubt.
+    pub(crate) async fn resolve(&self, run: RunId, step: &str, outcome: Resolution<Value>) {
+        let (step, by, via) = (step.parse().unwrap(), "ada".into(), Channel::Command);
+        self.store.signal(run, Message::Resolve { step, outcome, note: None, by, via }).await.unwrap();
+    }
+
     pub(crate) async fn cancel(&self, run: RunId) {
         let message = Message::Cancel { note: None, by: "ada".into(), via: Channel::Command };
         self.store.signal(run, message).await.unwrap();
