@@ -202,12 +202,13 @@ impl<'a> Compiled<'a> {
             ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
             own_run: None,
         };
-        let frame = self.frames.len();
-        self.frames.push(Frame { top, file: Some(&child.file), node: Some(index) });
-        if top.steps.is_empty() {
-            self.problem(frame, Diagnostic::new("no-steps", None, "the workflow has no steps"));
-        }
+        // One that is a run of its own has a plan of its own.
         if !sub.own_run {
+            let frame = self.frames.len();
+            self.frames.push(Frame { top, file: Some(&child.file), node: Some(index) });
+            if top.steps.is_empty() {
+                self.problem(frame, Diagnostic::new("no-steps", None, "the workflow has no steps"));
+            }
             workflow.members = self.add_steps(&top.steps, Some(index), frame);
         }
         Some(Verb::Workflow(Box::new(workflow)))
