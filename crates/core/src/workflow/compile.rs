@@ -1,6 +1,6 @@
 //! From a definition to a graph: ids, verbs and references are resolved, and everything wrong is collected.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::diagnostic::{Diagnostic, Place, did_you_mean, pinpoint};
 use super::field;
 use super::graph::{Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, RunIf, Text, Verb};
 use super::retry::Retry;
-use super::template::{Reference, Template};
+use super::template::{Reference, Template, TemplateError};
 use crate::id::is_step_id;
 use crate::model::Role;
 
@@ -500,7 +500,7 @@ impl<'a> Compiler<'a> {
             Ok(references) => references,
             Err(error) => {
                 let place = pinpoint(&self.lines, site.place, site.template.first_line());
-                return self.problem(template_problem(place, &error.message));
+                return self.problem(template_problem(place, &error));
             }
         };
         for reference in &references {
@@ -692,7 +692,7 @@ impl<'a> Compiler<'a> {
                 Ok(references) => references,
                 Err(error) => {
                     let place = pinpoint(&self.lines, place, template.first_line());
-                    self.problem(template_problem(place, &error.message));
+                    self.problem(template_problem(place, &error));
                     continue;
                 }
             };
@@ -733,11 +733,11 @@ fn leaves(value: &Value) -> Vec<&Value> {
     }
 }
 
-fn template_problem(place: Place, message: &str) -> Diagnostic {
-    let diagnostic = Diagnostic::new("template", place, message.to_owned());
-    let forms: BTreeMap<&str, &str> = [("&&", "and"), ("||", "or"), ("!", "not"), ("?", "A if B else C")].into();
-    match forms.iter().find(|(wrong, _)| message.contains(&format!(" {wrong} "))) {
-        Some((wrong, right)) => diagnostic.help(format!("write `{right}` in place of `{wrong}`")),
+fn template_problem(place: Place, error: &TemplateError) -> Diagnostic {
+    let Some(problem) = &error.problem else { return Diagnostic::new("template", place, error.message.clone()) };
+    let diagnostic = Diagnostic::new(problem.code, place, problem.message.clone());
+    match &problem.help {
+        Some(help) => diagnostic.help(help),
         None => diagnostic,
     }
 }

@@ -21,7 +21,8 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A duration as authors write it.
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u64 = text[..digits].parse().ok()?;
     let millis = match &text[digits..] {
