@@ -18,6 +18,9 @@ impl Executor {
         if let Some(reason) = self.state.failure().cloned() {
             return self.say(EventKind::RunFailed { reason }).await;
         }
+        if self.state.overdue() {
+            return self.miss_deadline().await;
+        }
         let plan = self.state.plan().clone();
         for ensure in &plan.ensure {
             let result = self.values.evaluate(&self.state, Site::TOP, Template::Expression(ensure)).await;

@@ -10,9 +10,13 @@ mod executor;
 mod finish;
 mod perform;
 mod recorder;
+mod repeat;
 mod reporter;
+mod resolve;
 mod settle;
 mod step;
+mod stop;
+mod wait;
 
 pub use decide::{Command, decide};
 pub use executor::{Control, Ended, Executor, ExecutorError, Poke, Preapproval, Services};

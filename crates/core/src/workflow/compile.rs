@@ -120,13 +120,6 @@ impl<'a> Compiled<'a> {
     }
 }
 
-impl Verb {
-    /// Whether it is made of other steps: a group, or a workflow that runs within the caller's run.
-    pub fn has_members(&self) -> bool {
-        matches!(self, Verb::Steps { .. }) || matches!(self, Verb::Workflow(sub) if sub.own_run.is_none())
-    }
-}
-
 /// A value under `if` or `for_each`: a text is an expression, anything else stands for itself.
 pub(crate) fn expression_or_value(value: &Value) -> Template<'_> {
     match value {

@@ -134,6 +134,15 @@ impl Verb {
             Verb::Steps { .. } => "steps",
         }
     }
+
+    /// Whether it is made of steps within the same run: a group, or a workflow that has no run of its own.
+    pub fn has_members(&self) -> bool {
+        match self {
+            Verb::Steps { .. } => true,
+            Verb::Workflow(workflow) => workflow.own_run.is_none(),
+            _ => false,
+        }
+    }
 }
 
 /// What a `wait` waits for.

@@ -5,6 +5,7 @@ mod compile;
 mod definition;
 mod diagnostic;
 mod field;
+mod form;
 mod graph;
 mod plan;
 mod reading;
@@ -17,6 +18,7 @@ mod yaml;
 pub(crate) use compile::expression_or_value;
 pub use definition::{Definition, GgufSpec, GpuLayers, Isolation, ModelSpec, OpenAiSpec};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+pub use form::fill_form;
 pub use graph::{
     Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, Repeat, RunIf, SubWorkflow, Text, Verb, Wait,
 };

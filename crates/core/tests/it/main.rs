@@ -5,7 +5,11 @@
 mod approvals;
 mod check;
 mod checking;
+mod doubt;
 mod failures;
 mod graphs;
 mod models;
 mod recovery;
+mod repeats;
+mod stops;
+mod waiting;
