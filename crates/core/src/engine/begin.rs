@@ -137,13 +137,12 @@ impl Executor {
             Verb::Approve { prompt, timeout_ms, show } => self.ask(key, site, prompt, *timeout_ms, show.as_ref()).await,
             Verb::Tool { name, with } => self.call_tool(key, index, site, name, with, condition).await,
             Verb::Chat(chat) => self.call_model(key, index, site, chat, condition).await,
-            Verb::Input { .. } | Verb::Wait(_) | Verb::Workflow(_) => {
-                self.fail(key, &Failure::new("invalid", "not known here")).await
-            }
+            Verb::Workflow(workflow) => self.call_workflow(key, site, workflow, condition).await,
+            Verb::Input { .. } | Verb::Wait(_) => self.fail(key, &Failure::new("invalid", "not known here")).await,
         }
     }
 
-    fn draft_start(
+    pub(super) fn draft_start(
         &self,
         draft: &mut Draft,
         key: StepKey,
@@ -247,7 +246,7 @@ impl Executor {
         };
         let kept = self.state.step(&key).map_or(Labels::NONE, |step| step.arg_labels);
         let all_labels = labels.values().fold(condition.union(kept), |all, one| all.union(*one));
-        let grants = self.state.plan().grants.get(spec.family()).cloned();
+        let grants = self.grants(site).get(spec.family()).cloned();
         let request = PolicyRequest::new(spec, &args, all_labels, grants.is_some());
         let decision = self.services.policy.decide(&request);
         let mut draft = Draft::default();
@@ -264,17 +263,17 @@ impl Executor {
             return self.ask_for_call(draft, key, name, &args, &decision.reason).await;
         }
         let now = self.services.clock.now();
-        if let Some(why) = budget::exceeded(&self.state, Budget::new(0, 1), now) {
+        if let Some(why) = budget::exceeded(&self.state, site.scope, Budget::new(0, 1), now) {
             return self.fail_after(draft, key, &Failure::new("budget", why)).await;
         }
         let effect = spec.effect;
         self.draft_start(&mut draft, key.clone(), Some(&args), &labels, condition, Some(effect))?;
-        if self.state.plan().limits.tool_calls.is_some() {
+        if budget::counts(&self.state, site.scope, |limits| limits.tool_calls) {
             draft.event(EventKind::BudgetReserved { key: key.clone(), share: Budget::new(0, 1) });
         }
         let head = self.record(draft).await?;
         let Some(index) = self.state.index_of(&key) else { return Ok(()) };
-        let (timeout, by_budget) = self.time_limit(node);
+        let (timeout, by_budget) = self.time_limit(node, site);
         let cancel = Cancel::new();
         let context = ToolContext {
             run: self.lease.run,
@@ -329,18 +328,18 @@ impl Executor {
         let prompt = model.count_tokens(&request).unwrap_or(0) as u64;
         let share = Budget::new((prompt + u64::from(chat.max_tokens)) * turns, 0);
         let now = self.services.clock.now();
-        if let Some(why) = budget::exceeded(&self.state, share, now) {
+        if let Some(why) = budget::exceeded(&self.state, site.scope, share, now) {
             return self.fail(key, &Failure::new("budget", why)).await;
         }
         let args = serde_json::to_value(&messages).unwrap_or_default();
         let mut draft = Draft::default();
         self.draft_start(&mut draft, key.clone(), Some(&args), &labels, condition, None)?;
-        if self.state.plan().limits.tokens.is_some() {
+        if budget::counts(&self.state, site.scope, |limits| limits.tokens) {
             draft.event(EventKind::BudgetReserved { key: key.clone(), share });
         }
         self.record(draft).await?;
         let Some(index) = self.state.index_of(&key) else { return Ok(()) };
-        let (timeout, by_budget) = self.time_limit(node);
+        let (timeout, by_budget) = self.time_limit(node, site);
         let call = ChatCall { key, model, request, schema, reporter: self.reporter.clone() };
         let call = Call::Chat(Box::new(call));
         self.launch(Attempt { index, call, timeout, by_budget, cancel: Cancel::new(), after: None });
@@ -380,9 +379,9 @@ impl Executor {
     }
 
     /// The step's timeout, or what is left of the `wall` budget where that is less.
-    fn time_limit(&self, node: NodeIndex) -> (Option<Duration>, bool) {
+    fn time_limit(&self, node: NodeIndex, site: Site) -> (Option<Duration>, bool) {
         let timeout = self.state.plan().graph.node(node).timeout_ms.map(Duration::from_millis);
-        match (timeout, budget::wall_left(&self.state, self.services.clock.now())) {
+        match (timeout, budget::wall_left(&self.state, site.scope, self.services.clock.now())) {
             (Some(timeout), Some(left)) if left < timeout => (Some(left), true),
             (None, Some(left)) => (Some(left), true),
             (timeout, _) => (timeout, false),

@@ -11,7 +11,7 @@ use crate::id::Seq;
 use crate::label::Labels;
 use crate::log::{Commitment, Payload, RunState, StepIndex, StepStatus};
 use crate::store::{Store, StoreError};
-use crate::workflow::{Reference, Template, TemplateError, Verb};
+use crate::workflow::{Reference, Template, TemplateError};
 
 /// Where a template stands: which steps and items it sees.
 #[derive(Clone, Copy, Debug)]
@@ -140,7 +140,7 @@ impl Values {
         }
         self.load(&needed).await?;
         let mut roots: BTreeMap<String, Seen> = BTreeMap::new();
-        roots.insert("inputs".into(), self.known_value(state.inputs()));
+        roots.insert("inputs".into(), self.known_value(inputs(state, site)));
         roots.insert("run".into(), run_value(state));
         let mut steps: BTreeMap<String, Seen> = BTreeMap::new();
         for id in step_ids(&references) {
@@ -166,7 +166,7 @@ impl Values {
     /// The payloads that must be at hand to see a reference.
     fn needed_by(&self, state: &RunState, site: Site, reference: &Reference, needed: &mut Vec<Commitment>) {
         match reference.root.as_str() {
-            "inputs" => needed.extend(state.inputs()),
+            "inputs" => needed.extend(inputs(state, site)),
             "steps" => {
                 let Some(index) = reference.path.first().and_then(|id| state.resolve(site.scope, id)) else { return };
                 if !self.ended.contains_key(&index) {
@@ -299,6 +299,11 @@ fn named_labels(state: &RunState, site: Site, references: &BTreeSet<Reference>) 
     let steps = step_ids(references).into_iter().filter_map(|id| state.resolve(site.scope, id));
     let of_steps = steps.fold(Labels::NONE, |all, index| all.union(labels_of(state, index)));
     let names: BTreeSet<_> = references.iter().map(|reference| reference.root.as_str()).collect();
+    let of_inputs = match state.calls_around(site.scope).next() {
+        Some((call, ..)) if names.contains("inputs") => state.at(call).arg_labels,
+        _ => Labels::NONE,
+    };
+    let of_steps = of_steps.union(of_inputs);
     let items = items(state, site).into_iter().filter(|(name, ..)| names.contains(name.as_str()));
     items.filter_map(|(_, fan, _)| state.at(fan).fan.as_ref()).fold(of_steps, |all, fan| all.union(fan.labels))
 }
@@ -323,6 +328,14 @@ fn step_ids(references: &BTreeSet<Reference>) -> BTreeSet<&str> {
     of_steps.filter_map(|reference| reference.path.first()).map(String::as_str).collect()
 }
 
+/// The inputs of the workflow around a site.
+fn inputs(state: &RunState, site: Site) -> Option<Commitment> {
+    match state.calls_around(site.scope).next() {
+        Some((call, ..)) => state.at(call).args,
+        None => state.inputs(),
+    }
+}
+
 fn run_value(state: &RunState) -> Seen {
     Seen::from_pairs(BTreeMap::from([
         ("id", Seen::from(state.run().to_string())),
@@ -342,6 +355,10 @@ fn items(state: &RunState, site: Site) -> Vec<(String, StepIndex, u32)> {
     }
     let mut at = site.scope;
     while let Some(index) = at {
+        // A workflow within this one does not see its caller's items.
+        if state.called(index).is_some() {
+            break;
+        }
         let step = state.at(index);
         if let (Some(fan), Some(item)) = (step.parent, step.item()) {
             add(fan, item);
@@ -360,7 +377,7 @@ fn needed_by_output(state: &RunState, index: StepIndex, needed: &mut Vec<Commitm
         needed.extend(fan.names);
         fan.items.iter().for_each(|item| needed_by_output(state, *item, needed));
     }
-    if step.output.is_none() && matches!(state.plan().graph.node(step.node).verb, Verb::Steps { .. }) {
+    if step.output.is_none() && state.plan().graph.node(step.node).verb.has_members() {
         step.members.iter().for_each(|member| needed_by_output(state, *member, needed));
     }
 }

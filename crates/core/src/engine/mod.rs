@@ -13,6 +13,7 @@ mod recorder;
 mod reporter;
 mod settle;
 mod step;
+mod workflow;
 
 pub use decide::{Command, decide};
 pub use executor::{Control, Ended, Executor, ExecutorError, Poke, Preapproval, Services};

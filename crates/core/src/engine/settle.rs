@@ -30,6 +30,10 @@ impl Executor {
                     Err(failure) => return self.fail(key, &failure).await,
                 }
             }
+            Verb::Workflow(workflow) if !fans_out => match self.returned(index, workflow).await? {
+                Ok((value, labels)) => (Some(self.value(&mut draft, &value)?), labels.union(condition)),
+                Err(failure) => return self.fail(key, &failure).await,
+            },
             _ => (None, labels_of(&self.state, index).union(condition)),
         };
         draft.event(EventKind::StepCompleted { key, attempt, output, labels });

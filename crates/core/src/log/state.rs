@@ -1,6 +1,7 @@
 //! The state of a run: the fold of its log. `apply` is the only thing that changes it. It holds references to outputs,
 //! never the outputs.
 
+mod call;
 mod rules;
 
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use crate::log::ready::{Ready, Work};
 use crate::log::step::{Answer, Approval, Fan, Step, StepError, StepIndex, StepStatus};
 use crate::log::{Budget, Commitment, Event, EventKind, FailureReason, Finish, RunStatus};
 use crate::model::Usage;
-use crate::workflow::{Graph, NodeIndex, OnError, OnItemError, Plan, RunIf, Verb};
+use crate::workflow::{Graph, NodeIndex, OnError, OnItemError, Plan, RunIf};
 
 pub(crate) use rules::{Gate, Settlement};
 
@@ -58,6 +59,8 @@ pub struct RunState {
     active: Duration,
     model_calls: u32,
     usage: Usage,
+    /// What called workflows have used that limit it.
+    used: HashMap<StepIndex, call::Used>,
     pub(crate) ready: Ready,
 }
 
@@ -97,7 +100,7 @@ impl Shape {
             shape.after_failure.push(after_failure);
             shape.after_cancel.push(after_cancel);
         }
-        let groups = graph.iter().filter(|(_, node)| matches!(node.verb, Verb::Steps { .. }));
+        let groups = graph.iter().filter(|(_, node)| node.verb.has_members());
         for group in std::iter::once(None).chain(groups.map(|(index, _)| Some(index))) {
             let mut names = HashMap::new();
             for (place, member) in graph.members(group).iter().enumerate() {
@@ -141,6 +144,7 @@ impl RunState {
             active: Duration::ZERO,
             model_calls: 0,
             usage: Usage::default(),
+            used: HashMap::new(),
             ready: Ready::default(),
         }
     }
@@ -255,11 +259,12 @@ impl RunState {
                 if let Some(due) = due {
                     self.ready.forget(due, Work::Begin(index));
                 }
-                if let (1, Verb::Steps { .. }) = (*attempt, &self.plan.graph.node(node).verb) {
+                if *attempt == 1 && self.plan.graph.node(node).verb.has_members() {
                     let members = self.open_group(Some(index));
                     let step = &mut self.steps[index.0];
                     step.open = members.len();
                     step.members = members;
+                    self.count_inside(index);
                 }
             }
             EventKind::StepExpanded { items, list, names, labels, .. } => {
@@ -320,11 +325,13 @@ impl RunState {
             EventKind::BudgetReserved { share, .. } => {
                 self.steps[index.0].reserved = self.steps[index.0].reserved.plus(*share);
                 self.reserved = self.reserved.plus(*share);
+                self.use_around(index, |used| used.budget = used.budget.plus(*share));
             }
             EventKind::BudgetSettled { spent, .. } => {
                 let share = std::mem::take(&mut self.steps[index.0].reserved);
                 self.reserved = self.reserved.minus(share);
                 self.spent = self.spent.plus(*spent);
+                self.use_around(index, |used| used.budget = used.budget.minus(share).plus(*spent));
             }
             _ => {}
         }
@@ -395,12 +402,14 @@ impl RunState {
                     self.active_since = event.at;
                 }
                 self.running += 1;
+                self.run_around(index, true, event.at);
             }
             (true, false) => {
                 self.running = self.running.saturating_sub(1);
                 if self.running == 0 {
                     self.active += event.at.since(self.active_since);
                 }
+                self.run_around(index, false, event.at);
             }
             _ => {}
         }
@@ -563,6 +572,7 @@ impl RunState {
             self.running = 0;
             self.active += self.updated.since(self.active_since);
         }
+        self.interrupt_used();
     }
 
     /// Takes away work that no longer follows from the state, as far as the next that does.
@@ -682,6 +692,8 @@ impl RunState {
             match (found, scope) {
                 (Some(found), _) => return Some(*found),
                 (None, None) => return None,
+                // A workflow within this one does not see its caller's steps.
+                (None, Some(step)) if self.called(step).is_some() => return None,
                 (None, Some(step)) => scope = self.steps[step.0].parent,
             }
         }
@@ -708,7 +720,7 @@ impl RunState {
         let step = &self.steps[index.0];
         let node = self.plan.graph.node(step.node);
         let fans_out = node.for_each.is_some() && step.item().is_none();
-        !fans_out && !matches!(node.verb, Verb::Steps { .. })
+        !fans_out && !node.verb.has_members()
     }
 
     /// Whether a step, or a group around it, is for the time after a failure.

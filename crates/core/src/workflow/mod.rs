@@ -5,6 +5,7 @@ mod definition;
 mod diagnostic;
 mod field;
 mod graph;
+mod inputs;
 mod plan;
 mod retry;
 mod template;
@@ -16,6 +17,8 @@ pub use diagnostic::{Diagnostic, Diagnostics, Place};
 pub use graph::{
     Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, Repeat, RunIf, SubWorkflow, Text, Verb, Wait,
 };
-pub use plan::{FrozenTool, Inputs, Limits, PLAN_VERSION, Plan, Requirements};
+pub use inputs::Inputs;
+pub(crate) use inputs::fill_inputs;
+pub use plan::{FrozenTool, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
 pub(crate) use template::{Reference, Template, TemplateError};

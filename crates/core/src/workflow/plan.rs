@@ -11,6 +11,7 @@ use super::definition::{Definition, ModelSpec, place_of};
 use super::diagnostic::{Diagnostic, Diagnostics, Place, did_you_mean};
 use super::field;
 use super::graph::{Graph, Verb};
+use super::inputs::{Inputs, fill_inputs};
 use super::retry::Retry;
 use super::template::Template;
 use crate::id::Digest;
@@ -91,6 +92,13 @@ pub struct Limits {
     pub deadline_ms: Option<u64>,
 }
 
+impl Limits {
+    /// Whether nothing is limited.
+    pub fn is_none(&self) -> bool {
+        *self == Limits::default()
+    }
+}
+
 /// What a plan is checked against.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -107,9 +115,6 @@ impl<'a> Requirements<'a> {
         Requirements { tools, policy: policy.into() }
     }
 }
-
-/// Values for a workflow's inputs.
-pub type Inputs = Map<String, Value>;
 
 impl Plan {
     /// Checks a definition against what is at hand. All that is wrong is told at once.
@@ -177,40 +182,8 @@ impl Plan {
 
     /// The inputs with their defaults filled in, and null for optional ones that are not given; or all that is wrong with
     /// them.
-    pub fn fill_inputs(&self, mut values: Inputs) -> Result<Value, Vec<String>> {
-        let properties = self.inputs.get("properties").and_then(Value::as_object);
-        let names: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-        let mut problems = Vec::new();
-        for name in values.keys().filter(|name| !names.contains(&name.as_str())) {
-            let help = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| "the workflow has no inputs".into());
-            problems.push(format!("no input is called `{name}`; {help}"));
-        }
-        for (name, schema) in properties.into_iter().flatten() {
-            if let (false, Some(default)) = (values.contains_key(name), schema.get("default")) {
-                values.insert(name.clone(), default.clone());
-            }
-        }
-        let required = self.inputs.get("required").and_then(Value::as_array);
-        let required: Vec<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
-        for name in &required {
-            if !values.contains_key(*name) {
-                problems.push(format!("the input `{name}` is missing; give it with `--input {name}=…`"));
-            }
-        }
-        let optional = |name: &str, schema: &Value| !required.contains(&name) && schema.get("default").is_none();
-        if let (Some(properties), true) = (properties, problems.is_empty()) {
-            for (name, schema) in properties {
-                // An optional input that is not given is null, so that a workflow can ask for it.
-                let value = values.entry(name.clone()).or_insert(Value::Null);
-                if value.is_null() && optional(name, schema) {
-                    continue;
-                }
-                if let Err(error) = crate::schema::check(schema, value) {
-                    problems.push(format!("the input `{name}` is wrong: {error}"));
-                }
-            }
-        }
-        if problems.is_empty() { Ok(Value::Object(values)) } else { Err(problems) }
+    pub fn fill_inputs(&self, values: Inputs) -> Result<Value, Vec<String>> {
+        fill_inputs(&self.inputs, values, |name| format!("give it with `--input {name}=…`"))
     }
 
     /// The tools that are not what they were when the plan was checked, each with what differs.

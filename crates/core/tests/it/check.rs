@@ -90,12 +90,19 @@ impl World {
 
     pub(crate) async fn create(&self, yaml: &str, inputs: Value) -> Executor {
         let plan = self.plan(yaml).unwrap_or_else(|problems| panic!("{problems}"));
+        self.create_plan(plan, inputs).await
+    }
+
+    pub(crate) async fn create_plan(&self, plan: Plan, inputs: Value) -> Executor {
         let inputs = plan.fill_inputs(inputs.as_object().cloned().unwrap_or_else(Inputs::new)).unwrap();
         Executor::create(self.services(), self.models(), self.control.clone(), Arc::new(plan), &inputs).await.unwrap()
     }
 
     pub(crate) async fn run(&self, yaml: &str, inputs: Value) -> (RunId, Ended) {
-        let executor = self.create(yaml, inputs).await;
+        self.drive(self.create(yaml, inputs).await).await
+    }
+
+    pub(crate) async fn drive(&self, executor: Executor) -> (RunId, Ended) {
         let run = executor.run();
         let ended = tokio::time::timeout(Duration::from_secs(20), executor.execute()).await.expect("hangs").unwrap();
         (run, ended)
