@@ -1,8 +1,7 @@
-//! Beginning steps: conditions, fan-outs, arguments and messages are evaluated at the edge, once, and recorded; then calls
+//! Beginning steps: conditions, fan-outs and arguments are evaluated at the edge, once, and recorded; then calls
 //! are launched.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -12,15 +11,14 @@ use crate::engine::context::{Site, labels_named};
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::perform::short;
 use crate::engine::recorder::Draft;
-use crate::engine::step::{self, Attempt, Call, ChatCall, Failure};
+use crate::engine::step::{Attempt, Call, Failure};
 use crate::id::{EffectKey, StepKey};
 use crate::label::Labels;
 use crate::log::{Budget, EventKind, SkipReason};
-use crate::model::{ChatMessage, ChatRequest, Constraint, ConstraintKind};
 use crate::policy::{self, PolicyRequest};
-use crate::schema::{Schema, Side};
+use crate::schema::Side;
 use crate::tool::{Cancel, Effect, ToolContext};
-use crate::workflow::{Chat, ForEach, Node, NodeIndex, Template, Verb, expression_or_value};
+use crate::workflow::{ForEach, Node, NodeIndex, Template, Verb, expression_or_value};
 
 /// The label under which the labels of a step's condition stand beside those of its arguments.
 const CONDITION: &str = "if";
@@ -292,94 +290,8 @@ impl Executor {
         Ok(())
     }
 
-    pub(super) async fn call_model(
-        &mut self,
-        key: StepKey,
-        node: NodeIndex,
-        site: Site,
-        chat: &Chat,
-        condition: Labels,
-    ) -> Result<(), ExecutorError> {
-        let (messages, labels) = match self.messages(&key, site, chat).await? {
-            Ok(found) => found,
-            Err(failure) => return self.fail(key, &failure).await,
-        };
-        let Some(model) = self.models.get(&chat.model).cloned() else {
-            let message = format!("the model `{}` is not loaded", chat.model);
-            return self.fail(key, &Failure::new("unknown_model", message)).await;
-        };
-        let schema = match self.answer_schema(node, chat) {
-            Ok(schema) => schema,
-            Err(error) => return self.fail(key, &Failure::new("invalid", error)).await,
-        };
-        let enforced = model.capabilities().constraints.contains(&ConstraintKind::JsonSchema);
-        let failures = self.state.step(&key).map_or(0, |step| step.failures);
-        let request = ChatRequest {
-            messages: messages.clone(),
-            assistant_prefix: None,
-            constraint: chat.schema.clone().filter(|_| enforced).map(Constraint::JsonSchema),
-            #[expect(clippy::cast_precision_loss, reason = "a temperature has few digits")]
-            temperature: chat.temperature_milli as f32 / 1000.0,
-            seed: chat.seed.unwrap_or_else(|| step::seed(&key, failures)),
-            max_tokens: chat.max_tokens,
-        };
-        // A model that cannot enforce the schema may be asked several times.
-        let turns = if enforced || schema.is_none() { 1 } else { 1 + u64::from(step::REPAIRS) };
-        let prompt = model.count_tokens(&request).unwrap_or(0) as u64;
-        let share = Budget::new((prompt + u64::from(chat.max_tokens)) * turns, 0);
-        let now = self.services.clock.now();
-        if let Some(why) = budget::exceeded(&self.state, site.scope, share, now) {
-            return self.fail(key, &Failure::new("budget", why)).await;
-        }
-        let args = serde_json::to_value(&messages).unwrap_or_default();
-        let mut draft = Draft::default();
-        self.draft_start(&mut draft, key.clone(), Some(&args), &labels, condition, None)?;
-        if budget::counts(&self.state, site.scope, |limits| limits.tokens) {
-            draft.event(EventKind::BudgetReserved { key: key.clone(), share });
-        }
-        self.record(draft).await?;
-        let Some(index) = self.state.index_of(&key) else { return Ok(()) };
-        let (timeout, by_budget) = self.time_limit(node, site);
-        let call = ChatCall { key, model, request, schema, reporter: self.reporter.clone() };
-        let call = Call::Chat(Box::new(call));
-        self.launch(Attempt { index, call, timeout, by_budget, cancel: Cancel::new(), after: None });
-        Ok(())
-    }
-
-    fn answer_schema(&mut self, node: NodeIndex, chat: &Chat) -> Result<Option<Arc<Schema>>, String> {
-        let schema = chat.schema.as_ref();
-        schema.map(|schema| self.schemas.get(node, Side::Output, schema)).transpose()
-    }
-
-    pub(super) async fn messages(
-        &mut self,
-        key: &StepKey,
-        site: Site,
-        chat: &Chat,
-    ) -> Result<Result<(Vec<ChatMessage>, BTreeMap<String, Labels>), Failure>, ExecutorError> {
-        if let Some(recorded) = self.state.step(key).and_then(|step| step.args) {
-            let recorded = self.values.value(recorded).await?;
-            return Ok(serde_json::from_value(recorded)
-                .map(|messages| (messages, BTreeMap::new()))
-                .map_err(|e| Failure::new("erased", format!("the recorded messages cannot be read: {e}"))));
-        }
-        let mut messages = Vec::new();
-        let mut labels = BTreeMap::new();
-        for (i, message) in chat.messages.iter().enumerate() {
-            let template = Template::Text(&message.content.text);
-            match Self::evaluated(self.values.evaluate(&self.state, site, template).await)? {
-                Ok((value, seen)) => {
-                    messages.push(ChatMessage::new(message.role, value.as_str().unwrap_or_default()));
-                    labels.insert(format!("messages[{i}]"), seen);
-                }
-                Err(failure) => return Ok(Err(failure)),
-            }
-        }
-        Ok(Ok((messages, labels)))
-    }
-
     /// The step's timeout, or what is left of the `wall` budget where that is less.
-    fn time_limit(&self, node: NodeIndex, site: Site) -> (Option<Duration>, bool) {
+    pub(super) fn time_limit(&self, node: NodeIndex, site: Site) -> (Option<Duration>, bool) {
         let timeout = self.state.plan().graph.node(node).timeout_ms.map(Duration::from_millis);
         match (timeout, budget::wall_left(&self.state, site.scope, self.services.clock.now())) {
             (Some(timeout), Some(left)) if left < timeout => (Some(left), true),

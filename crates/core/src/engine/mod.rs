@@ -4,10 +4,12 @@
 mod approve;
 mod begin;
 mod budget;
+mod chat;
 mod context;
 mod decide;
 mod executor;
 mod finish;
+mod offer;
 mod perform;
 mod recorder;
 mod reporter;

@@ -150,6 +150,7 @@ impl Executor {
             name: capabilities.name.clone(),
             model_hash: capabilities.model_hash.clone(),
             template_hash: capabilities.template_hash.clone(),
+            adapter: chat.adapter.clone(),
             grammar_hash: end.grammar,
             device: capabilities.device.clone(),
             seed: chat.seed.unwrap_or_else(|| step::seed(&step.key, step.failures)),

@@ -291,6 +291,9 @@ pub struct ModelCall {
     /// SHA-256 of the chat template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_hash: Option<String>,
+    /// The adapter that was put on the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
     /// SHA-256 of the constraint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grammar_hash: Option<String>,

@@ -10,7 +10,7 @@ use super::compile::compile;
 use super::definition::{Definition, ModelSpec, place_of};
 use super::diagnostic::{Diagnostic, Diagnostics, Place, did_you_mean};
 use super::field;
-use super::graph::{Graph, Verb};
+use super::graph::{Chat, Graph, Verb};
 use super::inputs::{Inputs, fill_inputs};
 use super::retry::Retry;
 use super::template::Template;
@@ -19,7 +19,7 @@ use crate::policy::Rule;
 use crate::tool::{Effect, ToolSpec, Toolbox};
 
 /// The version of plans written here. Older ones are read, newer ones are refused.
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
 /// A checked, frozen workflow: what a run is created with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,7 +126,10 @@ impl Plan {
                 Verb::Tool { name, with } => {
                     matches!(checker.check_tool(name, with, *place), Some(Effect::Pure | Effect::Read))
                 }
-                Verb::Chat(_) => true,
+                Verb::Chat(chat) => {
+                    checker.check_offer(chat, *place);
+                    true
+                }
                 _ => false,
             };
             if may_repeat && node.retry.is_none() {
@@ -169,6 +172,7 @@ impl Plan {
             Some(version) if version > u64::from(PLAN_VERSION) => Err(format!(
                 "it has version {version}, and this parkway reads up to {PLAN_VERSION}; use the newer parkway that wrote it"
             )),
+            Some(1) => serde_json::from_value(upcast(value)).map_err(|e| e.to_string()),
             _ => serde_json::from_value(value).map_err(|e| e.to_string()),
         }
     }
@@ -202,6 +206,20 @@ impl Plan {
     }
 }
 
+/// A plan of version 1 in today's form: a chat had one prompt, with or without a system text.
+fn upcast(mut plan: Value) -> Value {
+    let nodes = plan.pointer_mut("/graph/nodes").and_then(Value::as_array_mut);
+    for node in nodes.into_iter().flatten() {
+        let Some(chat) = node.pointer_mut("/verb/chat").and_then(Value::as_object_mut) else { continue };
+        let Some(mut prompt) = chat.remove("prompt") else { continue };
+        let mut said = |role: &str| prompt.get_mut(role).map(|text| json!({ "role": role, "content": text.take() }));
+        let messages: Vec<Value> = ["system", "user"].into_iter().filter_map(|role| said(role)).collect();
+        chat.insert("messages".into(), Value::Array(messages));
+    }
+    plan["version"] = json!(PLAN_VERSION);
+    plan
+}
+
 /// SHA-256 of a tool's spec, in canonical JSON.
 fn spec_hash(spec: &ToolSpec) -> Digest {
     let bytes = serde_json_canonicalizer::to_vec(spec).unwrap_or_default();
@@ -215,8 +233,9 @@ struct Checker<'a> {
     tools: BTreeMap<String, FrozenTool>,
 }
 
-impl Checker<'_> {
-    fn check_tool(&mut self, name: &str, with: &Value, place: Place) -> Option<Effect> {
+impl<'a> Checker<'a> {
+    /// A tool by its name, which the plan freezes.
+    fn tool(&mut self, name: &str, place: Place) -> Option<&'a ToolSpec> {
         let tools = self.requirements.tools;
         let Some(tool) = tools.get(name) else {
             let mut diagnostic = Diagnostic::new("unknown-tool", place, format!("no tool is called `{name}`"));
@@ -226,6 +245,24 @@ impl Checker<'_> {
             return None;
         };
         let spec = tool.spec();
+        self.tools.insert(name.to_owned(), FrozenTool { effect: spec.effect, hash: spec_hash(spec) });
+        Some(spec)
+    }
+
+    /// Tools that a model may ask for are not called: they need no grant.
+    fn check_offer(&mut self, chat: &Chat, place: Place) {
+        for name in &chat.tools {
+            self.tool(name, place);
+        }
+        if !chat.tools.is_empty() && chat.schema.is_some() {
+            let message = "a chat that offers `tools` has their calls as its output, and no other form";
+            self.problems
+                .push(Diagnostic::new("many-schemas", place, message).help("remove `output`, or make two steps"));
+        }
+    }
+
+    fn check_tool(&mut self, name: &str, with: &Value, place: Place) -> Option<Effect> {
+        let spec = self.tool(name, place)?;
         let granted = self.definition.top.tools.iter().any(|(family, _)| family.value == spec.family());
         if spec.effect != Effect::Pure && !granted {
             let family = spec.family();
@@ -235,7 +272,6 @@ impl Checker<'_> {
             self.problems.push(Diagnostic::new("not-granted", place, message).help(help));
         }
         self.check_arguments(spec, with, place);
-        self.tools.insert(name.to_owned(), FrozenTool { effect: spec.effect, hash: spec_hash(spec) });
         Some(spec.effect)
     }
 
@@ -306,8 +342,39 @@ mod tests {
 
     #[test]
     fn a_plan_of_a_newer_engine_is_refused_with_words() {
-        let error = Plan::from_value(json!({"version": 2, "stranger": true})).unwrap_err();
+        let error = Plan::from_value(json!({"version": PLAN_VERSION + 1, "stranger": true})).unwrap_err();
         assert!(error.contains("newer parkway"), "{error}");
         assert!(Plan::from_value(Value::Null).is_err());
+    }
+
+    #[test]
+    fn a_plan_of_an_older_engine_can_still_be_read() {
+        let text = |text: &str| json!({"text": text});
+        let node = |id: &str, prompt: Value| {
+            let chat = json!({"model": "main", "prompt": prompt, "temperature_milli": 0, "max_tokens": 9});
+            json!({"id": id, "verb": {"chat": chat}})
+        };
+        let nodes = [
+            node("both", json!({"system": text("be brief"), "user": text("hello")})),
+            node("one", json!({"user": {"text": "hi", "file": "hi.md"}})),
+        ];
+        let plan = json!({
+            "version": 1, "workflow": "old", "inputs": {"type": "object"},
+            "graph": {"nodes": nodes, "roots": [0, 1]},
+            "models": {"main": {}}, "tools": {}, "grants": {}, "policy": "default-1", "limits": {},
+            "outputs": {}, "ensure": [],
+        });
+        let plan = Plan::from_value(plan).unwrap();
+        assert_eq!(plan.version, PLAN_VERSION);
+        let said = |node: usize| match &plan.graph.nodes[node].verb {
+            Verb::Chat(chat) => chat
+                .messages
+                .iter()
+                .map(|message| (message.role.as_str(), message.content.text.as_str(), message.content.file.is_some()))
+                .collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said(0), [("system", "be brief", false), ("user", "hello", false)]);
+        assert_eq!(said(1), [("user", "hi", true)]);
     }
 }
