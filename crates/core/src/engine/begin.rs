@@ -11,6 +11,7 @@ use crate::engine::context::{Site, labels_named};
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::perform::short;
 use crate::engine::recorder::Draft;
+use crate::engine::secret::{Marks, SecretUse};
 use crate::engine::step::{Attempt, Call, Failure};
 use crate::id::{EffectKey, StepKey};
 use crate::label::Labels;
@@ -22,6 +23,16 @@ use crate::workflow::{ForEach, Node, NodeIndex, Template, Verb, expression_or_va
 
 /// The label under which the labels of a step's condition stand beside those of its arguments.
 const CONDITION: &str = "if";
+
+/// The arguments of a tool call.
+pub(crate) struct Arguments {
+    /// The values, with `[secret NAME]` where a secret belongs.
+    pub(crate) value: Value,
+    /// Where secrets belong.
+    pub(crate) secrets: Vec<SecretUse>,
+    /// Labels of each argument; none for recorded ones.
+    labels: BTreeMap<String, Labels>,
+}
 
 impl Executor {
     /// Evaluates `if`; then fans the step out, or begins it.
@@ -164,7 +175,19 @@ impl Executor {
         if !kept.is_empty() {
             labels.insert(CONDITION.into(), kept);
         }
-        draft.event(EventKind::StepStarted { key, attempt, args, labels, effect });
+        draft.event(EventKind::StepStarted { key, attempt, args, labels, effect, secrets: None });
+        Ok(())
+    }
+
+    /// Says with the start of a step where secrets belong in its arguments.
+    fn draft_secrets(&self, draft: &mut Draft, places: &[SecretUse]) -> Result<(), ExecutorError> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let places = draft.payload(&*self.services.clock, places)?;
+        if let Some((_, EventKind::StepStarted { secrets, .. })) = draft.events.last_mut() {
+            *secrets = Some(places);
+        }
         Ok(())
     }
 
@@ -195,22 +218,43 @@ impl Executor {
         key: &StepKey,
         site: Site,
         with: &Value,
-    ) -> Result<Result<(Value, BTreeMap<String, Labels>), Failure>, ExecutorError> {
-        if let Some(recorded) = self.state.step(key).and_then(|step| step.args) {
-            return Ok(Ok((self.values.value(recorded).await?, BTreeMap::new())));
+    ) -> Result<Result<Arguments, Failure>, ExecutorError> {
+        if let Some((recorded, secrets)) = self.state.step(key).and_then(|step| Some((step.args?, step.secrets))) {
+            let value = self.values.value(recorded).await?;
+            let places = match secrets {
+                Some(secrets) => serde_json::from_value(self.values.value(secrets).await?),
+                None => Ok(Vec::new()),
+            };
+            return Ok(places
+                .map(|secrets| Arguments { value, secrets, labels: BTreeMap::new() })
+                .map_err(|e| Failure::new("erased", format!("the recorded places of secrets cannot be read: {e}"))));
         }
+        let names = self.secret_names(site);
+        let marks = (!names.is_empty()).then(|| Marks::new(self.services.clock.random()));
+        let root = [("secrets", marks.as_ref().map_or_else(|| json!({}), |marks| marks.root(names)))];
         let mut args = Map::new();
-        let mut labels = BTreeMap::new();
+        let mut found = Arguments { value: Value::Null, secrets: Vec::new(), labels: BTreeMap::new() };
         for (name, value) in with.as_object().into_iter().flatten() {
-            match Self::evaluated(self.values.evaluate(&self.state, site, Template::Value(value)).await)? {
-                Ok((value, seen)) => {
+            let result = self.values.evaluate_with(&self.state, site, Template::Value(value), &root).await;
+            let (value, seen) = match Self::evaluated(result)? {
+                Ok(evaluated) => evaluated,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            let settled = match &marks {
+                Some(marks) => marks.settle(name, value),
+                None => Ok((value, Vec::new())),
+            };
+            match settled {
+                Ok((value, uses)) => {
                     args.insert(name.clone(), value);
-                    labels.insert(name.clone(), seen);
+                    found.secrets.extend(uses);
+                    found.labels.insert(name.clone(), seen);
                 }
                 Err(failure) => return Ok(Err(failure)),
             }
         }
-        Ok(Ok((Value::Object(args), labels)))
+        found.value = Value::Object(args);
+        Ok(Ok(found))
     }
 
     pub(super) async fn call_tool(
@@ -222,7 +266,7 @@ impl Executor {
         with: &Value,
         condition: Labels,
     ) -> Result<(), ExecutorError> {
-        let (args, labels) = match self.arguments(&key, site, with).await? {
+        let args = match self.arguments(&key, site, with).await? {
             Ok(found) => found,
             Err(failure) => return self.fail(key, &failure).await,
         };
@@ -230,9 +274,13 @@ impl Executor {
             return self.fail(key, &Failure::new("unknown_tool", format!("no tool is called `{name}`"))).await;
         };
         let spec = tool.spec();
-        let input = self.schemas.get(node, Side::Input, &spec.input_schema);
-        if let Err(error) = input.and_then(|schema| schema.check(&args)) {
-            let message = format!("the arguments do not fit `{name}`: {error}");
+        let input = match self.secrets.fill(args.value.clone(), &args.secrets) {
+            Ok(input) => input,
+            Err(failure) => return self.fail(key, &failure).await,
+        };
+        let schema = self.schemas.get(node, Side::Input, &spec.input_schema);
+        if let Err(error) = schema.and_then(|schema| schema.check(&input)) {
+            let message = self.secrets.scrub(&format!("the arguments do not fit `{name}`: {error}"));
             return self.fail(key, &Failure::new("invalid", message)).await;
         }
         let output = match self.schemas.get(node, Side::Output, &spec.output_schema) {
@@ -243,9 +291,9 @@ impl Executor {
             }
         };
         let kept = self.state.step(&key).map_or(Labels::NONE, |step| step.arg_labels);
-        let all_labels = labels.values().fold(condition.union(kept), |all, one| all.union(*one));
+        let all_labels = args.labels.values().fold(condition.union(kept), |all, one| all.union(*one));
         let grants = self.grants(site).get(spec.family()).cloned();
-        let request = PolicyRequest::new(spec, &args, all_labels, grants.is_some());
+        let request = PolicyRequest::new(spec, &args.value, all_labels, grants.is_some());
         let decision = self.services.policy.decide(&request);
         let mut draft = Draft::default();
         let first = self.state.step(&key).is_none_or(|step| step.attempt == 0);
@@ -265,7 +313,8 @@ impl Executor {
             return self.fail_after(draft, key, &Failure::new("budget", why)).await;
         }
         let effect = spec.effect;
-        self.draft_start(&mut draft, key.clone(), Some(&args), &labels, condition, Some(effect))?;
+        self.draft_start(&mut draft, key.clone(), Some(&args.value), &args.labels, condition, Some(effect))?;
+        self.draft_secrets(&mut draft, &args.secrets)?;
         if budget::counts(&self.state, site.scope, |limits| limits.tool_calls) {
             draft.event(EventKind::BudgetReserved { key: key.clone(), share: Budget::new(0, 1) });
         }
@@ -285,7 +334,8 @@ impl Executor {
             cancel: cancel.clone(),
         };
         let after = effect.waits_for_disk().then(|| (self.recorder.disk(), head));
-        let call = Call::Tool { tool, input: args, context: Box::new(context), output };
+        let secrets = self.secrets.clone();
+        let call = Call::Tool { tool, input, context: Box::new(context), output, secrets };
         self.launch(Attempt { index, call, timeout, by_budget, cancel, after });
         Ok(())
     }

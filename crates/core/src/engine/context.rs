@@ -11,7 +11,7 @@ use crate::id::Seq;
 use crate::label::Labels;
 use crate::log::{Commitment, Payload, RunState, StepIndex, StepStatus};
 use crate::store::{Store, StoreError};
-use crate::workflow::{Reference, Template, TemplateError};
+use crate::workflow::{Reference, Template, TemplateError, misplaced_secret};
 
 /// Where a template stands: which steps and items it sees.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +134,10 @@ impl Values {
         more: &[(&str, Value)],
     ) -> Result<(Value, Labels), EvaluateError> {
         let references = template.references()?;
+        let given = more.iter().any(|(name, _)| *name == "secrets");
+        if let Some(message) = misplaced_secret(template, given) {
+            return Err(TemplateError { message: message.to_owned() }.into());
+        }
         let mut needed = Vec::new();
         for reference in &references {
             self.needed_by(state, site, reference, &mut needed);
@@ -141,6 +145,7 @@ impl Values {
         self.load(&needed).await?;
         let mut roots: BTreeMap<String, Seen> = BTreeMap::new();
         roots.insert("inputs".into(), self.known_value(inputs(state, site)));
+        roots.insert("env".into(), self.known_value(state.env()));
         roots.insert("run".into(), run_value(state));
         let mut steps: BTreeMap<String, Seen> = BTreeMap::new();
         for id in step_ids(&references) {
@@ -166,6 +171,7 @@ impl Values {
     /// The payloads that must be at hand to see a reference.
     fn needed_by(&self, state: &RunState, site: Site, reference: &Reference, needed: &mut Vec<Commitment>) {
         match reference.root.as_str() {
+            "env" => needed.extend(state.env()),
             "inputs" => needed.extend(inputs(state, site)),
             "steps" => {
                 let Some(index) = reference.path.first().and_then(|id| state.resolve(site.scope, id)) else { return };
@@ -300,9 +306,12 @@ fn named_labels(state: &RunState, site: Site, references: &BTreeSet<Reference>) 
     let of_steps = steps.fold(Labels::NONE, |all, index| all.union(labels_of(state, index)));
     let names: BTreeSet<_> = references.iter().map(|reference| reference.root.as_str()).collect();
     let of_inputs = match state.calls_around(site.scope).next() {
-        Some((call, ..)) if names.contains("inputs") => state.at(call).arg_labels,
-        _ => Labels::NONE,
+        _ if !names.contains("inputs") => Labels::NONE,
+        Some((call, ..)) => state.at(call).arg_labels,
+        None => state.input_labels(),
     };
+    let of_secrets = if names.contains("secrets") { Labels::SECRET } else { Labels::NONE };
+    let of_inputs = of_inputs.union(of_secrets);
     let of_steps = of_steps.union(of_inputs);
     let items = items(state, site).into_iter().filter(|(name, ..)| names.contains(name.as_str()));
     items.filter_map(|(_, fan, _)| state.at(fan).fan.as_ref()).fold(of_steps, |all, fan| all.union(fan.labels))
@@ -312,7 +321,8 @@ fn named_labels(state: &RunState, site: Site, references: &BTreeSet<Reference>) 
 /// for its error may quote it.
 pub(crate) fn labels_of(state: &RunState, index: StepIndex) -> Labels {
     let step = state.at(index);
-    let own = if step.status == StepStatus::Failed { step.labels.union(step.arg_labels) } else { step.labels };
+    let own =
+        if step.status == StepStatus::Failed { step.labels.union(step.arg_labels.scrubbed()) } else { step.labels };
     let (members, list) = match &step.fan {
         Some(fan) => (&fan.items, fan.labels),
         None => (&step.members, Labels::NONE),

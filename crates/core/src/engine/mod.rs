@@ -13,6 +13,7 @@ mod offer;
 mod perform;
 mod recorder;
 mod reporter;
+mod secret;
 mod settle;
 mod step;
 mod workflow;

@@ -70,7 +70,8 @@ impl Executor {
         let (key, attempt) = (step.key.clone(), step.attempt);
         match result {
             Ok(output) => {
-                let labels = output.labels.union(step.arg_labels);
+                // What came back was searched for secrets.
+                let labels = output.labels.union(step.arg_labels.scrubbed());
                 let output = Some(self.value(&mut draft, &output.value)?);
                 draft.event(EventKind::StepCompleted { key, attempt, output, labels });
             }

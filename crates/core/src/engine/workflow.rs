@@ -80,6 +80,14 @@ impl Executor {
         }))
     }
 
+    /// The secrets that templates may name at a site: those that the workflow around it declares.
+    pub(super) fn secret_names(&self, site: Site) -> &[String] {
+        match self.state.calls_around(site.scope).next() {
+            Some((_, workflow, _)) => &workflow.secrets,
+            None => &self.state.plan().secrets,
+        }
+    }
+
     /// What is granted to families of tools at a site: by the workflow around it.
     pub(super) fn grants(&self, site: Site) -> &BTreeMap<String, Value> {
         match self.state.calls_around(site.scope).next() {

@@ -12,7 +12,7 @@ use crate::id::{Fence, RunId, Seq, StepKey, Time};
 use crate::label::Labels;
 use crate::log::ready::{Ready, Work};
 use crate::log::step::{Answer, Approval, Fan, Step, StepError, StepIndex, StepStatus};
-use crate::log::{Budget, Commitment, Event, EventKind, FailureReason, Finish, RunStatus};
+use crate::log::{Budget, Commitment, Event, EventKind, FailureReason, Finish, Parent, RunStatus};
 use crate::model::Usage;
 use crate::workflow::{Graph, NodeIndex, OnError, OnItemError, Plan, RunIf};
 
@@ -43,6 +43,9 @@ pub struct RunState {
     status: RunStatus,
     plan_payload: Option<Commitment>,
     inputs: Option<Commitment>,
+    input_labels: Labels,
+    env: Option<Commitment>,
+    parent: Option<Parent>,
     steps: Vec<Step>,
     index: HashMap<StepKey, StepIndex>,
     roots: Vec<StepIndex>,
@@ -128,6 +131,9 @@ impl RunState {
             status: RunStatus::Pending,
             plan_payload: None,
             inputs: None,
+            input_labels: Labels::NONE,
+            env: None,
+            parent: None,
             steps: Vec::new(),
             index: HashMap::new(),
             roots: Vec::new(),
@@ -185,10 +191,12 @@ impl RunState {
 
     fn apply_to_run(&mut self, event: &Event) -> Result<(), String> {
         match &event.kind {
-            EventKind::RunCreated { plan, inputs, .. } => {
+            EventKind::RunCreated { plan, inputs, labels, env, parent, .. } => {
                 self.created = event.at;
                 self.plan_payload = Some(*plan);
                 self.inputs = Some(*inputs);
+                (self.input_labels, self.env) = (*labels, *env);
+                self.parent.clone_from(parent);
                 self.roots = self.open_group(None);
                 self.open = self.roots.len();
             }
@@ -242,13 +250,14 @@ impl RunState {
     fn take_in(&mut self, index: StepIndex, event: &Event) -> Result<(), String> {
         let node = self.steps[index.0].node;
         match &event.kind {
-            EventKind::StepStarted { attempt, args, labels, .. } => {
+            EventKind::StepStarted { attempt, args, labels, secrets, .. } => {
                 let step = &mut self.steps[index.0];
                 if *attempt != step.attempt + 1 {
                     return Err(format!("attempt {attempt} follows attempt {}", step.attempt));
                 }
                 step.attempt = *attempt;
                 step.args = *args;
+                step.secrets = *secrets;
                 let due = step.retry_at.take();
                 step.arg_labels = labels.values().fold(Labels::NONE, |all, one| all.union(*one));
                 step.started = Some(event.at);
@@ -626,6 +635,21 @@ impl RunState {
     /// The values of its inputs.
     pub fn inputs(&self) -> Option<Commitment> {
         self.inputs
+    }
+
+    /// Labels of its inputs together.
+    pub fn input_labels(&self) -> Labels {
+        self.input_labels
+    }
+
+    /// The values of its environment variables.
+    pub fn env(&self) -> Option<Commitment> {
+        self.env
+    }
+
+    /// The step of another run that it is made for.
+    pub fn parent(&self) -> Option<&Parent> {
+        self.parent.as_ref()
     }
 
     /// All steps that have come into being, in that order.

@@ -8,6 +8,7 @@ mod graph;
 mod inputs;
 mod plan;
 mod retry;
+mod secret;
 mod template;
 mod unit;
 
@@ -21,4 +22,5 @@ pub use inputs::Inputs;
 pub(crate) use inputs::fill_inputs;
 pub use plan::{FrozenTool, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
+pub(crate) use secret::misplaced_secret;
 pub(crate) use template::{Reference, Template, TemplateError};

@@ -11,6 +11,7 @@ use parkway_core::label::Labels;
 use parkway_core::log::{Channel, Commitment, Event, EventKind, RunState, SkipReason, Verdict};
 use parkway_core::model::SharedModel;
 use parkway_core::policy::{DefaultPolicy, Policy};
+use parkway_core::secret::{Secret, SecretError, Secrets};
 use parkway_core::store::{Log, Message, Queue, Store};
 use parkway_core::testing::{MemoryStore, ScriptedModel};
 use parkway_core::tool::{Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, Toolbox, tool_fn};
@@ -25,6 +26,19 @@ pub(crate) struct World {
     pub(crate) control: Control,
     pub(crate) worker: &'static str,
     pub(crate) concurrency: usize,
+    pub(crate) secrets: Vault,
+    pub(crate) env: BTreeMap<String, String>,
+}
+
+/// Secrets by name.
+#[derive(Clone, Default)]
+pub(crate) struct Vault(pub(crate) BTreeMap<String, String>);
+
+#[async_trait::async_trait]
+impl Secrets for Vault {
+    async fn get(&self, name: &str) -> Result<Option<Secret>, SecretError> {
+        Ok(self.0.get(name).map(Secret::new))
+    }
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -51,6 +65,8 @@ impl World {
             control: Control::default(),
             worker: "one",
             concurrency: 64,
+            secrets: Vault::default(),
+            env: BTreeMap::new(),
         }
     }
 
@@ -80,6 +96,9 @@ impl World {
         );
         services.lease = Duration::from_secs(30);
         services.concurrency = self.concurrency;
+        services.secrets = Arc::new(self.secrets.clone());
+        let env = self.env.clone();
+        services.env = Arc::new(move |name| env.get(name).cloned());
         services
     }
 

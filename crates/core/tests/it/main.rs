@@ -10,4 +10,5 @@ mod failures;
 mod graphs;
 mod models;
 mod recovery;
+mod secrets;
 mod subworkflows;
