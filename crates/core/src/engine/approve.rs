@@ -126,6 +126,7 @@ impl Executor {
                 references.iter().any(|r| r.root == "steps" && r.path.first().is_some_and(|step| step == id))
             });
             let known = node.for_each.is_none()
+                && node.repeat.is_none()
                 && !of_answer
                 && others.iter().all(|other| *other == index || self.state.at(*other).status.ended());
             let args = if known { self.arguments(&step_key, site, with).await?.ok() } else { None };

@@ -135,6 +135,13 @@ impl Executor {
         let Some((index, site)) = self.place(&key) else { return Ok(()) };
         let node = plan.graph.node(index);
         let condition = self.condition_labels(node, site);
+        // A step that is repeated begins with its rounds, as a group does with its members.
+        if node.repeat.is_some() && key.last().is_some_and(|segment| segment.iteration == 0) {
+            let mut draft = Draft::default();
+            self.draft_start(&mut draft, key, None, &BTreeMap::new(), condition, None)?;
+            self.record(draft).await?;
+            return Ok(());
+        }
         match &node.verb {
             Verb::Steps { .. } => {
                 let mut draft = Draft::default();
@@ -147,7 +154,8 @@ impl Executor {
             Verb::Tool { name, with } => self.call_tool(key, index, site, name, with, condition).await,
             Verb::Chat(chat) => self.call_model(key, index, site, chat, condition).await,
             Verb::Workflow(workflow) => self.call_workflow(key, site, workflow, condition).await,
-            Verb::Input { .. } | Verb::Wait(_) => self.fail(key, &Failure::new("invalid", "not known here")).await,
+            Verb::Input { prompt, timeout_ms, .. } => self.ask_for_input(key, site, prompt, *timeout_ms).await,
+            Verb::Wait(wait) => self.wait(key, site, wait).await,
         }
     }
 
@@ -326,7 +334,7 @@ impl Executor {
             run: self.lease.run,
             step: key.clone(),
             attempt: self.state.at(index).attempt,
-            key: EffectKey::new(self.lease.run, &key, 0),
+            key: EffectKey::new(self.lease.run, &key, self.state.at(index).redo),
             fence: self.lease.fence,
             now,
             deadline: timeout.map(|timeout| now.after(timeout)),

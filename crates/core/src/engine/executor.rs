@@ -18,7 +18,7 @@ use crate::engine::recorder::{Draft, RecordError, Recorder};
 use crate::engine::reporter::Reporter;
 use crate::engine::secret::Known;
 use crate::engine::step::{self, Attempt, Failure, Outcome};
-use crate::id::{RunId, Seq, StepKey, WorkerId};
+use crate::id::{RunId, Seq, StepKey, Time, WorkerId};
 use crate::label::Labels;
 use crate::log::{
     Actor, Channel, Commitment, EventKind, IllegalEvent, PayloadError, RunState, RunStatus, StepIndex, Verdict,
@@ -376,6 +376,7 @@ impl Executor {
         let (stop, poke) = (self.control.stop.clone(), self.control.poke.clone());
         let mut disk = self.recorder.disk();
         self.give_preapprovals().await?;
+        self.hand_out_signals().await?;
         loop {
             if stop.is_cancelled() {
                 self.wind_down().await?;
@@ -389,7 +390,10 @@ impl Executor {
             if !more && self.may_leave() && self.give_back().await? {
                 return Ok(false);
             }
-            let (timer, room) = (self.timer(), self.has_room());
+            let room = self.has_room();
+            // A timer that starts something can do nothing until a call has ended and left room.
+            let timer = if room { self.state.wake() } else { self.state.alarm() };
+            let timer = self.time_to(timer);
             tokio::select! {
                 () = stop.cancelled() => {}
                 joined = self.calls.join_next_with_id(), if !self.calls.is_empty() => {
@@ -400,8 +404,7 @@ impl Executor {
                 () = poke.0.notified() => self.read_inbox().await?,
                 _ = inbox.tick() => self.read_inbox().await?,
                 _ = renewal.tick() => self.services.store.renew(&self.lease, self.services.lease).await?,
-                // A timer that is due can do nothing until a call has ended and left room.
-                () = tokio::time::sleep(timer), if !more && room => {}
+                () = tokio::time::sleep(timer), if !more => {}
                 () = tokio::task::yield_now(), if more => {}
                 error = disk.failed() => return Err(error.into()),
             }
@@ -423,13 +426,13 @@ impl Executor {
         Ok(true)
     }
 
-    /// Whether only the outside can move the run, and nobody here is going to: it waits for a person, or for a time that
-    /// is not near. A run that waits for nothing but a word about a call in doubt is left even when the caller stays.
+    /// Whether only the outside can move the run, and nobody here is going to: it waits for a person, a signal, or a time
+    /// that is not near. A run that waits for nothing but a word about a call in doubt is left even when the caller stays.
     fn may_leave(&self) -> bool {
-        let expected = self.control.stay && (self.state.asks() || self.state.wake().is_some());
+        let expected = self.control.stay && self.state.waits();
         self.calls.is_empty()
             && self.state.status() == RunStatus::Waiting
-            && self.timer() >= Duration::from_secs(60)
+            && self.time_to(self.state.wake()) >= Duration::from_secs(60)
             && !expected
     }
 
@@ -441,7 +444,16 @@ impl Executor {
             return Ok(false);
         }
         self.recorder.written().await?;
-        Ok(self.services.store.release(&self.lease, self.state.wake()).await? == Released::Free)
+        if self.services.store.release(&self.lease, self.state.wake()).await? == Released::Free {
+            return Ok(true);
+        }
+        let unread = self.services.store.inbox(self.lease.run).await?;
+        if unread.iter().any(|(id, message)| !(self.taken.contains(id) && *message == Message::Unknown)) {
+            return Ok(false);
+        }
+        // What only a newer version can read keeps nobody: the lease ends at once.
+        self.services.store.renew(&self.lease, Duration::ZERO).await?;
+        Ok(true)
     }
 
     /// Whether another call may be made beside those under way.
@@ -449,8 +461,8 @@ impl Executor {
         self.calls.len() < self.services.concurrency
     }
 
-    fn timer(&self) -> Duration {
-        self.state.wake().map_or(Duration::from_secs(3_600), |wake| wake.since(self.services.clock.now()))
+    fn time_to(&self, time: Option<Time>) -> Duration {
+        time.map_or(Duration::from_secs(3_600), |time| time.since(self.services.clock.now()))
     }
 
     /// Stops: calls that may be repeated are cut off, the others get a grace time.
@@ -566,6 +578,23 @@ impl Executor {
                     let by = self.person(&mut draft, &by, via)?;
                     draft.event_by(by, EventKind::CancelRequested { note });
                 }
+            }
+            Message::Signal { name, payload, by, via } => {
+                let by = self.person(&mut draft, &by, via)?;
+                return self.take_signal(draft, name, &payload, by).await;
+            }
+            Message::Input { step, values, by, via } => {
+                let by = self.person(&mut draft, &by, via)?;
+                return self.take_input(draft, step, values, by).await;
+            }
+            Message::Resolve { step, outcome, note, by, via } => {
+                let note = self.note(&mut draft, note)?;
+                let by = self.person(&mut draft, &by, via)?;
+                return self.take_resolution(draft, step, outcome, note, by).await;
+            }
+            Message::Unknown => {
+                tracing::warn!(run = %self.lease.run, "a message of a newer version is left in the inbox");
+                return Ok(());
             }
         }
         self.record(draft).await?;

@@ -19,6 +19,9 @@ impl Executor {
         if let Some(reason) = self.state.failure().cloned() {
             return self.say(EventKind::RunFailed { reason }).await;
         }
+        if self.state.overdue() {
+            return self.miss_deadline().await;
+        }
         let plan = self.state.plan().clone();
         if let Err(failure) = self.check_ensure(Site::TOP, &plan.ensure).await? {
             return self.fail_run(&failure.code, &failure.message).await;

@@ -12,10 +12,14 @@ mod finish;
 mod offer;
 mod perform;
 mod recorder;
+mod repeat;
 mod reporter;
+mod resolve;
 mod secret;
 mod settle;
 mod step;
+mod stop;
+mod wait;
 mod workflow;
 
 pub use decide::{Command, decide};

@@ -4,6 +4,7 @@ mod compile;
 mod definition;
 mod diagnostic;
 mod field;
+mod form;
 mod graph;
 mod inputs;
 mod plan;
@@ -15,6 +16,7 @@ mod unit;
 pub(crate) use compile::expression_or_value;
 pub use definition::{Definition, GgufSpec, GpuLayers, ModelSpec};
 pub use diagnostic::{Diagnostic, Diagnostics, Place};
+pub use form::fill_form;
 pub use graph::{
     Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, Repeat, RunIf, SubWorkflow, Text, Verb, Wait,
 };
