@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use super::definition::{Definition, ModelSpec, StepDef, Top};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};
-use super::graph::{Graph, NodeIndex, Verb};
+use super::graph::{Graph, NodeIndex};
 use super::template::Template;
 use super::tree::{Entries, Kind, Tree};
 
+pub(super) use lower::{limits, names};
 pub(super) use site::{Scope, Site};
 
 /// The most steps that a workflow may have, those of its sub-workflows counted each time they are used.
