@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::definition::{ChatDef, Definition, Entries, Spanned, StepDef, TextDef, place_of};
-use super::diagnostic::{Diagnostic, Place, did_you_mean, pinpoint};
+use super::diagnostic::{Diagnostic, Diagnostics, Place, did_you_mean, pinpoint};
 use super::field;
 use super::graph::{Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, RunIf, Text, Verb};
 use super::retry::Retry;
@@ -39,6 +39,15 @@ pub(super) fn compile(definition: &Definition) -> (Graph, Vec<Place>, Vec<Diagno
     compiler.check_cycles();
     compiler.check_ends();
     (compiler.graph, compiler.places, compiler.problems)
+}
+
+impl Definition {
+    /// Its graph as far as it can be made, and all that is wrong with it before tools and policy are looked at. For
+    /// pictures: only a checked plan can run.
+    pub fn graph(&self) -> (Graph, Diagnostics) {
+        let (graph, _, problems) = compile(self);
+        (graph, self.diagnostics(problems))
+    }
 }
 
 struct Compiler<'a> {
