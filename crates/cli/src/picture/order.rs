@@ -18,8 +18,10 @@ pub(super) struct Web {
     pub(super) below: Vec<Vec<usize>>,
     /// The vertices along each edge, from its upper end to its lower one.
     pub(super) ways: Vec<Vec<usize>>,
+    /// The place of each vertex in its layer.
+    places: Vec<usize>,
     /// How many vertices are boxes.
-    pub(super) boxes: usize,
+    boxes: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +75,9 @@ impl Web {
                 above[pair[1]].push(pair[0]);
             }
         }
-        Web { layers, above, below, ways, boxes }
+        let mut web = Web { layers, above, below, ways, places: vec![0; count], boxes };
+        (0..web.layers.len()).for_each(|layer| web.number(layer));
+        web
     }
 
     /// Whether a vertex is a bend of a line.
@@ -99,22 +103,18 @@ impl Web {
             }
         }
         self.layers = best.1;
+        (0..self.layers.len()).for_each(|layer| self.number(layer));
     }
 
-    /// The place of each vertex in its layer.
-    fn places(&self) -> Vec<usize> {
-        let mut places = vec![0; self.above.len()];
-        for row in &self.layers {
-            for (place, vertex) in row.iter().enumerate() {
-                places[*vertex] = place;
-            }
+    fn number(&mut self, layer: usize) {
+        for (place, vertex) in self.layers[layer].iter().enumerate() {
+            self.places[*vertex] = place;
         }
-        places
     }
 
     /// Sorts one layer by the mean place of its neighbours above or below; who has none keeps its place.
     fn sort_layer(&mut self, layer: usize, by_above: bool) {
-        let places = self.places();
+        let places = &self.places;
         let neighbours = if by_above { &self.above } else { &self.below };
         let row = &mut self.layers[layer];
         let mean = |vertex: usize| {
@@ -130,6 +130,7 @@ impl Web {
                 *vertex = next;
             }
         }
+        self.number(layer);
     }
 
     /// Swaps neighbours while that undoes crossings.
@@ -137,19 +138,19 @@ impl Web {
         for _ in 0..8 {
             let mut better = false;
             for layer in 0..self.layers.len() {
-                let mut places = self.places();
                 for place in 1..self.layers[layer].len() {
                     let (left, right) = (self.layers[layer][place - 1], self.layers[layer][place]);
                     let count = |a: usize, b: usize| {
                         let pairs = |near: &[Vec<usize>]| {
-                            let over = |x: &usize| near[b].iter().filter(|y| places[*x] > places[**y]).count();
+                            let over =
+                                |x: &usize| near[b].iter().filter(|y| self.places[*x] > self.places[**y]).count();
                             near[a].iter().map(over).sum::<usize>()
                         };
                         pairs(&self.above) + pairs(&self.below)
                     };
                     if count(right, left) < count(left, right) {
                         self.layers[layer].swap(place - 1, place);
-                        places.swap(left, right);
+                        self.places.swap(left, right);
                         better = true;
                     }
                 }
@@ -162,14 +163,13 @@ impl Web {
 
     /// How many pairs of lines cross.
     pub(super) fn crossings(&self) -> usize {
-        let places = self.places();
         let mut crossings = 0;
         for pair in self.layers.windows(2) {
             // Counts, for each line from left to right, the earlier ones that end further right.
             let mut ends = vec![0_usize; pair[1].len().next_power_of_two() * 2];
             let leaves = ends.len() / 2;
             for vertex in &pair[0] {
-                let mut to: Vec<_> = self.below[*vertex].iter().map(|below| places[*below]).collect();
+                let mut to: Vec<_> = self.below[*vertex].iter().map(|below| self.places[*below]).collect();
                 to.sort_unstable();
                 for &place in &to {
                     let mut at = leaves + place;

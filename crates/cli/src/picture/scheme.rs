@@ -148,8 +148,14 @@ impl Reader<'_> {
         }
         edges.sort();
         edges.dedup();
-        if !self.all_edges {
-            edges = without_implied(members.len(), edges);
+        let waves = self.graph.waves(group);
+        // Where there is a circle there are no waves, and every edge may be a part of it.
+        if !self.all_edges && !waves.is_empty() {
+            let mut wave = vec![0; members.len()];
+            for (number, index) in waves.iter().enumerate().flat_map(|(n, wave)| wave.iter().map(move |i| (n, i))) {
+                wave[places[index]] = number;
+            }
+            edges = without_implied(&wave, &edges);
         }
         Scheme { parts: members.iter().map(|index| self.part(*index)).collect(), edges }
     }
@@ -215,29 +221,28 @@ impl Reader<'_> {
     }
 }
 
-/// The edges without those that a longer way implies. Edges of a circle are all kept.
-fn without_implied(size: usize, edges: Vec<Edge>) -> Vec<Edge> {
-    let mut after = vec![Vec::new(); size];
-    for edge in &edges {
+/// The edges without those that a longer way implies. `wave` is when each step can begin.
+fn without_implied(wave: &[usize], edges: &[Edge]) -> Vec<Edge> {
+    let mut after = vec![Vec::new(); wave.len()];
+    for edge in edges {
         after[edge.from].push(edge.to);
     }
-    let implied = |edge: &Edge| {
-        let mut seen = vec![false; size];
+    let mut seen = vec![usize::MAX; wave.len()];
+    let mut implied = |number: usize, edge: &Edge| {
         let mut open: Vec<usize> = after[edge.from].iter().copied().filter(|next| *next != edge.to).collect();
-        let mut found = false;
         while let Some(at) = open.pop() {
-            if std::mem::replace(&mut seen[at], true) {
-                continue;
+            if at == edge.to {
+                return true;
             }
-            if at == edge.from {
-                return false;
+            // From a later wave no way leads back.
+            if wave[at] < wave[edge.to] && seen[at] != number {
+                seen[at] = number;
+                open.extend(after[at].iter().copied());
             }
-            found |= at == edge.to;
-            open.extend(after[at].iter().copied());
         }
-        found
+        false
     };
-    edges.iter().filter(|edge| !implied(edge)).copied().collect()
+    edges.iter().enumerate().filter(|(number, edge)| !implied(*number, edge)).map(|(_, edge)| *edge).collect()
 }
 
 fn look(verb: &Verb) -> Look {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::boxes::{Frame, ID_LINE, MARK_HEIGHT, PAD, Picture, WHAT_COLUMN, WHAT_LINE};
 use super::route::{Line, Point};
 use super::scheme::{Look, Scheme, Tone};
-use crate::render::{Symbols, clean, width, wrap};
+use crate::render::{Symbols, clean, cut, width, wrap};
 
 /// Room around the picture.
 const MARGIN: f64 = 28.0;
@@ -15,6 +15,8 @@ const DESCRIPTION: f64 = 42.0;
 const DESCRIPTION_LINE: f64 = 18.0;
 /// Columns of the description, at 13 pixels in any font.
 const DESCRIPTION_COLUMN: f64 = 7.6;
+/// Columns of the title.
+const TITLE_COLUMN: f64 = 11.0;
 const LEAST_WIDTH: f64 = 360.0;
 /// How long an arrow's tip is, and half as wide.
 const TIP: f64 = 8.0;
@@ -53,8 +55,9 @@ pub fn svg(scheme: &Scheme, title: &str, description: Option<&str>) -> String {
     let picture = Picture::of(scheme);
     let wide = (picture.width + 2.0 * MARGIN).max(LEAST_WIDTH);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a width is a small positive number")]
-    let columns = ((wide - 2.0 * MARGIN) / DESCRIPTION_COLUMN) as usize;
-    let description = wrap(&clean(description.unwrap_or_default()), columns, 3, Symbols::Unicode);
+    let columns = |column: f64| ((wide - 2.0 * MARGIN) / column) as usize;
+    let shown_title = cut(&clean(title), columns(TITLE_COLUMN), Symbols::Unicode);
+    let description = wrap(&clean(description.unwrap_or_default()), columns(DESCRIPTION_COLUMN), 3, Symbols::Unicode);
     let head = if description.is_empty() {
         TITLE + 22.0
     } else {
@@ -69,12 +72,12 @@ pub fn svg(scheme: &Scheme, title: &str, description: Option<&str>) -> String {
             r#"<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}">"#
         ),
     );
-    line(out, &format!("<title>{}</title>", xml(title)));
+    line(out, &format!("<title>{}</title>", xml(&clean(title))));
     line(out, &format!("<desc>{}</desc>", xml(&aloud(scheme))));
     style(out);
     line(out, &format!(r#"<rect class="pw-paper" width="{wide}" height="{high}"/>"#));
     line(out, &format!(r#"<g transform="translate({MARGIN} {MARGIN})" class="pw-text">"#));
-    line(out, &format!(r#"<text class="pw-ink pw-title" y="{}">{}</text>"#, TITLE - 6.0, xml(title)));
+    line(out, &format!(r#"<text class="pw-ink pw-title" y="{}">{}</text>"#, TITLE - 6.0, xml(&shown_title)));
     for (number, row) in description.iter().enumerate() {
         let y = DESCRIPTION + DESCRIPTION_LINE * number as f64 - 4.0;
         line(out, &format!(r#"<text class="pw-soft pw-says" y="{y}">{}</text>"#, xml(row)));
