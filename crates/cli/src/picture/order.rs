@@ -174,7 +174,7 @@ impl Web {
                 for &place in &to {
                     let mut at = leaves + place;
                     while at > 1 {
-                        if at % 2 == 0 {
+                        if at.is_multiple_of(2) {
                             crossings += ends[at + 1];
                         }
                         at /= 2;

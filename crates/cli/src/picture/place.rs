@@ -31,15 +31,16 @@ pub(super) fn place(web: &Web, width: &dyn Fn(usize) -> f64, gap: &dyn Fn(usize,
     }
     for sweep in 0..SWEEPS {
         let both = sweep + 2 >= SWEEPS;
-        for layer in 1..web.layers.len() {
-            settle(web, layer, if both { Side::Both } else { Side::Above }, &distances[layer], &mut middle);
+        let (down, up) = if both { (Side::Both, Side::Both) } else { (Side::Above, Side::Below) };
+        for (layer, distances) in distances.iter().enumerate().skip(1) {
+            settle(web, layer, down, distances, &mut middle);
         }
-        for layer in (0..web.layers.len().saturating_sub(1)).rev() {
-            settle(web, layer, if both { Side::Both } else { Side::Below }, &distances[layer], &mut middle);
+        for (layer, distances) in distances.iter().enumerate().rev().skip(1) {
+            settle(web, layer, up, distances, &mut middle);
         }
     }
-    for layer in 1..web.layers.len() {
-        settle(web, layer, Side::Above, &distances[layer], &mut middle);
+    for (layer, distances) in distances.iter().enumerate().skip(1) {
+        settle(web, layer, Side::Above, distances, &mut middle);
     }
     let left = (0..middle.len()).map(|v| middle[v] - width(v) / 2.0).fold(f64::INFINITY, f64::min);
     middle.iter().map(|x| x - left).collect()

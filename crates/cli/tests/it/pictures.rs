@@ -103,6 +103,7 @@ const HOSTILE: [&str; 8] = [
 
 #[test]
 fn hostile_texts_stay_texts() {
+    let quoted = Regex::new(r#""(?:[^"\\]|\\["\\n])*""#).unwrap();
     let mut scheme = Scheme::default();
     for text in HOSTILE {
         let part = Part { about: vec![text.into()], verb: text.into(), ..part(text, &[(Tone::Plain, text)]) };
@@ -117,7 +118,6 @@ fn hostile_texts_stay_texts() {
             assert_eq!(label.len(), 3, "{line}");
             assert!(!label[1].replace("<br/>", "").contains(['<', '>', '`', '%', '{', '[', ']']), "{line}");
         }
-        let quoted = Regex::new(r#""(?:[^"\\]|\\["\\n])*""#).unwrap();
         for line in dot(&scheme, title).lines() {
             let bare = quoted.replace_all(line, "");
             assert!(!bare.contains(['"', '\\', '&', '<']), "{line}");
