@@ -112,3 +112,36 @@ fn object_parts(fields: &Entries<Field>) -> Map<String, Value> {
     parts.insert("additionalProperties".into(), json!(false));
     parts
 }
+
+/// The short form of an object's schema; `None` for a schema that no fields make.
+pub(crate) fn fields_of(schema: &Value) -> Option<Map<String, Value>> {
+    let required: Vec<_> = schema.get("required")?.as_array()?.iter().filter_map(Value::as_str).collect();
+    let mut fields = Map::new();
+    for (name, property) in schema.get("properties")?.as_object()? {
+        let mut field = field_of(property)?;
+        if !required.contains(&name.as_str()) && property.get("default").is_none() {
+            field.insert("optional".into(), json!(true));
+        }
+        fields.insert(name.clone(), Value::Object(field));
+    }
+    Some(fields)
+}
+
+fn field_of(schema: &Value) -> Option<Map<String, Value>> {
+    let mut field = Map::new();
+    for (key, value) in schema.as_object()? {
+        let (key, value) = match key.as_str() {
+            "type" | "description" | "enum" | "format" | "default" => (key.as_str(), value.clone()),
+            "pattern" => ("pattern", json!(value.as_str()?.strip_prefix("^(?:")?.strip_suffix(")$")?)),
+            "minimum" | "minItems" | "minLength" => ("min", value.clone()),
+            "maximum" | "maxItems" => ("max", value.clone()),
+            "maxLength" => ("max_length", value.clone()),
+            "items" => ("items", Value::Object(field_of(value)?)),
+            "properties" => ("fields", Value::Object(fields_of(schema)?)),
+            "required" | "additionalProperties" => continue,
+            _ => return None,
+        };
+        field.insert(key.into(), value);
+    }
+    Some(field)
+}

@@ -9,6 +9,7 @@ mod plan;
 mod retry;
 mod template;
 mod unit;
+mod write;
 
 pub(crate) use compile::expression_or_value;
 pub use definition::{Definition, GgufSpec, GpuLayers, ModelSpec};
