@@ -37,8 +37,8 @@ pub(crate) async fn graph(global: &Global, args: &GraphArgs, out: &mut Out) -> R
         None => out.text(picture.trim_end())?,
     }
     let wrong = match parkway.check(&workflow) {
-        Err(Error::Invalid(problems)) => problems.list.len(),
-        _ => problems.list.len(),
+        Err(Error::Invalid(problems)) => problems.list.iter().filter(|problem| problem.is_error()).count(),
+        _ => 0,
     };
     if wrong > 0 {
         let problems = counted(u64::try_from(wrong).unwrap_or(u64::MAX), "problem");

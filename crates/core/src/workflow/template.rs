@@ -99,6 +99,8 @@ impl TemplateError {
 pub(crate) enum Template<'a> {
     /// Nested YAML: every text in it is a template.
     Value(&'a Value),
+    /// One scalar of nested YAML: an expression that keeps its type, or a text.
+    Leaf(&'a str),
     /// One text that is a template, whatever it says.
     Text(&'a str),
     /// One expression, wrapped in `${{ }}` or bare.
@@ -106,20 +108,12 @@ pub(crate) enum Template<'a> {
 }
 
 impl Template<'_> {
-    /// What can be looked for in a file: its first line.
-    pub(crate) fn first_line(&self) -> &str {
-        let text = match self {
-            Template::Value(value) => value.as_str().unwrap_or_default(),
-            Template::Text(text) | Template::Expression(text) => text,
-        };
-        text.trim().lines().next().unwrap_or_default()
-    }
-
     /// All values that it names. Errors are those of syntax.
     pub(crate) fn references(&self) -> Result<BTreeSet<Reference>, TemplateError> {
         let mut found = BTreeSet::new();
         match self {
             Template::Value(value) => references_in(value, &mut found)?,
+            Template::Leaf(text) => references_in_leaf(text, &mut found)?,
             Template::Text(text) => references_in_text(text, &mut found)?,
             Template::Expression(text) => references_in_expression(unwrap_expression(text)?, &mut found)?,
         }
@@ -130,6 +124,7 @@ impl Template<'_> {
     pub(crate) fn evaluate(&self, context: &minijinja::Value) -> Result<Value, TemplateError> {
         let value = match self {
             Template::Value(value) => evaluate_value(value, context),
+            Template::Leaf(text) => evaluate_leaf(text, context),
             Template::Text(text) => evaluate_text(text, context).map(Value::String),
             Template::Expression(text) => evaluate_expression(unwrap_expression(text)?, context),
         }?;
@@ -140,13 +135,17 @@ impl Template<'_> {
 
 fn references_in(value: &Value, found: &mut BTreeSet<Reference>) -> Result<(), TemplateError> {
     match value {
-        Value::String(text) => match sole_expression(text) {
-            Some(expression) => references_in_expression(expression, found),
-            None => references_in_text(text, found),
-        },
+        Value::String(text) => references_in_leaf(text, found),
         Value::Array(list) => list.iter().try_for_each(|item| references_in(item, found)),
         Value::Object(map) => map.values().try_for_each(|item| references_in(item, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+fn references_in_leaf(text: &str, found: &mut BTreeSet<Reference>) -> Result<(), TemplateError> {
+    match sole_expression(text) {
+        Some(expression) => references_in_expression(expression, found),
+        None => references_in_text(text, found),
     }
 }
 
@@ -235,10 +234,7 @@ fn collect(names: impl IntoIterator<Item = String>, found: &mut BTreeSet<Referen
 
 fn evaluate_value(value: &Value, context: &minijinja::Value) -> Result<Value, TemplateError> {
     Ok(match value {
-        Value::String(text) => match sole_expression(text) {
-            Some(expression) => evaluate_expression(expression, context)?,
-            None => Value::String(evaluate_text(text, context)?),
-        },
+        Value::String(text) => evaluate_leaf(text, context)?,
         Value::Array(list) => {
             Value::Array(list.iter().map(|item| evaluate_value(item, context)).collect::<Result<_, _>>()?)
         }
@@ -249,6 +245,13 @@ fn evaluate_value(value: &Value, context: &minijinja::Value) -> Result<Value, Te
         ),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     })
+}
+
+fn evaluate_leaf(text: &str, context: &minijinja::Value) -> Result<Value, TemplateError> {
+    match sole_expression(text) {
+        Some(expression) => evaluate_expression(expression, context),
+        None => evaluate_text(text, context).map(Value::String),
+    }
 }
 
 fn evaluate_text(text: &str, context: &minijinja::Value) -> Result<String, TemplateError> {

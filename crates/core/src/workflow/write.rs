@@ -1,29 +1,95 @@
-//! A plan as a workflow file again: everything of it that a file can say, in its normal form. Prompts that came from files
-//! stand in it as texts, and what `defaults` said stands at each step.
+//! A workflow written as a file: everything of a plan that a file can say, in its normal form. Prompts that came from files
+//! stand in it as texts, and what `defaults` said stands at each step. Values in the shape of a file are read by the same
+//! reader as files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::compile::expression_or_value;
-use super::field::fields_of;
+use super::compile::{compile, expression_or_value};
+use super::definition::{Definition, ModelSpec};
+use super::diagnostic::Diagnostics;
+use super::field::short_form;
 use super::graph::{Chat, Graph, Node, NodeIndex, OnError, OnItemError, RunIf, SubWorkflow, Verb, Wait};
 use super::plan::{Limits, Plan};
 use super::retry::Retry;
 use super::template::Template;
 use crate::model::Role;
+use crate::policy::Rule;
 
 impl Plan {
     /// The plan as a workflow file. Reading and checking it again makes the same graph, but for the names of the files that
     /// prompts came from; hashes of tools, policy and settings are not a file's to say. Paths of other workflows stay as
     /// they are: they are relative to where the file stood.
     pub fn to_yaml(&self) -> String {
+        let file = File {
+            name: &self.workflow,
+            description: None,
+            inputs: &self.inputs,
+            env: json!(self.env),
+            secrets: json!(self.secrets),
+            models: &self.models,
+            grants: json!(self.grants),
+            rules: &self.rules,
+            limits: &self.limits,
+            graph: &self.graph,
+            outputs: self.outputs.clone(),
+            ensure: json!(self.ensure),
+        };
+        file.to_yaml()
+    }
+}
+
+impl Definition {
+    /// The definition as a file of its own, in the normal form of [`Plan::to_yaml`]. It need not check.
+    pub fn to_yaml(&self) -> String {
+        let compiled = compile(self);
+        let top = &self.top;
+        let rules: Vec<_> = top.policy.iter().map(|rule| rule.value.clone()).collect();
+        let file = File {
+            name: &self.name(),
+            description: self.description(),
+            inputs: &top.inputs.schema(),
+            env: top.env.iter().map(|name| name.value.as_str()).collect(),
+            secrets: top.secrets.iter().map(|name| name.value.as_str()).collect(),
+            models: &self.models(),
+            grants: Value::Object(top.tools.to_value()),
+            rules: &rules,
+            limits: &top.limits(),
+            graph: &compiled.graph,
+            outputs: top.outputs.as_ref().map_or(Value::Null, |outputs| Value::Object(outputs.value.to_value())),
+            ensure: top.ensure.iter().map(super::tree::Tree::to_value).collect(),
+        };
+        file.to_yaml()
+    }
+
+    /// Reads a workflow from a value in the shape of a file. `name` is what messages call it; they quote the lines of the
+    /// file that the value would be. It cannot name other files.
+    pub fn from_value(name: &str, value: &Value) -> Result<Definition, Diagnostics> {
+        let no_files = |_: &str| Err("a workflow that is no file has no folder to look in".to_owned());
+        Definition::parse(name, &yaml(value), no_files)
+    }
+}
+
+/// All that a file says at its top.
+struct File<'a> {
+    name: &'a str,
+    description: Option<&'a str>,
+    inputs: &'a Value,
+    env: Value,
+    secrets: Value,
+    models: &'a BTreeMap<String, ModelSpec>,
+    grants: Value,
+    rules: &'a [Rule],
+    limits: &'a Limits,
+    graph: &'a Graph,
+    outputs: Value,
+    ensure: Value,
+}
+
+impl File<'_> {
+    fn to_yaml(&self) -> String {
         let mut top = Map::new();
-        top.insert("parkway".into(), json!(1));
-        top.insert("name".into(), json!(self.workflow));
-        if let Some((key, inputs)) = schema(&self.inputs, "inputs", "input_schema") {
-            top.insert(key.into(), inputs);
-        }
         let mut put = |key: &str, value: Value| {
             let empty = match &value {
                 Value::Array(list) => list.is_empty(),
@@ -35,18 +101,32 @@ impl Plan {
                 top.insert(key.into(), value);
             }
         };
-        put("env", json!(self.env));
-        put("secrets", json!(self.secrets));
-        put("models", json!(self.models));
-        put("tools", json!(self.grants));
+        put("parkway", json!(1));
+        put("name", json!(self.name));
+        put("description", json!(self.description));
+        let (key, inputs) = schema(self.inputs, "inputs", "input_schema");
+        put(key, inputs);
+        put("env", self.env.clone());
+        put("secrets", self.secrets.clone());
+        put("models", self.models.iter().map(|(name, spec)| (name.clone(), model(spec))).collect());
+        put("tools", self.grants.clone());
         put("policy", json!(self.rules));
-        put("budget", budget(&self.limits));
+        put("budget", budget(self.limits));
         put("deadline", self.limits.deadline_ms.map_or(Value::Null, |ms| json!(span(ms))));
-        put("steps", Writer { graph: &self.graph, implied: implied(&self.graph) }.steps(&self.graph.roots));
+        put("steps", Writer { graph: self.graph, implied: implied(self.graph) }.steps(&self.graph.roots));
         put("outputs", self.outputs.clone());
-        put("ensure", json!(self.ensure));
+        put("ensure", self.ensure.clone());
         yaml(&Value::Object(top))
     }
+}
+
+fn model(spec: &ModelSpec) -> Value {
+    let mut value = json!(spec);
+    // A file names the secret, so that nobody takes it for the key itself.
+    if let Some(key) = value.pointer_mut("/openai/key") {
+        *key = json!(format!("${{{{ secrets.{} }}}}", key.as_str().unwrap_or_default()));
+    }
+    value
 }
 
 fn yaml(value: &Value) -> String {
@@ -63,13 +143,9 @@ fn yaml(value: &Value) -> String {
     }
 }
 
-/// A schema in its short form under `short`, where that says it all, else as it is under `long`; none for no fields.
-fn schema(schema: &Value, short: &'static str, long: &'static str) -> Option<(&'static str, Value)> {
-    match fields_of(schema) {
-        Some(fields) if fields.is_empty() && short == "inputs" => None,
-        Some(fields) => Some((short, Value::Object(fields))),
-        None => Some((long, schema.clone())),
-    }
+/// A schema in its short form under `short`, where that says it all, else as it is under `long`.
+fn schema<'k>(schema: &Value, short: &'k str, long: &'k str) -> (&'k str, Value) {
+    short_form(schema).map_or_else(|| (long, schema.clone()), |fields| (short, Value::Object(fields)))
 }
 
 fn budget(limits: &Limits) -> Value {
@@ -166,11 +242,9 @@ impl Writer<'_> {
                 vec![("approve", object(parts))]
             }
             Verb::Input { prompt, form, timeout_ms } => {
-                let form = schema(form, "output", "output_schema");
-                let mut parts = vec![("prompt", Some(json!(prompt)))];
-                parts.extend(form.map(|(key, form)| (key, Some(form))));
-                parts.push(("timeout", timeout(timeout_ms)));
-                vec![("input", object(parts))]
+                let (key, form) = schema(form, "output", "output_schema");
+                let prompt = ("prompt", Some(json!(prompt)));
+                vec![("input", object(vec![prompt, (key, Some(form)), ("timeout", timeout(timeout_ms))]))]
             }
             Verb::Wait(Wait::For(ms)) => vec![("wait", json!(span(*ms)))],
             Verb::Wait(Wait::Until(time)) => vec![("wait", json!({ "until": time }))],
@@ -209,7 +283,7 @@ fn chat(chat: &Chat) -> Vec<(&'static str, Option<Value>)> {
     }
     parts.push(("adapter", chat.adapter.as_ref().map(|adapter| json!(adapter))));
     parts.push(("tools", (!chat.tools.is_empty()).then(|| json!(chat.tools))));
-    let form = chat.schema.as_ref().and_then(|form| schema(form, "output", "output_schema"));
+    let form = chat.schema.as_ref().map(|form| schema(form, "output", "output_schema"));
     parts.extend(form.map(|(key, form)| (key, Some(form))));
     parts
         .push(("temperature", (chat.temperature_milli > 0).then(|| json!(f64::from(chat.temperature_milli) / 1000.0))));
@@ -283,6 +357,7 @@ fn beside(node: &Node) -> Vec<Template<'_>> {
         templates.push(expression_or_value(&for_each.list));
         templates.extend(for_each.key.as_deref().map(Template::Expression));
     }
+    templates.extend(node.repeat.as_ref().map(|repeat| expression_or_value(&repeat.until)));
     match &node.verb {
         Verb::Tool { with: value, .. } | Verb::Set { values: value } => templates.push(Template::Value(value)),
         Verb::Workflow(workflow) => templates.push(Template::Value(&workflow.with)),
