@@ -11,7 +11,7 @@ use crate::id::Seq;
 use crate::label::Labels;
 use crate::log::{Commitment, Payload, RunState, StepIndex, StepStatus};
 use crate::store::{Store, StoreError};
-use crate::workflow::{Reference, Template, TemplateError, Verb};
+use crate::workflow::{Reference, Template, TemplateError, misplaced_secret};
 
 /// Where a template stands: which steps and items it sees.
 #[derive(Clone, Copy, Debug)]
@@ -171,13 +171,18 @@ impl Values {
         more: &[(&str, Value)],
     ) -> Result<(Value, Labels), EvaluateError> {
         let references = template.references()?;
+        let given = more.iter().any(|(name, _)| *name == "secrets");
+        if let Some(message) = misplaced_secret(template, given) {
+            return Err(TemplateError { message: message.to_owned(), problem: None }.into());
+        }
         let mut needed = Vec::new();
         for reference in &references {
             self.needed_by(state, site, reference, &mut needed);
         }
         self.load(&needed).await?;
         let mut roots: BTreeMap<String, Seen> = BTreeMap::new();
-        roots.insert("inputs".into(), self.known_value(state.inputs()));
+        roots.insert("inputs".into(), self.known_value(inputs(state, site)));
+        roots.insert("env".into(), self.known_value(state.env()));
         roots.insert("run".into(), run_value(state));
         let mut steps: BTreeMap<String, Seen> = BTreeMap::new();
         for id in step_ids(&references) {
@@ -210,7 +215,8 @@ impl Values {
     /// The payloads that must be at hand to see a reference.
     fn needed_by(&self, state: &RunState, site: Site, reference: &Reference, needed: &mut Vec<Commitment>) {
         match reference.root.as_str() {
-            "inputs" => needed.extend(state.inputs()),
+            "env" => needed.extend(state.env()),
+            "inputs" => needed.extend(inputs(state, site)),
             "steps" => {
                 let Some(index) = reference.path.first().and_then(|id| state.resolve(site.scope, id)) else { return };
                 if !self.ended.contains_key(&index) {
@@ -353,6 +359,14 @@ fn named_labels(state: &RunState, site: Site, references: &BTreeSet<Reference>) 
     let steps = step_ids(references).into_iter().filter_map(|id| state.resolve(site.scope, id));
     let of_steps = steps.fold(Labels::NONE, |all, index| all.union(labels_of(state, index)));
     let names: BTreeSet<_> = references.iter().map(|reference| reference.root.as_str()).collect();
+    let of_inputs = match state.calls_around(site.scope).next() {
+        _ if !names.contains("inputs") => Labels::NONE,
+        Some((call, ..)) => state.at(call).arg_labels,
+        None => state.input_labels(),
+    };
+    let of_secrets = if names.contains("secrets") { Labels::SECRET } else { Labels::NONE };
+    let of_inputs = of_inputs.union(of_secrets);
+    let of_steps = of_steps.union(of_inputs);
     let of_part = |part: Part<'_>| match part {
         Part::Item { name, fan, .. } if names.contains(name) => state.at(fan).fan.as_ref().map(|fan| fan.labels),
         Part::Round(round) if names.contains("previous") => {
@@ -367,7 +381,8 @@ fn named_labels(state: &RunState, site: Site, references: &BTreeSet<Reference>) 
 /// for its error may quote it.
 pub(crate) fn labels_of(state: &RunState, index: StepIndex) -> Labels {
     let step = state.at(index);
-    let own = if step.status == StepStatus::Failed { step.labels.union(step.arg_labels) } else { step.labels };
+    let own =
+        if step.status == StepStatus::Failed { step.labels.union(step.arg_labels.scrubbed()) } else { step.labels };
     let (members, list) = match &step.fan {
         Some(fan) => (&fan.items, fan.labels),
         None => (&step.members, Labels::NONE),
@@ -382,6 +397,14 @@ pub(crate) fn labels_of(state: &RunState, index: StepIndex) -> Labels {
 fn step_ids(references: &BTreeSet<Reference>) -> BTreeSet<&str> {
     let of_steps = references.iter().filter(|reference| reference.root == "steps");
     of_steps.filter_map(|reference| reference.path.first()).map(String::as_str).collect()
+}
+
+/// The inputs of the workflow around a site.
+fn inputs(state: &RunState, site: Site) -> Option<Commitment> {
+    match state.calls_around(site.scope).next() {
+        Some((call, ..)) => state.at(call).args,
+        None => state.inputs(),
+    }
 }
 
 fn run_value(state: &RunState) -> Seen {
@@ -407,6 +430,10 @@ fn parts(state: &RunState, site: Site) -> Vec<Part<'_>> {
     found.extend(site.round.map(Part::Round));
     let mut at = site.scope;
     while let Some(index) = at {
+        // A workflow within this one does not see its caller's items.
+        if state.called(index).is_some() {
+            break;
+        }
         let step = state.at(index);
         if let Some(host) = step.parent {
             found.extend(step.item().and_then(|number| item(host, number)));
@@ -429,7 +456,7 @@ fn needed_by_output(state: &RunState, index: StepIndex, needed: &mut Vec<Commitm
     if let (None, Some(rounds)) = (step.output, &step.rounds) {
         rounds.begun.last().into_iter().for_each(|round| needed_by_output(state, *round, needed));
     }
-    if step.output.is_none() && matches!(state.plan().graph.node(step.node).verb, Verb::Steps { .. }) {
+    if step.output.is_none() && state.plan().graph.node(step.node).verb.has_members() {
         step.members.iter().for_each(|member| needed_by_output(state, *member, needed));
     }
 }

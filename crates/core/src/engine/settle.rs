@@ -41,6 +41,10 @@ impl Executor {
                     Err(failure) => return self.fail(key, &failure).await,
                 }
             }
+            Verb::Workflow(workflow) if !fans_out => match self.returned(index, workflow).await? {
+                Ok((value, labels)) => (Some(self.value(&mut draft, &value)?), labels.union(condition)),
+                Err(failure) => return self.fail(key, &failure).await,
+            },
             _ => (None, labels_of(&self.state, index).union(condition)),
         };
         draft.event(EventKind::StepCompleted { key, attempt, output, labels });
@@ -77,7 +81,8 @@ impl Executor {
         let (key, attempt) = (step.key.clone(), step.attempt);
         match result {
             Ok(output) => {
-                let labels = output.labels.union(step.arg_labels);
+                // What came back was searched for secrets.
+                let labels = output.labels.union(step.arg_labels.scrubbed());
                 let output = Some(self.value(&mut draft, &output.value)?);
                 draft.event(EventKind::StepCompleted { key, attempt, output, labels });
             }
@@ -157,6 +162,7 @@ impl Executor {
             name: capabilities.name.clone(),
             model_hash: capabilities.model_hash.clone(),
             template_hash: capabilities.template_hash.clone(),
+            adapter: chat.adapter.clone(),
             grammar_hash: end.grammar,
             device: capabilities.device.clone(),
             seed: chat.seed.unwrap_or_else(|| step::seed(&step.key, step.failures)),

@@ -244,6 +244,23 @@ pub enum Finish {
     Cancelled,
 }
 
+/// The step that a run is made for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Parent {
+    /// Its run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepKey,
+}
+
+impl Parent {
+    /// The step `step` of `run`.
+    pub fn new(run: RunId, step: StepKey) -> Self {
+        Parent { run, step }
+    }
+}
+
 /// An amount of what a `budget` counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -297,6 +314,9 @@ pub struct ModelCall {
     /// SHA-256 of the chat template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_hash: Option<String>,
+    /// The adapter that was put on the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
     /// SHA-256 of the constraint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grammar_hash: Option<String>,
@@ -352,6 +372,15 @@ pub enum EventKind {
         plan_hash: Digest,
         /// The values of the workflow's inputs.
         inputs: Commitment,
+        /// Labels of the inputs together, where they come from another run.
+        #[serde(default, skip_serializing_if = "Labels::is_empty")]
+        labels: Labels,
+        /// The values of the environment variables that the plan declares.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        env: Option<Commitment>,
+        /// The step that this run is made for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
     },
     /// A process took the run over.
     RunClaimed {
@@ -373,6 +402,9 @@ pub enum EventKind {
         /// The effect of the tool that is called.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         effect: Option<Effect>,
+        /// Where secrets belong in the arguments.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secrets: Option<Commitment>,
     },
     /// A `for_each` knows its items.
     StepExpanded {

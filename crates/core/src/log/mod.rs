@@ -8,8 +8,8 @@ mod step;
 mod waiting;
 
 pub use event::{
-    Actor, Budget, Channel, Event, EventError, EventKind, FailureReason, Finish, LOG_VERSION, ModelCall, RunStatus,
-    SkipReason, Verdict,
+    Actor, Budget, Channel, Event, EventError, EventKind, FailureReason, Finish, LOG_VERSION, ModelCall, Parent,
+    RunStatus, SkipReason, Verdict,
 };
 pub use payload::{Codec, Commitment, Payload, PayloadError};
 pub(crate) use ready::Work;

@@ -1,6 +1,7 @@
 //! The state of a run: the fold of its log. `apply` is the only thing that changes it. It holds references to outputs,
 //! never the outputs.
 
+mod call;
 mod repeat;
 mod rules;
 mod stop;
@@ -14,7 +15,7 @@ use crate::id::{Fence, RunId, Seq, StepKey, Time};
 use crate::label::Labels;
 use crate::log::ready::{Ready, Work};
 use crate::log::step::{Answer, Approval, Came, Fan, Step, StepError, StepIndex, StepStatus};
-use crate::log::{Budget, Commitment, Event, EventKind, FailureReason, Finish, Resolution, RunStatus, Timer};
+use crate::log::{Budget, Commitment, Event, EventKind, FailureReason, Finish, Parent, Resolution, RunStatus, Timer};
 use crate::model::Usage;
 use crate::workflow::{Graph, NodeIndex, OnError, OnItemError, Plan, RunIf};
 
@@ -47,6 +48,9 @@ pub struct RunState {
     status: RunStatus,
     plan_payload: Option<Commitment>,
     inputs: Option<Commitment>,
+    input_labels: Labels,
+    env: Option<Commitment>,
+    parent: Option<Parent>,
     steps: Vec<Step>,
     index: HashMap<StepKey, StepIndex>,
     roots: Vec<StepIndex>,
@@ -69,6 +73,8 @@ pub struct RunState {
     active: Duration,
     model_calls: u32,
     usage: Usage,
+    /// What called workflows have used that limit it.
+    used: HashMap<StepIndex, call::Used>,
     pub(crate) ready: Ready,
 }
 
@@ -136,6 +142,9 @@ impl RunState {
             status: RunStatus::Pending,
             plan_payload: None,
             inputs: None,
+            input_labels: Labels::NONE,
+            env: None,
+            parent: None,
             steps: Vec::new(),
             index: HashMap::new(),
             roots: Vec::new(),
@@ -155,6 +164,7 @@ impl RunState {
             active: Duration::ZERO,
             model_calls: 0,
             usage: Usage::default(),
+            used: HashMap::new(),
             ready: Ready::default(),
         }
     }
@@ -195,10 +205,12 @@ impl RunState {
 
     fn apply_to_run(&mut self, event: &Event) -> Result<(), String> {
         match &event.kind {
-            EventKind::RunCreated { plan, inputs, .. } => {
+            EventKind::RunCreated { plan, inputs, labels, env, parent, .. } => {
                 self.created = event.at;
                 self.plan_payload = Some(*plan);
                 self.inputs = Some(*inputs);
+                (self.input_labels, self.env) = (*labels, *env);
+                self.parent.clone_from(parent);
                 self.roots = self.open_group(None);
                 self.open = self.roots.len();
                 if let Some(limit) = self.plan.limits.deadline_ms {
@@ -265,13 +277,14 @@ impl RunState {
     fn take_in(&mut self, index: StepIndex, event: &Event) -> Result<(), String> {
         let node = self.steps[index.0].node;
         match &event.kind {
-            EventKind::StepStarted { attempt, args, labels, .. } => {
+            EventKind::StepStarted { attempt, args, labels, secrets, .. } => {
                 let step = &mut self.steps[index.0];
                 if *attempt != step.attempt + 1 {
                     return Err(format!("attempt {attempt} follows attempt {}", step.attempt));
                 }
                 step.attempt = *attempt;
                 step.args = *args;
+                step.secrets = *secrets;
                 let due = step.retry_at.take();
                 step.resolution = None;
                 step.arg_labels = labels.values().fold(Labels::NONE, |all, one| all.union(*one));
@@ -292,6 +305,7 @@ impl RunState {
                     let step = &mut self.steps[index.0];
                     step.open = members.len();
                     step.members = members;
+                    self.count_inside(index);
                 }
             }
             EventKind::StepExpanded { items, list, names, labels, .. } => {
@@ -368,11 +382,13 @@ impl RunState {
             EventKind::BudgetReserved { share, .. } => {
                 self.steps[index.0].reserved = self.steps[index.0].reserved.plus(*share);
                 self.reserved = self.reserved.plus(*share);
+                self.use_around(index, |used| used.budget = used.budget.plus(*share));
             }
             EventKind::BudgetSettled { spent, .. } => {
                 let share = std::mem::take(&mut self.steps[index.0].reserved);
                 self.reserved = self.reserved.minus(share);
                 self.spent = self.spent.plus(*spent);
+                self.use_around(index, |used| used.budget = used.budget.minus(share).plus(*spent));
             }
             _ => {}
         }
@@ -462,12 +478,14 @@ impl RunState {
                     self.active_since = event.at;
                 }
                 self.running += 1;
+                self.run_around(index, true, event.at);
             }
             (true, false) => {
                 self.running = self.running.saturating_sub(1);
                 if self.running == 0 {
                     self.active += event.at.since(self.active_since);
                 }
+                self.run_around(index, false, event.at);
             }
             _ => {}
         }
@@ -608,6 +626,7 @@ impl RunState {
             self.running = 0;
             self.active += self.updated.since(self.active_since);
         }
+        self.interrupt_used();
     }
 
     /// Takes away work that no longer follows from the state, as far as the next that does.
@@ -661,6 +680,21 @@ impl RunState {
     /// The values of its inputs.
     pub fn inputs(&self) -> Option<Commitment> {
         self.inputs
+    }
+
+    /// Labels of its inputs together.
+    pub fn input_labels(&self) -> Labels {
+        self.input_labels
+    }
+
+    /// The values of its environment variables.
+    pub fn env(&self) -> Option<Commitment> {
+        self.env
+    }
+
+    /// The step of another run that it is made for.
+    pub fn parent(&self) -> Option<&Parent> {
+        self.parent.as_ref()
     }
 
     /// All steps that have come into being, in that order.
@@ -727,6 +761,8 @@ impl RunState {
             match (found, scope) {
                 (Some(found), _) => return Some(*found),
                 (None, None) => return None,
+                // A workflow within this one does not see its caller's steps.
+                (None, Some(step)) if self.called(step).is_some() => return None,
                 (None, Some(step)) => scope = self.steps[step.0].parent,
             }
         }

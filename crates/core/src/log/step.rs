@@ -209,6 +209,8 @@ pub struct Step {
     pub interruptions: u32,
     /// Its evaluated arguments.
     pub args: Option<Commitment>,
+    /// Where secrets belong in its arguments.
+    pub secrets: Option<Commitment>,
     /// Labels of its arguments together.
     pub arg_labels: Labels,
     /// Its output.
@@ -268,6 +270,7 @@ impl Step {
             failures: 0,
             interruptions: 0,
             args: None,
+            secrets: None,
             arg_labels: Labels::NONE,
             output: None,
             labels: Labels::NONE,

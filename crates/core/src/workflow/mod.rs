@@ -7,12 +7,15 @@ mod diagnostic;
 mod field;
 mod form;
 mod graph;
+mod inputs;
 mod plan;
 mod reading;
 mod retry;
+mod secret;
 mod template;
 mod tree;
 mod unit;
+mod write;
 mod yaml;
 
 pub(crate) use compile::expression_or_value;
@@ -22,6 +25,9 @@ pub use form::fill_form;
 pub use graph::{
     Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, Repeat, RunIf, SubWorkflow, Text, Verb, Wait,
 };
-pub use plan::{FrozenTool, Inputs, Limits, PLAN_VERSION, Plan, Requirements};
+pub use inputs::Inputs;
+pub(crate) use inputs::fill_inputs;
+pub use plan::{FrozenTool, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
+pub(crate) use secret::misplaced_secret;
 pub(crate) use template::{Reference, Template, TemplateError};

@@ -11,6 +11,7 @@ use parkway_core::label::Labels;
 use parkway_core::log::{Channel, Commitment, Event, EventKind, Resolution, RunState, SkipReason, Verdict, WaitFor};
 use parkway_core::model::SharedModel;
 use parkway_core::policy::{DefaultPolicy, Policy};
+use parkway_core::secret::{Secret, SecretError, Secrets};
 use parkway_core::store::{Log, Message, Queue, Store};
 use parkway_core::testing::{FakeClock, MemoryStore, ScriptedModel};
 use parkway_core::tool::{Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, Toolbox, tool_fn};
@@ -28,6 +29,19 @@ pub(crate) struct World {
     pub(crate) clock: Arc<dyn Clock>,
     /// How long a run may take before it is said to hang.
     pub(crate) patience: Duration,
+    pub(crate) secrets: Vault,
+    pub(crate) env: BTreeMap<String, String>,
+}
+
+/// Secrets by name.
+#[derive(Clone, Default)]
+pub(crate) struct Vault(pub(crate) BTreeMap<String, String>);
+
+#[async_trait::async_trait]
+impl Secrets for Vault {
+    async fn get(&self, name: &str) -> Result<Option<Secret>, SecretError> {
+        Ok(self.0.get(name).map(Secret::new))
+    }
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -56,6 +70,8 @@ impl World {
             concurrency: 64,
             clock: Arc::new(SystemClock),
             patience: Duration::from_secs(20),
+            secrets: Vault::default(),
+            env: BTreeMap::new(),
         }
     }
 
@@ -95,6 +111,9 @@ impl World {
         );
         services.lease = Duration::from_secs(30);
         services.concurrency = self.concurrency;
+        services.secrets = Arc::new(self.secrets.clone());
+        let env = self.env.clone();
+        services.env = Arc::new(move |name| env.get(name).cloned());
         services
     }
 
@@ -105,12 +124,19 @@ impl World {
 
     pub(crate) async fn create(&self, yaml: &str, inputs: Value) -> Executor {
         let plan = self.plan(yaml).unwrap_or_else(|problems| panic!("{problems}"));
+        self.create_plan(plan, inputs).await
+    }
+
+    pub(crate) async fn create_plan(&self, plan: Plan, inputs: Value) -> Executor {
         let inputs = plan.fill_inputs(inputs.as_object().cloned().unwrap_or_else(Inputs::new)).unwrap();
         Executor::create(self.services(), self.models(), self.control.clone(), Arc::new(plan), &inputs).await.unwrap()
     }
 
     pub(crate) async fn run(&self, yaml: &str, inputs: Value) -> (RunId, Ended) {
-        let executor = self.create(yaml, inputs).await;
+        self.drive(self.create(yaml, inputs).await).await
+    }
+
+    pub(crate) async fn drive(&self, executor: Executor) -> (RunId, Ended) {
         let run = executor.run();
         let ended = tokio::time::timeout(self.patience, executor.execute()).await.expect("hangs").unwrap();
         (run, ended)
