@@ -21,7 +21,7 @@ use crate::log::{
     Actor, Channel, Commitment, EventKind, IllegalEvent, PayloadError, RunState, RunStatus, StepIndex, Verdict,
 };
 use crate::model::SharedModel;
-use crate::policy::Policy;
+use crate::policy::{Policy, Rules};
 use crate::schema::Schemas;
 use crate::store::{Claim, Lease, Message, MessageId, NewRun, Released, Store, StoreError, Write};
 use crate::tool::{Cancel, Toolbox};
@@ -170,6 +170,8 @@ pub struct Executor {
     pub(crate) state: RunState,
     pub(crate) values: Values,
     pub(crate) schemas: Schemas,
+    /// The workflow's own.
+    pub(crate) rules: Rules,
     pub(crate) recorder: Recorder,
     pub(crate) lease: Lease,
     pub(crate) calls: JoinSet<Result<Outcome, StoreError>>,
@@ -278,6 +280,7 @@ impl Executor {
         Executor {
             values: Values::new(services.store.clone()),
             schemas: Schemas::default(),
+            rules: Rules::of_file(&state.plan().rules),
             services,
             models,
             control,

@@ -8,4 +8,5 @@ mod checking;
 mod failures;
 mod graphs;
 mod models;
+mod policy;
 mod recovery;
