@@ -58,6 +58,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Approve(args) => command::approve::approve(&global, args).await,
         Command::Check(args) => command::check::check(&global, args, out_ref).await,
         Command::Models(args) => command::models::models(&global, args, out_ref),
+        Command::Config(args) => command::config::config(&global, args, out_ref),
         Command::Doctor => command::doctor::doctor(&global, out_ref).await,
         Command::Try(args) => command::try_::try_(&global, args, out_ref).await,
     }?;

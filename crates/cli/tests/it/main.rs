@@ -11,6 +11,7 @@ mod ends;
 mod hostile;
 mod looks;
 mod reading;
+mod settings;
 
 #[cfg(unix)]
 mod crash;
