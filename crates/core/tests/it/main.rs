@@ -10,6 +10,7 @@ mod doubt;
 mod failures;
 mod graphs;
 mod models;
+mod policy;
 mod recovery;
 mod repeats;
 mod secrets;
