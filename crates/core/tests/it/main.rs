@@ -15,4 +15,5 @@ mod repeats;
 mod secrets;
 mod stops;
 mod subworkflows;
+mod truth_table;
 mod waiting;

@@ -1,17 +1,20 @@
-//! One cell: a tiny workflow, run on the engine to its end.
+//! One cell: a tiny workflow, run on the engine to its end, in the time of a paused runtime.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use parkway_core::clock::{Clock, SystemClock};
 use parkway_core::engine::{Executor, Services};
-use parkway_core::id::RunId;
+use parkway_core::id::{RunId, Time};
 use parkway_core::log::{Channel, EventKind, RunStatus, SkipReason};
 use parkway_core::policy::{Decision, DefaultPolicy, Policy, PolicyRequest, Verdict};
 use parkway_core::store::{Message, Queue};
+use parkway_core::testing::MemoryStore;
 use parkway_core::tool::{Effect, ToolError};
 use parkway_core::workflow::{Definition, Plan, Requirements};
 use serde_json::json;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::ending::{Ending, FromOutside};
 use super::line::Watch;
@@ -38,7 +41,8 @@ pub(super) struct Found {
 
 pub(super) async fn cell(yaml: String, watch: Watch, ending: &'static Ending) -> Found {
     let started = Arc::new(Notify::new());
-    let world = world(started.clone());
+    let clock: Arc<dyn Clock> = Arc::new(RuntimeClock(Instant::now()));
+    let world = world(clock.clone(), started.clone());
     let yaml = format!("parkway: 1\ntools: {{ t: {{}} }}\n{}\n{}\n", ending.top, yaml.replace("BODY", ending.body));
     let child = |_: &str| Ok(CHILD.replace("BODY", ending.body));
     let plan = Definition::parse("test.yaml", &yaml, child)
@@ -47,12 +51,13 @@ pub(super) async fn cell(yaml: String, watch: Watch, ending: &'static Ending) ->
         Ok(plan) => Arc::new(plan),
         Err(problems) => return Found { printed: "refused".into(), why: format!("{yaml}\n{problems}") },
     };
-    let executor = Executor::create(services(&world), world.models(), world.control.clone(), plan.clone(), &json!({}))
+    let services = services(&world, clock);
+    let executor = Executor::create(services.clone(), world.models(), world.control.clone(), plan.clone(), &json!({}))
         .await
         .unwrap();
     let run = executor.run();
-    let ended = drive(&world, plan, executor, ending.from_outside, &started);
-    let in_time = tokio::time::timeout(Duration::from_secs(10), ended).await.is_ok();
+    let ended = drive(&world, services, plan, executor, ending.from_outside, &started);
+    let in_time = tokio::time::timeout(Duration::from_secs(3_600), ended).await.is_ok();
     let why = format!("{yaml}\n{}", world.log(run).await);
     if !in_time {
         return Found { printed: "hangs".into(), why };
@@ -66,7 +71,14 @@ pub(super) async fn cell(yaml: String, watch: Watch, ending: &'static Ending) ->
 }
 
 /// Takes the run to its end, or to where only a person can move it.
-async fn drive(world: &World, plan: Arc<Plan>, executor: Executor, from_outside: FromOutside, started: &Notify) {
+async fn drive(
+    world: &World,
+    services: Services,
+    plan: Arc<Plan>,
+    executor: Executor,
+    from_outside: FromOutside,
+    started: &Notify,
+) {
     let run = executor.run();
     let mut going = tokio::spawn(executor.execute());
     if from_outside == FromOutside::Cancel {
@@ -84,7 +96,7 @@ async fn drive(world: &World, plan: Arc<Plan>, executor: Executor, from_outside:
         }
         let Some(asked) = open_question(world, run).await else { return };
         world.answer(run, &asked, false).await;
-        let again = Executor::take_over(services(world), world.models(), world.control.clone(), plan.clone(), run);
+        let again = Executor::take_over(services.clone(), world.models(), world.control.clone(), plan.clone(), run);
         going = tokio::spawn(again.await.unwrap().execute());
     }
 }
@@ -162,7 +174,7 @@ fn why_skipped(reason: SkipReason) -> String {
 }
 
 /// Tools that take long, that say when they have begun, and whose calls get lost.
-fn world(started: Arc<Notify>) -> World {
+fn world(clock: Arc<dyn Clock>, started: Arc<Notify>) -> World {
     let takes = |name, effect, time, started: Option<Arc<Notify>>| {
         Acting::new(name, effect, move |_, _| {
             started.iter().for_each(|started| started.notify_one());
@@ -172,10 +184,12 @@ fn world(started: Arc<Notify>) -> World {
             }
         })
     };
-    let long = Duration::from_secs(60);
-    World::new()
+    let long = Duration::from_secs(600);
+    let mut world = World::new();
+    world.store = Arc::new(MemoryStore::new(clock));
+    world
         .tool(takes("t.slow", Effect::Pure, long, None))
-        .tool(takes("t.short", Effect::Pure, Duration::from_millis(200), None))
+        .tool(takes("t.short", Effect::Pure, Duration::from_secs(20), None))
         .tool(takes("t.hang", Effect::Pure, long, Some(started.clone())))
         .tool(Acting::new("t.hold", Effect::AtMostOnce, move |_, context| {
             started.notify_one();
@@ -190,10 +204,28 @@ fn world(started: Arc<Notify>) -> World {
         }))
 }
 
-fn services(world: &World) -> Services {
+fn services(world: &World, clock: Arc<dyn Clock>) -> Services {
     let mut services = world.services();
+    services.clock = clock;
     services.policy = Arc::new(AllowAll);
     services
+}
+
+/// Goes with the runtime's time, which jumps to whatever is waited for. Nothing is left to chance.
+struct RuntimeClock(Instant);
+
+impl Clock for RuntimeClock {
+    fn now(&self) -> Time {
+        Time::from_micros(1_800_000_000_000_000).after(self.0.elapsed())
+    }
+
+    fn jitter(&self, _: Duration) -> Duration {
+        Duration::ZERO
+    }
+
+    fn random(&self) -> [u8; 16] {
+        SystemClock.random()
+    }
 }
 
 /// Asks nobody, so that a call that must not be repeated is made.
