@@ -296,8 +296,8 @@ impl RunState {
                 if self.repeat(index).is_some() {
                     self.begin_rounds(index);
                 } else if *attempt == 1 && self.plan.graph.node(node).verb.has_members() {
-                    if let Some(limit) = self.plan.graph.node(node).timeout_ms {
-                        let time_up = event.at.after(Duration::from_millis(limit));
+                    if let Some((limit, _)) = self.time_limit(index) {
+                        let time_up = event.at.after(limit);
                         self.steps[index.0].time_up = Some(time_up);
                         self.ready.at(time_up, Work::TimeUp(index));
                     }

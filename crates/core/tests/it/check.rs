@@ -69,7 +69,7 @@ impl World {
             worker: "one",
             concurrency: 64,
             clock: Arc::new(SystemClock),
-            patience: Duration::from_secs(20),
+            patience: Duration::from_secs(60),
             secrets: Vault::default(),
             env: BTreeMap::new(),
         }
