@@ -64,7 +64,7 @@ impl Executor {
     }
 
     /// The labels of a step's `if`: what it lets through tells something of what it looked at.
-    fn condition_labels(&self, node: &Node, site: Site) -> Labels {
+    pub(super) fn condition_labels(&self, node: &Node, site: Site) -> Labels {
         let condition = node.condition.as_ref().map(expression_or_value);
         condition.map_or(Labels::NONE, |condition| labels_named(&self.state, site, condition))
     }

@@ -574,7 +574,8 @@ impl Executor {
                 }
             }
             Message::Cancel { note, by, via } => {
-                if !self.state.cancelling() {
+                // A run whose deadline has passed fails, whatever is said then.
+                if !self.state.stopping() {
                     let note = self.note(&mut draft, note)?;
                     let by = self.person(&mut draft, &by, via)?;
                     draft.event_by(by, EventKind::CancelRequested { note });

@@ -248,6 +248,9 @@ impl RunState {
             None => self.begin_part(key)?,
         };
         let before = self.steps[index.0].status;
+        if self.steps[index.0].waits_for > 0 {
+            return Err(format!("`{key}` still waits for other steps"));
+        }
         let asked = self.steps[index.0].waits_for_outside();
         let after = before.after(&event.kind).ok_or_else(|| format!("`{key}` is {}", before.as_str()))?;
         self.set_status(index, after, event);
@@ -707,7 +710,7 @@ impl RunState {
         self.index.get(key).map(|index| &self.steps[index.0])
     }
 
-    /// The steps that wait for a person's answer.
+    /// The steps that wait for a person's approval; [`RunState::questions`] gives those that wait for a form too.
     pub fn asking(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.asks())
     }

@@ -66,12 +66,16 @@ impl RunState {
     pub(super) fn begin_waiting(&mut self, index: StepIndex, what: &WaitFor) -> Result<(), String> {
         let verb = &self.plan.graph.node(self.steps[index.0].node).verb;
         let paused = self.repeat(index).is_some();
+        if self.steps[index.0].waiting.is_some() {
+            return Err("the step has waited already".into());
+        }
         let fits = match what {
             WaitFor::Timer { .. } => paused || matches!(verb, Verb::Wait(Wait::For(_) | Wait::Until(_))),
             WaitFor::Signal { .. } => !paused && matches!(verb, Verb::Wait(Wait::Signal { .. })),
             WaitFor::Input { .. } => !paused && matches!(verb, Verb::Input { .. }),
         };
-        if !fits || (paused && self.next_round(index).is_none()) {
+        let judged = self.steps[index.0].rounds.as_ref().is_none_or(|rounds| rounds.done == Some(false));
+        if !fits || (paused && !(judged && self.next_round(index).is_some())) {
             return Err("the step does not wait for that".into());
         }
         if let Some(at) = what.until() {
@@ -87,7 +91,6 @@ impl RunState {
     /// The time that a step waits for has come.
     pub(super) fn wait_is_over(&mut self, index: StepIndex) -> Result<(), String> {
         if self.repeat(index).is_some() {
-            self.steps[index.0].waiting = None;
             self.ready.push(Work::Round(index));
             return Ok(());
         }
