@@ -114,7 +114,9 @@ async fn go_on(world: &World, run: RunId, mut status: RunStatus) -> RunStatus {
                     Some(WaitFor::Input { .. }) => world.fill(run, &key, json!({"n": 1})).await,
                     Some(WaitFor::Signal { name, .. }) => {
                         let name = world.payload(*name).await;
-                        world.signal(run, name.as_str().unwrap(), json!(1)).await;
+                        if let Some(name) = name.as_str().filter(|name| name.starts_with("go")) {
+                            world.signal(run, name, json!(1)).await;
+                        }
                     }
                     _ => {}
                 },
@@ -131,7 +133,7 @@ async fn check_every_cut(yaml: &str) {
     let calls = Calls::default();
     let world = counted(&calls);
     let executor = world.create(yaml, json!({})).await;
-    signal_early(&world, executor.run()).await;
+    signal_early(&world, executor.run(), 0).await;
     let (run, ended) = world.drive(executor).await;
     let status = go_on(&world, run, ended.status).await;
     assert!(status.ended(), "{yaml}\n{}", world.log(run).await);
@@ -139,8 +141,8 @@ async fn check_every_cut(yaml: &str) {
 }
 
 /// Signals that come before anybody waits for them.
-async fn signal_early(world: &World, run: RunId) {
-    for i in 0..KINDS {
+async fn signal_early(world: &World, run: RunId, came: usize) {
+    for i in came..3 {
         world.signal(run, &format!("early{i}"), json!(i)).await;
     }
 }
@@ -157,7 +159,8 @@ async fn check_cuts(world: &World, calls: &Calls, run: RunId, first: usize, yaml
             .collect();
         calls.lock().unwrap().clear();
         let copy = cut(world, calls, run, &events[..at]).await;
-        signal_early(&copy, run).await;
+        let came = |event: &&Event| matches!(event.kind, EventKind::SignalReceived { kept: None, .. });
+        signal_early(&copy, run, events[..at].iter().filter(came).count()).await;
         let ended = copy.resume(run).await.unwrap();
         let status = go_on(&copy, run, ended.status).await;
         let log = || copy.log(run);
@@ -207,9 +210,9 @@ fn step(i: usize, kind: u8, names: &[usize]) -> String {
         16 => format!("repeat: {{ until: 'false', max: 2 }}, on_error: continue, set: {{ n: {value} }}"),
         17 => format!("for_each: [1, 2, 3], max_parallel: 2, if: \"{} >= 0\", wait: 2s", list.len()),
         18 => format!("tool: t.once, with: {{ n: {value} }}"),
-        19 => format!("wait: {{ signal: 'early{i}' }}"),
+        19 => format!("wait: {{ signal: 'early{}' }}", i % 3),
         20 => format!("tool: t.lost, with: {{ n: {value}, how: redo }}"),
-        21 => format!("tool: t.lost, retry: {{ max: 1, initial: 1s }}, with: {{ n: {value}, how: not_done }}"),
+        21 => format!("tool: t.lost, retry: {{ max: 3, initial: 1s }}, with: {{ n: {value}, how: not_done }}"),
         22 => format!("tool: t.lost, on_error: continue, with: {{ n: {value}, how: not_done }}"),
         23 => format!("tool: t.lost, with: {{ n: {value}, how: done }}"),
         _ => format!(
@@ -253,15 +256,11 @@ proptest! {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_at_any_event_of_a_run_with_all_kinds_of_steps_changes_nothing() {
-    let mut yaml = "parkway: 1\ntools: { t: {} }\nsteps:\n".to_owned();
+async fn a_crash_at_any_event_of_any_kind_of_step_changes_nothing() {
     for kind in 0..KINDS {
-        let i = usize::from(kind);
-        // Each waits for one before, some for two.
-        let names: Vec<_> = [i.checked_sub(3), i.checked_sub(7)].into_iter().flatten().collect();
-        yaml.push_str(&step(i, kind, &names));
+        let steps = [step(0, 0, &[]), step(1, kind, &[0]), step(2, 3, &[1])];
+        check_every_cut(&format!("parkway: 1\ntools: {{ t: {{}} }}\nsteps:\n{}", steps.concat())).await;
     }
-    check_every_cut(&yaml).await;
 }
 
 #[tokio::test(start_paused = true)]
