@@ -142,7 +142,7 @@ async fn check_every_cut(yaml: &str) {
 
 /// Signals that come before anybody waits for them.
 async fn signal_early(world: &World, run: RunId, came: usize) {
-    for i in came..3 {
+    for i in came..6 {
         world.signal(run, &format!("early{i}"), json!(i)).await;
     }
 }
@@ -210,7 +210,7 @@ fn step(i: usize, kind: u8, names: &[usize]) -> String {
         16 => format!("repeat: {{ until: 'false', max: 2 }}, on_error: continue, set: {{ n: {value} }}"),
         17 => format!("for_each: [1, 2, 3], max_parallel: 2, if: \"{} >= 0\", wait: 2s", list.len()),
         18 => format!("tool: t.once, with: {{ n: {value} }}"),
-        19 => format!("wait: {{ signal: 'early{}' }}", i % 3),
+        19 => format!("steps: {{ a{i}: {{ wait: 1s }}, b{i}: {{ needs: [a{i}], wait: {{ signal: 'early{i}' }} }} }}"),
         20 => format!("tool: t.lost, with: {{ n: {value}, how: redo }}"),
         21 => format!("tool: t.lost, retry: {{ max: 3, initial: 1s }}, with: {{ n: {value}, how: not_done }}"),
         22 => format!("tool: t.lost, on_error: continue, with: {{ n: {value}, how: not_done }}"),
