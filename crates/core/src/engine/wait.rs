@@ -88,6 +88,7 @@ impl Executor {
         let attempt = step.attempt;
         let mut draft = Draft::default();
         let (output, labels) = match (what, came) {
+            (WaitFor::Run { .. }, _) => return self.call_run(key, false).await,
             (WaitFor::Timer { .. }, _) => (self.value(&mut draft, &Value::Null)?, Labels::NONE),
             // What comes from outside is data.
             (_, Came::Signal(payload)) => (payload, Labels::UNTRUSTED),

@@ -202,6 +202,11 @@ impl Plan {
                 Some(_) => {}
             }
         }
+        for node in &self.graph.nodes {
+            if let Verb::Workflow(workflow) = &node.verb {
+                changed.extend(workflow.own_run.iter().flat_map(|child| child.changed_tools(tools)));
+            }
+        }
         changed
     }
 }

@@ -9,6 +9,7 @@ mod checking;
 mod failures;
 mod graphs;
 mod models;
+mod own_runs;
 mod recovery;
 mod secrets;
 mod subworkflows;

@@ -10,12 +10,12 @@ use crate::check::{Acting, World, compare};
 
 const HEAD: &str = "parkway: 1\nname: test\ntools: { t: {} }\nmodels: { main: {} }\n";
 
-fn plan(world: &World, yaml: &str) -> Plan {
+pub(crate) fn plan(world: &World, yaml: &str) -> Plan {
     world.plan(&format!("{HEAD}{yaml}")).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// A plan in which the step `id`, a `set` of what is handed over, calls a workflow.
-fn calling(mut caller: Plan, id: &str, child: Plan) -> Plan {
+pub(crate) fn calling(mut caller: Plan, id: &str, child: Plan) -> Plan {
     let offset = u32::try_from(caller.graph.nodes.len()).unwrap();
     let moved = |index: &NodeIndex| NodeIndex(index.0 + offset);
     let place = caller.graph.nodes.iter().position(|node| node.id == id).unwrap();
