@@ -173,7 +173,7 @@ impl Values {
         let references = template.references()?;
         let given = more.iter().any(|(name, _)| *name == "secrets");
         if let Some(message) = misplaced_secret(template, given) {
-            return Err(TemplateError { message: message.to_owned() }.into());
+            return Err(TemplateError { message: message.to_owned(), problem: None }.into());
         }
         let mut needed = Vec::new();
         for reference in &references {

@@ -468,11 +468,9 @@ impl Executor {
     /// Whether only the outside can move the run, and nobody here is going to: it waits for a person, a signal, or a time
     /// that is not near. A run that waits for nothing but a word about a call in doubt is left even when the caller stays.
     fn may_leave(&self) -> bool {
-        let expected = self.control.stay && self.state.waits();
-        self.calls.is_empty()
-            && self.state.status() == RunStatus::Waiting
-            && self.time_to(self.state.wake()) >= Duration::from_secs(60)
-            && !expected
+        let near = || self.time_to(self.state.wake()) < Duration::from_secs(60);
+        let expected = self.state.waits() && (self.control.stay || near());
+        self.calls.is_empty() && self.state.status() == RunStatus::Waiting && !expected
     }
 
     /// Gives the run back if nobody has said anything that changes it.

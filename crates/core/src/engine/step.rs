@@ -176,9 +176,10 @@ async fn sleep(limit: Duration) {
     tokio::time::sleep(limit).await;
 }
 
-/// A duration as a person writes it: `2m`, `1.5s`.
+/// A duration as a person writes it: `24h`, `2m`, `1.5s`.
 pub(crate) fn words(duration: Duration) -> String {
     match duration.as_millis() {
+        millis if millis >= 3_600_000 && millis % 3_600_000 == 0 => format!("{}h", millis / 3_600_000),
         millis if millis >= 60_000 && millis % 60_000 == 0 => format!("{}m", millis / 60_000),
         millis if millis >= 1_000 => format!("{}s", duration.as_secs_f64()),
         millis => format!("{millis}ms"),

@@ -23,7 +23,7 @@ pub(crate) fn misplaced_secret(template: Template<'_>, in_tool_arguments: bool) 
     }
     let rest = match template {
         Template::Value(value) => without_bare(value),
-        Template::Text(text) => without_bare(&Value::String(text.to_owned())),
+        Template::Text(text) | Template::Leaf(text) => without_bare(&Value::String(text.to_owned())),
         Template::Expression(_) => return Some(BARE),
     };
     names_one(Template::Value(&rest)).then_some(BARE)
