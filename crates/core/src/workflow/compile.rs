@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::definition::{Definition, ModelSpec, StepDef, Top};
-use super::diagnostic::{Diagnostic, Place, did_you_mean};
+use super::diagnostic::{Diagnostic, Diagnostics, Place, did_you_mean};
 use super::graph::{Graph, NodeIndex};
 use super::template::Template;
 use super::tree::{Entries, Kind, Tree};
 
-pub(super) use lower::{limits, names};
+pub(super) use lower::names;
 pub(super) use site::{Scope, Site};
 
 /// The most steps that a workflow may have, those of its sub-workflows counted each time they are used.
@@ -55,6 +55,15 @@ pub(super) struct Frame<'a> {
 /// The graph of a definition.
 pub(super) fn compile(definition: &Definition) -> Compiled<'_> {
     compile_top(&definition.top, None)
+}
+
+impl Definition {
+    /// Its graph as far as it can be made, and all that is wrong with it before tools and policy are looked at. For
+    /// pictures: only a checked plan can run.
+    pub fn graph(&self) -> (Graph, Diagnostics) {
+        let Compiled { graph, problems, .. } = compile(self);
+        (graph, self.diagnostics(problems))
+    }
 }
 
 /// The graph of a workflow, or of one that a step runs as a run of its own.

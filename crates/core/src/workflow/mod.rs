@@ -15,6 +15,7 @@ mod secret;
 mod template;
 mod tree;
 mod unit;
+mod write;
 mod yaml;
 
 pub(crate) use compile::expression_or_value;
