@@ -10,7 +10,7 @@ use parkway_core::log::{Channel, Commitment, Event, EventKind, Payload, Verdict}
 use parkway_core::model::SharedModel;
 use parkway_core::store::{Message, RunFilter, RunSummary, StoreError};
 use parkway_core::tool::Toolbox;
-use parkway_core::workflow::{Inputs, Plan, Requirements, Verb};
+use parkway_core::workflow::{Inputs, ModelSpec, Plan, Requirements, Verb};
 use serde_json::Value;
 
 use crate::binding::Models;
@@ -124,15 +124,14 @@ impl Parkway {
         Ok(Run::launch(self.clone(), executor, control))
     }
 
-    /// The models that the plan's steps ask.
+    /// The models that the steps of the plan ask, and those of the workflows in it.
     async fn models_of(&self, plan: &Plan) -> Result<BTreeMap<String, SharedModel>, Error> {
+        let mut asked = BTreeMap::new();
+        collect_models(plan, &mut asked);
         let mut models = BTreeMap::new();
-        for (_, node) in plan.graph.iter() {
-            let Verb::Chat(chat) = &node.verb else { continue };
-            if !models.contains_key(&chat.model) {
-                let spec = plan.models.get(&chat.model).cloned().unwrap_or_default();
-                models.insert(chat.model.clone(), self.inner.models.find(&chat.model, &spec, &self.inner.root).await?);
-            }
+        for (name, spec) in asked {
+            let model = self.inner.models.find(&name, &spec, &self.inner.root).await?;
+            models.insert(name, model);
         }
         Ok(models)
     }
@@ -211,6 +210,25 @@ impl Parkway {
     ) -> Result<(), Error> {
         self.services().store.signal(run, Message::Approval { step, verdict, note, by, via }).await?;
         Ok(())
+    }
+}
+
+/// Models bind by name: what a caller says of one goes before what a workflow within it says.
+fn collect_models(plan: &Plan, asked: &mut BTreeMap<String, ModelSpec>) {
+    let spec = |name: &str| plan.models.get(name).cloned().unwrap_or_default();
+    for (_, node) in plan.graph.iter() {
+        if let Verb::Chat(chat) = &node.verb {
+            asked.entry(chat.model.clone()).or_insert_with(|| spec(&chat.model));
+        }
+    }
+    for (_, node) in plan.graph.iter() {
+        let Verb::Workflow(workflow) = &node.verb else { continue };
+        let Some(child) = &workflow.own_run else { continue };
+        let mut below = BTreeMap::new();
+        collect_models(child, &mut below);
+        for (name, own) in below {
+            asked.entry(name.clone()).or_insert_with(|| plan.models.get(&name).cloned().unwrap_or(own));
+        }
     }
 }
 

@@ -13,9 +13,8 @@ use crate::engine::context::Site;
 use crate::engine::executor::{Control, Executor, ExecutorError, Poke, TENANT};
 use crate::engine::recorder::Draft;
 use crate::engine::step::{Attempt, Call, Failure};
-use crate::id::{Digest, StepKey};
+use crate::id::StepKey;
 use crate::log::{Budget, EventKind, Parent, StepIndex};
-use crate::model::SharedModel;
 use crate::store::{NewRun, RunFilter, Write};
 use crate::tool::Cancel;
 use crate::workflow::{Plan, Verb};
@@ -83,7 +82,7 @@ impl Executor {
         control.preapprovals.clone_from(&self.control.preapprovals);
         let child = ChildRun {
             services: self.services.clone(),
-            models: models_below(&self.models, workflow.hash),
+            models: self.models.clone(),
             control,
             run,
             parent: Parent::new(self.lease.run, key),
@@ -119,6 +118,12 @@ impl Executor {
         let around = self.state.calls_around(site.scope).flat_map(|(_, workflow, _)| &workflow.rules);
         let rules: Vec<_> = self.state.plan().rules.iter().chain(around).cloned().collect();
         plan.rules.splice(0..0, rules);
+        // Models bind by name, the caller's first.
+        for (name, model) in &mut plan.models {
+            if let Some(callers) = self.state.plan().models.get(name) {
+                model.clone_from(callers);
+            }
+        }
     }
 
     /// Goes on with steps whose runs may have moved: somebody has spoken to them, or they have ended.
@@ -135,16 +140,4 @@ impl Executor {
         }
         Ok(())
     }
-}
-
-/// The models of a child: those that were loaded for it, else the parent's of the same name.
-fn models_below(models: &BTreeMap<String, SharedModel>, workflow: Digest) -> BTreeMap<String, SharedModel> {
-    let mut below = models.clone();
-    let prefix = format!("{workflow}/");
-    for (name, model) in models {
-        if let Some(own) = name.strip_prefix(&prefix) {
-            below.insert(own.to_owned(), model.clone());
-        }
-    }
-    below
 }
