@@ -103,6 +103,10 @@ pub(super) fn narrow(plan: &mut Plan) {
         match &mut workflow.own_run {
             Some(child) => {
                 shrink(&callers, &mut child.grants);
+                // Models bind by name, the caller's first.
+                for (name, model) in &mut child.models {
+                    model.clone_from(plan.models.entry(name.clone()).or_insert_with(|| model.clone()));
+                }
                 narrow(child);
             }
             None => node.timeout_ms = node.timeout_ms.into_iter().chain(workflow.limits.deadline_ms).min(),

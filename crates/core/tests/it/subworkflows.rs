@@ -169,12 +169,7 @@ steps:
 /// What the checker refuses is not there at run time either.
 #[tokio::test]
 async fn a_called_workflow_sees_nothing_of_its_caller() {
-    for (expression, missing) in [
-        ("steps.first.output.n", "undefined"),
-        ("item", "undefined"),
-        ("index", "undefined"),
-        ("inputs.folder", "undefined"),
-    ] {
+    for expression in ["steps.first.output.n", "item", "index", "inputs.folder"] {
         let world = World::new();
         let mut child = plan(&world, "steps: { one: { set: { n: 1 } } }");
         child.graph.nodes[0].verb = Verb::Set { values: json!({"n": format!("${{{{ {expression} }}}}")}) };
@@ -186,8 +181,7 @@ steps:
         let state = world.state(run).await;
         let step = state.step(&"sub[0].one".parse().unwrap()).unwrap();
         assert_eq!(step.status, StepStatus::Failed, "{expression}");
-        let message = world.payload(step.error.as_ref().unwrap().message).await;
-        assert!(message.as_str().unwrap().contains(missing), "{expression}: {message}");
+        assert_eq!(step.error.as_ref().unwrap().code, "template", "{expression}");
     }
 }
 
