@@ -153,6 +153,7 @@ impl Executor {
             Verb::Approve { prompt, timeout_ms, show } => self.ask(key, site, prompt, *timeout_ms, show.as_ref()).await,
             Verb::Tool { name, with } => self.call_tool(key, index, site, name, with, condition).await,
             Verb::Chat(chat) => self.call_model(key, index, site, chat, condition).await,
+            Verb::Workflow(workflow) if workflow.own_run.is_some() => self.call_run(key, false).await,
             Verb::Workflow(workflow) => self.call_workflow(key, site, workflow, condition).await,
             Verb::Input { prompt, timeout_ms, .. } => self.ask_for_input(key, site, prompt, *timeout_ms).await,
             Verb::Wait(wait) => self.wait(key, site, wait).await,

@@ -98,6 +98,7 @@ impl Executor {
             self.place(&key).map_or(Labels::NONE, |(node, site)| self.condition_labels(plan.graph.node(node), site));
         let mut draft = Draft::default();
         let (output, labels) = match (what, came) {
+            (WaitFor::Run { .. }, _) => return self.call_run(key, false).await,
             (WaitFor::Timer { .. }, _) => (self.value(&mut draft, &Value::Null)?, Labels::NONE),
             // What comes from outside is data.
             (_, Came::Signal(payload)) => (payload, Labels::UNTRUSTED),

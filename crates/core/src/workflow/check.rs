@@ -8,6 +8,7 @@ use super::compile::{Compiled, compile_top, names};
 use super::definition::{Child, InputsDef, SubDef, VerbDef};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};
 use super::graph::{NodeIndex, Verb};
+use super::narrow;
 use super::plan::{FrozenTool, PLAN_VERSION, Plan, Requirements, spec_hash};
 use super::retry::Retry;
 use super::template::Template;
@@ -27,7 +28,7 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
     let models = compiled.models();
     let Compiled { graph, frames, problems, .. } = compiled;
     let top = frames[0].top;
-    let plan = Plan {
+    let mut plan = Plan {
         version: PLAN_VERSION,
         workflow: name,
         inputs: top.inputs.schema(),
@@ -44,6 +45,7 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
         outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.to_value()).unwrap_or_default()),
         ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
     };
+    narrow::narrow(&mut plan);
     (plan, problems)
 }
 
@@ -170,6 +172,8 @@ impl<'a> Checker<'a> {
             InputsDef::Schema(schema) => schema.value.clone(),
         };
         self.check_arguments(&what, &schema, &sub.with, sub.path.place, frame);
+        let wider = narrow::wider(self.compiled.frames[frame].top, &child.top);
+        self.compiled.problems.extend(wider.into_iter().map(|diagnostic| diagnostic.in_file(&child.file)));
         if sub.own_run {
             self.plan_own_run(index, child);
         }

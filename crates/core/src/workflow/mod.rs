@@ -8,6 +8,7 @@ mod field;
 mod form;
 mod graph;
 mod inputs;
+mod narrow;
 mod plan;
 mod reading;
 mod retry;

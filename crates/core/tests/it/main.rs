@@ -10,6 +10,7 @@ mod doubt;
 mod failures;
 mod graphs;
 mod models;
+mod own_runs;
 mod policy;
 mod recovery;
 mod repeats;

@@ -6,3 +6,4 @@ mod api;
 mod book;
 mod house;
 mod settings;
+mod subworkflows;
