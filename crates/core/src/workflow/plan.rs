@@ -1,18 +1,16 @@
 //! A plan: a graph that was checked against the tools, models and policy at hand, frozen with their hashes. It is data in
 //! our own form; editing the workflow's file cannot break a run in flight.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::check::check;
 use super::compile::compile;
-use super::definition::{Definition, ModelSpec, place_of};
-use super::diagnostic::{Diagnostic, Diagnostics, Place, did_you_mean};
-use super::field;
-use super::graph::{Graph, Verb};
-use super::retry::Retry;
-use super::template::Template;
+use super::definition::{Definition, ModelSpec};
+use super::diagnostic::{Diagnostics, did_you_mean};
+use super::graph::Graph;
 use crate::id::Digest;
 use crate::policy::Rule;
 use crate::tool::{Effect, ToolSpec, Toolbox};
@@ -114,48 +112,16 @@ pub type Inputs = Map<String, Value>;
 impl Plan {
     /// Checks a definition against what is at hand. All that is wrong is told at once.
     pub fn check(definition: &Definition, requirements: &Requirements<'_>) -> Result<Plan, Diagnostics> {
-        let (mut graph, places, problems) = compile(definition);
-        let mut checker = Checker { definition, requirements, problems, tools: BTreeMap::new() };
-        for (node, place) in graph.nodes.iter_mut().zip(&places) {
-            let may_repeat = match &node.verb {
-                Verb::Tool { name, with } => {
-                    matches!(checker.check_tool(name, with, *place), Some(Effect::Pure | Effect::Read))
-                }
-                Verb::Chat(_) => true,
-                _ => false,
-            };
-            if may_repeat && node.retry.is_none() {
-                node.retry = Some(Retry::times(2));
-            }
-        }
-        checker.check_grants();
-        let Checker { problems, tools, .. } = checker;
-        if !problems.is_empty() {
-            return Err(definition.diagnostics(problems));
-        }
-        let top = &definition.top;
-        Ok(Plan {
-            version: PLAN_VERSION,
-            workflow: definition.name(),
-            inputs: field::object_schema(&top.inputs),
-            graph,
-            models: definition.models(),
-            tools,
-            grants: top.tools.iter().map(|(family, grant)| (family.value.clone(), grant.clone())).collect(),
-            env: Vec::new(),
-            secrets: Vec::new(),
-            rules: Vec::new(),
-            policy: requirements.policy.clone(),
-            settings: None,
-            limits: Limits {
-                tokens: top.budget.tokens.map(|count| count.0),
-                tool_calls: top.budget.tool_calls.map(|count| count.0),
-                wall_ms: top.budget.wall.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
-                ..Limits::default()
-            },
-            outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.clone()).unwrap_or_default()),
-            ensure: top.ensure.iter().map(|ensure| ensure.value.clone()).collect(),
-        })
+        let (plan, problems) = Plan::check_all(definition, requirements);
+        plan.ok_or(problems)
+    }
+
+    /// The same, with what is doubtful in a workflow that can be run.
+    pub fn check_all(definition: &Definition, requirements: &Requirements<'_>) -> (Option<Plan>, Diagnostics) {
+        let (plan, mut problems) = check(definition.name(), compile(definition), requirements);
+        let plan = problems.iter().all(|problem| !problem.is_error()).then_some(plan);
+        problems.extend(definition.warnings.iter().cloned());
+        (plan, definition.diagnostics(problems))
     }
 
     /// The plan in a payload. A newer version than [`PLAN_VERSION`] is refused before its form is looked at.
@@ -230,105 +196,15 @@ impl Plan {
 }
 
 /// SHA-256 of a tool's spec, in canonical JSON.
-fn spec_hash(spec: &ToolSpec) -> Digest {
+pub(super) fn spec_hash(spec: &ToolSpec) -> Digest {
     let bytes = serde_json_canonicalizer::to_vec(spec).unwrap_or_default();
     Digest::of(&[b"parkway-tool-1\0", &bytes])
 }
 
-struct Checker<'a> {
-    definition: &'a Definition,
-    requirements: &'a Requirements<'a>,
-    problems: Vec<Diagnostic>,
-    tools: BTreeMap<String, FrozenTool>,
-}
-
-impl Checker<'_> {
-    fn check_tool(&mut self, name: &str, with: &Value, place: Place) -> Option<Effect> {
-        let tools = self.requirements.tools;
-        let Some(tool) = tools.get(name) else {
-            let mut diagnostic = Diagnostic::new("unknown-tool", place, format!("no tool is called `{name}`"));
-            diagnostic.help =
-                did_you_mean(name, tools.iter().map(|tool| tool.spec().name.as_str()).collect::<Vec<_>>());
-            self.problems.push(diagnostic);
-            return None;
-        };
-        let spec = tool.spec();
-        let granted = self.definition.top.tools.iter().any(|(family, _)| family.value == spec.family());
-        if spec.effect != Effect::Pure && !granted {
-            let family = spec.family();
-            let message =
-                format!("`{name}` has the effect `{}`, and nothing is granted to `{family}`", spec.effect.as_str());
-            let help = format!("say what it may use: `tools: {{ {family}: {{ … }} }}`");
-            self.problems.push(Diagnostic::new("not-granted", place, message).help(help));
-        }
-        self.check_arguments(spec, with, place);
-        self.tools.insert(name.to_owned(), FrozenTool { effect: spec.effect, hash: spec_hash(spec) });
-        Some(spec.effect)
-    }
-
-    /// Names that the tool does not know, names that are missing, and values that are known before the run.
-    fn check_arguments(&mut self, spec: &ToolSpec, with: &Value, place: Place) {
-        let empty = Map::new();
-        let properties = spec.input_schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        // A schema that lists properties and says nothing about others would let a slip of the pen pass.
-        let others = ["additionalProperties", "patternProperties"].map(|key| spec.input_schema.get(key));
-        let closed = others[0] == Some(&json!(false)) || (!properties.is_empty() && others == [None, None]);
-        let given = with.as_object().unwrap_or(&empty);
-        for (name, value) in given {
-            match properties.get(name) {
-                Some(schema) => {
-                    let constant = Template::Value(value).references().is_ok_and(|r| r.is_empty()) && !has_marks(value);
-                    // A `$ref` points into the whole schema, which a part of it does not hold.
-                    if !constant || schema.to_string().contains("\"$ref\"") {
-                        continue;
-                    }
-                    if let Err(error) = crate::schema::check(schema, value) {
-                        let message = format!("the argument `{name}` of `{}` is wrong: {error}", spec.name);
-                        self.problems.push(Diagnostic::new("bad-argument", place, message));
-                    }
-                }
-                None if closed => {
-                    let message = format!("`{}` has no argument `{name}`", spec.name);
-                    let mut diagnostic = Diagnostic::new("unknown-argument", place, message);
-                    diagnostic.help = did_you_mean(name, properties.keys().map(String::as_str).collect::<Vec<_>>());
-                    self.problems.push(diagnostic);
-                }
-                None => {}
-            }
-        }
-        let required = spec.input_schema.get("required").and_then(Value::as_array);
-        for name in required.into_iter().flatten().filter_map(Value::as_str) {
-            if !given.contains_key(name) {
-                let message = format!("`{}` needs the argument `{name}`", spec.name);
-                self.problems.push(
-                    Diagnostic::new("missing-argument", place, message)
-                        .help(format!("add it under `with: {{ {name}: … }}`")),
-                );
-            }
-        }
-    }
-
-    fn check_grants(&mut self) {
-        let families: BTreeSet<_> =
-            self.requirements.tools.iter().map(|tool| tool.spec().family().to_owned()).collect();
-        for (family, _) in self.definition.top.tools.iter() {
-            if !families.contains(&family.value) {
-                let message = format!("no tools are called `{}.…`", family.value);
-                let mut diagnostic = Diagnostic::new("unknown-family", place_of(family.referenced), message);
-                diagnostic.help = did_you_mean(&family.value, families.iter().map(String::as_str).collect::<Vec<_>>());
-                self.problems.push(diagnostic);
-            }
-        }
-    }
-}
-
-fn has_marks(value: &Value) -> bool {
-    let text = value.to_string();
-    text.contains("${{") || text.contains("{%")
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

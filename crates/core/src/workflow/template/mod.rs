@@ -25,6 +25,7 @@ use serde_json::Value;
 
 pub(crate) use applied::clashes;
 use compiled::{Compiled, Mode};
+pub(crate) use habits::foreign_root;
 pub(crate) use inspect::{Inspected, ROOTS, Use};
 pub(crate) use kind::{Field, Fields, Type};
 pub(crate) use library::page as library_page;
@@ -78,6 +79,8 @@ impl TemplateError {
 pub(crate) enum Template<'a> {
     /// Nested YAML: every text in it is a template.
     Value(&'a Value),
+    /// One scalar of nested YAML: an expression that keeps its type, or a text.
+    Leaf(&'a str),
     /// One text that is a template, whatever it says.
     Text(&'a str),
     /// One expression, wrapped in `${{ }}` or bare.
@@ -85,15 +88,6 @@ pub(crate) enum Template<'a> {
 }
 
 impl Template<'_> {
-    /// What can be looked for in a file: its first line.
-    pub(crate) fn first_line(&self) -> &str {
-        let text = match self {
-            Template::Value(value) => value.as_str().unwrap_or_default(),
-            Template::Text(text) | Template::Expression(text) => text,
-        };
-        text.trim().lines().next().unwrap_or_default()
-    }
-
     /// All values that it names. Errors are those that can be seen without knowing what it names.
     pub(crate) fn references(&self) -> Result<BTreeSet<Reference>, TemplateError> {
         let mut found = BTreeSet::new();
@@ -113,6 +107,7 @@ impl Template<'_> {
         let mut found = Inspected { uses: Vec::new(), result: Type::Any, problems: Vec::new() };
         found.result = match self {
             Template::Value(value) => inspect_value(value, String::new(), lookup, &mut found),
+            Template::Leaf(text) => inspect_text(text, Mode::Value, "", lookup, &mut found),
             Template::Text(text) => inspect_text(text, Mode::Text, "", lookup, &mut found),
             Template::Expression(text) => inspect_text(text, Mode::Expression, "", lookup, &mut found),
         };
@@ -123,6 +118,7 @@ impl Template<'_> {
     pub(crate) fn evaluate(&self, context: &minijinja::Value) -> Result<Value, TemplateError> {
         let value = match self {
             Template::Value(value) => evaluate_value(value, context),
+            Template::Leaf(text) => Compiled::of(text, Mode::Value)?.evaluate(text, context),
             Template::Text(text) => Compiled::of(text, Mode::Text)?.evaluate(text, context),
             Template::Expression(text) => Compiled::of(text, Mode::Expression)?.evaluate(text, context),
         }?;
@@ -150,6 +146,7 @@ impl Template<'_> {
         }
         match self {
             Template::Value(value) => walk(value, "", each),
+            Template::Leaf(text) => each("", text, Mode::Value),
             Template::Text(text) => each("", text, Mode::Text),
             Template::Expression(text) => each("", text, Mode::Expression),
         }
