@@ -22,4 +22,5 @@ pub use graph::{
 };
 pub use plan::{FrozenTool, Inputs, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
+pub use template::library_page;
 pub(crate) use template::{Reference, Template, TemplateError};

@@ -57,13 +57,13 @@ impl Inspector<'_> {
             ExprKind::Field(of, name) => {
                 let kind = self.expr(of);
                 let span = Span::new(expr.span.end.saturating_sub(name.len()), expr.span.end);
-                self.field(&kind, "this", name, span)
+                self.field(&kind, "", name, span)
             }
             ExprKind::Item(of, index) => {
                 let kind = self.expr(of);
                 self.expr(index);
                 match &index.kind {
-                    ExprKind::Constant(Value::String(name)) => self.field(&kind, "this", name, index.span),
+                    ExprKind::Constant(Value::String(name)) => self.field(&kind, "", name, index.span),
                     _ => item_of(&kind),
                 }
             }
