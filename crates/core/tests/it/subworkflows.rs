@@ -167,10 +167,10 @@ steps:
 #[tokio::test]
 async fn a_called_workflow_sees_nothing_of_its_caller() {
     for (expression, missing) in [
-        ("steps.first.output.n", "undefined"),
-        ("item", "undefined"),
-        ("index", "undefined"),
-        ("inputs.folder", "undefined"),
+        ("steps.first.output.n", "no step is called `first` here"),
+        ("item", "nothing is called `item` here"),
+        ("index", "nothing is called `index` here"),
+        ("inputs.folder", "`inputs` has no field `folder`"),
     ] {
         let world = World::new();
         let mut child = plan(&world, "steps: { one: { set: { n: 1 } } }");

@@ -146,6 +146,9 @@ fn no_field(owner: &str, name: &str, value: &minijinja::Value) -> String {
         ValueKind::Map => {
             let keys = value.try_iter().into_iter().flatten().take(100);
             let keys: Vec<String> = keys.filter_map(|key| key.as_str().map(str::to_owned)).collect();
+            if owner == "steps" {
+                return format!("no step is called `{name}` here");
+            }
             if keys.is_empty() {
                 return format!("`{owner}` has no field `{name}`; it is empty");
             }

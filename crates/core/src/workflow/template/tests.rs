@@ -542,6 +542,12 @@ proptest! {
     }
 
     #[test]
+    fn a_literal_prints_as_it_is(text in soup()) {
+        let text = text.replace('\0', "");
+        prop_assert_eq!(Template::Text(&literal(&text)).evaluate(&context()), Ok(json!(text)));
+    }
+
+    #[test]
     fn a_text_without_marks_is_itself(text in "[^$%{}\0]{0,40}") {
         prop_assert_eq!(Template::Text(&text).evaluate(&context()), Ok(json!(text)));
     }
