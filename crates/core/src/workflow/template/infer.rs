@@ -69,9 +69,10 @@ impl Inspector<'_> {
             }
             ExprKind::Slice(of, bounds) => {
                 bounds.iter().for_each(|bound| drop(self.expr(bound)));
-                match self.expr(of).without_null() {
+                match self.expr(of) {
                     Type::Text(_) => Type::TEXT,
                     list @ Type::List(_) => list,
+                    // Of null it is a list, too.
                     _ => Type::Any,
                 }
             }
