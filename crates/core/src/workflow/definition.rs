@@ -17,6 +17,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::field::{Field, object_schema};
 use super::plan::Limits;
 use super::reading::Reader;
+use super::template::literal;
 use super::tree::{At, Entries, Kind, Tree};
 use super::yaml;
 use crate::id::Digest;
@@ -129,7 +130,7 @@ pub(crate) struct TextDef {
 impl TextDef {
     /// A value that is shown as JSON: a text without templates.
     fn json(tree: &Tree) -> TextDef {
-        let text = tree.to_value().to_string().replace("${{", "$${{");
+        let text = literal(&tree.to_value().to_string());
         TextDef { tree: Tree { place: tree.place, written: Box::default(), kind: Kind::Text(text) }, file: None }
     }
 

@@ -31,4 +31,5 @@ pub(crate) use inputs::fill_inputs;
 pub use plan::{FrozenTool, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
 pub(crate) use secret::misplaced_secret;
+pub use template::library_page;
 pub(crate) use template::{Reference, Template, TemplateError};
