@@ -3,6 +3,7 @@
 pub(crate) mod approve;
 pub(crate) mod check;
 pub(crate) mod doctor;
+pub(crate) mod graph;
 pub(crate) mod models;
 pub(crate) mod resume;
 pub(crate) mod run;

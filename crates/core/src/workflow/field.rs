@@ -1,5 +1,7 @@
 //! The short form of a schema (`order: { type: string, max_length: 60 }`) and its JSON Schema.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Number, Value, json};
 
 use super::diagnostic::{Diagnostic, Place};
@@ -224,4 +226,48 @@ fn object_parts(fields: &Entries<Field>) -> Map<String, Value> {
     parts.insert("required".into(), json!(required));
     parts.insert("additionalProperties".into(), json!(false));
     parts
+}
+
+/// The short form of an object's schema; `None` for a schema that no fields make.
+pub(super) fn short_form(schema: &Value) -> Option<Map<String, Value>> {
+    let fields = fields_of(schema)?;
+    // A schema says more ways to mean the same, and more, than fields do: what counts is whether they are read as it.
+    let mut texts = BTreeMap::new();
+    let mut read = |_: &str| Err(String::new());
+    let folder = String::new();
+    let mut reader = Reader { problems: Vec::new(), folder, read: &mut read, texts: &mut texts, stack: &[] };
+    let entries = read_fields(&mut reader, &Tree::of_value(&Value::Object(fields.clone())));
+    (reader.problems.is_empty() && object_schema(&entries) == *schema).then_some(fields)
+}
+
+fn fields_of(schema: &Value) -> Option<Map<String, Value>> {
+    let required: Vec<_> = schema.get("required")?.as_array()?.iter().filter_map(Value::as_str).collect();
+    let mut fields = Map::new();
+    for (name, property) in schema.get("properties")?.as_object()? {
+        let mut field = field_of(property)?;
+        if !required.contains(&name.as_str()) && property.get("default").is_none() {
+            field.insert("optional".into(), json!(true));
+        }
+        fields.insert(name.clone(), Value::Object(field));
+    }
+    Some(fields)
+}
+
+fn field_of(schema: &Value) -> Option<Map<String, Value>> {
+    let mut field = Map::new();
+    for (key, value) in schema.as_object()? {
+        let (key, value) = match key.as_str() {
+            "type" | "description" | "enum" | "format" | "default" => (key.as_str(), value.clone()),
+            "pattern" => ("pattern", json!(value.as_str()?.strip_prefix("^(?:")?.strip_suffix(")$")?)),
+            "minimum" | "minItems" | "minLength" => ("min", value.clone()),
+            "maximum" | "maxItems" => ("max", value.clone()),
+            "maxLength" => ("max_length", value.clone()),
+            "items" => ("items", Value::Object(field_of(value)?)),
+            "properties" => ("fields", Value::Object(fields_of(schema)?)),
+            "required" | "additionalProperties" => continue,
+            _ => return None,
+        };
+        field.insert(key.into(), value);
+    }
+    Some(field)
 }
