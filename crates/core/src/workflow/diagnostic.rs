@@ -121,26 +121,6 @@ impl Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// Where `text` stands as a word of its own at or after a place; the place itself if it does not.
-pub(crate) fn pinpoint(lines: &[&str], place: Place, text: &str) -> Place {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let from = place.line.saturating_sub(1) as usize;
-    for (i, line) in lines.iter().enumerate().skip(from) {
-        let skipped = if i == from { place.column.saturating_sub(1) as usize } else { 0 };
-        let start = line.char_indices().nth(skipped).map_or(line.len(), |(at, _)| at);
-        for (at, _) in line[start..].match_indices(text) {
-            let (before, after) = (&line[..start + at], &line[start + at + text.len()..]);
-            let inside = before.ends_with(is_word) && text.starts_with(is_word)
-                || after.starts_with(is_word) && text.ends_with(is_word);
-            if !inside {
-                let number = |n: usize| u32::try_from(n + 1).unwrap_or(u32::MAX);
-                return Place { line: number(i), column: number(before.chars().count()) };
-            }
-        }
-    }
-    place
-}
-
 /// The name in `known` that is nearest to `name`, if one is near.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known

@@ -4,7 +4,7 @@ use super::{Compiled, is_text, leaves, leaves_of};
 use crate::workflow::definition::{StepDef, VerbDef, WaitDef};
 use crate::workflow::diagnostic::Place;
 use crate::workflow::graph::NodeIndex;
-use crate::workflow::template::Template;
+use crate::workflow::template::{Span, Template};
 use crate::workflow::tree::Tree;
 
 /// A template, and where its names are looked up.
@@ -61,6 +61,12 @@ impl<'a> Site<'a> {
     /// Where a character of the template stands in its file.
     pub(crate) fn locate(&self, line: u32, column: u32) -> Place {
         self.tree.locate(line, column)
+    }
+
+    /// Where a part of the template begins in its file.
+    pub(crate) fn locate_span(&self, span: Span) -> Place {
+        let (line, column) = span.line_column(self.tree.as_text().unwrap_or_default());
+        self.locate(line, column)
     }
 }
 

@@ -99,7 +99,7 @@ pub(super) fn refused_block(span: Span, name: &str) -> Problem {
 }
 
 /// A name that is a word of another language.
-pub(super) fn foreign_name(name: &str) -> Option<&'static str> {
+pub(crate) fn foreign_root(name: &str) -> Option<&'static str> {
     Some(match name {
         "null" | "nil" | "undefined" | "NULL" | "Null" => "write `none`",
         "TRUE" => "write `true`",

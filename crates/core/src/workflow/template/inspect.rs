@@ -197,12 +197,6 @@ impl<'a> Inspector<'a> {
         if chain.root == "steps" && chain.names.is_empty() {
             let message = "`steps` as a whole cannot be used, since the order of steps must be known before they run";
             self.problem(Problem::new("dynamic-step", span, message).help("write `steps.ID.output`"));
-        } else if let Some(help) = habits::foreign_name(chain.root) {
-            // A name that is looked up in vain; `lookup` may know it all the same, as the item of a fan-out.
-            if (self.lookup)(&head).is_none() {
-                let message = format!("nothing is called `{}` here", chain.root);
-                self.problem(Problem::new("unknown-root", span, message).help(help));
-            }
         }
         self.uses.push(Use { leaf: String::new(), span, reference, bare: false, tested: false });
         let Some(kind) = (self.lookup)(&head) else { return Type::Any };

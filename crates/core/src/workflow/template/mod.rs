@@ -25,6 +25,7 @@ use serde_json::Value;
 
 pub(crate) use applied::clashes;
 use compiled::{Compiled, Mode};
+pub(crate) use habits::foreign_root;
 pub(crate) use inspect::{Inspected, ROOTS, Use};
 pub(crate) use kind::{Field, Fields, Type};
 pub(crate) use library::page as library_page;
