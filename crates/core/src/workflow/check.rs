@@ -1,5 +1,9 @@
 //! Checks a compiled workflow against the tools, models and policy at hand, and freezes it into a plan.
 
+mod fit;
+mod meaning;
+mod types;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -22,6 +26,9 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
     }
     for frame in 0..checker.compiled.frames.len() {
         checker.check_grants(frame);
+    }
+    for (frame, diagnostic) in types::check(&checker.compiled, requirements.tools) {
+        checker.compiled.problem(frame, diagnostic);
     }
     let Checker { compiled, tools, .. } = checker;
     let models = compiled.models();

@@ -95,7 +95,10 @@ pub struct Diagnostics {
 impl Diagnostics {
     /// The diagnostics of a file, sorted by place.
     pub fn new(file: &str, source: &str, mut list: Vec<Diagnostic>) -> Self {
-        list.sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
+        list.sort_by(|a, b| {
+            let order = |d: &Diagnostic| (d.place, d.code, d.severity == Severity::Warning);
+            (&a.file, order(a), &a.message).cmp(&(&b.file, order(b), &b.message))
+        });
         list.dedup();
         Diagnostics { file: file.into(), source: source.into(), list, texts: Arc::default() }
     }
