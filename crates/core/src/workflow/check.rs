@@ -2,7 +2,10 @@
 
 mod fit;
 mod meaning;
+mod narrow;
+mod reach;
 mod types;
+mod unused;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +30,11 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
     for frame in 0..checker.compiled.frames.len() {
         checker.check_grants(frame);
     }
-    for (frame, diagnostic) in types::check(&checker.compiled, requirements.tools) {
+    let (mut found, named) = types::check(&checker.compiled, requirements.tools);
+    found.extend(narrow::check(&checker.compiled));
+    found.extend(reach::check(&checker.compiled));
+    found.extend(unused::check(&checker.compiled, &named, requirements.tools));
+    for (frame, diagnostic) in found {
         checker.compiled.problem(frame, diagnostic);
     }
     let Checker { compiled, tools, .. } = checker;

@@ -61,12 +61,12 @@ fn problems(yaml: &str, files: &[(&str, &str)]) -> (Vec<String>, Diagnostics) {
 }
 
 #[track_caller]
-fn check(steps: &str, expected: &[&str]) -> String {
+pub(crate) fn check(steps: &str, expected: &[&str]) -> String {
     check_file(&format!("parkway: 1\nsteps:\n{steps}"), &[], expected)
 }
 
 #[track_caller]
-fn check_file(yaml: &str, files: &[(&str, &str)], expected: &[&str]) -> String {
+pub(crate) fn check_file(yaml: &str, files: &[(&str, &str)], expected: &[&str]) -> String {
     let (found, said) = problems(yaml, files);
     assert!(found == expected, "{found:?} is not {expected:?}:\n{said}");
     said.to_string()

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::fit::misfit;
+use super::unused::Named;
 use crate::tool::Toolbox;
 use crate::workflow::compile::{Compiled, Scope, Site, leaves, said};
 use crate::workflow::definition::{InputsDef, StepDef, VerbDef};
@@ -36,10 +37,12 @@ pub(super) struct Types<'c, 'a> {
     /// By the scalar's address: what a template gives.
     scalars: HashMap<*const Tree, Type>,
     found: Vec<(usize, Diagnostic)>,
+    named: Vec<Named>,
 }
 
-/// What is wrong with the values of a workflow, each with the workflow in whose file it stands.
-pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> Vec<(usize, Diagnostic)> {
+/// What is wrong with the values of a workflow, each with the workflow in whose file it stands; and the names that the
+/// templates of each workflow use.
+pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> (Vec<(usize, Diagnostic)>, Vec<Named>) {
     let steps = compiled.graph.nodes.len();
     let (mut of_step, mut of_frame) = (vec![Vec::new(); steps], vec![Vec::new(); compiled.frames.len()]);
     for site in compiled.sites() {
@@ -63,10 +66,11 @@ pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> Vec<(usize,
         by_tool: HashMap::new(),
         scalars: HashMap::new(),
         found: Vec::new(),
+        named: vec![Named::new(); compiled.frames.len()],
     };
     types.walk(None);
     types.ends(0);
-    types.found
+    (types.found, types.named)
 }
 
 impl<'a> Types<'_, 'a> {
@@ -135,6 +139,9 @@ impl<'a> Types<'_, 'a> {
         for one in uses.iter().filter(|one| one.reference.root == "secrets") {
             self.secret(site, site.locate_span(one.span), one.bare);
         }
+        let names = uses.into_iter().map(|one| one.reference).filter(|reference| reference.root != "steps");
+        let names = names.map(|reference| (reference.root, reference.path.into_iter().next()));
+        self.named[site.frame].extend(names);
         self.result(site, &result);
         self.scalars.insert(std::ptr::from_ref(site.tree), result);
     }
