@@ -53,7 +53,7 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
         secrets: names(&top.secrets),
         rules: top.policy.iter().map(|rule| rule.value.clone()).collect(),
         policy: requirements.policy.clone(),
-        settings: None,
+        settings: requirements.settings,
         limits: top.limits(),
         outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.to_value()).unwrap_or_default()),
         ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),

@@ -196,6 +196,16 @@ impl Definition {
         self.top.description.as_deref()
     }
 
+    /// That the site does not allow what the file grants to families of tools: each family with what is wrong.
+    pub fn refused_grants(&self, refused: Vec<(String, String)>) -> Diagnostics {
+        let problem = |(family, message): (String, String)| {
+            let key = self.top.tools.iter().map(|(key, _)| key).find(|key| key.value == family);
+            Diagnostic::new("out-of-bounds", key.map(|key| key.place), message)
+                .help("grant less, or widen `roots` in parkway.toml; `parkway config show` says where it is set")
+        };
+        self.diagnostics(refused.into_iter().map(problem).collect())
+    }
+
     pub(crate) fn diagnostics(&self, list: Vec<Diagnostic>) -> Diagnostics {
         Diagnostics::new(&self.file, &self.source, list).with_texts(self.texts.clone())
     }

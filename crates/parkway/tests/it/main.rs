@@ -5,3 +5,4 @@
 mod api;
 mod book;
 mod house;
+mod settings;
