@@ -1,5 +1,12 @@
 //! Checks a compiled workflow against the tools, models and policy at hand, and freezes it into a plan.
 
+mod fit;
+mod meaning;
+mod narrow;
+mod reach;
+mod types;
+mod unused;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -23,6 +30,13 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
     }
     for frame in 0..checker.compiled.frames.len() {
         checker.check_grants(frame);
+    }
+    let (mut found, named) = types::check(&checker.compiled, requirements.tools);
+    found.extend(narrow::check(&checker.compiled));
+    found.extend(reach::check(&checker.compiled));
+    found.extend(unused::check(&checker.compiled, &named, requirements.tools));
+    for (frame, diagnostic) in found {
+        checker.compiled.problem(frame, diagnostic);
     }
     let Checker { compiled, tools, .. } = checker;
     let models = compiled.models();

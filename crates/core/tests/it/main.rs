@@ -6,6 +6,8 @@ mod approvals;
 mod chats;
 mod check;
 mod checking;
+mod checking_doubts;
+mod checking_types;
 mod doubt;
 mod failures;
 mod graphs;

@@ -143,6 +143,13 @@ impl<'a> Compiled<'a> {
         })
     }
 
+    /// The step that a template means by an id.
+    pub(crate) fn step_named(&self, site: &Site<'_>, id: &str) -> Option<NodeIndex> {
+        self.resolve(site, id).map(|found| match found {
+            Found::Inside(index) | Found::Beside(index, _) => index,
+        })
+    }
+
     fn known_steps(&self, site: &Site<'_>) -> Vec<&str> {
         let own = site.node.map(|node| self.graph.node(node).id.as_str());
         let ids = self.scopes(site).into_iter().flat_map(|(group, _)| self.ids(group));
@@ -170,7 +177,7 @@ impl<'a> Compiled<'a> {
     }
 
     /// Whether a step may be skipped, or fail and count as completed.
-    pub(super) fn may_be_missing(&self, step: NodeIndex) -> bool {
+    pub(crate) fn may_be_missing(&self, step: NodeIndex) -> bool {
         let (mut seen, mut open) = (BTreeSet::new(), vec![step]);
         while let Some(step) = open.pop() {
             let node = self.graph.node(step);
@@ -274,7 +281,7 @@ impl<'a> Compiled<'a> {
 }
 
 /// What is wrong with a template, where it stands in its file.
-fn said(site: &Site<'_>, problem: Problem) -> Diagnostic {
+pub(crate) fn said(site: &Site<'_>, problem: Problem) -> Diagnostic {
     let place = site.locate_span(problem.span);
     let mut diagnostic = match problem.warning {
         true => Diagnostic::warning(problem.code, place, problem.message),
