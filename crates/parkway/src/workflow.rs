@@ -43,6 +43,11 @@ impl Workflow {
         self.definition.description()
     }
 
+    /// It as a file of its own, in normal form: prompts from files stand in it as texts, defaults at each step.
+    pub fn to_yaml(&self) -> String {
+        self.definition.to_yaml()
+    }
+
     /// Its graph as far as it can be made, for pictures, and what is wrong with it.
     pub fn graph(&self) -> (Graph, Diagnostics) {
         self.definition.graph()

@@ -9,3 +9,4 @@ mod failures;
 mod graphs;
 mod models;
 mod recovery;
+mod writing;
