@@ -20,7 +20,7 @@ pub use embed::{Parkway, RunOptions};
 pub use error::Error;
 pub use record::Record;
 pub use run::{Events, Run, Updates};
-pub use workflow::Workflow;
+pub use workflow::{Field, Step, Workflow, WorkflowBuilder};
 
 pub use parkway_core::clock;
 pub use parkway_core::engine::{Ended, ExecutorError, Notice as Update, Preapproval};
@@ -29,6 +29,7 @@ pub use parkway_core::label::Labels;
 pub use parkway_core::log;
 pub use parkway_core::model;
 pub use parkway_core::policy;
+pub use parkway_core::secret;
 pub use parkway_core::store;
 #[cfg(feature = "testing")]
 pub use parkway_core::testing;

@@ -1,4 +1,8 @@
-//! A workflow that was read from a file, with the files that it names.
+//! A workflow that was read from a file, with the files that it names, or made in Rust.
+
+mod builder;
+mod field;
+mod step;
 
 use std::fs;
 use std::path::Path;
@@ -6,6 +10,10 @@ use std::path::Path;
 use parkway_core::workflow::{Definition, Diagnostics, Graph};
 
 use crate::error::Error;
+
+pub use builder::WorkflowBuilder;
+pub use field::Field;
+pub use step::Step;
 
 /// The largest workflow file, and the largest file that one names, in bytes.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;

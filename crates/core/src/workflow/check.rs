@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::compile::{Compiled, compile_top};
+use super::compile::{Compiled, compile_top, limits, names};
 use super::definition::{Child, InputsDef, SubDef, VerbDef};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};
 use super::graph::{NodeIndex, Verb};
@@ -27,7 +27,6 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
     let models = compiled.models();
     let Compiled { graph, frames, problems, .. } = compiled;
     let top = frames[0].top;
-    let names = |names: &[At<String>]| names.iter().map(|name| name.value.clone()).collect();
     let plan = Plan {
         version: PLAN_VERSION,
         workflow: name,
@@ -41,7 +40,7 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
         rules: top.policy.iter().map(|rule| rule.value.clone()).collect(),
         policy: requirements.policy.clone(),
         settings: None,
-        limits: top.limits(),
+        limits: limits(top),
         outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.to_value()).unwrap_or_default()),
         ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
     };

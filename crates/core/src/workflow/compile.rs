@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use super::definition::{Definition, ModelSpec, StepDef, Top};
 use super::diagnostic::{Diagnostic, Diagnostics, Place, did_you_mean};
-use super::graph::{Graph, NodeIndex, Verb};
+use super::graph::{Graph, NodeIndex};
 use super::template::Template;
 use super::tree::{Entries, Kind, Tree};
 
+pub(super) use lower::{limits, names};
 pub(super) use site::{Scope, Site};
 
 /// The most steps that a workflow may have, those of its sub-workflows counted each time they are used.
@@ -126,13 +127,6 @@ impl<'a> Compiled<'a> {
                 self.problem(frame, Diagnostic::new("cycle", place, message).help(help));
             }
         }
-    }
-}
-
-impl Verb {
-    /// Whether it is made of other steps: a group, or a workflow that runs within the caller's run.
-    pub fn has_members(&self) -> bool {
-        matches!(self, Verb::Steps { .. }) || matches!(self, Verb::Workflow(sub) if sub.own_run.is_none())
     }
 }
 

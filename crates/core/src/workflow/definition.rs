@@ -15,7 +15,6 @@ pub(super) use step::{ChatDef, ForEachDef, RetryDef, StepDef, SubDef, VerbDef, W
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::field::{Field, object_schema};
-use super::plan::Limits;
 use super::reading::Reader;
 use super::tree::{At, Entries, Kind, Tree};
 use super::yaml;
@@ -55,20 +54,6 @@ pub(crate) struct Top {
     pub(crate) steps: Entries<StepDef>,
     pub(crate) outputs: Option<At<Entries<Tree>>>,
     pub(crate) ensure: Vec<Tree>,
-}
-
-impl Top {
-    /// What a run may use.
-    pub(super) fn limits(&self) -> Limits {
-        let millis = |duration: &At<Duration>| u64::try_from(duration.value.as_millis()).unwrap_or(u64::MAX);
-        Limits {
-            tokens: self.budget.tokens.as_ref().map(|count| count.value),
-            tool_calls: self.budget.tool_calls.as_ref().map(|count| count.value),
-            wall_ms: self.budget.wall.as_ref().map(millis),
-            money_micro: self.budget.money.as_ref().map(|money| money.value),
-            deadline_ms: self.deadline.as_ref().map(millis),
-        }
-    }
 }
 
 /// What a workflow is given: fields, or a whole JSON Schema.

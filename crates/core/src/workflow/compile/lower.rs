@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::{Compiled, Frame, MAX_STEPS, Origin, suggest};
 use crate::id::is_step_id;
-use crate::workflow::definition::{ChatDef, ForEachDef, RetryDef, StepDef, SubDef, VerbDef, WaitDef};
+use crate::workflow::definition::{ChatDef, ForEachDef, RetryDef, StepDef, SubDef, Top, VerbDef, WaitDef};
 use crate::workflow::diagnostic::{Diagnostic, Place};
 use crate::workflow::graph::{Chat, ForEach, Message, Node, NodeIndex, OnError, Repeat, SubWorkflow, Text, Verb, Wait};
+use crate::workflow::plan::Limits;
 use crate::workflow::retry::Retry;
 use crate::workflow::tree::{At, Entries};
 
@@ -200,14 +201,20 @@ impl<'a> Compiled<'a> {
             members: Vec::new(),
             outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.to_value()).unwrap_or_default()),
             ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
+            grants: top.tools.to_value().into_iter().collect(),
+            env: names(&top.env),
+            secrets: names(&top.secrets),
+            rules: top.policy.iter().map(|rule| rule.value.clone()).collect(),
+            limits: limits(top),
             own_run: None,
         };
-        let frame = self.frames.len();
-        self.frames.push(Frame { top, file: Some(&child.file), node: Some(index) });
-        if top.steps.is_empty() {
-            self.problem(frame, Diagnostic::new("no-steps", None, "the workflow has no steps"));
-        }
+        // One that is a run of its own has a plan of its own.
         if !sub.own_run {
+            let frame = self.frames.len();
+            self.frames.push(Frame { top, file: Some(&child.file), node: Some(index) });
+            if top.steps.is_empty() {
+                self.problem(frame, Diagnostic::new("no-steps", None, "the workflow has no steps"));
+            }
             workflow.members = self.add_steps(&top.steps, Some(index), frame);
         }
         Some(Verb::Workflow(Box::new(workflow)))
@@ -294,6 +301,23 @@ fn retry_of(def: &RetryDef) -> Retry {
         }
     }
     retry
+}
+
+/// What a workflow may use.
+pub(crate) fn limits(top: &Top) -> Limits {
+    let span = |duration: &Option<At<Duration>>| duration.as_ref().map(|duration| millis(duration.value));
+    let count = |count: &Option<At<u64>>| count.as_ref().map(|count| count.value);
+    Limits {
+        tokens: count(&top.budget.tokens),
+        tool_calls: count(&top.budget.tool_calls),
+        wall_ms: span(&top.budget.wall),
+        money_micro: count(&top.budget.money),
+        deadline_ms: span(&top.deadline),
+    }
+}
+
+pub(crate) fn names(names: &[At<String>]) -> Vec<String> {
+    names.iter().map(|name| name.value.clone()).collect()
 }
 
 fn millis(duration: Duration) -> u64 {
