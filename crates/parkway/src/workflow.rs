@@ -37,7 +37,6 @@ impl Workflow {
 
     /// Reads a workflow from a text; `name` is what messages call it. It cannot name other files.
     pub fn from_source(name: &str, source: &str) -> Result<Workflow, Error> {
-        let no_files = |_: &str| Err("this workflow has no folder to look in".to_owned());
         Ok(Workflow { definition: Definition::parse(name, source, no_files)? })
     }
 
@@ -60,6 +59,10 @@ impl Workflow {
     pub fn graph(&self) -> (Graph, Diagnostics) {
         self.definition.graph()
     }
+}
+
+fn no_files(_: &str) -> Result<String, String> {
+    Err("this workflow has no folder to look in".to_owned())
 }
 
 fn read(path: &Path) -> Result<String, String> {

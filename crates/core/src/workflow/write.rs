@@ -63,11 +63,14 @@ impl Definition {
         file.to_yaml()
     }
 
-    /// Reads a workflow from a value in the shape of a file. `name` is what messages call it; they quote the lines of the
-    /// file that the value would be. It cannot name other files.
-    pub fn from_value(name: &str, value: &Value) -> Result<Definition, Diagnostics> {
-        let no_files = |_: &str| Err("a workflow that is no file has no folder to look in".to_owned());
-        Definition::parse(name, &yaml(value), no_files)
+    /// Reads a workflow from a value in the shape of a file; `read` is as for [`Definition::parse`]. `name` is what messages
+    /// call it; they quote the lines of the file that the value would be.
+    pub fn from_value(
+        name: &str,
+        value: &Value,
+        read: impl FnMut(&str) -> Result<String, String>,
+    ) -> Result<Definition, Diagnostics> {
+        Definition::parse(name, &yaml(value), read)
     }
 }
 

@@ -6,8 +6,11 @@ use serde_json::{Map, Value, json};
 
 use crate::check::World;
 
+fn no_files(path: &str) -> Result<String, String> {
+    Err(format!("no file {path}"))
+}
+
 fn parse(source: &str) -> Definition {
-    let no_files = |path: &str| Err(format!("no file {path}"));
     Definition::parse("test.yaml", source, no_files).unwrap_or_else(|problems| panic!("{problems}\n\n{source}"))
 }
 
@@ -19,7 +22,9 @@ fn graph(definition: &Definition) -> Graph {
 /// Reads a value as a file, and what is written of that: the graph is the same, and the second writing, too.
 #[track_caller]
 fn check(value: &Value) -> Definition {
-    check_definition(Definition::from_value("test.yaml", value).unwrap_or_else(|p| panic!("{p}\n\n{value:#}")))
+    check_definition(
+        Definition::from_value("test.yaml", value, no_files).unwrap_or_else(|p| panic!("{p}\n\n{value:#}")),
+    )
 }
 
 #[track_caller]
@@ -204,7 +209,7 @@ fn a_schema_that_fields_cannot_say_stays_as_it_is() {
 #[test]
 fn a_wrong_value_is_told_with_the_line_that_it_would_be() {
     let steps = json!({ "a": { "tool": "echo", "whith": {} } });
-    let problems = Definition::from_value("built", &json!({ "parkway": 1, "steps": steps })).unwrap_err();
+    let problems = Definition::from_value("built", &json!({ "parkway": 1, "steps": steps }), no_files).unwrap_err();
     insta::assert_snapshot!(problems);
 }
 

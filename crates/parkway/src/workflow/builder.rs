@@ -1,14 +1,15 @@
 //! Workflows made in Rust: the same values as in a file, read by the same reader.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use parkway_core::policy::Rule;
 use parkway_core::workflow::{Definition, Diagnostic, Diagnostics};
 use serde_json::{Map, Value, json};
 
-use super::Workflow;
 use super::field::Field;
 use super::step::Step;
+use super::{Workflow, no_files, read};
 use crate::error::Error;
 
 /// Makes a workflow; made by [`Workflow::builder`]. Each method writes a key of the file format, and values may hold
@@ -17,6 +18,7 @@ use crate::error::Error;
 #[must_use = "a workflow is there after `build`"]
 pub struct WorkflowBuilder {
     name: String,
+    folder: Option<PathBuf>,
     top: Map<String, Value>,
     twice: Vec<String>,
 }
@@ -57,11 +59,17 @@ impl Workflow {
     pub fn builder(name: impl Into<String>) -> WorkflowBuilder {
         let name = name.into();
         let top = Map::from_iter([("parkway".to_owned(), json!(1)), ("name".to_owned(), json!(name))]);
-        WorkflowBuilder { name, top, twice: Vec::new() }
+        WorkflowBuilder { name, folder: None, top, twice: Vec::new() }
     }
 }
 
 impl WorkflowBuilder {
+    /// Where the files are that it names: other workflows, and `json!({ "file": path })` in place of a text.
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
     /// Says what the workflow is for.
     pub fn description(self, text: impl Into<String>) -> Self {
         self.raw("description", text.into())
@@ -164,7 +172,12 @@ impl WorkflowBuilder {
             };
             return Err(Diagnostics::new(&self.name, "", self.twice.iter().map(problem).collect()).into());
         }
-        Ok(Workflow { definition: Definition::from_value(&self.name, &Value::Object(self.top))? })
+        let value = Value::Object(self.top);
+        let definition = match self.folder {
+            Some(folder) => Definition::from_value(&self.name, &value, |file| read(&folder.join(file))),
+            None => Definition::from_value(&self.name, &value, no_files),
+        }?;
+        Ok(Workflow { definition })
     }
 
     fn entry(mut self, key: &str, name: impl Into<String>, value: impl Into<Value>) -> Self {

@@ -38,7 +38,9 @@ impl Step {
         Step::new("chat", None).inside("model", model.into())
     }
 
-    /// Runs another workflow, by its path; its inputs follow with [`Step::with`].
+    /// Runs another workflow, by its path in [`WorkflowBuilder::folder`]; its inputs follow with [`Step::with`].
+    ///
+    /// [`WorkflowBuilder::folder`]: super::WorkflowBuilder::folder
     pub fn workflow(path: impl Into<String>) -> Self {
         Step::new("workflow", Some(path.into().into()))
     }
@@ -114,24 +116,24 @@ impl Step {
         self.raw("own_run", true)
     }
 
-    /// What a model is told above the conversation.
-    pub fn system(self, text: impl Into<String>) -> Self {
-        self.inside("system", text.into())
+    /// What a model is told above the conversation: a text, or `json!({ "file": path })`.
+    pub fn system(self, text: impl Into<Value>) -> Self {
+        self.inside("system", text)
     }
 
-    /// What a model is asked.
-    pub fn prompt(self, text: impl Into<String>) -> Self {
-        self.inside("prompt", text.into())
+    /// What a model is asked: a text, or `json!({ "file": path })`.
+    pub fn prompt(self, text: impl Into<Value>) -> Self {
+        self.inside("prompt", text)
     }
 
     /// Shows a model a question and its answer: a text, or the object.
-    pub fn example(mut self, prompt: impl Into<String>, answer: impl Into<Value>) -> Self {
+    pub fn example(mut self, prompt: impl Into<Value>, answer: impl Into<Value>) -> Self {
         push(&mut self.inner, "examples", json!({ "prompt": prompt.into(), "answer": answer.into() }));
         self
     }
 
     /// Adds a message, in place of `system`, `example` and `prompt`.
-    pub fn message(mut self, role: Role, text: impl Into<String>) -> Self {
+    pub fn message(mut self, role: Role, text: impl Into<Value>) -> Self {
         push(&mut self.inner, "messages", json!({ "role": role.as_str(), "content": text.into() }));
         self
     }

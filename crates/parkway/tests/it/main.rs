@@ -4,4 +4,5 @@
 
 mod api;
 mod book;
+mod building;
 mod house;
