@@ -265,7 +265,8 @@ impl Writer<'_> {
 
 fn sub_workflow(workflow: &SubWorkflow) -> Vec<(&'static str, Value)> {
     let mut parts = vec![("workflow", json!(workflow.path)), ("with", workflow.with.clone())];
-    if workflow.own_run.is_some() {
+    // Its plan is made when the definition is checked; before, it is known by its steps being elsewhere.
+    if workflow.own_run.is_some() || workflow.members.is_empty() {
         parts.push(("own_run", json!(true)));
     }
     parts

@@ -196,6 +196,21 @@ fn needs_that_templates_imply_are_not_written() {
 }
 
 #[test]
+fn another_workflow_stays_a_path_and_its_steps_stay_its_own() {
+    let child = "parkway: 1\ninputs: { n: { type: integer } }\nsteps:\n  a: { set: { x: \"${{ inputs.n }}\" } }\n  \
+                 b: { set: { x: \"${{ steps.a.output.x }}\" } }\noutputs: { x: \"${{ steps.b.output.x }}\" }\n";
+    let read = |path: &str| if path == "child.yaml" { Ok(child.to_owned()) } else { no_files(path) };
+    let source = "parkway: 1\nname: parent\nsteps:\n  a: { set: { n: 1 } }\n  \
+                  within: { workflow: child.yaml, with: { n: \"${{ steps.a.output.n }}\" }, timeout: 1h }\n  \
+                  apart: { needs: [a], workflow: child.yaml, with: { n: 2 }, own_run: true }\n";
+    let definition = Definition::parse("test.yaml", source, read).unwrap();
+    let written = definition.to_yaml();
+    let again = Definition::parse("test.yaml", &written, read).unwrap_or_else(|p| panic!("{p}\n\n{written}"));
+    assert_eq!(graph(&again), graph(&definition), "{written}");
+    insta::assert_snapshot!(written);
+}
+
+#[test]
 fn a_schema_that_fields_cannot_say_stays_as_it_is() {
     let open = json!({ "type": "object", "properties": { "x": { "type": "string" } }, "required": ["x"] });
     let closed = json!({ "type": "object", "properties": { "x": { "type": "string" } }, "required": ["x"], "additionalProperties": false });
