@@ -60,6 +60,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Check(args) => command::check::check(&global, args, out_ref).await,
         Command::Graph(args) => command::graph::graph(&global, &args, out_ref).await,
         Command::Models(args) => command::models::models(&global, args, out_ref),
+        Command::Config(args) => command::config::config(&global, args, out_ref),
         Command::Doctor => command::doctor::doctor(&global, out_ref).await,
         Command::Try(args) => command::try_::try_(&global, args, out_ref).await,
     }?;

@@ -15,6 +15,7 @@ use parkway_core::tool::{SharedTool, Tool, Toolbox};
 use crate::binding::{LoadProgress, ModelBinding, Models};
 use crate::embed::Parkway;
 use crate::error::Error;
+use crate::settings::Settings;
 
 /// Puts a [`Parkway`] together; made by [`Parkway::builder`].
 #[derive(Default)]
@@ -29,6 +30,7 @@ pub struct Builder {
     env: Option<Lookup>,
     progress: Option<LoadProgress>,
     require_gpu: bool,
+    settings: Option<Settings>,
 }
 
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -63,6 +65,13 @@ impl Builder {
     #[must_use]
     pub fn root(mut self, folder: impl Into<PathBuf>) -> Self {
         self.root = Some(folder.into());
+        self
+    }
+
+    /// Keeps to site settings: their store, root, models, policy and bounds. What else is said here goes before them.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = Some(settings);
         self
     }
 
@@ -126,11 +135,14 @@ impl Builder {
     /// Opens the store. Models are loaded when the first run needs them.
     pub async fn build(self) -> Result<Parkway, Error> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let root = self.root.unwrap_or_else(|| PathBuf::from("."));
-        let store = match self.store {
-            Some(StoreChoice::Ready(store)) => store,
-            Some(StoreChoice::Url(url)) => open_store(&url, &clock).await?,
-            None => open_store("sqlite:parkway.db", &clock).await?,
+        let settings = self.settings.map(Arc::new);
+        let root_said = self.root.or_else(|| Some(settings.as_ref()?.root().to_path_buf()));
+        let root = root_said.unwrap_or_else(|| PathBuf::from("."));
+        let store = match (self.store, &settings) {
+            (Some(StoreChoice::Ready(store)), _) => store,
+            (Some(StoreChoice::Url(url)), _) => open_store(&url, &clock).await?,
+            (None, Some(settings)) => open_store(settings.store().0, &clock).await?,
+            (None, None) => open_store("sqlite:parkway.db", &clock).await?,
         };
         let mut tools = Toolbox::new();
         #[cfg(feature = "tools")]
@@ -140,7 +152,11 @@ impl Builder {
         for tool in self.tools {
             tools.insert(tool);
         }
-        let policy = self.policy.unwrap_or_else(|| Arc::new(DefaultPolicy));
+        let policy: Arc<dyn Policy> = match (self.policy, &settings) {
+            (Some(policy), _) => policy,
+            (None, Some(settings)) => Arc::new(settings.policy()?),
+            (None, None) => Arc::new(DefaultPolicy),
+        };
         let random = hex::encode(&clock.random()[..6]);
         let worker = WorkerId::new(format!("w{}-{random}", std::process::id()));
         let mut services = Services::new(store, Arc::new(tools), policy, clock, worker);
@@ -149,7 +165,7 @@ impl Builder {
             services.secrets = secrets;
         }
         let models = Models::new(self.models, self.progress, self.require_gpu);
-        Ok(Parkway::new(services, models, root))
+        Ok(Parkway::new(services, models, root, settings))
     }
 }
 

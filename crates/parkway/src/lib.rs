@@ -5,6 +5,7 @@
 //! the process, `testing` for a scripted model.
 
 pub mod models;
+pub mod settings;
 
 mod binding;
 mod builder;

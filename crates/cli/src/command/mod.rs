@@ -2,6 +2,7 @@
 
 pub(crate) mod approve;
 pub(crate) mod check;
+pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod graph;
 pub(crate) mod models;

@@ -12,6 +12,7 @@ mod hostile;
 mod looks;
 mod pictures;
 mod reading;
+mod settings;
 
 #[cfg(unix)]
 mod crash;

@@ -24,7 +24,7 @@ use crate::log::{
     Actor, Channel, Commitment, EventKind, IllegalEvent, PayloadError, RunState, RunStatus, StepIndex, Verdict,
 };
 use crate::model::SharedModel;
-use crate::policy::Policy;
+use crate::policy::{Policy, Rules};
 use crate::schema::Schemas;
 use crate::secret::{Secret, SecretError, Secrets};
 use crate::store::{Claim, Lease, Message, MessageId, NewRun, Released, Store, StoreError, Write};
@@ -201,6 +201,8 @@ pub struct Executor {
     pub(crate) values: Values,
     pub(crate) schemas: Schemas,
     pub(crate) secrets: Arc<Known>,
+    /// The workflow's own.
+    pub(crate) rules: Rules,
     pub(crate) recorder: Recorder,
     pub(crate) lease: Lease,
     pub(crate) calls: JoinSet<Result<Outcome, StoreError>>,
@@ -318,6 +320,7 @@ impl Executor {
             values: Values::new(services.store.clone()),
             schemas: Schemas::default(),
             secrets: Arc::new(secrets),
+            rules: Rules::of_file(&state.plan().rules),
             services,
             models,
             control,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::compile::{Compiled, compile_top, limits, names};
+use super::compile::{Compiled, compile_top, names};
 use super::definition::{Child, InputsDef, SubDef, VerbDef};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};
 use super::graph::{NodeIndex, Verb};
@@ -39,8 +39,8 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
         secrets: names(&top.secrets),
         rules: top.policy.iter().map(|rule| rule.value.clone()).collect(),
         policy: requirements.policy.clone(),
-        settings: None,
-        limits: limits(top),
+        settings: requirements.settings,
+        limits: top.limits(),
         outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.to_value()).unwrap_or_default()),
         ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
     };

@@ -14,7 +14,7 @@ use super::graph::{Graph, NodeIndex};
 use super::template::Template;
 use super::tree::{Entries, Kind, Tree};
 
-pub(super) use lower::{limits, names};
+pub(super) use lower::names;
 pub(super) use site::{Scope, Site};
 
 /// The most steps that a workflow may have, those of its sub-workflows counted each time they are used.

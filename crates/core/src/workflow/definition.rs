@@ -15,6 +15,7 @@ pub(super) use step::{ChatDef, ForEachDef, RetryDef, StepDef, SubDef, VerbDef, W
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::field::{Field, object_schema};
+use super::plan::Limits;
 use super::reading::Reader;
 use super::tree::{At, Entries, Kind, Tree};
 use super::yaml;
@@ -54,6 +55,20 @@ pub(crate) struct Top {
     pub(crate) steps: Entries<StepDef>,
     pub(crate) outputs: Option<At<Entries<Tree>>>,
     pub(crate) ensure: Vec<Tree>,
+}
+
+impl Top {
+    /// What a run may use.
+    pub(super) fn limits(&self) -> Limits {
+        let millis = |duration: &At<Duration>| u64::try_from(duration.value.as_millis()).unwrap_or(u64::MAX);
+        Limits {
+            tokens: self.budget.tokens.as_ref().map(|count| count.value),
+            tool_calls: self.budget.tool_calls.as_ref().map(|count| count.value),
+            wall_ms: self.budget.wall.as_ref().map(millis),
+            money_micro: self.budget.money.as_ref().map(|money| money.value),
+            deadline_ms: self.deadline.as_ref().map(millis),
+        }
+    }
 }
 
 /// What a workflow is given: fields, or a whole JSON Schema.
@@ -179,6 +194,16 @@ impl Definition {
     /// What the author says about it.
     pub fn description(&self) -> Option<&str> {
         self.top.description.as_deref()
+    }
+
+    /// That the site does not allow what the file grants to families of tools: each family with what is wrong.
+    pub fn refused_grants(&self, refused: Vec<(String, String)>) -> Diagnostics {
+        let problem = |(family, message): (String, String)| {
+            let key = self.top.tools.iter().map(|(key, _)| key).find(|key| key.value == family);
+            Diagnostic::new("out-of-bounds", key.map(|key| key.place), message)
+                .help("grant less, or widen `roots` in parkway.toml; `parkway config show` says where it is set")
+        };
+        self.diagnostics(refused.into_iter().map(problem).collect())
     }
 
     pub(crate) fn diagnostics(&self, list: Vec<Diagnostic>) -> Diagnostics {

@@ -20,7 +20,7 @@ mod yaml;
 
 pub(crate) use compile::expression_or_value;
 pub use definition::{Definition, GgufSpec, GpuLayers, Isolation, ModelSpec, OpenAiSpec};
-pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, did_you_mean};
 pub use form::fill_form;
 pub use graph::{
     Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, Repeat, RunIf, SubWorkflow, Text, Verb, Wait,

@@ -105,12 +105,14 @@ pub struct Requirements<'a> {
     pub tools: &'a Toolbox,
     /// The policy's fingerprint.
     pub policy: String,
+    /// SHA-256 of the site settings that apply.
+    pub settings: Option<Digest>,
 }
 
 impl<'a> Requirements<'a> {
     /// Requirements of these tools and a policy with this fingerprint.
     pub fn new(tools: &'a Toolbox, policy: impl Into<String>) -> Self {
-        Requirements { tools, policy: policy.into() }
+        Requirements { tools, policy: policy.into(), settings: None }
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::compile::{compile, expression_or_value, limits};
+use super::compile::{compile, expression_or_value};
 use super::definition::{Definition, ModelSpec};
 use super::diagnostic::Diagnostics;
 use super::field::short_form;
@@ -55,7 +55,7 @@ impl Definition {
             models: &self.models(),
             grants: Value::Object(top.tools.to_value()),
             rules: &rules,
-            limits: &limits(top),
+            limits: &top.limits(),
             graph: &compiled.graph,
             outputs: top.outputs.as_ref().map_or(Value::Null, |outputs| Value::Object(outputs.value.to_value())),
             ensure: top.ensure.iter().map(super::tree::Tree::to_value).collect(),

@@ -6,3 +6,4 @@ mod api;
 mod book;
 mod building;
 mod house;
+mod settings;

@@ -6,10 +6,9 @@ use serde_json::Value;
 
 use super::{Compiled, Frame, MAX_STEPS, Origin, suggest};
 use crate::id::is_step_id;
-use crate::workflow::definition::{ChatDef, ForEachDef, RetryDef, StepDef, SubDef, Top, VerbDef, WaitDef};
+use crate::workflow::definition::{ChatDef, ForEachDef, RetryDef, StepDef, SubDef, VerbDef, WaitDef};
 use crate::workflow::diagnostic::{Diagnostic, Place};
 use crate::workflow::graph::{Chat, ForEach, Message, Node, NodeIndex, OnError, Repeat, SubWorkflow, Text, Verb, Wait};
-use crate::workflow::plan::Limits;
 use crate::workflow::retry::Retry;
 use crate::workflow::tree::{At, Entries};
 
@@ -205,7 +204,7 @@ impl<'a> Compiled<'a> {
             env: names(&top.env),
             secrets: names(&top.secrets),
             rules: top.policy.iter().map(|rule| rule.value.clone()).collect(),
-            limits: limits(top),
+            limits: top.limits(),
             own_run: None,
         };
         // One that is a run of its own has a plan of its own.
@@ -301,19 +300,6 @@ fn retry_of(def: &RetryDef) -> Retry {
         }
     }
     retry
-}
-
-/// What a workflow may use.
-pub(crate) fn limits(top: &Top) -> Limits {
-    let span = |duration: &Option<At<Duration>>| duration.as_ref().map(|duration| millis(duration.value));
-    let count = |count: &Option<At<u64>>| count.as_ref().map(|count| count.value);
-    Limits {
-        tokens: count(&top.budget.tokens),
-        tool_calls: count(&top.budget.tool_calls),
-        wall_ms: span(&top.budget.wall),
-        money_micro: count(&top.budget.money),
-        deadline_ms: span(&top.deadline),
-    }
 }
 
 pub(crate) fn names(names: &[At<String>]) -> Vec<String> {
