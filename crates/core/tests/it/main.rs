@@ -21,3 +21,4 @@ mod stops;
 mod subworkflows;
 mod truth_table;
 mod waiting;
+mod writing;

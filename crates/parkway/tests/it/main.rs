@@ -4,6 +4,7 @@
 
 mod api;
 mod book;
+mod building;
 mod house;
 mod settings;
 mod subworkflows;
