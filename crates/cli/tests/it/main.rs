@@ -12,6 +12,7 @@ mod hostile;
 mod looks;
 mod reading;
 mod settings;
+mod trials;
 
 #[cfg(unix)]
 mod crash;
