@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::exit::EXIT_CODES;
 
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Test workflows with scripted models, tools and people
     Test(TestArgs),
+    /// Draw a workflow
+    Graph(GraphArgs),
     /// List, show and fetch models
     Models(ModelsArgs),
     /// Show the settings that apply, and where each comes from
@@ -250,6 +252,40 @@ pub(crate) struct TestArgs {
     /// Write one JSON object a test
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+const GRAPH_EXAMPLES: &str = "\
+Examples:
+  parkway graph intake.yaml                        for a page that draws Mermaid
+  parkway graph intake.yaml --output intake.svg
+  parkway graph intake.yaml --format dot | dot -Tpdf > intake.pdf";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = GRAPH_EXAMPLES)]
+pub(crate) struct GraphArgs {
+    /// The workflow
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// What to write [default: by the ending of the output, else mermaid]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<GraphFormat>,
+    /// Write to a file instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Draw what a step waits for even where another way implies it
+    #[arg(long)]
+    pub(crate) all_edges: bool,
+}
+
+/// What a workflow is drawn in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// A flowchart for Markdown pages
+    Mermaid,
+    /// Input of Graphviz
+    Dot,
+    /// A picture
+    Svg,
 }
 
 const MODELS_EXAMPLES: &str = "\

@@ -6,6 +6,7 @@ mod exit;
 mod failure;
 mod next;
 mod out;
+pub mod picture;
 mod project;
 pub mod render;
 mod session;
@@ -58,6 +59,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Approve(args) => command::approve::approve(&global, args).await,
         Command::Check(args) => command::check::check(&global, args, out_ref).await,
         Command::Test(args) => command::test::test(&global, args, out_ref).await,
+        Command::Graph(args) => command::graph::graph(&global, &args, out_ref).await,
         Command::Models(args) => command::models::models(&global, args, out_ref),
         Command::Config(args) => command::config::config(&global, args, out_ref),
         Command::Doctor => command::doctor::doctor(&global, out_ref).await,

@@ -108,6 +108,9 @@ pub struct ChatRequest {
     /// The most tokens to decode for the answer. A free text that reaches it ends with [`FinishReason::Length`];
     /// a constrained answer that reaches it is [`ModelError::Cut`].
     pub max_tokens: u32,
+    /// The adapter (`LoRA`) to put on the model: one of [`Capabilities::adapters`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
 }
 
 impl ChatRequest {
@@ -121,6 +124,7 @@ impl ChatRequest {
             seed: 0,
             step: None,
             max_tokens: 512,
+            adapter: None,
         }
     }
 }
@@ -220,6 +224,9 @@ pub struct Capabilities {
     /// Where it runs, for example `cpu` or `cuda0 (31/31 layers)`.
     #[serde(default)]
     pub device: String,
+    /// The adapters (`LoRA`) that a request may ask for, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapters: Vec<String>,
 }
 
 /// Why a model did not answer.

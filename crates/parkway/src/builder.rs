@@ -8,6 +8,7 @@ use parkway_core::clock::{Clock, SystemClock};
 use parkway_core::engine::Services;
 use parkway_core::id::WorkerId;
 use parkway_core::policy::{DefaultPolicy, Policy};
+use parkway_core::secret::Secrets;
 use parkway_core::store::Store;
 use parkway_core::tool::{SharedTool, Tool, Toolbox};
 
@@ -25,10 +26,14 @@ pub struct Builder {
     tools: Vec<SharedTool>,
     policy: Option<Arc<dyn Policy>>,
     clock: Option<Arc<dyn Clock>>,
+    secrets: Option<Arc<dyn Secrets>>,
+    env: Option<Lookup>,
     progress: Option<LoadProgress>,
     require_gpu: bool,
     settings: Option<Settings>,
 }
+
+type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 enum StoreChoice {
     Url(String),
@@ -98,6 +103,21 @@ impl Builder {
         self
     }
 
+    /// Takes secrets from here. Without it there are none.
+    #[must_use]
+    pub fn secrets(mut self, secrets: impl Secrets + 'static) -> Self {
+        self.secrets = Some(Arc::new(secrets));
+        self
+    }
+
+    /// Looks environment variables up here, those that a workflow declares, when a run is created. Default: the process's
+    /// environment.
+    #[must_use]
+    pub fn env(mut self, lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.env = Some(Arc::new(lookup));
+        self
+    }
+
     /// Is told how far the loading of a model is.
     #[must_use]
     pub fn on_load(mut self, progress: impl Fn(&str, f32) + Send + Sync + 'static) -> Self {
@@ -139,7 +159,13 @@ impl Builder {
         };
         let random = hex::encode(&clock.random()[..6]);
         let worker = WorkerId::new(format!("w{}-{random}", std::process::id()));
-        let services = Services::new(store, Arc::new(tools), policy, clock, worker);
+        let mut services = Services::new(store, Arc::new(tools), policy, clock, worker);
+        services.env = self.env.unwrap_or_else(|| Arc::new(|name| std::env::var(name).ok()));
+        match (self.secrets, &settings) {
+            (Some(secrets), _) => services.secrets = secrets,
+            (None, Some(settings)) => services.secrets = settings.clone(),
+            (None, None) => {}
+        }
         let models = Models::new(self.models, self.progress, self.require_gpu);
         Ok(Parkway::new(services, models, root, settings))
     }

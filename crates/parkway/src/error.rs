@@ -93,6 +93,7 @@ impl Error {
             Error::Stopped(_) => "stopped",
             Error::Output { .. } => "output",
             Error::Executor(ExecutorError::Store(error)) | Error::Store(error) => error.code(),
+            Error::Executor(ExecutorError::Missing(_)) => "missing",
             Error::Executor(_) => "executor",
             Error::Setup(_) => "setup",
         }

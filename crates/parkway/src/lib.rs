@@ -32,6 +32,7 @@ pub use parkway_core::label::Labels;
 pub use parkway_core::log;
 pub use parkway_core::model;
 pub use parkway_core::policy;
+pub use parkway_core::secret;
 pub use parkway_core::store;
 #[cfg(feature = "testing")]
 pub use parkway_core::testing;

@@ -10,6 +10,7 @@ mod render;
 mod ends;
 mod hostile;
 mod looks;
+mod pictures;
 mod reading;
 mod settings;
 mod trials;

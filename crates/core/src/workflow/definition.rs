@@ -1,68 +1,180 @@
-//! The workflow file, version 1, as an author writes it. The only place that knows YAML.
+//! The workflow file, version 1, as an author writes it: its shape is checked here, its meaning in `compile` and `plan`.
+
+mod read;
+mod source;
+mod step;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
 
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
-use serde_saphyr::Location;
-pub(super) use serde_saphyr::Spanned;
+use serde_json::Value;
 
-use super::diagnostic::{Diagnostic, Diagnostics, Place, did_you_mean};
-use super::field::Field;
-use super::unit::{Count, Span};
+pub use source::{GgufSpec, GpuLayers, Isolation, ModelSpec, OpenAiSpec};
+pub(super) use step::{ChatDef, ForEachDef, RetryDef, StepDef, SubDef, VerbDef, WaitDef};
+
+use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::field::{Field, object_schema};
+use super::plan::Limits;
+use super::reading::Reader;
+use super::tree::{At, Entries, Kind, Tree};
+use super::yaml;
+use crate::id::Digest;
+use crate::policy::Rule;
+
+/// How deep workflows may stand within workflows.
+const MAX_LEVELS: usize = 16;
 
 /// A workflow file that was read: its shape is right, its meaning is not checked yet.
 #[derive(Clone, Debug)]
 pub struct Definition {
+    /// Its name in messages.
     pub(crate) file: String,
     pub(crate) source: String,
     pub(crate) top: Top,
-    /// The texts of the files that it names, by the path written in it.
-    pub(crate) texts: BTreeMap<String, String>,
+    /// The texts of the files that it and its sub-workflows name, by their paths relative to it.
+    pub(crate) texts: Arc<BTreeMap<String, String>>,
+    /// What is doubtful in it.
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+/// All that a file says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Top {
+    pub(crate) name: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) inputs: InputsDef,
+    pub(crate) env: Vec<At<String>>,
+    pub(crate) secrets: Vec<At<String>>,
+    pub(crate) models: Entries<ModelSpec>,
+    pub(crate) tools: Entries<Tree>,
+    pub(crate) policy: Vec<At<Rule>>,
+    pub(crate) budget: BudgetDef,
+    pub(crate) deadline: Option<At<Duration>>,
+    pub(crate) defaults: DefaultsDef,
+    pub(crate) steps: Entries<StepDef>,
+    pub(crate) outputs: Option<At<Entries<Tree>>>,
+    pub(crate) ensure: Vec<Tree>,
+}
+
+impl Top {
+    /// What a run may use.
+    pub(super) fn limits(&self) -> Limits {
+        let millis = |duration: &At<Duration>| u64::try_from(duration.value.as_millis()).unwrap_or(u64::MAX);
+        Limits {
+            tokens: self.budget.tokens.as_ref().map(|count| count.value),
+            tool_calls: self.budget.tool_calls.as_ref().map(|count| count.value),
+            wall_ms: self.budget.wall.as_ref().map(millis),
+            money_micro: self.budget.money.as_ref().map(|money| money.value),
+            deadline_ms: self.deadline.as_ref().map(millis),
+        }
+    }
+}
+
+/// What a workflow is given: fields, or a whole JSON Schema.
+#[derive(Clone, Debug)]
+pub(crate) enum InputsDef {
+    Fields(Entries<Field>),
+    Schema(At<Value>),
+}
+
+impl Default for InputsDef {
+    fn default() -> Self {
+        InputsDef::Fields(Entries::default())
+    }
+}
+
+impl InputsDef {
+    /// JSON Schema of the inputs: an object.
+    pub(crate) fn schema(&self) -> Value {
+        match self {
+            InputsDef::Fields(fields) => object_schema(fields),
+            InputsDef::Schema(schema) => schema.value.clone(),
+        }
+    }
+}
+
+/// The shape of an answer or a form: fields, or a whole JSON Schema.
+#[derive(Clone, Debug)]
+pub(crate) enum SchemaDef {
+    Fields(At<Entries<Field>>),
+    Schema(At<Value>),
+}
+
+impl SchemaDef {
+    pub(crate) fn schema(&self) -> Value {
+        match self {
+            SchemaDef::Fields(fields) => object_schema(&fields.value),
+            SchemaDef::Schema(schema) => schema.value.clone(),
+        }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        match self {
+            SchemaDef::Fields(fields) => fields.place,
+            SchemaDef::Schema(schema) => schema.place,
+        }
+    }
+}
+
+/// A text, which may stand in a file of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct TextDef {
+    /// The text; for one in a file, a tree of one text with places in that file.
+    pub(crate) tree: Tree,
+    /// The file, relative to the top workflow's folder.
+    pub(crate) file: Option<String>,
+}
+
+impl TextDef {
+    /// A value that is shown as JSON: a text without templates.
+    fn json(tree: &Tree) -> TextDef {
+        let text = tree.to_value().to_string().replace("${{", "$${{");
+        TextDef { tree: Tree { place: tree.place, written: Box::default(), kind: Kind::Text(text) }, file: None }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.tree.as_text().unwrap_or_default()
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BudgetDef {
+    pub(crate) tokens: Option<At<u64>>,
+    pub(crate) tool_calls: Option<At<u64>>,
+    /// In millionths.
+    pub(crate) money: Option<At<u64>>,
+    pub(crate) wall: Option<At<Duration>>,
+}
+
+/// What steps are without saying it themselves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DefaultsDef {
+    pub(crate) retry: Option<At<RetryDef>>,
+    pub(crate) timeout: Option<At<Duration>>,
+    pub(crate) model: Option<At<String>>,
+    pub(crate) max_parallel: Option<At<u32>>,
+    pub(crate) temperature: Option<At<f64>>,
+    pub(crate) max_tokens: Option<At<u64>>,
 }
 
 impl Definition {
-    /// Reads a workflow. `file` is its name in messages; `read` gives the text of a file that the workflow names, by the
-    /// path written in it, or says why it cannot.
+    /// Reads a workflow. `file` is its name in messages; `read` gives the text of a file that the workflow, or a workflow
+    /// that it uses, names, by its path relative to the workflow, or says why it cannot.
     pub fn parse(
         file: &str,
         source: &str,
         mut read: impl FnMut(&str) -> Result<String, String>,
     ) -> Result<Definition, Diagnostics> {
-        let options = serde_saphyr::options! {
-            strict_booleans: true,
-            with_snippet: false,
-            merge_keys: serde_saphyr::MergeKeyPolicy::Error,
-        };
-        let top: Top = serde_saphyr::from_str_with_options(source, options).map_err(|error| {
-            let place = error.location().map(place_of);
-            Diagnostics::new(file, source, vec![yaml_error(source, place, &error.to_string())])
-        })?;
-        let mut problems = Vec::new();
-        let version = &top.parkway;
-        if version.value != 1 {
-            let message = format!("format version {} is not known", version.value);
-            problems.push(
-                Diagnostic::new("unknown-version", place_of(version.referenced), message).help("write `parkway: 1`"),
-            );
-        }
-        let mut definition = Definition { file: file.into(), source: source.into(), top, texts: BTreeMap::new() };
         let mut texts = BTreeMap::new();
-        definition.top.steps.each_text(&mut |text| {
-            let TextDef::File(path) = &text.value else { return };
-            match read(path) {
-                Ok(content) => drop(texts.insert(path.clone(), content)),
-                Err(why) => problems.push(
-                    Diagnostic::new("missing-file", place_of(text.referenced), format!("cannot read `{path}`: {why}"))
-                        .help("the path is relative to the workflow file"),
-                ),
-            }
-        });
-        definition.texts = texts;
-        if problems.is_empty() { Ok(definition) } else { Err(Diagnostics::new(file, source, problems)) }
+        let name = file.rsplit(['/', '\\']).next().unwrap_or(file).to_owned();
+        let (top, problems) = parse_file(source, String::new(), &[name], &mut read, &mut texts);
+        let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(Diagnostic::is_error);
+        let texts = Arc::new(texts);
+        match top.filter(|_| errors.is_empty()) {
+            Some(top) => Ok(Definition { file: file.into(), source: source.into(), top, texts, warnings }),
+            None => Err(Diagnostics::new(file, source, errors.into_iter().chain(warnings).collect()).with_texts(texts)),
+        }
     }
 
     /// The workflow's name: the one in the file, else the file's own without its ending.
@@ -84,380 +196,84 @@ impl Definition {
         self.top.description.as_deref()
     }
 
-    /// That the site does not allow what the file grants to families of tools: each family with what is wrong.
-    pub fn refused_grants(&self, refused: Vec<(String, String)>) -> Diagnostics {
-        let problem = |(family, message): (String, String)| {
-            let key = self.top.tools.iter().map(|(key, _)| key).find(|key| key.value == family);
-            Diagnostic::new("out-of-bounds", key.map(|key| place_of(key.referenced)), message)
-                .help("grant less, or widen `roots` in parkway.toml; `parkway config show` says where it is set")
+    /// That the site does not allow what the file wants: families of tools with what is wrong, and names under `env`.
+    pub fn refused(&self, grants: &[(String, String)], env: &[String]) -> Diagnostics {
+        let problem = |place, message: &str| {
+            let help = "ask for less, or let the site allow more; `parkway config show` says where its bounds are set";
+            Diagnostic::new("out-of-bounds", place, message).help(help)
         };
-        self.diagnostics(refused.into_iter().map(problem).collect())
+        let grant = |(family, message): &(String, String)| {
+            let key = self.top.tools.iter().map(|(key, _)| key).find(|key| key.value == *family);
+            problem(key.map(|key| key.place), message)
+        };
+        let name = |name: &String| {
+            let declared = self.top.env.iter().find(|declared| declared.value == *name);
+            problem(declared.map(|declared| declared.place), &format!("the site does not let workflows read `{name}`"))
+        };
+        self.diagnostics(grants.iter().map(grant).chain(env.iter().map(name)).collect())
     }
 
     pub(crate) fn diagnostics(&self, list: Vec<Diagnostic>) -> Diagnostics {
-        Diagnostics::new(&self.file, &self.source, list)
+        Diagnostics::new(&self.file, &self.source, list).with_texts(self.texts.clone())
     }
 }
 
-/// Where a model comes from, as a workflow says it. The site may bind another model to the same name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct ModelSpec {
-    /// A GGUF file for the model inside the process.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gguf: Option<GgufSpec>,
-    /// Tokens of context to set up; the adapter's default if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub context: Option<u32>,
-    /// Layers to put on the GPU: a number, `all`, or `auto`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gpu_layers: Option<GpuLayers>,
-}
-
-/// Which GGUF file: one of the two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct GgufSpec {
-    /// A name that `parkway models list` knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// A path, relative to the project root.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-}
-
-/// How many layers of a model go to the GPU.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GpuLayers {
-    /// All where there is a GPU, none elsewhere.
-    #[default]
-    Auto,
-    /// All; an error where there is no GPU.
-    All,
-    /// This many.
-    Count(u32),
-}
-
-impl Serialize for GpuLayers {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            GpuLayers::Auto => serializer.serialize_str("auto"),
-            GpuLayers::All => serializer.serialize_str("all"),
-            GpuLayers::Count(count) => serializer.serialize_u32(*count),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for GpuLayers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(text) if text == "auto" => Ok(GpuLayers::Auto),
-            Value::String(text) if text == "all" => Ok(GpuLayers::All),
-            Value::Number(number) => number
-                .as_u64()
-                .and_then(|n| u32::try_from(n).ok())
-                .map(GpuLayers::Count)
-                .ok_or_else(|| D::Error::custom("`gpu_layers` is a number of layers, `all`, or `auto`")),
-            _ => Err(D::Error::custom("`gpu_layers` is a number of layers, `all`, or `auto`")),
-        }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Top {
-    pub(crate) parkway: Spanned<u32>,
-    #[serde(default)]
-    pub(crate) name: Option<String>,
-    #[serde(default)]
-    pub(crate) description: Option<String>,
-    #[serde(default)]
-    pub(crate) inputs: Entries<Field>,
-    #[serde(default)]
-    pub(crate) models: Entries<ModelSpec>,
-    #[serde(default)]
-    pub(crate) tools: Entries<Value>,
-    #[serde(default)]
-    pub(crate) budget: BudgetDef,
-    pub(crate) steps: Steps,
-    #[serde(default)]
-    pub(crate) outputs: Option<Spanned<Map<String, Value>>>,
-    #[serde(default)]
-    pub(crate) ensure: Vec<Spanned<String>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BudgetDef {
-    #[serde(default)]
-    pub(crate) tokens: Option<Count>,
-    #[serde(default)]
-    pub(crate) tool_calls: Option<Count>,
-    #[serde(default)]
-    pub(crate) wall: Option<Span>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Steps(pub(crate) Entries<StepDef>);
-
-impl Steps {
-    fn each_text(&self, visit: &mut impl FnMut(&Spanned<TextDef>)) {
-        for (_, step) in self.0.iter() {
-            if let Some(chat) = &step.chat {
-                chat.value.prompt.iter().chain(&chat.value.system).for_each(&mut *visit);
-            }
-            if let Some(steps) = &step.steps {
-                steps.each_text(visit);
-            }
-        }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StepDef {
-    #[serde(default)]
-    pub(crate) description: Option<String>,
-    #[serde(default)]
-    pub(crate) needs: Vec<Spanned<String>>,
-    #[serde(default, rename = "if")]
-    pub(crate) condition: Option<Spanned<Value>>,
-    #[serde(default)]
-    pub(crate) run_if: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) for_each: Option<Spanned<Value>>,
-    #[serde(default, rename = "as")]
-    pub(crate) item_name: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) key: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) max_parallel: Option<Spanned<u32>>,
-    #[serde(default)]
-    pub(crate) on_item_error: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) retry: Option<RetryDef>,
-    #[serde(default)]
-    pub(crate) timeout: Option<Span>,
-    #[serde(default)]
-    pub(crate) on_error: Option<Spanned<String>>,
-
-    #[serde(default)]
-    pub(crate) tool: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) with: Option<Spanned<Map<String, Value>>>,
-    #[serde(default)]
-    pub(crate) chat: Option<Spanned<ChatDef>>,
-    #[serde(default)]
-    pub(crate) set: Option<Spanned<Map<String, Value>>>,
-    #[serde(default)]
-    pub(crate) approve: Option<Spanned<ApproveDef>>,
-    #[serde(default)]
-    pub(crate) steps: Option<Steps>,
-    #[serde(default)]
-    pub(crate) result: Option<Spanned<Value>>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ChatDef {
-    pub(crate) model: Spanned<String>,
-    #[serde(default)]
-    pub(crate) system: Option<Spanned<TextDef>>,
-    #[serde(default)]
-    pub(crate) prompt: Option<Spanned<TextDef>>,
-    #[serde(default)]
-    pub(crate) output: Option<Entries<Field>>,
-    #[serde(default)]
-    pub(crate) output_schema: Option<Spanned<Value>>,
-    #[serde(default)]
-    pub(crate) temperature: Option<f64>,
-    #[serde(default)]
-    pub(crate) max_tokens: Option<Count>,
-    #[serde(default)]
-    pub(crate) seed: Option<u64>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ApproveDef {
-    pub(crate) prompt: Spanned<String>,
-    #[serde(default)]
-    pub(crate) timeout: Option<Span>,
-    #[serde(default)]
-    pub(crate) show: Option<Spanned<Value>>,
-}
-
-/// A text, or `{ file: path }`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum TextDef {
-    Inline(String),
-    File(String),
-}
-
-impl<'de> Deserialize<'de> for TextDef {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct FileDef {
-            file: String,
-        }
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = TextDef;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, or `{ file: path }`")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<TextDef, E> {
-                Ok(TextDef::Inline(text.into()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TextDef, A::Error> {
-                let file = FileDef::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                Ok(TextDef::File(file.file))
-            }
-        }
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-/// A number of retries, or all of the policy.
+/// Another workflow's file, as a step uses it.
 #[derive(Clone, Debug)]
-pub(crate) struct RetryDef(pub(crate) RetryParts);
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RetryParts {
-    pub(crate) max: u32,
-    #[serde(default)]
-    pub(crate) initial: Option<Span>,
-    #[serde(default)]
-    pub(crate) factor: Option<f64>,
-    #[serde(default)]
-    pub(crate) limit: Option<Span>,
-    #[serde(default)]
-    pub(crate) on: Vec<String>,
+pub(crate) struct Child {
+    /// Its path relative to the top workflow's folder.
+    pub(crate) file: String,
+    pub(crate) top: Top,
+    /// SHA-256 of its file and of all that it names.
+    pub(crate) hash: Digest,
 }
 
-impl<'de> Deserialize<'de> for RetryDef {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RetryVisitor;
-        impl<'de> Visitor<'de> for RetryVisitor {
-            type Value = RetryDef;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of retries, or `{ max, initial, factor, limit, on }`")
-            }
-            fn visit_u64<E: serde::de::Error>(self, max: u64) -> Result<RetryDef, E> {
-                let max = u32::try_from(max).map_err(|_| E::custom("too many retries"))?;
-                Ok(RetryDef(RetryParts { max, ..RetryParts::default() }))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RetryDef, A::Error> {
-                RetryParts::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(RetryDef)
-            }
+/// Reads one workflow file; `stack` holds the files around it and itself.
+fn parse_file(
+    source: &str,
+    folder: String,
+    stack: &[String],
+    read: &mut dyn FnMut(&str) -> Result<String, String>,
+    texts: &mut BTreeMap<String, String>,
+) -> (Option<Top>, Vec<Diagnostic>) {
+    let (tree, problems) = yaml::parse(source);
+    let mut reader = Reader { problems, folder, read, texts, stack };
+    let top = tree.and_then(|tree| read::top(&mut reader, &tree));
+    (top, reader.problems)
+}
+
+impl Reader<'_> {
+    /// The workflow in another file, and what is wrong with it.
+    pub(super) fn child(&mut self, path: &At<String>) -> Option<Arc<Child>> {
+        let (file, source) = self.file(path)?;
+        if self.stack.contains(&file) {
+            let circle = format!("{} → {file}", self.stack.join(" → "));
+            let message = format!("a workflow cannot contain itself: {circle}");
+            self.problem(Diagnostic::new("workflow-cycle", path.place, message).help("use `repeat`, or `for_each`"));
+            return None;
         }
-        deserializer.deserialize_any(RetryVisitor)
-    }
-}
-
-/// A YAML map in the order of its lines, with the places of its keys.
-#[derive(Clone, Debug)]
-pub(crate) struct Entries<T>(Vec<(Spanned<String>, T)>);
-
-impl<T> Default for Entries<T> {
-    fn default() -> Self {
-        Entries(Vec::new())
-    }
-}
-
-impl<T> Entries<T> {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Spanned<String>, &T)> {
-        self.0.iter().map(|(key, value)| (key, value))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
-            type Value = Entries<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<T>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
+        if self.stack.len() >= MAX_LEVELS {
+            let message = format!("workflows stand within workflows more than {MAX_LEVELS} deep");
+            self.problem(Diagnostic::new("too-large", path.place, message));
+            return None;
         }
-        deserializer.deserialize_map(EntriesVisitor(PhantomData))
+        let stack: Vec<String> = self.stack.iter().cloned().chain([file.clone()]).collect();
+        let folder = file.rfind('/').map_or(String::new(), |end| file[..=end].to_owned());
+        let (top, problems) = parse_file(&source, folder, &stack, self.read, self.texts);
+        for mut problem in problems {
+            // A problem of a deeper file says so already.
+            problem.file.get_or_insert_with(|| file.clone());
+            self.problem(problem);
+        }
+        let top = top?;
+        let mut parts = vec![b"parkway-workflow-1\0".as_slice(), source.as_bytes()];
+        let mut named = Vec::new();
+        top.steps.iter().for_each(|(_, step)| step.files(&mut named));
+        let texts: Vec<&str> = named.iter().filter_map(|file| self.texts.get(file)).map(String::as_str).collect();
+        for text in &texts {
+            parts.extend([b"\0".as_slice(), text.as_bytes()]);
+        }
+        let hash = Digest::of(&parts);
+        Some(Arc::new(Child { file, top, hash }))
     }
-}
-
-pub(crate) fn place_of(location: Location) -> Place {
-    let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
-    Place { line: number(location.line()), column: number(location.column()) }
-}
-
-/// The parser's message in our words, with a hint for the mistakes that authors make most.
-fn yaml_error(source: &str, place: Option<Place>, message: &str) -> Diagnostic {
-    // The parser appends its own place, which we show in our own way.
-    let message = message.split(" at line ").next().unwrap_or(message).trim_end_matches(',');
-    let quoted = |message: &str| message.split('`').nth(1).unwrap_or_default().to_owned();
-    let expected = |message: &str| -> Vec<String> {
-        let list = message.split_once("expected one of ").map_or("", |(_, list)| list);
-        list.split(", ").map(|name| name.trim_matches('`').to_owned()).filter(|name| !name.is_empty()).collect()
-    };
-    let one_of = |code, message: String, known: Vec<String>, name: &str| {
-        let help = did_you_mean(name, known.iter().map(String::as_str).collect::<Vec<_>>());
-        Diagnostic { help, ..Diagnostic::new(code, place, message) }
-    };
-    let plain = |code, message: &str| Diagnostic::new(code, place, message);
-    if source.trim().is_empty() {
-        return plain("yaml", "the file is empty").help("a workflow begins with `parkway: 1`");
-    }
-    if message.starts_with("unknown field") {
-        let name = quoted(message);
-        return one_of("unknown-key", format!("`{name}` is no key here"), expected(message), &name);
-    }
-    if message.starts_with("unknown variant") {
-        let name = quoted(message);
-        return one_of("bad-value", format!("`{name}` is no value here"), expected(message), &name);
-    }
-    if message.starts_with("missing field") {
-        let name = quoted(message);
-        let missing = plain("missing-key", &format!("the key `{name}` is missing"));
-        return if name == "parkway" { missing.help("a workflow begins with `parkway: 1`") } else { missing };
-    }
-    if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
-        let name = rest.split(", set ").next().unwrap_or(rest);
-        return plain("duplicate-key", &format!("the key `{name}` stands here twice"))
-            .help("rename or remove one of them");
-    }
-    if message.contains("merge keys") {
-        return plain("yaml", "merge keys (`<<`) are no part of the format").help("write the keys out");
-    }
-    if message.starts_with("budget breached") || message.starts_with("recursion limit") {
-        return plain("too-large", "the file nests too deep, or its aliases make too much of it")
-            .help("write what is needed, without aliases of aliases");
-    }
-    let line = place.and_then(|place| source.lines().nth(place.line.saturating_sub(1) as usize)).unwrap_or_default();
-    let diagnostic = match message {
-        "expected mapping start" => plain("yaml", "keys with values are expected here"),
-        "unexpected end of input" => plain("yaml", "the file ends too early"),
-        other => plain("yaml", other),
-    };
-    if line.contains("${{") {
-        let help = "an expression that holds `: ` or ` #`, or stands inside braces, must be quoted: \"${{ … }}\"";
-        return diagnostic.help(help);
-    }
-    if message.contains("tabs disallowed") {
-        return diagnostic.help("indent with spaces");
-    }
-    if message.contains("did not find expected key") {
-        return diagnostic.help("the keys of one map begin in the same column");
-    }
-    diagnostic
 }

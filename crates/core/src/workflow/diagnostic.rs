@@ -1,6 +1,8 @@
 //! What is wrong with a workflow file: a code, a place, the line quoted, and what to do.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// A place in a source text; lines and columns count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,12 +13,25 @@ pub struct Place {
     pub column: u32,
 }
 
-/// One thing that is wrong with a workflow.
+/// How much a diagnostic matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The workflow cannot be run.
+    Error,
+    /// The workflow can be run, and may surprise.
+    Warning,
+}
+
+/// One thing that is wrong with a workflow, or doubtful.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diagnostic {
+    /// How much it matters.
+    pub severity: Severity,
     /// Stable code, for example `unknown-step`.
     pub code: &'static str,
+    /// The file, relative to the workflow's folder; `None` for the workflow itself.
+    pub file: Option<String>,
     /// Where; `None` if it concerns the whole file.
     pub place: Option<Place>,
     /// What is wrong.
@@ -26,9 +41,33 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// A diagnostic without help.
+    /// An error without help.
     pub fn new(code: &'static str, place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
-        Diagnostic { code, place: place.into(), message: message.into(), help: None }
+        Diagnostic {
+            severity: Severity::Error,
+            code,
+            file: None,
+            place: place.into(),
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// A warning without help.
+    pub fn warning(code: &'static str, place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::new(code, place, message) }
+    }
+
+    /// Whether the workflow cannot be run because of it.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The same about another file.
+    #[must_use]
+    pub fn in_file(mut self, file: impl Into<String>) -> Self {
+        self.file = Some(file.into());
+        self
     }
 
     /// Adds what to do about it.
@@ -48,13 +87,34 @@ pub struct Diagnostics {
     pub source: String,
     /// What is wrong.
     pub list: Vec<Diagnostic>,
+    /// The texts of the other files that the list speaks of, by their paths relative to the workflow's folder.
+    pub texts: Arc<BTreeMap<String, String>>,
 }
 
 impl Diagnostics {
     /// The diagnostics of a file, sorted by place.
     pub fn new(file: &str, source: &str, mut list: Vec<Diagnostic>) -> Self {
-        list.sort_by_key(|d| d.place);
-        Diagnostics { file: file.into(), source: source.into(), list }
+        list.sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
+        list.dedup();
+        Diagnostics { file: file.into(), source: source.into(), list, texts: Arc::default() }
+    }
+
+    /// The same, with the texts of other files, for quoting lines.
+    #[must_use]
+    pub(crate) fn with_texts(mut self, texts: Arc<BTreeMap<String, String>>) -> Self {
+        self.texts = texts;
+        self
+    }
+
+    /// The name of the file that a diagnostic is about, and its text.
+    pub fn source_of<'a>(&'a self, diagnostic: &'a Diagnostic) -> (String, &'a str) {
+        match &diagnostic.file {
+            None => (self.file.clone(), &self.source),
+            Some(file) => {
+                let folder = self.file.rfind('/').map_or("", |end| &self.file[..=end]);
+                (format!("{folder}{file}"), self.texts.get(file).map_or("", String::as_str))
+            }
+        }
     }
 }
 
@@ -64,13 +124,15 @@ impl fmt::Display for Diagnostics {
             if i > 0 {
                 f.write_str("\n\n")?;
             }
-            write!(f, "error[{}]: {}", diagnostic.code, diagnostic.message)?;
+            let severity = if diagnostic.is_error() { "error" } else { "warning" };
+            write!(f, "{severity}[{}]: {}", diagnostic.code, diagnostic.message)?;
+            let (file, source) = self.source_of(diagnostic);
             match diagnostic.place {
                 Some(place) => {
-                    write!(f, "\n  --> {}:{}:{}", self.file, place.line, place.column)?;
-                    self.quote(f, place)?;
+                    write!(f, "\n  --> {file}:{}:{}", place.line, place.column)?;
+                    quote(f, source, place)?;
                 }
-                None => write!(f, "\n  --> {}", self.file)?,
+                None => write!(f, "\n  --> {file}")?,
             }
             if let Some(help) = &diagnostic.help {
                 write!(f, "\n   = help: {help}")?;
@@ -80,18 +142,16 @@ impl fmt::Display for Diagnostics {
     }
 }
 
-impl Diagnostics {
-    fn quote(&self, f: &mut fmt::Formatter<'_>, place: Place) -> fmt::Result {
-        let Some(line) = self.source.lines().nth(place.line.saturating_sub(1) as usize) else { return Ok(()) };
-        let number = place.line.to_string();
-        let indent = " ".repeat(number.len());
-        // Tabs would move the caret, a very long line would hide it, and other signs could drive a terminal.
-        let shown = |c: char| if c == '\t' { ' ' } else { c };
-        let line = line.chars().map(shown).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
-        let line: String = line.take(200).collect();
-        let caret = " ".repeat((place.column.saturating_sub(1) as usize).min(200));
-        write!(f, "\n {indent} |\n {number} | {line}\n {indent} | {caret}^")
-    }
+fn quote(f: &mut fmt::Formatter<'_>, source: &str, place: Place) -> fmt::Result {
+    let Some(line) = source.lines().nth(place.line.saturating_sub(1) as usize) else { return Ok(()) };
+    let number = place.line.to_string();
+    let indent = " ".repeat(number.len());
+    // Tabs would move the caret, a very long line would hide it, and other signs could drive a terminal.
+    let shown = |c: char| if c == '\t' { ' ' } else { c };
+    let line = line.chars().map(shown).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+    let line: String = line.take(200).collect();
+    let caret = " ".repeat((place.column.saturating_sub(1) as usize).min(200));
+    write!(f, "\n {indent} |\n {number} | {line}\n {indent} | {caret}^")
 }
 
 impl std::error::Error for Diagnostics {}

@@ -1,24 +1,23 @@
 //! A plan: a graph that was checked against the tools, models and policy at hand, frozen with their hashes. It is data in
 //! our own form; editing the workflow's file cannot break a run in flight.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::check::check;
 use super::compile::compile;
-use super::definition::{Definition, ModelSpec, place_of};
-use super::diagnostic::{Diagnostic, Diagnostics, Place, did_you_mean};
-use super::field;
-use super::graph::{Graph, Verb};
-use super::retry::Retry;
-use super::template::Template;
+use super::definition::{Definition, ModelSpec};
+use super::diagnostic::Diagnostics;
+use super::graph::Graph;
+use super::inputs::{Inputs, fill_inputs};
 use crate::id::Digest;
 use crate::policy::Rule;
 use crate::tool::{Effect, ToolSpec, Toolbox};
 
 /// The version of plans written here. Older ones are read, newer ones are refused.
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
 /// A checked, frozen workflow: what a run is created with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,6 +90,13 @@ pub struct Limits {
     pub deadline_ms: Option<u64>,
 }
 
+impl Limits {
+    /// Whether nothing is limited.
+    pub fn is_none(&self) -> bool {
+        *self == Limits::default()
+    }
+}
+
 /// What a plan is checked against.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -110,54 +116,19 @@ impl<'a> Requirements<'a> {
     }
 }
 
-/// Values for a workflow's inputs.
-pub type Inputs = Map<String, Value>;
-
 impl Plan {
     /// Checks a definition against what is at hand. All that is wrong is told at once.
     pub fn check(definition: &Definition, requirements: &Requirements<'_>) -> Result<Plan, Diagnostics> {
-        let (mut graph, places, problems) = compile(definition);
-        let mut checker = Checker { definition, requirements, problems, tools: BTreeMap::new() };
-        for (node, place) in graph.nodes.iter_mut().zip(&places) {
-            let may_repeat = match &node.verb {
-                Verb::Tool { name, with } => {
-                    matches!(checker.check_tool(name, with, *place), Some(Effect::Pure | Effect::Read))
-                }
-                Verb::Chat(_) => true,
-                _ => false,
-            };
-            if may_repeat && node.retry.is_none() {
-                node.retry = Some(Retry::times(2));
-            }
-        }
-        checker.check_grants();
-        let Checker { problems, tools, .. } = checker;
-        if !problems.is_empty() {
-            return Err(definition.diagnostics(problems));
-        }
-        let top = &definition.top;
-        Ok(Plan {
-            version: PLAN_VERSION,
-            workflow: definition.name(),
-            inputs: field::object_schema(&top.inputs),
-            graph,
-            models: definition.models(),
-            tools,
-            grants: top.tools.iter().map(|(family, grant)| (family.value.clone(), grant.clone())).collect(),
-            env: Vec::new(),
-            secrets: Vec::new(),
-            rules: Vec::new(),
-            policy: requirements.policy.clone(),
-            settings: requirements.settings,
-            limits: Limits {
-                tokens: top.budget.tokens.map(|count| count.0),
-                tool_calls: top.budget.tool_calls.map(|count| count.0),
-                wall_ms: top.budget.wall.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
-                ..Limits::default()
-            },
-            outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.clone()).unwrap_or_default()),
-            ensure: top.ensure.iter().map(|ensure| ensure.value.clone()).collect(),
-        })
+        let (plan, problems) = Plan::check_all(definition, requirements);
+        plan.ok_or(problems)
+    }
+
+    /// The same, with what is doubtful in a workflow that can be run.
+    pub fn check_all(definition: &Definition, requirements: &Requirements<'_>) -> (Option<Plan>, Diagnostics) {
+        let (plan, mut problems) = check(definition.name(), compile(definition), requirements);
+        let plan = problems.iter().all(|problem| !problem.is_error()).then_some(plan);
+        problems.extend(definition.warnings.iter().cloned());
+        (plan, definition.diagnostics(problems))
     }
 
     /// The plan in a payload. A newer version than [`PLAN_VERSION`] is refused before its form is looked at.
@@ -166,6 +137,7 @@ impl Plan {
             Some(version) if version > u64::from(PLAN_VERSION) => Err(format!(
                 "it has version {version}, and this parkway reads up to {PLAN_VERSION}; use the newer parkway that wrote it"
             )),
+            Some(1) => serde_json::from_value(upcast(value)).map_err(|e| e.to_string()),
             _ => serde_json::from_value(value).map_err(|e| e.to_string()),
         }
     }
@@ -179,40 +151,8 @@ impl Plan {
 
     /// The inputs with their defaults filled in, and null for optional ones that are not given; or all that is wrong with
     /// them.
-    pub fn fill_inputs(&self, mut values: Inputs) -> Result<Value, Vec<String>> {
-        let properties = self.inputs.get("properties").and_then(Value::as_object);
-        let names: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-        let mut problems = Vec::new();
-        for name in values.keys().filter(|name| !names.contains(&name.as_str())) {
-            let help = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| "the workflow has no inputs".into());
-            problems.push(format!("no input is called `{name}`; {help}"));
-        }
-        for (name, schema) in properties.into_iter().flatten() {
-            if let (false, Some(default)) = (values.contains_key(name), schema.get("default")) {
-                values.insert(name.clone(), default.clone());
-            }
-        }
-        let required = self.inputs.get("required").and_then(Value::as_array);
-        let required: Vec<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
-        for name in &required {
-            if !values.contains_key(*name) {
-                problems.push(format!("the input `{name}` is missing; give it with `--input {name}=…`"));
-            }
-        }
-        let optional = |name: &str, schema: &Value| !required.contains(&name) && schema.get("default").is_none();
-        if let (Some(properties), true) = (properties, problems.is_empty()) {
-            for (name, schema) in properties {
-                // An optional input that is not given is null, so that a workflow can ask for it.
-                let value = values.entry(name.clone()).or_insert(Value::Null);
-                if value.is_null() && optional(name, schema) {
-                    continue;
-                }
-                if let Err(error) = crate::schema::check(schema, value) {
-                    problems.push(format!("the input `{name}` is wrong: {error}"));
-                }
-            }
-        }
-        if problems.is_empty() { Ok(Value::Object(values)) } else { Err(problems) }
+    pub fn fill_inputs(&self, values: Inputs) -> Result<Value, Vec<String>> {
+        fill_inputs(&self.inputs, values, |name| format!("give it with `--input {name}=…`"))
     }
 
     /// The tools that are not what they were when the plan was checked, each with what differs.
@@ -231,112 +171,68 @@ impl Plan {
     }
 }
 
+/// A plan of version 1 in today's form: a chat had one prompt, with or without a system text.
+fn upcast(mut plan: Value) -> Value {
+    let nodes = plan.pointer_mut("/graph/nodes").and_then(Value::as_array_mut);
+    for node in nodes.into_iter().flatten() {
+        let Some(chat) = node.pointer_mut("/verb/chat").and_then(Value::as_object_mut) else { continue };
+        let Some(mut prompt) = chat.remove("prompt") else { continue };
+        let mut said = |role: &str| prompt.get_mut(role).map(|text| json!({ "role": role, "content": text.take() }));
+        let messages: Vec<Value> = ["system", "user"].into_iter().filter_map(|role| said(role)).collect();
+        chat.insert("messages".into(), Value::Array(messages));
+    }
+    plan["version"] = json!(PLAN_VERSION);
+    plan
+}
+
 /// SHA-256 of a tool's spec, in canonical JSON.
-fn spec_hash(spec: &ToolSpec) -> Digest {
+pub(super) fn spec_hash(spec: &ToolSpec) -> Digest {
     let bytes = serde_json_canonicalizer::to_vec(spec).unwrap_or_default();
     Digest::of(&[b"parkway-tool-1\0", &bytes])
 }
 
-struct Checker<'a> {
-    definition: &'a Definition,
-    requirements: &'a Requirements<'a>,
-    problems: Vec<Diagnostic>,
-    tools: BTreeMap<String, FrozenTool>,
-}
-
-impl Checker<'_> {
-    fn check_tool(&mut self, name: &str, with: &Value, place: Place) -> Option<Effect> {
-        let tools = self.requirements.tools;
-        let Some(tool) = tools.get(name) else {
-            let mut diagnostic = Diagnostic::new("unknown-tool", place, format!("no tool is called `{name}`"));
-            diagnostic.help =
-                did_you_mean(name, tools.iter().map(|tool| tool.spec().name.as_str()).collect::<Vec<_>>());
-            self.problems.push(diagnostic);
-            return None;
-        };
-        let spec = tool.spec();
-        let granted = self.definition.top.tools.iter().any(|(family, _)| family.value == spec.family());
-        if spec.effect != Effect::Pure && !granted {
-            let family = spec.family();
-            let message =
-                format!("`{name}` has the effect `{}`, and nothing is granted to `{family}`", spec.effect.as_str());
-            let help = format!("say what it may use: `tools: {{ {family}: {{ … }} }}`");
-            self.problems.push(Diagnostic::new("not-granted", place, message).help(help));
-        }
-        self.check_arguments(spec, with, place);
-        self.tools.insert(name.to_owned(), FrozenTool { effect: spec.effect, hash: spec_hash(spec) });
-        Some(spec.effect)
-    }
-
-    /// Names that the tool does not know, names that are missing, and values that are known before the run.
-    fn check_arguments(&mut self, spec: &ToolSpec, with: &Value, place: Place) {
-        let empty = Map::new();
-        let properties = spec.input_schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        // A schema that lists properties and says nothing about others would let a slip of the pen pass.
-        let others = ["additionalProperties", "patternProperties"].map(|key| spec.input_schema.get(key));
-        let closed = others[0] == Some(&json!(false)) || (!properties.is_empty() && others == [None, None]);
-        let given = with.as_object().unwrap_or(&empty);
-        for (name, value) in given {
-            match properties.get(name) {
-                Some(schema) => {
-                    let constant = Template::Value(value).references().is_ok_and(|r| r.is_empty()) && !has_marks(value);
-                    // A `$ref` points into the whole schema, which a part of it does not hold.
-                    if !constant || schema.to_string().contains("\"$ref\"") {
-                        continue;
-                    }
-                    if let Err(error) = crate::schema::check(schema, value) {
-                        let message = format!("the argument `{name}` of `{}` is wrong: {error}", spec.name);
-                        self.problems.push(Diagnostic::new("bad-argument", place, message));
-                    }
-                }
-                None if closed => {
-                    let message = format!("`{}` has no argument `{name}`", spec.name);
-                    let mut diagnostic = Diagnostic::new("unknown-argument", place, message);
-                    diagnostic.help = did_you_mean(name, properties.keys().map(String::as_str).collect::<Vec<_>>());
-                    self.problems.push(diagnostic);
-                }
-                None => {}
-            }
-        }
-        let required = spec.input_schema.get("required").and_then(Value::as_array);
-        for name in required.into_iter().flatten().filter_map(Value::as_str) {
-            if !given.contains_key(name) {
-                let message = format!("`{}` needs the argument `{name}`", spec.name);
-                self.problems.push(
-                    Diagnostic::new("missing-argument", place, message)
-                        .help(format!("add it under `with: {{ {name}: … }}`")),
-                );
-            }
-        }
-    }
-
-    fn check_grants(&mut self) {
-        let families: BTreeSet<_> =
-            self.requirements.tools.iter().map(|tool| tool.spec().family().to_owned()).collect();
-        for (family, _) in self.definition.top.tools.iter() {
-            if !families.contains(&family.value) {
-                let message = format!("no tools are called `{}.…`", family.value);
-                let mut diagnostic = Diagnostic::new("unknown-family", place_of(family.referenced), message);
-                diagnostic.help = did_you_mean(&family.value, families.iter().map(String::as_str).collect::<Vec<_>>());
-                self.problems.push(diagnostic);
-            }
-        }
-    }
-}
-
-fn has_marks(value: &Value) -> bool {
-    let text = value.to_string();
-    text.contains("${{") || text.contains("{%")
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::workflow::Verb;
 
     #[test]
     fn a_plan_of_a_newer_engine_is_refused_with_words() {
-        let error = Plan::from_value(json!({"version": 2, "stranger": true})).unwrap_err();
+        let error = Plan::from_value(json!({"version": PLAN_VERSION + 1, "stranger": true})).unwrap_err();
         assert!(error.contains("newer parkway"), "{error}");
         assert!(Plan::from_value(Value::Null).is_err());
+    }
+
+    #[test]
+    fn a_plan_of_an_older_engine_can_still_be_read() {
+        let text = |text: &str| json!({"text": text});
+        let node = |id: &str, prompt: Value| {
+            let chat = json!({"model": "main", "prompt": prompt, "temperature_milli": 0, "max_tokens": 9});
+            json!({"id": id, "verb": {"chat": chat}})
+        };
+        let nodes = [
+            node("both", json!({"system": text("be brief"), "user": text("hello")})),
+            node("one", json!({"user": {"text": "hi", "file": "hi.md"}})),
+        ];
+        let plan = json!({
+            "version": 1, "workflow": "old", "inputs": {"type": "object"},
+            "graph": {"nodes": nodes, "roots": [0, 1]},
+            "models": {"main": {}}, "tools": {}, "grants": {}, "policy": "default-1", "limits": {},
+            "outputs": {}, "ensure": [],
+        });
+        let plan = Plan::from_value(plan).unwrap();
+        assert_eq!(plan.version, PLAN_VERSION);
+        let said = |node: usize| match &plan.graph.nodes[node].verb {
+            Verb::Chat(chat) => chat
+                .messages
+                .iter()
+                .map(|message| (message.role.as_str(), message.content.text.as_str(), message.content.file.is_some()))
+                .collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said(0), [("system", "be brief", false), ("user", "hello", false)]);
+        assert_eq!(said(1), [("user", "hi", true)]);
     }
 }

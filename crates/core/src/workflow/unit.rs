@@ -1,27 +1,9 @@
 //! Numbers with a unit, as authors write them: durations `500ms 2s 10m 24h 7d`, counts `60k 2M`.
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer};
-
-/// A duration in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span(pub(crate) Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_duration(&text).map(Span).ok_or_else(|| {
-            D::Error::custom(format!(
-                "`{text}` is not a duration; write a whole number and a unit: 500ms, 2s, 10m, 24h, 7d"
-            ))
-        })
-    }
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A duration: a whole number and a unit.
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u64 = text[..digits].parse().ok()?;
     let millis = match &text[digits..] {
@@ -35,36 +17,15 @@ fn parse_duration(text: &str) -> Option<Duration> {
     number.checked_mul(millis).map(Duration::from_millis)
 }
 
-/// A count in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Count(pub(crate) u64);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct CountVisitor;
-        impl Visitor<'_> for CountVisitor {
-            type Value = Count;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number such as 200, 60k or 2M")
-            }
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Count, E> {
-                Ok(Count(number))
-            }
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Count, E> {
-                u64::try_from(number).map(Count).map_err(|_| E::custom("a count cannot be negative"))
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Count, E> {
-                let (digits, factor) = match text.as_bytes().last() {
-                    Some(b'k') => (&text[..text.len() - 1], 1_000),
-                    Some(b'M') => (&text[..text.len() - 1], 1_000_000),
-                    _ => (text, 1),
-                };
-                let number = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
-                number.map(Count).ok_or_else(|| E::custom(format!("`{text}` is not a count; write 200, 60k or 2M")))
-            }
-        }
-        deserializer.deserialize_any(CountVisitor)
-    }
+/// A count: a whole number, in thousands with `k`, in millions with `M`.
+pub(super) fn parse_count(text: &str) -> Option<u64> {
+    let (digits, factor) = match text.as_bytes().last()? {
+        b'k' => (&text[..text.len() - 1], 1_000),
+        b'M' => (&text[..text.len() - 1], 1_000_000),
+        _ => (text, 1),
+    };
+    let only_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse::<u64>().ok().filter(|_| only_digits)?.checked_mul(factor)
 }
 
 #[cfg(test)]
@@ -80,6 +41,16 @@ mod tests {
         }
         for text in ["", "5", "s", "1.5s", "-1s", "2 s", "2S", "99999999999999999999s", "18446744073709551615d"] {
             assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn counts() {
+        for (text, count) in [("0", 0), ("200", 200), ("60k", 60_000), ("2M", 2_000_000)] {
+            assert_eq!(parse_count(text), Some(count), "{text}");
+        }
+        for text in ["", "k", "-1", "+1", "1.5k", "2 k", "2K", "2m", "99999999999999999999", "99999999999999999M"] {
+            assert_eq!(parse_count(text), None, "{text}");
         }
     }
 }

@@ -135,11 +135,12 @@ fn an_expression_that_is_not_closed() {
     check_steps(
         "  a: { set: { n: \"${{ 1 \" } }\n",
         r##"
-error[template]: `${{` is not closed by `}}`, near `${{ 1 `
+error[unclosed]: `${{` is not closed by `}}`, near `${{ 1 `
   --> test.yaml:3:19
    |
  3 |   a: { set: { n: "${{ 1 " } }
    |                   ^
+   = help: to print `${{` itself, write `$${{`
 "##,
     );
 }
@@ -148,7 +149,7 @@ fn an_expression_with_foreign_operators() {
     check_steps(
         "  a: { if: 'true && false', set: { n: 1 } }\n",
         r##"
-error[template]: syntax error: unexpected character, in `true && false`
+error[template]: `&&` means nothing in an expression
   --> test.yaml:3:13
    |
  3 |   a: { if: 'true && false', set: { n: 1 } }
@@ -162,11 +163,12 @@ fn an_unknown_filter() {
     check_steps(
         "  a: { set: { n: \"${{ 'a | b' ~ [1] | lenght }}\" } }\n",
         r##"
-error[template]: no filter is called `lenght`; did you mean `length`?
+error[unknown-filter]: no filter is called `lenght`
   --> test.yaml:3:19
    |
  3 |   a: { set: { n: "${{ 'a | b' ~ [1] | lenght }}" } }
    |                   ^
+   = help: did you mean `length`?
 "##,
     );
 }
@@ -175,11 +177,12 @@ fn text_around_a_condition() {
     check_steps(
         "  a: { if: 'is ${{ true }}', set: { n: 1 } }\n",
         r##"
-error[template]: one expression is expected here, with no text around it: `is ${{ true }}`
+error[text-around]: one expression is expected here, with no text around it: `is ${{ true }}`
   --> test.yaml:3:13
    |
  3 |   a: { if: 'is ${{ true }}', set: { n: 1 } }
    |             ^
+   = help: write one `${{ … }}` around all of it, or none; `~` joins texts
 "##,
     );
 }
