@@ -303,7 +303,7 @@ impl Executor {
         let all_labels = args.labels.values().fold(condition.union(kept), |all, one| all.union(*one));
         let grants = self.grants(site).get(spec.family()).cloned();
         let request = PolicyRequest::new(spec, &args.value, all_labels, grants.is_some());
-        let decision = self.rules.tighten(self.services.policy.decide(&request), &request);
+        let decision = self.rule(site, &request);
         let mut draft = Draft::default();
         let first = self.state.step(&key).is_none_or(|step| step.attempt == 0);
         if first && (spec.effect != Effect::Pure || decision.verdict != policy::Verdict::Allow) {

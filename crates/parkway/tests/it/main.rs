@@ -8,3 +8,4 @@ mod building;
 mod house;
 mod settings;
 mod subworkflows;
+mod trials;
