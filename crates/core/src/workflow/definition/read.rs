@@ -16,11 +16,19 @@ use crate::workflow::tree::{At, Kind, Tree};
 use crate::workflow::yaml;
 
 pub(super) fn top(reader: &mut Reader<'_>, tree: &Tree) -> Option<Top> {
+    if tree.kind == Kind::Null {
+        let message = "the file says nothing";
+        reader.problem(Diagnostic::new("yaml", None, message).help("a workflow begins with `parkway: 1`"));
+        return None;
+    }
     let mut keys = reader.keys(tree, "a workflow")?;
     if let Some(tree) = keys.required(reader, "parkway")
         && !matches!(&tree.kind, Kind::Number(number) if number.as_u64() == Some(1))
     {
-        let message = format!("format version `{}` is not known", tree.as_text().unwrap_or(tree.what()));
+        let message = match tree.as_text() {
+            Some("1") => "the format version is a number, found a text".to_owned(),
+            found => format!("format version `{}` is not known", found.unwrap_or(tree.what())),
+        };
         reader.problem(Diagnostic::new("unknown-version", tree.place, message).help("write `parkway: 1`"));
     }
     let name = keys.get(reader, "name").and_then(|tree| reader.text(tree));
@@ -152,6 +160,12 @@ pub(super) fn text(reader: &mut Reader<'_>, tree: &Tree) -> Option<TextDef> {
 fn names(reader: &mut Reader<'_>, tree: &Tree) -> Vec<At<String>> {
     let mut seen = BTreeSet::new();
     reader.list(tree, |reader, tree| {
+        if let Kind::Map(_) = tree.kind {
+            let message = "expected a name, found a map";
+            let help = "the name alone: a value never stands in the file";
+            reader.problem(Diagnostic::new("bad-value", tree.place, message).help(help));
+            return None;
+        }
         let name = reader.text(tree)?;
         let is_name = |text: &str| {
             !text.starts_with(|c: char| c.is_ascii_digit())

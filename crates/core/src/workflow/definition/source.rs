@@ -165,7 +165,7 @@ pub(super) fn read_model(reader: &mut Reader<'_>, tree: &Tree) -> Option<ModelSp
 
 fn read_gguf(reader: &mut Reader<'_>, tree: &Tree) -> Option<GgufSpec> {
     if let Kind::Text(text) = &tree.kind {
-        let message = "expected a map, found a text";
+        let message = format!("expected a map (`gguf`), found the text `{text}`");
         let key = if text.ends_with(".gguf") { "path" } else { "name" };
         let help = format!("write `gguf: {{ {key}: {text} }}`");
         reader.problem(Diagnostic::new("bad-value", tree.place, message).help(help));
@@ -177,7 +177,8 @@ fn read_gguf(reader: &mut Reader<'_>, tree: &Tree) -> Option<GgufSpec> {
     let given = ["name", "path", "repo"].iter().filter(|name| keys.has(name)).count();
     if given != 1 {
         let message = format!("`gguf` says one of `name`, `path` and `repo`, this one says {given} of them");
-        reader.problem(Diagnostic::new("many-sources", keys.place, message));
+        let help = "a `name` from `parkway models list`, the `path` of a file, or a `repo` to fetch from";
+        reader.problem(Diagnostic::new("many-sources", keys.place, message).help(help));
     }
     keys.finish(reader);
     let value = |text: Option<crate::workflow::tree::At<String>>| text.map(|text| text.value);

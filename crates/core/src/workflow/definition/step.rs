@@ -115,21 +115,6 @@ pub(crate) enum WaitDef {
     Signal { name: Tree, timeout: Option<At<Duration>> },
 }
 
-impl StepDef {
-    /// Adds the files that the step names, those of its members and of its workflow too.
-    pub(super) fn files(&self, found: &mut Vec<String>) {
-        match &self.verb {
-            Some(VerbDef::Chat(chat)) => found.extend(chat.value.messages.iter().filter_map(|m| m.text.file.clone())),
-            Some(VerbDef::Steps { steps, .. }) => steps.iter().for_each(|(_, step)| step.files(found)),
-            Some(VerbDef::Workflow(SubDef { child: Some(child), .. })) => {
-                found.push(child.file.clone());
-                child.top.steps.iter().for_each(|(_, step)| step.files(found));
-            }
-            _ => {}
-        }
-    }
-}
-
 pub(super) fn read_steps(reader: &mut Reader<'_>, tree: &Tree) -> Entries<StepDef> {
     if let Kind::List(_) = tree.kind {
         let message = "`steps` is a map from ids to steps, found a list";
@@ -200,11 +185,17 @@ fn read_verb(reader: &mut Reader<'_>, keys: &mut Keys<'_>, id: &At<String>) -> O
         }
         [] => {
             let message = format!("the step `{}` does nothing", id.value);
-            let mut help = format!("give it one of {}", VERBS.join(", "));
-            if keys.has("agent") || keys.has("plan") {
-                help = "`agent` and `plan` are not known to this version; use `chat`, with `tools` where it may ask for calls".into();
-            }
-            reader.problem(Diagnostic::new("no-verb", id.place, message).help(help));
+            let help = format!("give it one of {}", VERBS.join(", "));
+            let later = ["agent", "plan"].into_iter().filter_map(|verb| keys.key(verb)).next();
+            reader.problem(match later {
+                Some(verb) => {
+                    let message = format!("the verb `{}` is not known to this version", verb.value);
+                    let help = "use `chat`, with `tools` where the model may ask for calls";
+                    keys.ignore(&verb.value);
+                    Diagnostic::new("unknown-verb", verb.place, message).help(help)
+                }
+                None => Diagnostic::new("no-verb", id.place, message).help(help),
+            });
         }
         many => {
             let message = format!("a step does one thing, `{}` has {}", id.value, many.join(" and "));
@@ -329,8 +320,9 @@ fn read_messages(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<MessageDef
             }
         }
         let messages = reader.list(tree, read_message);
-        if messages.is_empty() {
-            reader.problem(Diagnostic::new("no-prompt", tree.place, "this chat asks nothing"));
+        if tree.kind == Kind::List(Vec::new()) {
+            reader
+                .problem(Diagnostic::new("no-prompt", tree.place, "this chat asks nothing").help("give it a message"));
         }
         return messages;
     }
