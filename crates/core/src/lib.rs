@@ -8,6 +8,7 @@ pub mod log;
 pub mod model;
 pub mod policy;
 mod schema;
+pub mod secret;
 pub mod store;
 pub mod tool;
 pub mod workflow;

@@ -103,12 +103,23 @@ pub struct ChatRequest {
     /// The most tokens to decode for the answer. A free text that reaches it ends with [`FinishReason::Length`];
     /// a constrained answer that reaches it is [`ModelError::Cut`].
     pub max_tokens: u32,
+    /// The adapter (`LoRA`) to put on the model: one of [`Capabilities::adapters`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
 }
 
 impl ChatRequest {
     /// A request with these messages, greedy sampling, seed 0 and at most 512 tokens of answer.
     pub fn new(messages: Vec<ChatMessage>) -> Self {
-        ChatRequest { messages, assistant_prefix: None, constraint: None, temperature: 0.0, seed: 0, max_tokens: 512 }
+        ChatRequest {
+            messages,
+            assistant_prefix: None,
+            constraint: None,
+            temperature: 0.0,
+            seed: 0,
+            max_tokens: 512,
+            adapter: None,
+        }
     }
 }
 
@@ -207,6 +218,9 @@ pub struct Capabilities {
     /// Where it runs, for example `cpu` or `cuda0 (31/31 layers)`.
     #[serde(default)]
     pub device: String,
+    /// The adapters (`LoRA`) that a request may ask for, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapters: Vec<String>,
 }
 
 /// Why a model did not answer.

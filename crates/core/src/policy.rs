@@ -1,5 +1,7 @@
 //! The port to policy: may this call be made, must somebody be asked, or is it forbidden.
 
+mod rules;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,9 @@ use serde_json::Value;
 
 use crate::label::Labels;
 use crate::tool::{Effect, ToolSpec};
+
+pub use rules::RulePolicy;
+pub(crate) use rules::Rules;
 
 /// A tool call as a policy sees it.
 #[derive(Clone, Debug)]

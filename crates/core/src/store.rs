@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::id::{CommitId, Fence, RunId, Seq, StepKey, Time, WorkerId};
-use crate::log::{Channel, Commitment, Event, EventError, Payload, PayloadError, RunStatus, Verdict};
+use crate::log::{Channel, Commitment, Event, EventError, Payload, PayloadError, Resolution, RunStatus, Verdict};
 
 /// The right to change a run, until somebody else gets a newer fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +145,41 @@ pub enum Message {
         /// How the word came in.
         via: Channel,
     },
+    /// A signal, for the first step that waits for one of this name, now or later.
+    Signal {
+        /// Its name.
+        name: String,
+        /// What it says: the step's output.
+        payload: Value,
+        /// The person's name, or what else sends it.
+        by: String,
+        /// How the word came in.
+        via: Channel,
+    },
+    /// A filled form.
+    Input {
+        /// The step that asks.
+        step: StepKey,
+        /// The values of the form's fields.
+        values: Value,
+        /// The person's name.
+        by: String,
+        /// How the word came in.
+        via: Channel,
+    },
+    /// What became of a call in doubt.
+    Resolve {
+        /// The step in doubt.
+        step: StepKey,
+        /// What became of it.
+        outcome: Resolution<Value>,
+        /// A remark.
+        note: Option<String>,
+        /// The person's name.
+        by: String,
+        /// How the word came in.
+        via: Channel,
+    },
     /// The run is to stop.
     Cancel {
         /// Why.
@@ -153,6 +189,9 @@ pub enum Message {
         /// How the word came in.
         via: Channel,
     },
+    /// A message of a newer version: it stays in the inbox.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What a listing shows of a run.

@@ -94,6 +94,7 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
         model_hash: Some(hash),
         template_hash: Some(hex::encode(Sha256::digest(template.source()))),
         device: placement.describe(model.n_layer() + 1, config.threads),
+        adapters: Vec::new(),
     };
     let prompter = Arc::new(Prompter { name, context_length, template, tokenizer });
     let chunk = chunk as usize;

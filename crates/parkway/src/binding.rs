@@ -84,7 +84,7 @@ impl Models {
         Models { bound, loaded: Mutex::default(), progress, require_gpu }
     }
 
-    /// The model that `name` stands for: the program's, else the one that the workflow says. Paths are relative to `root`.
+    /// The model that `name` stands for: the program's, else the one that the plan says. Paths are relative to `root`.
     pub(crate) async fn find(&self, name: &str, spec: &ModelSpec, root: &Path) -> Result<SharedModel, Error> {
         // The name is part of the key, since it is what progress and errors call the model.
         let key = format!("{name} {}", serde_json::to_string(spec).unwrap_or_default());

@@ -8,12 +8,14 @@ use parkway_core::clock::{Clock, SystemClock};
 use parkway_core::engine::Services;
 use parkway_core::id::WorkerId;
 use parkway_core::policy::{DefaultPolicy, Policy};
+use parkway_core::secret::Secrets;
 use parkway_core::store::Store;
 use parkway_core::tool::{SharedTool, Tool, Toolbox};
 
 use crate::binding::{LoadProgress, ModelBinding, Models};
 use crate::embed::Parkway;
 use crate::error::Error;
+use crate::settings::Settings;
 
 /// Puts a [`Parkway`] together; made by [`Parkway::builder`].
 #[derive(Default)]
@@ -24,9 +26,14 @@ pub struct Builder {
     tools: Vec<SharedTool>,
     policy: Option<Arc<dyn Policy>>,
     clock: Option<Arc<dyn Clock>>,
+    secrets: Option<Arc<dyn Secrets>>,
+    env: Option<Lookup>,
     progress: Option<LoadProgress>,
     require_gpu: bool,
+    settings: Option<Settings>,
 }
+
+type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 enum StoreChoice {
     Url(String),
@@ -61,6 +68,13 @@ impl Builder {
         self
     }
 
+    /// Keeps to site settings: their store, root, models, policy and bounds. What else is said here goes before them.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = Some(settings);
+        self
+    }
+
     /// Binds a model to a name; it goes before what a workflow says of that name.
     #[must_use]
     pub fn model(mut self, name: impl Into<String>, model: impl Into<ModelBinding>) -> Self {
@@ -89,6 +103,21 @@ impl Builder {
         self
     }
 
+    /// Takes secrets from here. Without it there are none.
+    #[must_use]
+    pub fn secrets(mut self, secrets: impl Secrets + 'static) -> Self {
+        self.secrets = Some(Arc::new(secrets));
+        self
+    }
+
+    /// Looks environment variables up here, those that a workflow declares, when a run is created. Default: the process's
+    /// environment.
+    #[must_use]
+    pub fn env(mut self, lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.env = Some(Arc::new(lookup));
+        self
+    }
+
     /// Is told how far the loading of a model is.
     #[must_use]
     pub fn on_load(mut self, progress: impl Fn(&str, f32) + Send + Sync + 'static) -> Self {
@@ -106,11 +135,14 @@ impl Builder {
     /// Opens the store. Models are loaded when the first run needs them.
     pub async fn build(self) -> Result<Parkway, Error> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let root = self.root.unwrap_or_else(|| PathBuf::from("."));
-        let store = match self.store {
-            Some(StoreChoice::Ready(store)) => store,
-            Some(StoreChoice::Url(url)) => open_store(&url, &clock).await?,
-            None => open_store("sqlite:parkway.db", &clock).await?,
+        let settings = self.settings.map(Arc::new);
+        let root_said = self.root.or_else(|| Some(settings.as_ref()?.root().to_path_buf()));
+        let root = root_said.unwrap_or_else(|| PathBuf::from("."));
+        let store = match (self.store, &settings) {
+            (Some(StoreChoice::Ready(store)), _) => store,
+            (Some(StoreChoice::Url(url)), _) => open_store(&url, &clock).await?,
+            (None, Some(settings)) => open_store(settings.store().0, &clock).await?,
+            (None, None) => open_store("sqlite:parkway.db", &clock).await?,
         };
         let mut tools = Toolbox::new();
         #[cfg(feature = "tools")]
@@ -120,12 +152,20 @@ impl Builder {
         for tool in self.tools {
             tools.insert(tool);
         }
-        let policy = self.policy.unwrap_or_else(|| Arc::new(DefaultPolicy));
+        let policy: Arc<dyn Policy> = match (self.policy, &settings) {
+            (Some(policy), _) => policy,
+            (None, Some(settings)) => Arc::new(settings.policy()?),
+            (None, None) => Arc::new(DefaultPolicy),
+        };
         let random = hex::encode(&clock.random()[..6]);
         let worker = WorkerId::new(format!("w{}-{random}", std::process::id()));
-        let services = Services::new(store, Arc::new(tools), policy, clock, worker);
+        let mut services = Services::new(store, Arc::new(tools), policy, clock, worker);
+        services.env = self.env.unwrap_or_else(|| Arc::new(|name| std::env::var(name).ok()));
+        if let Some(secrets) = self.secrets {
+            services.secrets = secrets;
+        }
         let models = Models::new(self.models, self.progress, self.require_gpu);
-        Ok(Parkway::new(services, models, root))
+        Ok(Parkway::new(services, models, root, settings))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The engine in a program: starts runs, takes them up again, and looks at them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use parkway_core::log::{Channel, Commitment, Event, EventKind, Payload, Verdict}
 use parkway_core::model::SharedModel;
 use parkway_core::store::{Message, RunFilter, RunSummary, StoreError};
 use parkway_core::tool::Toolbox;
-use parkway_core::workflow::{Inputs, Plan, Requirements, Verb};
+use parkway_core::workflow::{Inputs, ModelSpec, Plan, Requirements, Verb};
 use serde_json::Value;
 
 use crate::binding::Models;
@@ -18,6 +18,7 @@ use crate::builder::Builder;
 use crate::error::Error;
 use crate::record::Record;
 use crate::run::Run;
+use crate::settings::Settings;
 use crate::workflow::Workflow;
 
 /// The engine in a program. Cheap to clone, and safe to share between threads.
@@ -50,6 +51,7 @@ struct Inner {
     services: Services,
     models: Models,
     root: PathBuf,
+    settings: Option<Arc<Settings>>,
 }
 
 /// How a run is started or resumed.
@@ -74,8 +76,8 @@ impl Parkway {
         Builder::default()
     }
 
-    pub(crate) fn new(services: Services, models: Models, root: PathBuf) -> Self {
-        Parkway { inner: Arc::new(Inner { services, models, root }) }
+    pub(crate) fn new(services: Services, models: Models, root: PathBuf, settings: Option<Arc<Settings>>) -> Self {
+        Parkway { inner: Arc::new(Inner { services, models, root, settings }) }
     }
 
     pub(crate) fn services(&self) -> &Services {
@@ -92,11 +94,28 @@ impl Parkway {
         &self.inner.root
     }
 
-    /// Checks a workflow against the tools and the policy at hand.
+    /// Checks a workflow against the tools, the policy and the settings at hand.
     pub fn check(&self, workflow: &Workflow) -> Result<Plan, Error> {
         let services = self.services();
-        let requirements = Requirements::new(&services.tools, services.policy.fingerprint());
-        Ok(Plan::check(&workflow.definition, &requirements)?)
+        let mut requirements = Requirements::new(&services.tools, services.policy.fingerprint());
+        requirements.settings = self.inner.settings.as_ref().map(|settings| settings.digest());
+        let mut plan = Plan::check(&workflow.definition, &requirements)?;
+        if let Some(settings) = &self.inner.settings {
+            let refused = out_of_bounds(settings, &plan);
+            if !refused.is_empty() {
+                return Err(workflow.definition.refused_grants(refused).into());
+            }
+        }
+        if let Some(settings) = &self.inner.settings {
+            for name in asked(&plan) {
+                let declared = plan.models.get(&name).cloned().unwrap_or_default();
+                let spec = settings.model(&name, &declared, false)?;
+                if spec != declared {
+                    plan.models.insert(name, spec);
+                }
+            }
+        }
+        Ok(plan)
     }
 
     /// Starts a run. It is on disk when this returns, and goes on whether or not the [`Run`] is kept.
@@ -108,7 +127,7 @@ impl Parkway {
     pub async fn start_with(&self, workflow: Workflow, inputs: Inputs, options: RunOptions) -> Result<Run, Error> {
         let plan = Arc::new(self.check(&workflow)?);
         let inputs = plan.fill_inputs(inputs).map_err(Error::Inputs)?;
-        let models = self.models_of(&plan).await?;
+        let models = self.models_of(plan.models.clone(), &plan).await?;
         let control = control(options);
         let executor = Executor::create(self.services().clone(), models, control.clone(), plan, &inputs).await?;
         Ok(Run::launch(self.clone(), executor, control))
@@ -118,21 +137,30 @@ impl Parkway {
     pub async fn resume(&self, run: RunId, options: RunOptions) -> Result<Run, Error> {
         let events = self.services().store.events(run, Seq(0)).await?;
         let plan = Arc::new(self.plan(run, &events).await?);
-        let models = self.models_of(&plan).await?;
+        // A run keeps the models of its plan, unless others are named for this very command.
+        let mut specs = plan.models.clone();
+        if let Some(settings) = &self.inner.settings {
+            for (name, spec) in &mut specs {
+                *spec = settings.model(name, spec, true)?;
+            }
+        }
+        let models = self.models_of(specs, &plan).await?;
         let control = control(options);
         let executor = Executor::take_over(self.services().clone(), models, control.clone(), plan, run).await?;
         Ok(Run::launch(self.clone(), executor, control))
     }
 
     /// The models that the plan's steps ask.
-    async fn models_of(&self, plan: &Plan) -> Result<BTreeMap<String, SharedModel>, Error> {
+    async fn models_of(
+        &self,
+        specs: BTreeMap<String, ModelSpec>,
+        plan: &Plan,
+    ) -> Result<BTreeMap<String, SharedModel>, Error> {
         let mut models = BTreeMap::new();
-        for (_, node) in plan.graph.iter() {
-            let Verb::Chat(chat) = &node.verb else { continue };
-            if !models.contains_key(&chat.model) {
-                let spec = plan.models.get(&chat.model).cloned().unwrap_or_default();
-                models.insert(chat.model.clone(), self.inner.models.find(&chat.model, &spec, &self.inner.root).await?);
-            }
+        for name in asked(plan) {
+            let spec = specs.get(&name).cloned().unwrap_or_default();
+            let model = self.inner.models.find(&name, &spec, &self.inner.root).await?;
+            models.insert(name, model);
         }
         Ok(models)
     }
@@ -212,6 +240,28 @@ impl Parkway {
         self.services().store.signal(run, Message::Approval { step, verdict, note, by, via }).await?;
         Ok(())
     }
+}
+
+/// The names of the models that the plan's steps ask.
+fn asked(plan: &Plan) -> BTreeSet<String> {
+    let model = |verb: &Verb| match verb {
+        Verb::Chat(chat) => Some(chat.model.clone()),
+        _ => None,
+    };
+    plan.graph.iter().filter_map(|(_, node)| model(&node.verb)).collect()
+}
+
+/// The families that are granted folders outside the site's bounds, and what is wrong.
+fn out_of_bounds(settings: &Settings, plan: &Plan) -> Vec<(String, String)> {
+    let folders = |grant: &Value| {
+        let lists = ["read", "write"].into_iter().filter_map(|kind| grant.get(kind)?.as_array().cloned());
+        lists.flatten().filter_map(|folder| folder.as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let grants = plan.grants.iter().filter(|(family, _)| *family == "files");
+    grants
+        .flat_map(|(family, grant)| folders(grant).into_iter().map(move |folder| (family, folder)))
+        .filter_map(|(family, folder)| Some((family.clone(), settings.out_of_bounds(&folder)?)))
+        .collect()
 }
 
 fn control(options: RunOptions) -> Control {

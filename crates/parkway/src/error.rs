@@ -20,6 +20,9 @@ pub enum Error {
     /// The workflow is wrong.
     #[error("{0}")]
     Invalid(#[from] Diagnostics),
+    /// The site settings are wrong: all that is, file by file.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))]
+    Settings(Vec<Diagnostics>),
     /// The inputs do not fit the workflow.
     #[error("the inputs do not fit the workflow: {}", .0.join("; "))]
     Inputs(Vec<String>),
@@ -80,6 +83,7 @@ impl Error {
         match self {
             Error::Unreadable { .. } => "unreadable",
             Error::Invalid(_) => "invalid",
+            Error::Settings(_) => "settings",
             Error::Inputs(_) => "inputs",
             Error::Model { .. } => "model",
             Error::NoRun(_) => "no_run",
@@ -89,6 +93,7 @@ impl Error {
             Error::Stopped(_) => "stopped",
             Error::Output { .. } => "output",
             Error::Executor(ExecutorError::Store(error)) | Error::Store(error) => error.code(),
+            Error::Executor(ExecutorError::Missing(_)) => "missing",
             Error::Executor(_) => "executor",
             Error::Setup(_) => "setup",
         }

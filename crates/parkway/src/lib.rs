@@ -5,6 +5,7 @@
 //! the process, `testing` for a scripted model.
 
 pub mod models;
+pub mod settings;
 
 mod binding;
 mod builder;
@@ -29,6 +30,7 @@ pub use parkway_core::label::Labels;
 pub use parkway_core::log;
 pub use parkway_core::model;
 pub use parkway_core::policy;
+pub use parkway_core::secret;
 pub use parkway_core::store;
 #[cfg(feature = "testing")]
 pub use parkway_core::testing;

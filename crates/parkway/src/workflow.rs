@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use parkway_core::workflow::Definition;
+use parkway_core::workflow::{Definition, Diagnostics, Graph};
 
 use crate::error::Error;
 
@@ -41,6 +41,11 @@ impl Workflow {
     /// What its author says about it.
     pub fn description(&self) -> Option<&str> {
         self.definition.description()
+    }
+
+    /// Its graph as far as it can be made, for pictures, and what is wrong with it.
+    pub fn graph(&self) -> (Graph, Diagnostics) {
+        self.definition.graph()
     }
 }
 

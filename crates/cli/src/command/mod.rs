@@ -2,7 +2,9 @@
 
 pub(crate) mod approve;
 pub(crate) mod check;
+pub(crate) mod config;
 pub(crate) mod doctor;
+pub(crate) mod graph;
 pub(crate) mod models;
 pub(crate) mod resume;
 pub(crate) mod run;

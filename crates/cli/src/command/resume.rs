@@ -17,6 +17,7 @@ pub(crate) async fn resume(global: &Global, args: ResumeArgs, out: &mut Out) -> 
     // Without a store there is nothing to resume, and none should come into being.
     drop(project.need().await?);
     let session = Session::begin(global, &args.following, out)?;
+    project.warn();
     let parkway = project.open(session.builder(&args.following)).await?;
     let run = match &args.run {
         Some(text) => parkway.find_run(text).await?,

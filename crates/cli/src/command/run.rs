@@ -14,7 +14,9 @@ pub(crate) async fn run(global: &Global, args: RunArgs, out: &mut Out) -> Result
     let workflow = Workflow::from_path(&args.file)?;
     let inputs = read_file(&args)?;
     let session = Session::begin(global, &args.following, out)?;
-    let parkway = Project::find(global)?.open(session.builder(&args.following)).await?;
+    let project = Project::find(global)?;
+    project.warn();
+    let parkway = project.open(session.builder(&args.following)).await?;
     let plan = parkway.check(&workflow)?;
     let options = session.options(given(&args.following, &plan)?);
     let inputs = add_given(inputs, &args, &plan)?;

@@ -211,8 +211,14 @@ mod tests {
         let mut live = Live::new(term, true);
         let by = Actor::Worker { id: WorkerId::new("w") };
         let step: parkway::id::StepKey = "extract".parse().unwrap();
-        let kind =
-            EventKind::StepStarted { key: step.clone(), attempt: 1, args: None, labels: [].into(), effect: None };
+        let kind = EventKind::StepStarted {
+            key: step.clone(),
+            attempt: 1,
+            args: None,
+            labels: [].into(),
+            effect: None,
+            secrets: None,
+        };
         live.apply(&Event::new("default", run, Seq(1), start, Fence(1), by, kind), start);
         live.view().writes(&step, "half an answer");
         live.tick(start.after(PACE));

@@ -100,6 +100,11 @@ impl Bench {
         self.folder.path().join(name)
     }
 
+    /// The project's folder as the command sees it.
+    pub(crate) fn root(&self) -> String {
+        self.folder.path().canonicalize().unwrap().display().to_string()
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
@@ -108,9 +113,10 @@ impl Bench {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parkway"));
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
-        for name in ["PARKWAY_STORE", "NO_COLOR", "LC_ALL", "LC_CTYPE", "CLICOLOR_FORCE"] {
+        for name in ["PARKWAY_STORE", "PARKWAY_PROFILE", "NO_COLOR", "LC_ALL", "LC_CTYPE", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }
+        command.env("XDG_CONFIG_HOME", self.path("config"));
         command.env("PARKWAY_CACHE", self.path("cache")).env("USER", "ada").env("LANG", "C.UTF-8").env("TZ", "UTC");
         command
     }

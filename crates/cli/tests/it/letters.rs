@@ -1,5 +1,6 @@
 //! A run of the example workflow, as a list of events.
 
+use parkway::Labels;
 use parkway::id::{Digest, Fence, RunId, Seq, StepKey, Time, WorkerId};
 use parkway::log::{Actor, Channel, Commitment, Event, EventKind, FailureReason, SkipReason, Verdict};
 use parkway_cli::render::{Outline, OutlineStep, RunView};
@@ -53,7 +54,15 @@ impl Letters {
         });
         let mut letters = Letters { view, told: Vec::new(), overlapping: None, seq: 0, salt: 0 };
         let (plan, inputs) = (letters.text(""), letters.text(""));
-        letters.push(0, EventKind::RunCreated { plan, plan_hash: Digest::of(&[]), inputs });
+        let created = EventKind::RunCreated {
+            plan,
+            plan_hash: Digest::of(&[]),
+            inputs,
+            labels: Labels::NONE,
+            env: None,
+            parent: None,
+        };
+        letters.push(0, created);
         letters.push(2, EventKind::RunClaimed { worker: WorkerId::new("w1") });
         letters
     }
@@ -82,7 +91,17 @@ impl Letters {
     }
 
     pub(crate) fn start(&mut self, ms: i64, step: &str, attempt: u32) {
-        self.push(ms, EventKind::StepStarted { key: key(step), attempt, args: None, labels: [].into(), effect: None });
+        self.push(
+            ms,
+            EventKind::StepStarted {
+                key: key(step),
+                attempt,
+                args: None,
+                labels: [].into(),
+                effect: None,
+                secrets: None,
+            },
+        );
     }
 
     pub(crate) fn complete(&mut self, ms: i64, step: &str, attempt: u32) {

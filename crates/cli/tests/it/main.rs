@@ -10,7 +10,9 @@ mod render;
 mod ends;
 mod hostile;
 mod looks;
+mod pictures;
 mod reading;
+mod settings;
 
 #[cfg(unix)]
 mod crash;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::engine::begin::Arguments;
 use crate::engine::context::Site;
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::recorder::Draft;
@@ -20,6 +21,16 @@ enum Covered {
     Changed,
     /// Nobody was asked about it.
     No,
+}
+
+/// A call as a person sees it, and as an answer is bound to it. With the places of secrets, so that a text that only looks
+/// like one is another call.
+fn shown_call(key: &StepKey, tool: &str, args: &Arguments) -> Value {
+    let mut call = json!({ "step": key.to_string(), "tool": tool, "args": args.value });
+    if !args.secrets.is_empty() {
+        call["secrets"] = json!(args.secrets);
+    }
+    call
 }
 
 impl Executor {
@@ -71,11 +82,11 @@ impl Executor {
         mut draft: Draft,
         key: StepKey,
         tool: &str,
-        args: &Value,
+        args: &Arguments,
         reason: &str,
     ) -> Result<(), ExecutorError> {
         let prompt = json!(format!("Call `{tool}`? ({reason})"));
-        let calls = json!([{ "step": key.to_string(), "tool": tool, "args": args }]);
+        let calls = json!([shown_call(&key, tool, args)]);
         self.draft_question(&mut draft, &key, &prompt, &json!({ "calls": calls, "unknown": [], "show": null }), None)?;
         self.record(draft).await?;
         Ok(())
@@ -115,11 +126,12 @@ impl Executor {
                 references.iter().any(|r| r.root == "steps" && r.path.first().is_some_and(|step| step == id))
             });
             let known = node.for_each.is_none()
+                && node.repeat.is_none()
                 && !of_answer
                 && others.iter().all(|other| *other == index || self.state.at(*other).status.ended());
             let args = if known { self.arguments(&step_key, site, with).await?.ok() } else { None };
             match args {
-                Some((args, _)) => calls.push(json!({ "step": step_key.to_string(), "tool": name, "args": args })),
+                Some(args) => calls.push(shown_call(&step_key, name, &args)),
                 None => unknown.push(step_key.to_string()),
             }
         }
@@ -132,7 +144,7 @@ impl Executor {
         &mut self,
         key: &StepKey,
         tool: &str,
-        args: &Value,
+        args: &Arguments,
         verdict: policy::Verdict,
     ) -> Result<bool, ExecutorError> {
         Ok(match self.covered(key, tool, args).await? {
@@ -142,9 +154,9 @@ impl Executor {
         })
     }
 
-    async fn covered(&mut self, key: &StepKey, tool: &str, args: &Value) -> Result<Covered, ExecutorError> {
+    async fn covered(&mut self, key: &StepKey, tool: &str, args: &Arguments) -> Result<Covered, ExecutorError> {
         let Some(index) = self.state.index_of(key) else { return Ok(Covered::No) };
-        let call = json!({ "step": key.to_string(), "tool": tool, "args": args });
+        let call = shown_call(key, tool, args);
         let mut covered = Covered::No;
         // The step's own answer is newer than one that came before it.
         for asked in std::iter::once(index).chain(self.state.dependencies(index)) {

@@ -1,8 +1,7 @@
-//! Beginning steps: conditions, fan-outs, arguments and messages are evaluated at the edge, once, and recorded; then calls
+//! Beginning steps: conditions, fan-outs and arguments are evaluated at the edge, once, and recorded; then calls
 //! are launched.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -12,18 +11,28 @@ use crate::engine::context::{Site, labels_named};
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::perform::short;
 use crate::engine::recorder::Draft;
-use crate::engine::step::{self, Attempt, Call, ChatCall, Failure};
+use crate::engine::secret::{Marks, SecretUse};
+use crate::engine::step::{Attempt, Call, Failure};
 use crate::id::{EffectKey, StepKey};
 use crate::label::Labels;
 use crate::log::{Budget, EventKind, SkipReason};
-use crate::model::{ChatMessage, ChatRequest, Constraint, ConstraintKind};
 use crate::policy::{self, PolicyRequest};
-use crate::schema::{Schema, Side};
+use crate::schema::Side;
 use crate::tool::{Cancel, Effect, ToolContext};
-use crate::workflow::{Chat, ForEach, Node, NodeIndex, Template, Verb, expression_or_value};
+use crate::workflow::{ForEach, Node, NodeIndex, Template, Verb, expression_or_value};
 
 /// The label under which the labels of a step's condition stand beside those of its arguments.
 const CONDITION: &str = "if";
+
+/// The arguments of a tool call.
+pub(crate) struct Arguments {
+    /// The values, with `[secret NAME]` where a secret belongs.
+    pub(crate) value: Value,
+    /// Where secrets belong.
+    pub(crate) secrets: Vec<SecretUse>,
+    /// Labels of each argument; none for recorded ones.
+    labels: BTreeMap<String, Labels>,
+}
 
 impl Executor {
     /// Evaluates `if`; then fans the step out, or begins it.
@@ -126,6 +135,13 @@ impl Executor {
         let Some((index, site)) = self.place(&key) else { return Ok(()) };
         let node = plan.graph.node(index);
         let condition = self.condition_labels(node, site);
+        // A step that is repeated begins with its rounds, as a group does with its members.
+        if node.repeat.is_some() && key.last().is_some_and(|segment| segment.iteration == 0) {
+            let mut draft = Draft::default();
+            self.draft_start(&mut draft, key, None, &BTreeMap::new(), condition, None)?;
+            self.record(draft).await?;
+            return Ok(());
+        }
         match &node.verb {
             Verb::Steps { .. } => {
                 let mut draft = Draft::default();
@@ -137,13 +153,13 @@ impl Executor {
             Verb::Approve { prompt, timeout_ms, show } => self.ask(key, site, prompt, *timeout_ms, show.as_ref()).await,
             Verb::Tool { name, with } => self.call_tool(key, index, site, name, with, condition).await,
             Verb::Chat(chat) => self.call_model(key, index, site, chat, condition).await,
-            Verb::Input { .. } | Verb::Wait(_) | Verb::Workflow(_) => {
-                self.fail(key, &Failure::new("invalid", "not known here")).await
-            }
+            Verb::Workflow(workflow) => self.call_workflow(key, site, workflow, condition).await,
+            Verb::Input { prompt, timeout_ms, .. } => self.ask_for_input(key, site, prompt, *timeout_ms).await,
+            Verb::Wait(wait) => self.wait(key, site, wait).await,
         }
     }
 
-    fn draft_start(
+    pub(super) fn draft_start(
         &self,
         draft: &mut Draft,
         key: StepKey,
@@ -167,7 +183,19 @@ impl Executor {
         if !kept.is_empty() {
             labels.insert(CONDITION.into(), kept);
         }
-        draft.event(EventKind::StepStarted { key, attempt, args, labels, effect });
+        draft.event(EventKind::StepStarted { key, attempt, args, labels, effect, secrets: None });
+        Ok(())
+    }
+
+    /// Says with the start of a step where secrets belong in its arguments.
+    fn draft_secrets(&self, draft: &mut Draft, places: &[SecretUse]) -> Result<(), ExecutorError> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let places = draft.payload(&*self.services.clock, places)?;
+        if let Some((_, EventKind::StepStarted { secrets, .. })) = draft.events.last_mut() {
+            *secrets = Some(places);
+        }
         Ok(())
     }
 
@@ -198,22 +226,43 @@ impl Executor {
         key: &StepKey,
         site: Site,
         with: &Value,
-    ) -> Result<Result<(Value, BTreeMap<String, Labels>), Failure>, ExecutorError> {
-        if let Some(recorded) = self.state.step(key).and_then(|step| step.args) {
-            return Ok(Ok((self.values.value(recorded).await?, BTreeMap::new())));
+    ) -> Result<Result<Arguments, Failure>, ExecutorError> {
+        if let Some((recorded, secrets)) = self.state.step(key).and_then(|step| Some((step.args?, step.secrets))) {
+            let value = self.values.value(recorded).await?;
+            let places = match secrets {
+                Some(secrets) => serde_json::from_value(self.values.value(secrets).await?),
+                None => Ok(Vec::new()),
+            };
+            return Ok(places
+                .map(|secrets| Arguments { value, secrets, labels: BTreeMap::new() })
+                .map_err(|e| Failure::new("erased", format!("the recorded places of secrets cannot be read: {e}"))));
         }
+        let names = self.secret_names(site);
+        let marks = (!names.is_empty()).then(|| Marks::new(self.services.clock.random()));
+        let root = [("secrets", marks.as_ref().map_or_else(|| json!({}), |marks| marks.root(names)))];
         let mut args = Map::new();
-        let mut labels = BTreeMap::new();
+        let mut found = Arguments { value: Value::Null, secrets: Vec::new(), labels: BTreeMap::new() };
         for (name, value) in with.as_object().into_iter().flatten() {
-            match Self::evaluated(self.values.evaluate(&self.state, site, Template::Value(value)).await)? {
-                Ok((value, seen)) => {
+            let result = self.values.evaluate_with(&self.state, site, Template::Value(value), &root).await;
+            let (value, seen) = match Self::evaluated(result)? {
+                Ok(evaluated) => evaluated,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            let settled = match &marks {
+                Some(marks) => marks.settle(name, value),
+                None => Ok((value, Vec::new())),
+            };
+            match settled {
+                Ok((value, uses)) => {
                     args.insert(name.clone(), value);
-                    labels.insert(name.clone(), seen);
+                    found.secrets.extend(uses);
+                    found.labels.insert(name.clone(), seen);
                 }
                 Err(failure) => return Ok(Err(failure)),
             }
         }
-        Ok(Ok((Value::Object(args), labels)))
+        found.value = Value::Object(args);
+        Ok(Ok(found))
     }
 
     pub(super) async fn call_tool(
@@ -225,7 +274,7 @@ impl Executor {
         with: &Value,
         condition: Labels,
     ) -> Result<(), ExecutorError> {
-        let (args, labels) = match self.arguments(&key, site, with).await? {
+        let args = match self.arguments(&key, site, with).await? {
             Ok(found) => found,
             Err(failure) => return self.fail(key, &failure).await,
         };
@@ -233,9 +282,13 @@ impl Executor {
             return self.fail(key, &Failure::new("unknown_tool", format!("no tool is called `{name}`"))).await;
         };
         let spec = tool.spec();
-        let input = self.schemas.get(node, Side::Input, &spec.input_schema);
-        if let Err(error) = input.and_then(|schema| schema.check(&args)) {
-            let message = format!("the arguments do not fit `{name}`: {error}");
+        let input = match self.secrets.fill(args.value.clone(), &args.secrets) {
+            Ok(input) => input,
+            Err(failure) => return self.fail(key, &failure).await,
+        };
+        let schema = self.schemas.get(node, Side::Input, &spec.input_schema);
+        if let Err(error) = schema.and_then(|schema| schema.check(&input)) {
+            let message = self.secrets.scrub(&format!("the arguments do not fit `{name}`: {error}"));
             return self.fail(key, &Failure::new("invalid", message)).await;
         }
         let output = match self.schemas.get(node, Side::Output, &spec.output_schema) {
@@ -246,10 +299,10 @@ impl Executor {
             }
         };
         let kept = self.state.step(&key).map_or(Labels::NONE, |step| step.arg_labels);
-        let all_labels = labels.values().fold(condition.union(kept), |all, one| all.union(*one));
-        let grants = self.state.plan().grants.get(spec.family()).cloned();
-        let request = PolicyRequest::new(spec, &args, all_labels, grants.is_some());
-        let decision = self.services.policy.decide(&request);
+        let all_labels = args.labels.values().fold(condition.union(kept), |all, one| all.union(*one));
+        let grants = self.grants(site).get(spec.family()).cloned();
+        let request = PolicyRequest::new(spec, &args.value, all_labels, grants.is_some());
+        let decision = self.rules.tighten(self.services.policy.decide(&request), &request);
         let mut draft = Draft::default();
         let first = self.state.step(&key).is_none_or(|step| step.attempt == 0);
         if first && (spec.effect != Effect::Pure || decision.verdict != policy::Verdict::Allow) {
@@ -264,23 +317,24 @@ impl Executor {
             return self.ask_for_call(draft, key, name, &args, &decision.reason).await;
         }
         let now = self.services.clock.now();
-        if let Some(why) = budget::exceeded(&self.state, Budget::new(0, 1), now) {
+        if let Some(why) = budget::exceeded(&self.state, site.scope, Budget::new(0, 1), now) {
             return self.fail_after(draft, key, &Failure::new("budget", why)).await;
         }
         let effect = spec.effect;
-        self.draft_start(&mut draft, key.clone(), Some(&args), &labels, condition, Some(effect))?;
-        if self.state.plan().limits.tool_calls.is_some() {
+        self.draft_start(&mut draft, key.clone(), Some(&args.value), &args.labels, condition, Some(effect))?;
+        self.draft_secrets(&mut draft, &args.secrets)?;
+        if budget::counts(&self.state, site.scope, |limits| limits.tool_calls) {
             draft.event(EventKind::BudgetReserved { key: key.clone(), share: Budget::new(0, 1) });
         }
         let head = self.record(draft).await?;
         let Some(index) = self.state.index_of(&key) else { return Ok(()) };
-        let (timeout, by_budget) = self.time_limit(node);
+        let (timeout, by_budget) = self.time_limit(node, site);
         let cancel = Cancel::new();
         let context = ToolContext {
             run: self.lease.run,
             step: key.clone(),
             attempt: self.state.at(index).attempt,
-            key: EffectKey::new(self.lease.run, &key, 0),
+            key: EffectKey::new(self.lease.run, &key, self.state.at(index).redo),
             fence: self.lease.fence,
             now,
             deadline: timeout.map(|timeout| now.after(timeout)),
@@ -288,101 +342,16 @@ impl Executor {
             cancel: cancel.clone(),
         };
         let after = effect.waits_for_disk().then(|| (self.recorder.disk(), head));
-        let call = Call::Tool { tool, input: args, context: Box::new(context), output };
+        let secrets = self.secrets.clone();
+        let call = Call::Tool { tool, input, context: Box::new(context), output, secrets };
         self.launch(Attempt { index, call, timeout, by_budget, cancel, after });
         Ok(())
     }
 
-    pub(super) async fn call_model(
-        &mut self,
-        key: StepKey,
-        node: NodeIndex,
-        site: Site,
-        chat: &Chat,
-        condition: Labels,
-    ) -> Result<(), ExecutorError> {
-        let (messages, labels) = match self.messages(&key, site, chat).await? {
-            Ok(found) => found,
-            Err(failure) => return self.fail(key, &failure).await,
-        };
-        let Some(model) = self.models.get(&chat.model).cloned() else {
-            let message = format!("the model `{}` is not loaded", chat.model);
-            return self.fail(key, &Failure::new("unknown_model", message)).await;
-        };
-        let schema = match self.answer_schema(node, chat) {
-            Ok(schema) => schema,
-            Err(error) => return self.fail(key, &Failure::new("invalid", error)).await,
-        };
-        let enforced = model.capabilities().constraints.contains(&ConstraintKind::JsonSchema);
-        let failures = self.state.step(&key).map_or(0, |step| step.failures);
-        let request = ChatRequest {
-            messages: messages.clone(),
-            assistant_prefix: None,
-            constraint: chat.schema.clone().filter(|_| enforced).map(Constraint::JsonSchema),
-            #[expect(clippy::cast_precision_loss, reason = "a temperature has few digits")]
-            temperature: chat.temperature_milli as f32 / 1000.0,
-            seed: chat.seed.unwrap_or_else(|| step::seed(&key, failures)),
-            max_tokens: chat.max_tokens,
-        };
-        // A model that cannot enforce the schema may be asked several times.
-        let turns = if enforced || schema.is_none() { 1 } else { 1 + u64::from(step::REPAIRS) };
-        let prompt = model.count_tokens(&request).unwrap_or(0) as u64;
-        let share = Budget::new((prompt + u64::from(chat.max_tokens)) * turns, 0);
-        let now = self.services.clock.now();
-        if let Some(why) = budget::exceeded(&self.state, share, now) {
-            return self.fail(key, &Failure::new("budget", why)).await;
-        }
-        let args = serde_json::to_value(&messages).unwrap_or_default();
-        let mut draft = Draft::default();
-        self.draft_start(&mut draft, key.clone(), Some(&args), &labels, condition, None)?;
-        if self.state.plan().limits.tokens.is_some() {
-            draft.event(EventKind::BudgetReserved { key: key.clone(), share });
-        }
-        self.record(draft).await?;
-        let Some(index) = self.state.index_of(&key) else { return Ok(()) };
-        let (timeout, by_budget) = self.time_limit(node);
-        let call = ChatCall { key, model, request, schema, reporter: self.reporter.clone() };
-        let call = Call::Chat(Box::new(call));
-        self.launch(Attempt { index, call, timeout, by_budget, cancel: Cancel::new(), after: None });
-        Ok(())
-    }
-
-    fn answer_schema(&mut self, node: NodeIndex, chat: &Chat) -> Result<Option<Arc<Schema>>, String> {
-        let schema = chat.schema.as_ref();
-        schema.map(|schema| self.schemas.get(node, Side::Output, schema)).transpose()
-    }
-
-    pub(super) async fn messages(
-        &mut self,
-        key: &StepKey,
-        site: Site,
-        chat: &Chat,
-    ) -> Result<Result<(Vec<ChatMessage>, BTreeMap<String, Labels>), Failure>, ExecutorError> {
-        if let Some(recorded) = self.state.step(key).and_then(|step| step.args) {
-            let recorded = self.values.value(recorded).await?;
-            return Ok(serde_json::from_value(recorded)
-                .map(|messages| (messages, BTreeMap::new()))
-                .map_err(|e| Failure::new("erased", format!("the recorded messages cannot be read: {e}"))));
-        }
-        let mut messages = Vec::new();
-        let mut labels = BTreeMap::new();
-        for (i, message) in chat.messages.iter().enumerate() {
-            let template = Template::Text(&message.content.text);
-            match Self::evaluated(self.values.evaluate(&self.state, site, template).await)? {
-                Ok((value, seen)) => {
-                    messages.push(ChatMessage::new(message.role, value.as_str().unwrap_or_default()));
-                    labels.insert(format!("messages[{i}]"), seen);
-                }
-                Err(failure) => return Ok(Err(failure)),
-            }
-        }
-        Ok(Ok((messages, labels)))
-    }
-
     /// The step's timeout, or what is left of the `wall` budget where that is less.
-    fn time_limit(&self, node: NodeIndex) -> (Option<Duration>, bool) {
+    pub(super) fn time_limit(&self, node: NodeIndex, site: Site) -> (Option<Duration>, bool) {
         let timeout = self.state.plan().graph.node(node).timeout_ms.map(Duration::from_millis);
-        match (timeout, budget::wall_left(&self.state, self.services.clock.now())) {
+        match (timeout, budget::wall_left(&self.state, site.scope, self.services.clock.now())) {
             (Some(timeout), Some(left)) if left < timeout => (Some(left), true),
             (None, Some(left)) => (Some(left), true),
             (timeout, _) => (timeout, false),

@@ -11,7 +11,7 @@ use crate::id::Seq;
 use crate::label::Labels;
 use crate::log::{Commitment, Payload, RunState, StepIndex, StepStatus};
 use crate::store::{Store, StoreError};
-use crate::workflow::{Reference, Template, TemplateError, Verb};
+use crate::workflow::{Reference, Template, TemplateError, misplaced_secret};
 
 /// Where a template stands: which steps and items it sees.
 #[derive(Clone, Copy, Debug)]
@@ -20,21 +20,58 @@ pub(crate) struct Site {
     pub(crate) scope: Option<StepIndex>,
     /// The item that it stands in itself.
     pub(crate) item: Option<(StepIndex, u32)>,
+    /// The round that it stands in itself.
+    round: Option<Round>,
+}
+
+/// A round of a step that is repeated.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    host: StepIndex,
+    /// From 1.
+    number: u32,
+    /// Whether it has ended: `previous` is its own output, not that of the round before.
+    ended: bool,
+}
+
+impl Round {
+    /// The round whose output is `previous`; there is none before the first.
+    fn previous(self, state: &RunState) -> Option<StepIndex> {
+        let place = if self.ended { self.number.checked_sub(1) } else { self.number.checked_sub(2) };
+        state.at(self.host).rounds.as_ref()?.begun.get(place? as usize).copied()
+    }
 }
 
 impl Site {
     /// At top level.
-    pub(crate) const TOP: Site = Site { scope: None, item: None };
+    pub(crate) const TOP: Site = Site { scope: None, item: None, round: None };
 
     /// The body of a step that exists.
     pub(crate) fn of(state: &RunState, index: StepIndex) -> Site {
         let step = state.at(index);
-        Site { scope: step.parent, item: step.parent.zip(step.item()) }
+        let round = step.parent.zip(step.round());
+        let round = round.map(|(host, number)| Round { host, number, ended: false });
+        Site { scope: step.parent, item: step.parent.zip(step.item()), round }
+    }
+
+    /// The body of an item of `fan` that may not have come into being.
+    pub(crate) fn in_item(fan: StepIndex, item: u32) -> Site {
+        Site { scope: Some(fan), item: Some((fan, item)), round: None }
+    }
+
+    /// The body of a round of `host`, from 1, that may not have come into being.
+    pub(crate) fn in_round(host: StepIndex, number: u32) -> Site {
+        Site { scope: Some(host), item: None, round: Some(Round { host, number, ended: false }) }
+    }
+
+    /// Beside `host`, after that round of it.
+    pub(crate) fn after_round(host: StepIndex, number: u32) -> Site {
+        Site { scope: Some(host), item: None, round: Some(Round { host, number, ended: true }) }
     }
 
     /// Inside a group: its members come first.
     pub(crate) fn inside(index: StepIndex) -> Site {
-        Site { scope: Some(index), item: None }
+        Site { scope: Some(index), item: None, round: None }
     }
 }
 
@@ -134,13 +171,18 @@ impl Values {
         more: &[(&str, Value)],
     ) -> Result<(Value, Labels), EvaluateError> {
         let references = template.references()?;
+        let given = more.iter().any(|(name, _)| *name == "secrets");
+        if let Some(message) = misplaced_secret(template, given) {
+            return Err(TemplateError { message: message.to_owned(), problem: None }.into());
+        }
         let mut needed = Vec::new();
         for reference in &references {
             self.needed_by(state, site, reference, &mut needed);
         }
         self.load(&needed).await?;
         let mut roots: BTreeMap<String, Seen> = BTreeMap::new();
-        roots.insert("inputs".into(), self.known_value(state.inputs()));
+        roots.insert("inputs".into(), self.known_value(inputs(state, site)));
+        roots.insert("env".into(), self.known_value(state.env()));
         roots.insert("run".into(), run_value(state));
         let mut steps: BTreeMap<String, Seen> = BTreeMap::new();
         for id in step_ids(&references) {
@@ -149,12 +191,19 @@ impl Values {
             }
         }
         roots.insert("steps".into(), Seen::from_pairs(steps));
-        for (name, fan, item) in items(state, site) {
-            if let Some(fan) = &state.at(fan).fan {
-                let list = self.known_value(Some(fan.list));
-                roots.entry(name).or_insert(list.get_item_by_index(item as usize).unwrap_or_default());
-            }
-            roots.entry("index".into()).or_insert(Seen::from(item));
+        for part in parts(state, site) {
+            let (name, value, index) = match part {
+                Part::Item { name, fan, item } => {
+                    let list = self.known_value(state.at(fan).fan.as_ref().map(|fan| fan.list));
+                    (name, list.get_item_by_index(item as usize).unwrap_or_default(), item)
+                }
+                Part::Round(round) => {
+                    let previous = round.previous(state).map_or(Seen::from(()), |before| self.output(state, before));
+                    ("previous", previous, round.number.saturating_sub(1))
+                }
+            };
+            roots.entry(name.into()).or_insert(value);
+            roots.entry("index".into()).or_insert(Seen::from(index));
         }
         for (name, value) in more {
             roots.insert((*name).to_owned(), Seen::from(Serde(value)));
@@ -166,7 +215,8 @@ impl Values {
     /// The payloads that must be at hand to see a reference.
     fn needed_by(&self, state: &RunState, site: Site, reference: &Reference, needed: &mut Vec<Commitment>) {
         match reference.root.as_str() {
-            "inputs" => needed.extend(state.inputs()),
+            "env" => needed.extend(state.env()),
+            "inputs" => needed.extend(inputs(state, site)),
             "steps" => {
                 let Some(index) = reference.path.first().and_then(|id| state.resolve(site.scope, id)) else { return };
                 if !self.ended.contains_key(&index) {
@@ -174,9 +224,16 @@ impl Values {
                 }
             }
             root => {
-                for (name, fan, _) in items(state, site) {
-                    if name == root {
-                        needed.extend(state.at(fan).fan.as_ref().map(|fan| fan.list));
+                for part in parts(state, site) {
+                    match part {
+                        Part::Item { name, fan, .. } if name == root => {
+                            needed.extend(state.at(fan).fan.as_ref().map(|fan| fan.list));
+                        }
+                        Part::Round(round) if root == "previous" => {
+                            let before = round.previous(state);
+                            before.into_iter().for_each(|before| needed_by_output(state, before, needed));
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -277,6 +334,9 @@ impl Values {
         if step.output.is_some() {
             return self.known_value(step.output);
         }
+        if let Some(rounds) = &step.rounds {
+            return rounds.begun.last().map_or(Seen::from(()), |round| self.output(state, *round));
+        }
         if let Some(fan) = &step.fan {
             return Seen::from(fan.items.iter().map(|item| self.output(state, *item)).collect::<Vec<_>>());
         }
@@ -299,15 +359,30 @@ fn named_labels(state: &RunState, site: Site, references: &BTreeSet<Reference>) 
     let steps = step_ids(references).into_iter().filter_map(|id| state.resolve(site.scope, id));
     let of_steps = steps.fold(Labels::NONE, |all, index| all.union(labels_of(state, index)));
     let names: BTreeSet<_> = references.iter().map(|reference| reference.root.as_str()).collect();
-    let items = items(state, site).into_iter().filter(|(name, ..)| names.contains(name.as_str()));
-    items.filter_map(|(_, fan, _)| state.at(fan).fan.as_ref()).fold(of_steps, |all, fan| all.union(fan.labels))
+    let of_inputs = match state.calls_around(site.scope).next() {
+        _ if !names.contains("inputs") => Labels::NONE,
+        Some((call, ..)) => state.at(call).arg_labels,
+        None => state.input_labels(),
+    };
+    let of_secrets = if names.contains("secrets") { Labels::SECRET } else { Labels::NONE };
+    let of_inputs = of_inputs.union(of_secrets);
+    let of_steps = of_steps.union(of_inputs);
+    let of_part = |part: Part<'_>| match part {
+        Part::Item { name, fan, .. } if names.contains(name) => state.at(fan).fan.as_ref().map(|fan| fan.labels),
+        Part::Round(round) if names.contains("previous") => {
+            round.previous(state).map(|before| labels_of(state, before))
+        }
+        _ => None,
+    };
+    parts(state, site).into_iter().filter_map(of_part).fold(of_steps, Labels::union)
 }
 
 /// The labels of what a step gives: its output's, or its members' together; of one that failed, those of what it was given,
 /// for its error may quote it.
 pub(crate) fn labels_of(state: &RunState, index: StepIndex) -> Labels {
     let step = state.at(index);
-    let own = if step.status == StepStatus::Failed { step.labels.union(step.arg_labels) } else { step.labels };
+    let own =
+        if step.status == StepStatus::Failed { step.labels.union(step.arg_labels.scrubbed()) } else { step.labels };
     let (members, list) = match &step.fan {
         Some(fan) => (&fan.items, fan.labels),
         None => (&step.members, Labels::NONE),
@@ -315,12 +390,21 @@ pub(crate) fn labels_of(state: &RunState, index: StepIndex) -> Labels {
     if step.status == StepStatus::Completed {
         return own;
     }
-    members.iter().fold(own.union(list), |all, member| all.union(labels_of(state, *member)))
+    let rounds = step.rounds.iter().flat_map(|rounds| &rounds.begun);
+    members.iter().chain(rounds).fold(own.union(list), |all, member| all.union(labels_of(state, *member)))
 }
 
 fn step_ids(references: &BTreeSet<Reference>) -> BTreeSet<&str> {
     let of_steps = references.iter().filter(|reference| reference.root == "steps");
     of_steps.filter_map(|reference| reference.path.first()).map(String::as_str).collect()
+}
+
+/// The inputs of the workflow around a site.
+fn inputs(state: &RunState, site: Site) -> Option<Commitment> {
+    match state.calls_around(site.scope).next() {
+        Some((call, ..)) => state.at(call).args,
+        None => state.inputs(),
+    }
 }
 
 fn run_value(state: &RunState) -> Seen {
@@ -330,21 +414,30 @@ fn run_value(state: &RunState) -> Seen {
     ]))
 }
 
-/// The items around a site, innermost first: what each is called, its fan-out, its index.
-fn items(state: &RunState, site: Site) -> Vec<(String, StepIndex, u32)> {
-    let mut found = Vec::new();
-    let mut add = |fan: StepIndex, item: u32| {
-        let node = state.plan().graph.node(state.at(fan).node);
-        found.extend(node.for_each.as_ref().map(|for_each| (for_each.item.clone(), fan, item)));
+/// An item or a round around a site.
+enum Part<'a> {
+    Item { name: &'a str, fan: StepIndex, item: u32 },
+    Round(Round),
+}
+
+/// The items and rounds around a site, innermost first.
+fn parts(state: &RunState, site: Site) -> Vec<Part<'_>> {
+    let item = |fan: StepIndex, item: u32| {
+        let for_each = state.plan().graph.node(state.at(fan).node).for_each.as_ref();
+        for_each.map(|for_each| Part::Item { name: &for_each.item, fan, item })
     };
-    if let Some((fan, item)) = site.item {
-        add(fan, item);
-    }
+    let mut found: Vec<_> = site.item.and_then(|(fan, number)| item(fan, number)).into_iter().collect();
+    found.extend(site.round.map(Part::Round));
     let mut at = site.scope;
     while let Some(index) = at {
+        // A workflow within this one does not see its caller's items.
+        if state.called(index).is_some() {
+            break;
+        }
         let step = state.at(index);
-        if let (Some(fan), Some(item)) = (step.parent, step.item()) {
-            add(fan, item);
+        if let Some(host) = step.parent {
+            found.extend(step.item().and_then(|number| item(host, number)));
+            found.extend(step.round().map(|number| Part::Round(Round { host, number, ended: false })));
         }
         at = step.parent;
     }
@@ -360,7 +453,10 @@ fn needed_by_output(state: &RunState, index: StepIndex, needed: &mut Vec<Commitm
         needed.extend(fan.names);
         fan.items.iter().for_each(|item| needed_by_output(state, *item, needed));
     }
-    if step.output.is_none() && matches!(state.plan().graph.node(step.node).verb, Verb::Steps { .. }) {
+    if let (None, Some(rounds)) = (step.output, &step.rounds) {
+        rounds.begun.last().into_iter().for_each(|round| needed_by_output(state, *round, needed));
+    }
+    if step.output.is_none() && state.plan().graph.node(step.node).verb.has_members() {
         step.members.iter().for_each(|member| needed_by_output(state, *member, needed));
     }
 }

@@ -2,7 +2,9 @@
 //! payload.
 
 use crate::id::{StepKey, Time};
-use crate::log::{Gate, RunState, Settlement, SkipReason, StepError, StepIndex, StepStatus, Verdict, Work};
+use crate::log::{
+    Gate, Resolution, RunState, Settlement, SkipReason, StepError, StepIndex, StepStatus, Timer, Verdict, Work,
+};
 use crate::tool::Effect;
 use crate::workflow::Verb;
 
@@ -74,6 +76,43 @@ pub enum Command {
         /// The step.
         key: StepKey,
     },
+    /// Record that a time has come.
+    Fire {
+        /// The step whose time it is; the run's own if absent.
+        key: Option<StepKey>,
+        /// Which of its times.
+        timer: Timer,
+    },
+    /// Record what follows of what a step waited for.
+    Arrive {
+        /// The step.
+        key: StepKey,
+    },
+    /// Record what follows of what a person said about a call in doubt.
+    Resolve {
+        /// The step.
+        key: StepKey,
+    },
+    /// Evaluate `until` after a round.
+    Judge {
+        /// The step that is repeated.
+        key: StepKey,
+    },
+    /// Wait before the next round.
+    Pause {
+        /// The step that is repeated.
+        key: StepKey,
+    },
+    /// Record that no round was the last.
+    Exhaust {
+        /// The step that is repeated.
+        key: StepKey,
+    },
+    /// Record that a group took too long.
+    TimeOut {
+        /// The group.
+        key: StepKey,
+    },
     /// Record how the run ended.
     Finish,
 }
@@ -82,7 +121,7 @@ pub enum Command {
 /// out is not handed out again; the events that it leads to bring the next.
 pub fn decide(state: &mut RunState, now: Time, room: usize) -> Vec<Command> {
     let mut commands = Vec::new();
-    while let Some(work) = state.ready.pop_stop() {
+    while let Some(work) = state.ready.pop_stop(now) {
         commands.extend(command(state, work));
     }
     if !commands.is_empty() {
@@ -106,7 +145,10 @@ fn command(state: &RunState, work: Work) -> Option<Command> {
             Gate::Run => Command::Open { key: key(index) },
             Gate::Skip(reason) => Command::Skip { key: key(index), reason },
         },
-        Work::Item(index) => Command::Item { key: key(index) },
+        Work::Item(index) => match state.barred(index) {
+            None => Command::Item { key: key(index) },
+            Some(reason) => Command::Skip { key: key(index), reason },
+        },
         Work::Begin(index) => Command::Begin { key: key(index) },
         Work::Answer(index) => return answer(state, index),
         Work::Items(index) => match state.next_item(index) {
@@ -117,10 +159,21 @@ fn command(state: &RunState, work: Work) -> Option<Command> {
         Work::Recover(index) => recover(state, index),
         Work::Expire(index) => Command::Reject { key: key(index), expired: true },
         Work::Drop(index) => Command::Skip { key: key(index), reason: SkipReason::RunFailed },
+        // What it waited for has come: that is acted on.
+        Work::Cancel(index) if state.at(index).is_moved() => return None,
         Work::Cancel(index) if state.at(index).status == StepStatus::Running && !state.at(index).live => {
             recover(state, index)
         }
         Work::Cancel(index) => Command::Cancel { key: key(index) },
+        Work::Wake(index) => Command::Fire { key: Some(key(index)), timer: Timer::Wait },
+        Work::Moved(index) => moved(state, index),
+        Work::Judge(index) => Command::Judge { key: key(index) },
+        Work::Pause(index) | Work::Round(index) if state.barred(index).is_some() => settle(state, index),
+        Work::Pause(index) => Command::Pause { key: key(index) },
+        Work::Round(index) => Command::Item { key: key(index).round(state.next_round(index)?) },
+        Work::TimeUp(index) => Command::Fire { key: Some(key(index)), timer: Timer::Timeout },
+        Work::Deadline => Command::Fire { key: None, timer: Timer::Deadline },
+        Work::Grace(group) => Command::Fire { key: group.map(key), timer: Timer::Grace },
         Work::Finish => Command::Finish,
     })
 }
@@ -141,7 +194,21 @@ fn settle(state: &RunState, index: StepIndex) -> Command {
     match state.settlement(index) {
         Settlement::Complete => Command::Complete { key },
         Settlement::Fail(error) => Command::Fail { key, error },
+        Settlement::TimedOut => Command::TimeOut { key },
+        Settlement::Exhausted => Command::Exhaust { key },
         Settlement::Cancel => Command::Cancel { key },
+    }
+}
+
+/// What follows of what came for a step that waited, or of what a person said about its call.
+fn moved(state: &RunState, index: StepIndex) -> Command {
+    let step = state.at(index);
+    let key = step.key.clone();
+    match &step.resolution {
+        None => Command::Arrive { key },
+        Some(Resolution::Redo) if state.barred(index).is_some() => Command::Cancel { key },
+        Some(Resolution::Redo) => Command::Begin { key },
+        Some(Resolution::Done { .. } | Resolution::NotDone) => Command::Resolve { key },
     }
 }
 
@@ -155,7 +222,7 @@ fn recover(state: &RunState, index: StepIndex) -> Command {
     };
     if !effect.repeatable() {
         Command::Doubt { key }
-    } else if state.cancelling() && !state.runs_after_cancel(index) {
+    } else if state.cut_off(index).is_some() {
         Command::Cancel { key }
     } else if step.interruptions > MAX_INTERRUPTIONS {
         Command::GiveUp { key }

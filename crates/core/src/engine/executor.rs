@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use async_trait::async_trait;
+use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
 use tracing::Instrument;
@@ -15,14 +16,17 @@ use crate::engine::context::{EvaluateError, Values};
 use crate::engine::decide::decide;
 use crate::engine::recorder::{Draft, RecordError, Recorder};
 use crate::engine::reporter::Reporter;
+use crate::engine::secret::Known;
 use crate::engine::step::{self, Attempt, Failure, Outcome};
-use crate::id::{RunId, Seq, StepKey, WorkerId};
+use crate::id::{RunId, Seq, StepKey, Time, WorkerId};
+use crate::label::Labels;
 use crate::log::{
     Actor, Channel, Commitment, EventKind, IllegalEvent, PayloadError, RunState, RunStatus, StepIndex, Verdict,
 };
 use crate::model::SharedModel;
-use crate::policy::Policy;
+use crate::policy::{Policy, Rules};
 use crate::schema::Schemas;
+use crate::secret::{Secret, SecretError, Secrets};
 use crate::store::{Claim, Lease, Message, MessageId, NewRun, Released, Store, StoreError, Write};
 use crate::tool::{Cancel, Toolbox};
 use crate::workflow::{Plan, Verb};
@@ -52,10 +56,14 @@ pub struct Services {
     pub lease: Duration,
     /// How many calls of one run may be under way at once.
     pub concurrency: usize,
+    /// Where secrets come from.
+    pub secrets: Arc<dyn Secrets>,
+    /// The value of an environment variable: asked when a run is created, for those that its plan declares.
+    pub env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
 }
 
 impl Services {
-    /// Services with a lease of 10 seconds and at most 64 calls of a run at once.
+    /// Services with a lease of 10 seconds and at most 64 calls of a run at once, without secrets or an environment.
     pub fn new(
         store: Arc<dyn Store>,
         tools: Arc<Toolbox>,
@@ -63,7 +71,26 @@ impl Services {
         clock: Arc<dyn Clock>,
         worker: WorkerId,
     ) -> Self {
-        Services { store, tools, policy, clock, worker, lease: Duration::from_secs(10), concurrency: 64 }
+        Services {
+            store,
+            tools,
+            policy,
+            clock,
+            worker,
+            lease: Duration::from_secs(10),
+            concurrency: 64,
+            secrets: Arc::new(NoSecrets),
+            env: Arc::new(|_| None),
+        }
+    }
+}
+
+struct NoSecrets;
+
+#[async_trait]
+impl Secrets for NoSecrets {
+    async fn get(&self, _: &str) -> Result<Option<Secret>, SecretError> {
+        Ok(None)
     }
 }
 
@@ -147,6 +174,9 @@ pub enum ExecutorError {
     /// The run has ended.
     #[error("run {0} has ended: {status}", status = .1.as_str())]
     Over(RunId, RunStatus),
+    /// Environment variables or secrets that the plan declares are not there.
+    #[error("{}", .0.join("; "))]
+    Missing(Vec<String>),
     /// The tools are not those that the plan was checked against.
     #[error("this program's tools differ from those of the run's plan: {}", .0.join("; "))]
     ToolsChanged(Vec<String>),
@@ -170,6 +200,9 @@ pub struct Executor {
     pub(crate) state: RunState,
     pub(crate) values: Values,
     pub(crate) schemas: Schemas,
+    pub(crate) secrets: Arc<Known>,
+    /// The workflow's own.
+    pub(crate) rules: Rules,
     pub(crate) recorder: Recorder,
     pub(crate) lease: Lease,
     pub(crate) calls: JoinSet<Result<Outcome, StoreError>>,
@@ -194,6 +227,8 @@ impl Executor {
         plan: Arc<Plan>,
         inputs: &Value,
     ) -> Result<Executor, ExecutorError> {
+        let secrets = Known::fetch(&services, &plan).await?;
+        let env = environment(&services, &plan)?;
         let now = services.clock.now();
         let run = RunId::new(now, services.clock.random());
         let lease = Lease { run, worker: services.worker.clone(), fence: crate::id::Fence(1) };
@@ -202,12 +237,15 @@ impl Executor {
             plan: draft.payload(&*services.clock, &*plan)?,
             plan_hash: plan.hash(),
             inputs: draft.payload(&*services.clock, inputs)?,
+            labels: Labels::NONE,
+            env: env.map(|env| draft.payload(&*services.clock, &env)).transpose()?,
+            parent: None,
         };
         draft.event(created);
         draft.event(EventKind::RunClaimed { worker: services.worker.clone() });
         let new = NewRun { run, tenant: TENANT.into(), workflow: plan.workflow.clone(), at: now };
         draft.writes.push(Write::Enqueue(new));
-        let mut executor = Executor::begin(services, models, control, RunState::new(run, plan), lease);
+        let mut executor = Executor::begin(services, models, control, RunState::new(run, plan), lease, secrets);
         match executor.record_to_disk(draft).await {
             Ok(()) => Ok(executor),
             Err(error) => {
@@ -229,12 +267,13 @@ impl Executor {
         if !changed.is_empty() {
             return Err(ExecutorError::ToolsChanged(changed));
         }
+        let secrets = Known::fetch(&services, &plan).await?;
         let claim = Claim { worker: services.worker.clone(), run: Some(run), lease: services.lease };
         let Some(lease) = services.store.claim(&claim).await? else {
             let status = RunState::replay(run, plan, &services.store.events(run, Seq(0)).await?)?.status();
             return Err(if status.ended() { ExecutorError::Over(run, status) } else { ExecutorError::Held(run) });
         };
-        let claimed = Executor::continue_log(services.clone(), models, control, plan, lease.clone()).await;
+        let claimed = Executor::continue_log(services.clone(), models, control, plan, lease.clone(), secrets).await;
         if let Err(error) = &claimed {
             let_go(&services, &lease, error).await;
         }
@@ -248,11 +287,12 @@ impl Executor {
         control: Control,
         plan: Arc<Plan>,
         lease: Lease,
+        secrets: Known,
     ) -> Result<Executor, ExecutorError> {
         let events = services.store.events(lease.run, Seq(0)).await?;
         let state = RunState::replay(lease.run, plan, &events)?;
         let worker = services.worker.clone();
-        let mut executor = Executor::begin(services, models, control, state, lease);
+        let mut executor = Executor::begin(services, models, control, state, lease, secrets);
         let mut draft = Draft::default();
         draft.event(EventKind::RunClaimed { worker });
         executor.record(draft).await?;
@@ -265,6 +305,7 @@ impl Executor {
         control: Control,
         state: RunState,
         lease: Lease,
+        secrets: Known,
     ) -> Executor {
         let reporter = Reporter::new();
         let recorder = Recorder::new(
@@ -278,6 +319,8 @@ impl Executor {
         Executor {
             values: Values::new(services.store.clone()),
             schemas: Schemas::default(),
+            secrets: Arc::new(secrets),
+            rules: Rules::of_file(&state.plan().rules),
             services,
             models,
             control,
@@ -336,6 +379,7 @@ impl Executor {
         let (stop, poke) = (self.control.stop.clone(), self.control.poke.clone());
         let mut disk = self.recorder.disk();
         self.give_preapprovals().await?;
+        self.hand_out_signals().await?;
         loop {
             if stop.is_cancelled() {
                 self.wind_down().await?;
@@ -349,7 +393,10 @@ impl Executor {
             if !more && self.may_leave() && self.give_back().await? {
                 return Ok(false);
             }
-            let (timer, room) = (self.timer(), self.has_room());
+            let room = self.has_room();
+            // A timer that starts something can do nothing until a call has ended and left room.
+            let timer = if room { self.state.wake() } else { self.state.alarm() };
+            let timer = self.time_to(timer);
             tokio::select! {
                 () = stop.cancelled() => {}
                 joined = self.calls.join_next_with_id(), if !self.calls.is_empty() => {
@@ -360,8 +407,7 @@ impl Executor {
                 () = poke.0.notified() => self.read_inbox().await?,
                 _ = inbox.tick() => self.read_inbox().await?,
                 _ = renewal.tick() => self.services.store.renew(&self.lease, self.services.lease).await?,
-                // A timer that is due can do nothing until a call has ended and left room.
-                () = tokio::time::sleep(timer), if !more && room => {}
+                () = tokio::time::sleep(timer), if !more => {}
                 () = tokio::task::yield_now(), if more => {}
                 error = disk.failed() => return Err(error.into()),
             }
@@ -383,14 +429,12 @@ impl Executor {
         Ok(true)
     }
 
-    /// Whether only the outside can move the run, and nobody here is going to: it waits for a person, or for a time that
-    /// is not near. A run that waits for nothing but a word about a call in doubt is left even when the caller stays.
+    /// Whether only the outside can move the run, and nobody here is going to: it waits for a person, a signal, or a time
+    /// that is not near. A run that waits for nothing but a word about a call in doubt is left even when the caller stays.
     fn may_leave(&self) -> bool {
-        let expected = self.control.stay && (self.state.asks() || self.state.wake().is_some());
-        self.calls.is_empty()
-            && self.state.status() == RunStatus::Waiting
-            && self.timer() >= Duration::from_secs(60)
-            && !expected
+        let near = || self.time_to(self.state.wake()) < Duration::from_secs(60);
+        let expected = self.state.waits() && (self.control.stay || near());
+        self.calls.is_empty() && self.state.status() == RunStatus::Waiting && !expected
     }
 
     /// Gives the run back if nobody has said anything that changes it.
@@ -401,7 +445,16 @@ impl Executor {
             return Ok(false);
         }
         self.recorder.written().await?;
-        Ok(self.services.store.release(&self.lease, self.state.wake()).await? == Released::Free)
+        if self.services.store.release(&self.lease, self.state.wake()).await? == Released::Free {
+            return Ok(true);
+        }
+        let unread = self.services.store.inbox(self.lease.run).await?;
+        if unread.iter().any(|(id, message)| !(self.taken.contains(id) && *message == Message::Unknown)) {
+            return Ok(false);
+        }
+        // What only a newer version can read keeps nobody: the lease ends at once.
+        self.services.store.renew(&self.lease, Duration::ZERO).await?;
+        Ok(true)
     }
 
     /// Whether another call may be made beside those under way.
@@ -409,8 +462,8 @@ impl Executor {
         self.calls.len() < self.services.concurrency
     }
 
-    fn timer(&self) -> Duration {
-        self.state.wake().map_or(Duration::from_secs(3_600), |wake| wake.since(self.services.clock.now()))
+    fn time_to(&self, time: Option<Time>) -> Duration {
+        time.map_or(Duration::from_secs(3_600), |time| time.since(self.services.clock.now()))
     }
 
     /// Stops: calls that may be repeated are cut off, the others get a grace time.
@@ -492,7 +545,7 @@ impl Executor {
             }
             Err(error) => {
                 let Some(index) = self.under_way.remove(&error.id()) else { return Ok(()) };
-                let failure = step::panicked(error.is_panic().then(|| error.into_panic()));
+                let failure = self.secrets.scrub_failure(step::panicked(error.is_panic().then(|| error.into_panic())));
                 Outcome { index, result: Err(failure), turns: Vec::new(), cut_off: false }
             }
         };
@@ -527,6 +580,23 @@ impl Executor {
                     draft.event_by(by, EventKind::CancelRequested { note });
                 }
             }
+            Message::Signal { name, payload, by, via } => {
+                let by = self.person(&mut draft, &by, via)?;
+                return self.take_signal(draft, name, &payload, by).await;
+            }
+            Message::Input { step, values, by, via } => {
+                let by = self.person(&mut draft, &by, via)?;
+                return self.take_input(draft, step, values, by).await;
+            }
+            Message::Resolve { step, outcome, note, by, via } => {
+                let note = self.note(&mut draft, note)?;
+                let by = self.person(&mut draft, &by, via)?;
+                return self.take_resolution(draft, step, outcome, note, by).await;
+            }
+            Message::Unknown => {
+                tracing::warn!(run = %self.lease.run, "a message of a newer version is left in the inbox");
+                return Ok(());
+            }
         }
         self.record(draft).await?;
         Ok(())
@@ -556,6 +626,24 @@ impl Executor {
             Err(EvaluateError::Store(error)) => Err(error.into()),
         }
     }
+}
+
+/// The values of the environment variables that a plan declares; all that are missing are told at once.
+fn environment(services: &Services, plan: &Plan) -> Result<Option<Value>, ExecutorError> {
+    let mut values = Map::new();
+    let mut missing = Vec::new();
+    for name in &plan.env {
+        match (services.env)(name) {
+            Some(value) => drop(values.insert(name.clone(), Value::String(value))),
+            None => {
+                missing.push(format!("the environment variable `{name}` is not there; set it before the run starts"))
+            }
+        }
+    }
+    if !missing.is_empty() {
+        return Err(ExecutorError::Missing(missing));
+    }
+    Ok((!values.is_empty()).then_some(Value::Object(values)))
 }
 
 /// Gives a run back that cannot go on here: the next executor starts from the log, and need not wait for the lease to run

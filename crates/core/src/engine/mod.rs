@@ -4,15 +4,23 @@
 mod approve;
 mod begin;
 mod budget;
+mod chat;
 mod context;
 mod decide;
 mod executor;
 mod finish;
+mod offer;
 mod perform;
 mod recorder;
+mod repeat;
 mod reporter;
+mod resolve;
+mod secret;
 mod settle;
 mod step;
+mod stop;
+mod wait;
+mod workflow;
 
 pub use decide::{Command, decide};
 pub use executor::{Control, Ended, Executor, ExecutorError, Poke, Preapproval, Services};

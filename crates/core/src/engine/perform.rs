@@ -34,6 +34,13 @@ impl Executor {
                 self.fail(key, &Failure::new("interrupted", message)).await
             }
             Command::Cancel { key } => self.cancel(key).await,
+            Command::Fire { key, timer } => self.fire(key, timer).await,
+            Command::Arrive { key } => self.arrive(key).await,
+            Command::Resolve { key } => self.resolve(key).await,
+            Command::Judge { key } => self.judge(key).await,
+            Command::Pause { key } => self.pause(key).await,
+            Command::Exhaust { key } => self.exhaust(key).await,
+            Command::TimeOut { key } => self.time_out(key).await,
             Command::Finish => self.finish().await,
         }
     }
@@ -100,10 +107,15 @@ impl Executor {
         if let Some(index) = self.state.index_of(key) {
             return Some((self.state.at(index).node, Site::of(&self.state, index)));
         }
-        // An item comes into being with its first event.
+        // A round, or an item, comes into being with its first event.
+        if let Some(round @ 1..) = key.last().map(|segment| segment.iteration)
+            && let Some(host) = self.state.index_of(&key.repeated())
+        {
+            return Some((self.state.at(host).node, Site::in_round(host, round)));
+        }
         let fan = self.state.index_of(&key.fan_out())?;
         let item = key.last().and_then(|segment| segment.item)?;
-        Some((self.state.at(fan).node, Site { scope: Some(fan), item: Some((fan, item)) }))
+        Some((self.state.at(fan).node, Site::in_item(fan, item)))
     }
 }
 

@@ -32,6 +32,13 @@ pub enum Notice {
         /// All of them.
         total: u32,
     },
+    /// What somebody said to a step was not taken: a form that is filled wrongly, an output that cannot be.
+    Refused {
+        /// The step.
+        step: StepKey,
+        /// Why.
+        message: String,
+    },
 }
 
 /// The sending end.

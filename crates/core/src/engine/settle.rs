@@ -2,14 +2,15 @@
 
 use serde_json::json;
 
-use crate::engine::context::{Site, labels_of};
+use crate::engine::context::{Site, labels_named, labels_of};
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::recorder::Draft;
 use crate::engine::step::{self, Failure, Outcome, Turn};
 use crate::id::StepKey;
+use crate::label::Labels;
 use crate::log::{Budget, EventKind, ModelCall, StepIndex, StepStatus};
 use crate::tool::Effect;
-use crate::workflow::{Node, Template, Verb};
+use crate::workflow::{Node, Template, Verb, expression_or_value};
 
 impl Executor {
     /// Records how a group or a fan-out ended well.
@@ -21,8 +22,18 @@ impl Executor {
         let node = plan.graph.node(step.node);
         let condition = step.arg_labels;
         let fans_out = step.fan.is_some();
+        let last_round = step.rounds.as_ref().and_then(|rounds| rounds.begun.last().copied());
         let mut draft = Draft::default();
         let (output, labels) = match &node.verb {
+            // What a step gives that is repeated is what its last round gave.
+            _ if last_round.is_some() => {
+                let output = last_round.and_then(|round| self.state.at(round).output);
+                let until = node.repeat.as_ref().map(|repeat| expression_or_value(&repeat.until));
+                let site = last_round.map(|_| Site::of(&self.state, index));
+                let of_until = until.zip(site).map(|(until, site)| labels_named(&self.state, site, until));
+                let labels = labels_of(&self.state, index).union(of_until.unwrap_or(Labels::NONE));
+                (output, labels.union(condition))
+            }
             Verb::Steps { result: Some(result), .. } if !fans_out => {
                 let site = Site::inside(index);
                 match Self::evaluated(self.values.evaluate(&self.state, site, Template::Value(result)).await)? {
@@ -30,6 +41,10 @@ impl Executor {
                     Err(failure) => return self.fail(key, &failure).await,
                 }
             }
+            Verb::Workflow(workflow) if !fans_out => match self.returned(index, workflow).await? {
+                Ok((value, labels)) => (Some(self.value(&mut draft, &value)?), labels.union(condition)),
+                Err(failure) => return self.fail(key, &failure).await,
+            },
             _ => (None, labels_of(&self.state, index).union(condition)),
         };
         draft.event(EventKind::StepCompleted { key, attempt, output, labels });
@@ -66,7 +81,8 @@ impl Executor {
         let (key, attempt) = (step.key.clone(), step.attempt);
         match result {
             Ok(output) => {
-                let labels = output.labels.union(step.arg_labels);
+                // What came back was searched for secrets.
+                let labels = output.labels.union(step.arg_labels.scrubbed());
                 let output = Some(self.value(&mut draft, &output.value)?);
                 draft.event(EventKind::StepCompleted { key, attempt, output, labels });
             }
@@ -76,7 +92,7 @@ impl Executor {
         Ok(())
     }
 
-    fn draft_attempt_failure(
+    pub(super) fn draft_attempt_failure(
         &self,
         draft: &mut Draft,
         node: &Node,
@@ -97,12 +113,12 @@ impl Executor {
             draft.event(EventKind::StepInDoubt { key, attempt, code, message });
             return Ok(());
         }
-        if self.state.cancelling() && !self.state.runs_after_cancel(index) {
+        if self.state.cut_off(index).is_some() {
             draft.event(EventKind::StepCancelled { key, attempt });
             return Ok(());
         }
         // After a failure elsewhere nothing starts again.
-        let over = self.state.failure().is_some() && !self.state.runs_after_failure(index);
+        let over = self.state.barred(index).is_some();
         let retry = node.retry.as_ref().filter(|_| !over);
         let delay = retry.and_then(|retry| retry.delay(step.failures + 1, &code, failure.retryable));
         match delay {
@@ -146,6 +162,7 @@ impl Executor {
             name: capabilities.name.clone(),
             model_hash: capabilities.model_hash.clone(),
             template_hash: capabilities.template_hash.clone(),
+            adapter: chat.adapter.clone(),
             grammar_hash: end.grammar,
             device: capabilities.device.clone(),
             seed: chat.seed.unwrap_or_else(|| step::seed(&step.key, step.failures)),

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::engine::recorder::Disk;
 use crate::engine::reporter::{Notice, Reporter};
+use crate::engine::secret::Known;
 use crate::id::{Seq, StepKey};
 use crate::label::Labels;
 use crate::log::StepIndex;
@@ -40,6 +41,8 @@ pub(crate) enum Call {
         context: Box<ToolContext>,
         /// What its output must look like.
         output: Arc<Schema>,
+        /// What must not be in anything that comes back.
+        secrets: Arc<Known>,
     },
     Chat(Box<ChatCall>),
 }
@@ -109,7 +112,12 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
     let result = {
         let work = async {
             match call {
-                Call::Tool { tool, input, context, output } => call_tool(&tool, input, &context, &output).await,
+                Call::Tool { tool, input, context, output, secrets } => {
+                    match call_tool(&tool, input, &context, &output).await {
+                        Ok(output) => Ok(Output { value: secrets.scrub_value(output.value), ..output }),
+                        Err(failure) => Err(secrets.scrub_failure(failure)),
+                    }
+                }
                 Call::Chat(chat) => call_model(*chat, &mut turns).await,
             }
         };
@@ -159,9 +167,10 @@ async fn sleep(limit: Duration) {
     tokio::time::sleep(limit).await;
 }
 
-/// A duration as a person writes it: `2m`, `1.5s`.
+/// A duration as a person writes it: `24h`, `2m`, `1.5s`.
 pub(crate) fn words(duration: Duration) -> String {
     match duration.as_millis() {
+        millis if millis >= 3_600_000 && millis % 3_600_000 == 0 => format!("{}h", millis / 3_600_000),
         millis if millis >= 60_000 && millis % 60_000 == 0 => format!("{}m", millis / 60_000),
         millis if millis >= 1_000 => format!("{}s", duration.as_secs_f64()),
         millis => format!("{millis}ms"),

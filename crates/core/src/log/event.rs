@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::payload::Commitment;
+use super::waiting::{Resolution, Timer, WaitFor};
 use crate::id::{Digest, Fence, RunId, Seq, StepKey, Time, WorkerId};
 use crate::label::Labels;
 use crate::model::{FinishReason, Usage};
@@ -203,6 +204,11 @@ pub enum SkipReason {
     RunFailed,
     /// The run is being cancelled.
     RunCancelled,
+    /// The time of a group around it is over.
+    TimedOut {
+        /// That group's id.
+        id: String,
+    },
 }
 
 /// Why a run failed.
@@ -236,6 +242,23 @@ pub enum Finish {
     Failed(FailureReason),
     /// On request.
     Cancelled,
+}
+
+/// The step that a run is made for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Parent {
+    /// Its run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepKey,
+}
+
+impl Parent {
+    /// The step `step` of `run`.
+    pub fn new(run: RunId, step: StepKey) -> Self {
+        Parent { run, step }
+    }
 }
 
 /// An amount of what a `budget` counts.
@@ -291,6 +314,9 @@ pub struct ModelCall {
     /// SHA-256 of the chat template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_hash: Option<String>,
+    /// The adapter that was put on the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
     /// SHA-256 of the constraint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grammar_hash: Option<String>,
@@ -346,6 +372,15 @@ pub enum EventKind {
         plan_hash: Digest,
         /// The values of the workflow's inputs.
         inputs: Commitment,
+        /// Labels of the inputs together, where they come from another run.
+        #[serde(default, skip_serializing_if = "Labels::is_empty")]
+        labels: Labels,
+        /// The values of the environment variables that the plan declares.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        env: Option<Commitment>,
+        /// The step that this run is made for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
     },
     /// A process took the run over.
     RunClaimed {
@@ -367,6 +402,9 @@ pub enum EventKind {
         /// The effect of the tool that is called.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         effect: Option<Effect>,
+        /// Where secrets belong in the arguments.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secrets: Option<Commitment>,
     },
     /// A `for_each` knows its items.
     StepExpanded {
@@ -444,6 +482,61 @@ pub enum EventKind {
         code: String,
         /// What is known, in words.
         message: Commitment,
+    },
+    /// A person said what became of a call in doubt.
+    StepResolved {
+        /// The step.
+        key: StepKey,
+        /// What became of it.
+        outcome: Resolution<Commitment>,
+        /// A remark.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Commitment>,
+    },
+    /// A round of a `repeat` has completed, and its `until` was evaluated.
+    StepRepeated {
+        /// The step that is repeated.
+        key: StepKey,
+        /// The round, from 1.
+        round: u32,
+        /// Whether it was the last.
+        done: bool,
+    },
+    /// A step waits for a time, a signal or a person's values.
+    StepWaiting {
+        /// The step.
+        key: StepKey,
+        /// What it waits for.
+        #[serde(rename = "for")]
+        what: WaitFor,
+    },
+    /// A time has come.
+    TimerFired {
+        /// The step whose time it is; the run's own if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<StepKey>,
+        /// Which of its times.
+        timer: Timer,
+    },
+    /// A signal came from outside.
+    SignalReceived {
+        /// The step that waited for it; kept for one that will if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<StepKey>,
+        /// Its name.
+        name: Commitment,
+        /// What it says.
+        payload: Commitment,
+        /// The event by which it came, where it was kept since.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<Seq>,
+    },
+    /// A person filled a form.
+    InputReceived {
+        /// The step that asked.
+        key: StepKey,
+        /// The values.
+        values: Commitment,
     },
     /// A model answered.
     ModelCalled {
@@ -537,6 +630,12 @@ impl EventKind {
             EventKind::StepSkipped { .. } => "step_skipped",
             EventKind::StepCancelled { .. } => "step_cancelled",
             EventKind::StepInDoubt { .. } => "step_in_doubt",
+            EventKind::StepResolved { .. } => "step_resolved",
+            EventKind::StepRepeated { .. } => "step_repeated",
+            EventKind::StepWaiting { .. } => "step_waiting",
+            EventKind::TimerFired { .. } => "timer_fired",
+            EventKind::SignalReceived { .. } => "signal_received",
+            EventKind::InputReceived { .. } => "input_received",
             EventKind::ModelCalled { .. } => "model_called",
             EventKind::PolicyDecided { .. } => "policy_decided",
             EventKind::ApprovalRequested { .. } => "approval_requested",
@@ -561,12 +660,17 @@ impl EventKind {
             | EventKind::StepSkipped { key, .. }
             | EventKind::StepCancelled { key, .. }
             | EventKind::StepInDoubt { key, .. }
+            | EventKind::StepResolved { key, .. }
+            | EventKind::StepRepeated { key, .. }
+            | EventKind::StepWaiting { key, .. }
+            | EventKind::InputReceived { key, .. }
             | EventKind::ModelCalled { key, .. }
             | EventKind::PolicyDecided { key, .. }
             | EventKind::ApprovalRequested { key, .. }
             | EventKind::ApprovalDecided { key, .. }
             | EventKind::BudgetReserved { key, .. }
             | EventKind::BudgetSettled { key, .. } => Some(key),
+            EventKind::TimerFired { key, .. } | EventKind::SignalReceived { key, .. } => key.as_ref(),
             EventKind::RunCreated { .. }
             | EventKind::RunClaimed { .. }
             | EventKind::CancelRequested { .. }

@@ -5,13 +5,16 @@ mod payload;
 mod ready;
 mod state;
 mod step;
+mod waiting;
 
 pub use event::{
-    Actor, Budget, Channel, Event, EventError, EventKind, FailureReason, Finish, LOG_VERSION, ModelCall, RunStatus,
-    SkipReason, Verdict,
+    Actor, Budget, Channel, Event, EventError, EventKind, FailureReason, Finish, LOG_VERSION, ModelCall, Parent,
+    RunStatus, SkipReason, Verdict,
 };
 pub use payload::{Codec, Commitment, Payload, PayloadError};
 pub(crate) use ready::Work;
 pub(crate) use state::{Gate, Settlement};
-pub use state::{IllegalEvent, RunState};
-pub use step::{Answer, Approval, Fan, Step, StepError, StepIndex, StepStatus};
+pub use state::{IllegalEvent, Question, RunState};
+pub(crate) use step::Came;
+pub use step::{Answer, Approval, Fan, Step, StepError, StepIndex, StepStatus, Waiting};
+pub use waiting::{Resolution, Timer, WaitFor};

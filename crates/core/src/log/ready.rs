@@ -28,6 +28,22 @@ pub(crate) enum Work {
     Drop(StepIndex),
     /// It runs or waits, and the run is being cancelled.
     Cancel(StepIndex),
+    /// The time that it waits for has come.
+    Wake(StepIndex),
+    /// What it waited for has come, or what became of its call was said.
+    Moved(StepIndex),
+    /// A round of it has completed.
+    Judge(StepIndex),
+    /// Its next round may begin after a delay.
+    Pause(StepIndex),
+    /// Its next round may begin.
+    Round(StepIndex),
+    /// The time of a group is over.
+    TimeUp(StepIndex),
+    /// The run's time is over.
+    Deadline,
+    /// The time for what ends a group, or the run, is over.
+    Grace(Option<StepIndex>),
     /// All steps have ended.
     Finish,
 }
@@ -39,6 +55,8 @@ pub(crate) struct Ready {
     stops: VecDeque<Work>,
     queue: VecDeque<Work>,
     timers: BTreeSet<(Time, Work)>,
+    /// Timers that stop something.
+    alarms: BTreeSet<(Time, Work)>,
 }
 
 impl Ready {
@@ -50,17 +68,29 @@ impl Ready {
     }
 
     pub(crate) fn at(&mut self, time: Time, work: Work) {
-        self.timers.insert((time, work));
+        self.timers_of(work).insert((time, work));
+    }
+
+    fn timers_of(&mut self, work: Work) -> &mut BTreeSet<(Time, Work)> {
+        match work {
+            Work::TimeUp(_) | Work::Deadline | Work::Grace(_) => &mut self.alarms,
+            _ => &mut self.timers,
+        }
     }
 
     /// Takes a timer away.
     pub(crate) fn forget(&mut self, time: Time, work: Work) {
-        self.timers.remove(&(time, work));
+        self.timers_of(work).remove(&(time, work));
     }
 
     /// What stops something.
-    pub(crate) fn pop_stop(&mut self) -> Option<Work> {
-        self.stops.pop_front()
+    pub(crate) fn pop_stop(&mut self, now: Time) -> Option<Work> {
+        if let Some(work) = self.stops.pop_front() {
+            return Some(work);
+        }
+        let due = self.alarms.first().filter(|(time, _)| *time <= now).copied()?;
+        self.alarms.remove(&due);
+        Some(due.1)
     }
 
     /// Anything else that can be done now.
@@ -86,7 +116,13 @@ impl Ready {
     }
 
     pub(crate) fn next_timer(&self) -> Option<Time> {
-        self.timers.first().map(|(time, _)| *time)
+        let next = self.timers.first().map(|(time, _)| *time);
+        next.into_iter().chain(self.next_alarm()).min()
+    }
+
+    /// The next timer that stops something: it waits for no room.
+    pub(crate) fn next_alarm(&self) -> Option<Time> {
+        self.alarms.first().map(|(time, _)| *time)
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -1,7 +1,11 @@
 //! The state of a run: the fold of its log. `apply` is the only thing that changes it. It holds references to outputs,
 //! never the outputs.
 
+mod call;
+mod repeat;
 mod rules;
+mod stop;
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,12 +14,14 @@ use std::time::Duration;
 use crate::id::{Fence, RunId, Seq, StepKey, Time};
 use crate::label::Labels;
 use crate::log::ready::{Ready, Work};
-use crate::log::step::{Answer, Approval, Fan, Step, StepError, StepIndex, StepStatus};
-use crate::log::{Budget, Commitment, Event, EventKind, FailureReason, Finish, RunStatus};
+use crate::log::step::{Answer, Approval, Came, Fan, Step, StepError, StepIndex, StepStatus};
+use crate::log::{Budget, Commitment, Event, EventKind, FailureReason, Finish, Parent, Resolution, RunStatus, Timer};
 use crate::model::Usage;
-use crate::workflow::{Graph, NodeIndex, OnError, OnItemError, Plan, RunIf, Verb};
+use crate::workflow::{Graph, NodeIndex, OnError, OnItemError, Plan, RunIf};
 
 pub(crate) use rules::{Gate, Settlement};
+pub(crate) use waiting::Kept;
+pub use waiting::Question;
 
 /// An event that cannot happen to the run as it stands: the log is damaged, or the engine has a fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,22 +48,33 @@ pub struct RunState {
     status: RunStatus,
     plan_payload: Option<Commitment>,
     inputs: Option<Commitment>,
+    input_labels: Labels,
+    env: Option<Commitment>,
+    parent: Option<Parent>,
     steps: Vec<Step>,
     index: HashMap<StepKey, StepIndex>,
     roots: Vec<StepIndex>,
     open: usize,
     failure: Option<FailureReason>,
-    cancelling: bool,
+    stop: stop::Stop,
+    /// Groups whose time is over.
+    groups_over: u32,
+    /// Signals that no step has taken yet, oldest first.
+    signals: Vec<Kept>,
+    /// Steps that wait for a signal, in the order in which they began to.
+    listeners: Vec<StepIndex>,
     finish: Option<Finish>,
     spent: Budget,
     reserved: Budget,
     running: u32,
     paused: u32,
-    asking: u32,
+    waiting: u32,
     active_since: Time,
     active: Duration,
     model_calls: u32,
     usage: Usage,
+    /// What called workflows have used that limit it.
+    used: HashMap<StepIndex, call::Used>,
     pub(crate) ready: Ready,
 }
 
@@ -97,7 +114,7 @@ impl Shape {
             shape.after_failure.push(after_failure);
             shape.after_cancel.push(after_cancel);
         }
-        let groups = graph.iter().filter(|(_, node)| matches!(node.verb, Verb::Steps { .. }));
+        let groups = graph.iter().filter(|(_, node)| node.verb.has_members());
         for group in std::iter::once(None).chain(groups.map(|(index, _)| Some(index))) {
             let mut names = HashMap::new();
             for (place, member) in graph.members(group).iter().enumerate() {
@@ -125,22 +142,29 @@ impl RunState {
             status: RunStatus::Pending,
             plan_payload: None,
             inputs: None,
+            input_labels: Labels::NONE,
+            env: None,
+            parent: None,
             steps: Vec::new(),
             index: HashMap::new(),
             roots: Vec::new(),
             open: 0,
             failure: None,
-            cancelling: false,
+            stop: stop::Stop::default(),
+            groups_over: 0,
+            signals: Vec::new(),
+            listeners: Vec::new(),
             finish: None,
             spent: Budget::default(),
             reserved: Budget::default(),
             running: 0,
             paused: 0,
-            asking: 0,
+            waiting: 0,
             active_since: Time::default(),
             active: Duration::ZERO,
             model_calls: 0,
             usage: Usage::default(),
+            used: HashMap::new(),
             ready: Ready::default(),
         }
     }
@@ -181,17 +205,26 @@ impl RunState {
 
     fn apply_to_run(&mut self, event: &Event) -> Result<(), String> {
         match &event.kind {
-            EventKind::RunCreated { plan, inputs, .. } => {
+            EventKind::RunCreated { plan, inputs, labels, env, parent, .. } => {
                 self.created = event.at;
                 self.plan_payload = Some(*plan);
                 self.inputs = Some(*inputs);
+                (self.input_labels, self.env) = (*labels, *env);
+                self.parent.clone_from(parent);
                 self.roots = self.open_group(None);
                 self.open = self.roots.len();
+                if let Some(limit) = self.plan.limits.deadline_ms {
+                    self.ready.at(event.at.after(Duration::from_millis(limit)), Work::Deadline);
+                }
             }
             EventKind::RunClaimed { .. } => self.interrupt(),
-            EventKind::CancelRequested { .. } => self.begin_cancel(),
+            EventKind::CancelRequested { .. } => self.begin_cancel(event.at),
+            EventKind::TimerFired { timer, .. } => self.run_timer(*timer, event.at)?,
+            EventKind::SignalReceived { name, payload, kept: None, .. } => {
+                self.keep_signal(event.seq, *name, *payload);
+            }
             EventKind::RunCompleted { outputs } => {
-                if self.open > 0 || self.failure.is_some() {
+                if self.open > 0 || self.failure.is_some() || self.stopping() {
                     return Err("steps are open, or one has failed".into());
                 }
                 self.end_run(RunStatus::Completed, Finish::Completed(*outputs));
@@ -212,14 +245,17 @@ impl RunState {
     fn apply_to_step(&mut self, key: &StepKey, event: &Event) -> Result<(), String> {
         let index = match self.index.get(key) {
             Some(index) => *index,
-            None => self.begin_item(key)?,
+            None => self.begin_part(key)?,
         };
         let before = self.steps[index.0].status;
-        let asked = self.steps[index.0].asks();
+        let asked = self.steps[index.0].waits_for_outside();
         let after = before.after(&event.kind).ok_or_else(|| format!("`{key}` is {}", before.as_str()))?;
         self.set_status(index, after, event);
+        if before == StepStatus::Waiting && after != before {
+            self.end_waiting(index);
+        }
         self.take_in(index, event)?;
-        let asks = self.steps[index.0].asks();
+        let asks = self.steps[index.0].waits_for_outside();
         if asked != asks {
             self.count_asking(index, asks);
         }
@@ -228,6 +264,9 @@ impl RunState {
             step.ended = Some(event.at);
             if let Some(due) = step.retry_at.take() {
                 self.ready.forget(due, Work::Begin(index));
+            }
+            if let Some(time_up) = self.steps[index.0].time_up.take() {
+                self.ready.forget(time_up, Work::TimeUp(index));
             }
             self.end_step(index);
         }
@@ -238,28 +277,35 @@ impl RunState {
     fn take_in(&mut self, index: StepIndex, event: &Event) -> Result<(), String> {
         let node = self.steps[index.0].node;
         match &event.kind {
-            EventKind::StepStarted { attempt, args, labels, .. } => {
+            EventKind::StepStarted { attempt, args, labels, secrets, .. } => {
                 let step = &mut self.steps[index.0];
                 if *attempt != step.attempt + 1 {
                     return Err(format!("attempt {attempt} follows attempt {}", step.attempt));
                 }
                 step.attempt = *attempt;
                 step.args = *args;
+                step.secrets = *secrets;
                 let due = step.retry_at.take();
+                step.resolution = None;
                 step.arg_labels = labels.values().fold(Labels::NONE, |all, one| all.union(*one));
                 step.started = Some(event.at);
-                // An attempt that was interrupted has used what it set aside, for nobody knows what it did.
-                let lost = std::mem::take(&mut step.reserved);
-                self.reserved = self.reserved.minus(lost);
-                self.spent = self.spent.plus(lost);
+                self.lose_reserved(index);
                 if let Some(due) = due {
                     self.ready.forget(due, Work::Begin(index));
                 }
-                if let (1, Verb::Steps { .. }) = (*attempt, &self.plan.graph.node(node).verb) {
+                if self.repeat(index).is_some() {
+                    self.begin_rounds(index);
+                } else if *attempt == 1 && self.plan.graph.node(node).verb.has_members() {
+                    if let Some(limit) = self.plan.graph.node(node).timeout_ms {
+                        let time_up = event.at.after(Duration::from_millis(limit));
+                        self.steps[index.0].time_up = Some(time_up);
+                        self.ready.at(time_up, Work::TimeUp(index));
+                    }
                     let members = self.open_group(Some(index));
                     let step = &mut self.steps[index.0];
                     step.open = members.len();
                     step.members = members;
+                    self.count_inside(index);
                 }
             }
             EventKind::StepExpanded { items, list, names, labels, .. } => {
@@ -296,6 +342,22 @@ impl RunState {
             EventKind::StepInDoubt { code, message, .. } => {
                 self.steps[index.0].error = Some(StepError { code: code.clone(), message: *message });
             }
+            EventKind::StepResolved { outcome, .. } => {
+                let step = &mut self.steps[index.0];
+                step.resolution = Some(outcome.clone());
+                step.redo += u32::from(*outcome == Resolution::Redo);
+                self.lose_reserved(index);
+                self.ready.push(Work::Moved(index));
+            }
+            EventKind::StepRepeated { round, done, .. } => self.judge(index, *round, *done)?,
+            EventKind::StepWaiting { what, .. } => self.begin_waiting(index, what)?,
+            EventKind::TimerFired { timer: Timer::Wait, .. } => self.wait_is_over(index)?,
+            EventKind::TimerFired { timer, .. } => self.group_timer(index, *timer, event.at)?,
+            EventKind::SignalReceived { payload, kept, .. } => {
+                kept.map_or(Ok(()), |kept| self.give_kept(kept))?;
+                self.take_came(index, Came::Signal(*payload))?;
+            }
+            EventKind::InputReceived { values, .. } => self.take_came(index, Came::Values(*values))?,
             EventKind::ModelCalled { call, .. } => {
                 self.model_calls += 1;
                 self.usage.prompt_tokens = self.usage.prompt_tokens.saturating_add(call.usage.prompt_tokens);
@@ -320,15 +382,24 @@ impl RunState {
             EventKind::BudgetReserved { share, .. } => {
                 self.steps[index.0].reserved = self.steps[index.0].reserved.plus(*share);
                 self.reserved = self.reserved.plus(*share);
+                self.use_around(index, |used| used.budget = used.budget.plus(*share));
             }
             EventKind::BudgetSettled { spent, .. } => {
                 let share = std::mem::take(&mut self.steps[index.0].reserved);
                 self.reserved = self.reserved.minus(share);
                 self.spent = self.spent.plus(*spent);
+                self.use_around(index, |used| used.budget = used.budget.minus(share).plus(*spent));
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// An attempt that was interrupted has used what it set aside, for nobody knows what it did.
+    fn lose_reserved(&mut self, index: StepIndex) {
+        let lost = std::mem::take(&mut self.steps[index.0].reserved);
+        self.reserved = self.reserved.minus(lost);
+        self.spent = self.spent.plus(lost);
     }
 
     /// Makes the members of a group, and of the top level for `None`; those that wait for nothing are ready.
@@ -356,10 +427,17 @@ impl RunState {
         index
     }
 
-    /// The next item of a fan-out comes into being with the first event about it.
-    fn begin_item(&mut self, key: &StepKey) -> Result<StepIndex, String> {
+    /// The next item of a fan-out, or round of a `repeat`, comes into being with the first event about it.
+    fn begin_part(&mut self, key: &StepKey) -> Result<StepIndex, String> {
+        match key.last().map(|segment| (segment.item, segment.iteration)) {
+            Some((Some(item), 0)) => self.begin_item(key, item),
+            Some((None, round @ 1..)) => self.begin_round(key, round),
+            _ => Err(format!("there is no step `{key}`")),
+        }
+    }
+
+    fn begin_item(&mut self, key: &StepKey, item: u32) -> Result<StepIndex, String> {
         let unknown = || format!("there is no step `{key}`");
-        let item = key.last().and_then(|segment| segment.item).ok_or_else(unknown)?;
         let fan_index = *self.index.get(&key.fan_out()).ok_or_else(unknown)?;
         let node = self.steps[fan_index.0].node;
         let next = StepIndex(self.steps.len());
@@ -389,26 +467,32 @@ impl RunState {
             (true, false) => self.paused = self.paused.saturating_sub(1),
             _ => {}
         }
+        match (before == StepStatus::Waiting, after == StepStatus::Waiting) {
+            (false, true) => self.waiting += 1,
+            (true, false) => self.waiting = self.waiting.saturating_sub(1),
+            _ => {}
+        }
         match (was_live, step.live) {
             (false, true) => {
                 if self.running == 0 {
                     self.active_since = event.at;
                 }
                 self.running += 1;
+                self.run_around(index, true, event.at);
             }
             (true, false) => {
                 self.running = self.running.saturating_sub(1);
                 if self.running == 0 {
                     self.active += event.at.since(self.active_since);
                 }
+                self.run_around(index, false, event.at);
             }
             _ => {}
         }
     }
 
-    /// Counts the steps that wait for a person, in each item around them: such an item leaves its place to another.
+    /// Counts the steps that wait for the outside, in each item around them: such an item leaves its place to another.
     fn count_asking(&mut self, index: StepIndex, asks: bool) {
-        self.asking = if asks { self.asking + 1 } else { self.asking.saturating_sub(1) };
         if let (false, Some(expires)) = (asks, self.steps[index.0].approval.as_ref().and_then(|asked| asked.expires)) {
             self.ready.forget(expires, Work::Expire(index));
         }
@@ -455,6 +539,9 @@ impl RunState {
             }
             return self.go_on_with_fan(fan_index);
         }
+        if let (true, Some(host)) = (self.steps[index.0].is_part(), parent) {
+            return self.end_round(host);
+        }
         for dependent in self.dependents(index) {
             let step = &mut self.steps[dependent.0];
             step.waits_for = step.waits_for.saturating_sub(1);
@@ -495,7 +582,7 @@ impl RunState {
         let step = &self.steps[index.0];
         let code = step.error.as_ref().map_or("", |error| error.code.as_str());
         let node = self.plan.graph.node(step.node);
-        step.item().is_none() && node.on_error == OnError::Continue && !matches!(code, "budget" | "rejected")
+        !step.is_part() && node.on_error == OnError::Continue && !matches!(code, "budget" | "rejected")
     }
 
     /// A failure that neither the step nor anything around it handles is the run's.
@@ -506,7 +593,7 @@ impl RunState {
             let step = &self.steps[at.0];
             let node = self.plan.graph.node(step.node);
             if error.code != "budget" {
-                let by_itself = step.item().is_none() && node.on_error == OnError::Continue && error.code != "rejected";
+                let by_itself = !step.is_part() && node.on_error == OnError::Continue && error.code != "rejected";
                 let collected = step.item().is_some()
                     && node.for_each.as_ref().is_some_and(|fan| fan.on_item_error == OnItemError::Collect);
                 if by_itself || collected {
@@ -518,37 +605,13 @@ impl RunState {
                 None => break,
             }
         }
-        if self.failure.is_some() {
+        // What fails after the run's time was over does not say why the run failed.
+        if self.failure.is_some() || self.stop.overdue {
             return;
         }
         let key = self.steps[index.0].key.clone();
         self.failure = Some(FailureReason::new(error.code, Some(key), Some(error.message)));
-        self.drop_waiting(Work::Drop, |shape| &shape.after_failure);
-    }
-
-    /// Steps that wait for a person or a timer will not go on, but those that still run.
-    fn drop_waiting(&mut self, work: fn(StepIndex) -> Work, goes_on: fn(&Shape) -> &[bool]) {
-        let shape = self.shape.clone();
-        for (i, step) in self.steps.iter().enumerate() {
-            if step.status == StepStatus::Waiting && !goes_on(&shape)[step.node.0 as usize] {
-                self.ready.push(work(StepIndex(i)));
-            }
-            if step.fan.is_some() && step.status == StepStatus::Running {
-                self.ready.push(Work::Items(StepIndex(i)));
-            }
-        }
-    }
-
-    fn begin_cancel(&mut self) {
-        self.cancelling = true;
-        self.drop_waiting(Work::Cancel, |shape| &shape.after_cancel);
-        for i in 0..self.steps.len() {
-            let step = &self.steps[i];
-            let stops = step.status == StepStatus::Running && !self.shape.after_cancel[step.node.0 as usize];
-            if stops && self.is_leaf(StepIndex(i)) {
-                self.ready.push(Work::Cancel(StepIndex(i)));
-            }
-        }
+        self.stop_waiting();
     }
 
     /// The process that held the run is gone: what it was doing is done again, or asked about.
@@ -563,6 +626,7 @@ impl RunState {
             self.running = 0;
             self.active += self.updated.since(self.active_since);
         }
+        self.interrupt_used();
     }
 
     /// Takes away work that no longer follows from the state, as far as the next that does.
@@ -618,6 +682,21 @@ impl RunState {
         self.inputs
     }
 
+    /// Labels of its inputs together.
+    pub fn input_labels(&self) -> Labels {
+        self.input_labels
+    }
+
+    /// The values of its environment variables.
+    pub fn env(&self) -> Option<Commitment> {
+        self.env
+    }
+
+    /// The step of another run that it is made for.
+    pub fn parent(&self) -> Option<&Parent> {
+        self.parent.as_ref()
+    }
+
     /// All steps that have come into being, in that order.
     pub fn steps(&self) -> &[Step] {
         &self.steps
@@ -655,7 +734,7 @@ impl RunState {
 
     /// Whether the run is being cancelled.
     pub fn cancelling(&self) -> bool {
-        self.cancelling
+        self.stop.cancelling
     }
 
     /// The earliest timer.
@@ -682,6 +761,8 @@ impl RunState {
             match (found, scope) {
                 (Some(found), _) => return Some(*found),
                 (None, None) => return None,
+                // A workflow within this one does not see its caller's steps.
+                (None, Some(step)) if self.called(step).is_some() => return None,
                 (None, Some(step)) => scope = self.steps[step.0].parent,
             }
         }
@@ -703,12 +784,12 @@ impl RunState {
         dependents.iter().filter_map(|node| siblings.get(self.shape.position[node.0 as usize])).copied().collect()
     }
 
-    /// Whether a step calls, asks or computes something itself: no group, no fan-out.
+    /// Whether a step calls, asks or computes something itself: no group, no fan-out, nothing that has rounds.
     pub(crate) fn is_leaf(&self, index: StepIndex) -> bool {
         let step = &self.steps[index.0];
         let node = self.plan.graph.node(step.node);
         let fans_out = node.for_each.is_some() && step.item().is_none();
-        !fans_out && !matches!(node.verb, Verb::Steps { .. })
+        !fans_out && self.repeat(index).is_none() && !node.verb.has_members()
     }
 
     /// Whether a step, or a group around it, is for the time after a failure.
@@ -721,8 +802,18 @@ impl RunState {
         self.shape.after_cancel[self.steps[index.0].node.0 as usize]
     }
 
-    /// Whether some step waits for a person.
-    pub(crate) fn asks(&self) -> bool {
-        self.asking > 0
+    /// Whether some step waits for more than a word about a call in doubt.
+    pub(crate) fn waits(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// The next time at which something is to be stopped.
+    pub(crate) fn alarm(&self) -> Option<Time> {
+        self.ready.next_alarm()
+    }
+
+    /// Whether the run's deadline has passed.
+    pub(crate) fn overdue(&self) -> bool {
+        self.stop.overdue
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::id::{StepKey, Time};
 use crate::label::Labels;
-use crate::log::{Actor, Budget, Commitment, EventKind, SkipReason, Verdict};
+use crate::log::{Actor, Budget, Commitment, EventKind, Resolution, SkipReason, Timer, Verdict, WaitFor};
 use crate::workflow::NodeIndex;
 
 /// The place of a step in its run's state.
@@ -17,7 +17,7 @@ pub enum StepStatus {
     Pending,
     /// An attempt is under way, or members are.
     Running,
-    /// Waits for a person, or for the next attempt.
+    /// Waits for a person, a signal, a time, or the next attempt.
     Waiting,
     /// Has its output.
     Completed,
@@ -64,6 +64,15 @@ impl StepStatus {
             (Running, EventKind::StepRetried { .. }) => Some(Waiting),
             (Pending | Running | Waiting, EventKind::StepCancelled { .. }) => Some(Cancelled),
             (Running, EventKind::StepInDoubt { .. }) => Some(InDoubt),
+            // Somebody knows what became of the call; what follows from that is recorded next.
+            (InDoubt, EventKind::StepResolved { .. }) => Some(Running),
+            (Pending | Running, EventKind::StepWaiting { .. }) => Some(Waiting),
+            // What was waited for has come; what follows from that is recorded next.
+            (Waiting, EventKind::TimerFired { timer: Timer::Wait, .. }) => Some(Running),
+            (Waiting, EventKind::SignalReceived { .. } | EventKind::InputReceived { .. }) => Some(Running),
+            // The time of a group is over, or that of the steps that end it.
+            (Running, EventKind::TimerFired { timer: Timer::Timeout | Timer::Grace, .. }) => Some(Running),
+            (Running, EventKind::StepRepeated { .. }) => Some(Running),
             (Pending | Waiting, EventKind::ApprovalRequested { .. }) => Some(Waiting),
             (Waiting, EventKind::ApprovalDecided { .. }) => Some(Waiting),
             (Running, EventKind::ModelCalled { .. }) => Some(Running),
@@ -113,6 +122,51 @@ pub struct Answer {
     pub at: Time,
 }
 
+/// What a step waits for, or has waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// What it is.
+    pub what: WaitFor,
+    /// What came, until it is acted on.
+    pub(crate) came: Option<Came>,
+}
+
+impl Waiting {
+    pub(crate) fn new(what: WaitFor) -> Self {
+        Waiting { what, came: None }
+    }
+}
+
+/// What ended a step's waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// The time.
+    Time,
+    /// A signal, which says this.
+    Signal(Commitment),
+    /// A person's values.
+    Values(Commitment),
+}
+
+/// How far a `repeat` is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rounds {
+    /// The rounds that have begun.
+    pub(crate) begun: Vec<StepIndex>,
+    /// Whether the newest one was the last; absent until its `until` was evaluated.
+    pub(crate) done: Option<bool>,
+}
+
+/// A group whose time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overtime {
+    /// Whether the time of the steps that end it is over too.
+    pub(crate) spent: bool,
+    /// Whether a member had failed before.
+    pub(crate) had_failed: bool,
+}
+
 /// How far a fan-out is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -129,7 +183,7 @@ pub struct Fan {
     pub items: Vec<StepIndex>,
     /// Of these, those that have ended.
     pub ended: u32,
-    /// Of these, those that neither ended nor wait for a person.
+    /// Of these, those that neither ended nor wait for the outside.
     pub active: u32,
     /// The failed item with the lowest index, and how it failed.
     pub failed: Option<(u32, StepError)>,
@@ -155,6 +209,8 @@ pub struct Step {
     pub interruptions: u32,
     /// Its evaluated arguments.
     pub args: Option<Commitment>,
+    /// Where secrets belong in its arguments.
+    pub secrets: Option<Commitment>,
     /// Labels of its arguments together.
     pub arg_labels: Labels,
     /// Its output.
@@ -169,8 +225,20 @@ pub struct Step {
     pub approval: Option<Approval>,
     /// What it has set aside of the budget.
     pub reserved: Budget,
+    /// What it waits for, where that is a time, a signal or a person's values.
+    pub waiting: Option<Waiting>,
     /// How far its fan-out is.
     pub fan: Option<Fan>,
+    /// How far its `repeat` is.
+    pub(crate) rounds: Option<Rounds>,
+    /// How often a person said to make its call again.
+    pub(crate) redo: u32,
+    /// What a person said about its call, until it is acted on.
+    pub(crate) resolution: Option<Resolution<Commitment>>,
+    /// When its time is over, where it is a group with a `timeout`.
+    pub(crate) time_up: Option<Time>,
+    /// That its time is over.
+    pub(crate) overtime: Option<Overtime>,
     /// A group's members, in the order of the file.
     pub members: Vec<StepIndex>,
     /// When its next attempt may start, where one failed and is tried again.
@@ -187,7 +255,7 @@ pub struct Step {
     pub(crate) open: usize,
     /// The first failure among its members that they do not handle themselves.
     pub(crate) first_failure: Option<StepError>,
-    /// Steps at or below it that wait for a person; counted for items of a fan-out.
+    /// Steps at or below it that wait for the outside; counted for items of a fan-out.
     pub(crate) asking: u32,
 }
 
@@ -202,6 +270,7 @@ impl Step {
             failures: 0,
             interruptions: 0,
             args: None,
+            secrets: None,
             arg_labels: Labels::NONE,
             output: None,
             labels: Labels::NONE,
@@ -209,7 +278,13 @@ impl Step {
             skipped: None,
             approval: None,
             reserved: Budget::default(),
+            waiting: None,
             fan: None,
+            rounds: None,
+            redo: 0,
+            resolution: None,
+            time_up: None,
+            overtime: None,
             members: Vec::new(),
             retry_at: None,
             started: None,
@@ -227,13 +302,35 @@ impl Step {
         self.key.last().and_then(|segment| segment.item)
     }
 
+    /// The round that it is of a `repeat`, from 1.
+    pub fn round(&self) -> Option<u32> {
+        self.key.last().map(|segment| segment.iteration).filter(|round| *round > 0)
+    }
+
+    /// Whether it is an item or a round of the step that it shares its node with.
+    pub(crate) fn is_part(&self) -> bool {
+        self.item().is_some() || self.round().is_some()
+    }
+
+    /// Whether what it waited for has come, or what became of its call was said, and that was not acted on.
+    pub(crate) fn is_moved(&self) -> bool {
+        let came = self.waiting.as_ref().is_some_and(|waiting| waiting.came.is_some());
+        self.status == StepStatus::Running && (came || self.resolution.is_some())
+    }
+
+    /// Whether only the outside can move it: it waits for a person, a signal, or a word about a call in doubt.
+    pub(crate) fn waits_for_outside(&self) -> bool {
+        let waits = || self.waiting.as_ref().is_some_and(|waiting| !matches!(waiting.what, WaitFor::Timer { .. }));
+        self.status == StepStatus::InDoubt || self.asks() || (self.status == StepStatus::Waiting && waits())
+    }
+
     /// Whether a person has answered, and the answer was not acted on.
     pub(crate) fn is_answered(&self) -> bool {
         let answered = self.approval.as_ref().is_some_and(|approval| approval.answer.is_some());
         self.status == StepStatus::Waiting && self.retry_at.is_none() && answered
     }
 
-    /// Whether a person is asked, and has not answered.
+    /// Whether a person is asked to approve, and has not answered.
     pub fn asks(&self) -> bool {
         self.status == StepStatus::Waiting && self.approval.as_ref().is_some_and(|approval| approval.answer.is_none())
     }

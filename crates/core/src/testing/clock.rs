@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::clock::Clock;
 use crate::id::{Digest, Time};
 
@@ -17,18 +19,27 @@ struct State {
     now: Time,
     drawn: u64,
     tick: Duration,
+    pace: Option<Instant>,
 }
 
 impl FakeClock {
     /// A clock that stands at `start`.
     pub fn new(start: Time) -> Self {
-        FakeClock { state: Mutex::new(State { now: start, drawn: 0, tick: Duration::ZERO }) }
+        FakeClock { state: Mutex::new(State { now: start, drawn: 0, tick: Duration::ZERO, pace: None }) }
     }
 
     /// Makes the clock go forward by `tick` at each look.
     #[must_use]
     pub fn ticking(self, tick: Duration) -> Self {
         self.with(|state| state.tick = tick);
+        self
+    }
+
+    /// Makes the clock go as the time of tokio's runtime does from now on. Where a test has paused that, waiting for a day
+    /// takes no time.
+    #[must_use]
+    pub fn paced(self) -> Self {
+        self.with(|state| state.pace = Some(Instant::now()));
         self
     }
 
@@ -54,7 +65,7 @@ impl Clock for FakeClock {
     fn now(&self) -> Time {
         self.with(|state| {
             state.now = state.now.after(state.tick);
-            state.now
+            state.now.after(state.pace.map_or(Duration::ZERO, |since| since.elapsed()))
         })
     }
 

@@ -45,6 +45,7 @@ impl ScriptedModel {
             model_hash: None,
             template_hash: None,
             device: "script".into(),
+            adapters: Vec::new(),
         };
         ScriptedModel {
             capabilities,
@@ -90,6 +91,13 @@ impl ScriptedModel {
     #[must_use]
     pub fn enforces(mut self, constraints: impl Into<Vec<ConstraintKind>>) -> Self {
         self.capabilities.constraints = constraints.into();
+        self
+    }
+
+    /// Says that it has these adapters.
+    #[must_use]
+    pub fn adapters(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.capabilities.adapters = names.into_iter().map(Into::into).collect();
         self
     }
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::compile::{Compiled, compile_top};
+use super::compile::{Compiled, compile_top, names};
 use super::definition::{Child, InputsDef, SubDef, VerbDef};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};
 use super::graph::{NodeIndex, Verb};
-use super::plan::{FrozenTool, Limits, PLAN_VERSION, Plan, Requirements, spec_hash};
+use super::plan::{FrozenTool, PLAN_VERSION, Plan, Requirements, spec_hash};
 use super::retry::Retry;
 use super::template::Template;
 use super::tree::{At, Entries, Tree};
@@ -27,8 +27,6 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
     let models = compiled.models();
     let Compiled { graph, frames, problems, .. } = compiled;
     let top = frames[0].top;
-    let millis = |duration: &At<std::time::Duration>| u64::try_from(duration.value.as_millis()).unwrap_or(u64::MAX);
-    let names = |names: &[At<String>]| names.iter().map(|name| name.value.clone()).collect();
     let plan = Plan {
         version: PLAN_VERSION,
         workflow: name,
@@ -41,14 +39,8 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
         secrets: names(&top.secrets),
         rules: top.policy.iter().map(|rule| rule.value.clone()).collect(),
         policy: requirements.policy.clone(),
-        settings: None,
-        limits: Limits {
-            tokens: top.budget.tokens.as_ref().map(|count| count.value),
-            tool_calls: top.budget.tool_calls.as_ref().map(|count| count.value),
-            wall_ms: top.budget.wall.as_ref().map(millis),
-            money_micro: top.budget.money.as_ref().map(|money| money.value),
-            deadline_ms: top.deadline.as_ref().map(millis),
-        },
+        settings: requirements.settings,
+        limits: top.limits(),
         outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.to_value()).unwrap_or_default()),
         ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
     };

@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::definition::{Definition, ModelSpec, StepDef, Top};
-use super::diagnostic::{Diagnostic, Place, did_you_mean};
-use super::graph::{Graph, NodeIndex, Verb};
+use super::diagnostic::{Diagnostic, Diagnostics, Place, did_you_mean};
+use super::graph::{Graph, NodeIndex};
 use super::template::Template;
 use super::tree::{Entries, Kind, Tree};
 
+pub(super) use lower::names;
 pub(super) use site::{Scope, Site};
 
 /// The most steps that a workflow may have, those of its sub-workflows counted each time they are used.
@@ -54,6 +55,15 @@ pub(super) struct Frame<'a> {
 /// The graph of a definition.
 pub(super) fn compile(definition: &Definition) -> Compiled<'_> {
     compile_top(&definition.top, None)
+}
+
+impl Definition {
+    /// Its graph as far as it can be made, and all that is wrong with it before tools and policy are looked at. For
+    /// pictures: only a checked plan can run.
+    pub fn graph(&self) -> (Graph, Diagnostics) {
+        let Compiled { graph, problems, .. } = compile(self);
+        (graph, self.diagnostics(problems))
+    }
 }
 
 /// The graph of a workflow, or of one that a step runs as a run of its own.
@@ -117,13 +127,6 @@ impl<'a> Compiled<'a> {
                 self.problem(frame, Diagnostic::new("cycle", place, message).help(help));
             }
         }
-    }
-}
-
-impl Verb {
-    /// Whether it is made of other steps: a group, or a workflow that runs within the caller's run.
-    pub fn has_members(&self) -> bool {
-        matches!(self, Verb::Steps { .. }) || matches!(self, Verb::Workflow(sub) if sub.own_run.is_none())
     }
 }
 

@@ -15,7 +15,8 @@ pub(super) use step::{ChatDef, ForEachDef, RetryDef, StepDef, SubDef, VerbDef, W
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::field::{Field, object_schema};
-use super::reading::Reader;
+use super::plan::Limits;
+use super::reading::{Files, Reader};
 use super::tree::{At, Entries, Kind, Tree};
 use super::yaml;
 use crate::id::Digest;
@@ -54,6 +55,20 @@ pub(crate) struct Top {
     pub(crate) steps: Entries<StepDef>,
     pub(crate) outputs: Option<At<Entries<Tree>>>,
     pub(crate) ensure: Vec<Tree>,
+}
+
+impl Top {
+    /// What a run may use.
+    pub(super) fn limits(&self) -> Limits {
+        let millis = |duration: &At<Duration>| u64::try_from(duration.value.as_millis()).unwrap_or(u64::MAX);
+        Limits {
+            tokens: self.budget.tokens.as_ref().map(|count| count.value),
+            tool_calls: self.budget.tool_calls.as_ref().map(|count| count.value),
+            wall_ms: self.budget.wall.as_ref().map(millis),
+            money_micro: self.budget.money.as_ref().map(|money| money.value),
+            deadline_ms: self.deadline.as_ref().map(millis),
+        }
+    }
 }
 
 /// What a workflow is given: fields, or a whole JSON Schema.
@@ -151,23 +166,14 @@ impl Definition {
         source: &str,
         mut read: impl FnMut(&str) -> Result<String, String>,
     ) -> Result<Definition, Diagnostics> {
-        let (mut texts, mut children) = (BTreeMap::new(), BTreeMap::new());
         let name = file.rsplit(['/', '\\']).next().unwrap_or(file).to_owned();
-        let mut reader = Reader {
-            problems: Vec::new(),
-            folder: String::new(),
-            read: &mut read,
-            texts: &mut texts,
-            children: &mut children,
-            stack: &[name],
-            named: Vec::new(),
-            levels: 0,
-            used: 0,
-        };
+        let mut files = Files::new(&mut read);
+        let stack = [name];
+        let mut reader = Reader::new(&mut files, &stack);
         let top = reader.workflow(source);
         let problems = reader.problems;
         let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(Diagnostic::is_error);
-        let texts = Arc::new(texts);
+        let texts = Arc::new(files.texts);
         match top.filter(|_| errors.is_empty()) {
             Some(top) => Ok(Definition { file: file.into(), source: source.into(), top, texts, warnings }),
             None => Err(Diagnostics::new(file, source, errors.into_iter().chain(warnings).collect()).with_texts(texts)),
@@ -193,6 +199,16 @@ impl Definition {
         self.top.description.as_deref()
     }
 
+    /// That the site does not allow what the file grants to families of tools: each family with what is wrong.
+    pub fn refused_grants(&self, refused: Vec<(String, String)>) -> Diagnostics {
+        let problem = |(family, message): (String, String)| {
+            let key = self.top.tools.iter().map(|(key, _)| key).find(|key| key.value == family);
+            Diagnostic::new("out-of-bounds", key.map(|key| key.place), message)
+                .help("grant less, or widen `roots` in parkway.toml; `parkway config show` says where it is set")
+        };
+        self.diagnostics(refused.into_iter().map(problem).collect())
+    }
+
     pub(crate) fn diagnostics(&self, list: Vec<Diagnostic>) -> Diagnostics {
         Diagnostics::new(&self.file, &self.source, list).with_texts(self.texts.clone())
     }
@@ -210,7 +226,7 @@ pub(crate) struct Child {
     levels: usize,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     /// Reads a workflow.
     fn workflow(&mut self, source: &str) -> Option<Top> {
         let (tree, problems) = yaml::parse(source);
@@ -227,7 +243,7 @@ impl Reader<'_> {
             self.problem(Diagnostic::new("workflow-cycle", path.place, message).help("use `repeat`, or `for_each`"));
             return None;
         }
-        let known = self.children.get(&file).cloned();
+        let known = self.files.children.get(&file).cloned();
         let levels = known.iter().flatten().map(|child| child.levels).next().unwrap_or(1);
         if self.stack.len() + levels > MAX_LEVELS {
             let message = format!("workflows stand within workflows more than {MAX_LEVELS} deep");
@@ -239,7 +255,7 @@ impl Reader<'_> {
             return known;
         }
         let child = self.read_child(&file, &source).map(Arc::new);
-        self.children.insert(file, child.clone());
+        self.files.children.insert(file, child.clone());
         self.note(child.as_deref());
         child
     }
@@ -253,17 +269,7 @@ impl Reader<'_> {
 
     fn read_child(&mut self, file: &str, source: &str) -> Option<Child> {
         let stack: Vec<String> = self.stack.iter().cloned().chain([file.to_owned()]).collect();
-        let mut reader = Reader {
-            problems: Vec::new(),
-            folder: file.rfind('/').map_or(String::new(), |end| file[..=end].to_owned()),
-            read: self.read,
-            texts: self.texts,
-            children: self.children,
-            stack: &stack,
-            named: Vec::new(),
-            levels: 0,
-            used: 0,
-        };
+        let mut reader = Reader::new(self.files, &stack);
         let top = reader.workflow(source);
         let (problems, named, levels) = (reader.problems, reader.named, reader.levels);
         for mut problem in problems {

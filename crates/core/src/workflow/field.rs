@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value, json};
 
 use super::diagnostic::{Diagnostic, Place};
-use super::reading::Reader;
+use super::reading::{Files, Reader};
 use super::tree::{At, Entries, Kind as Shape, Tree};
 
 /// One field of `inputs`, of a form, or of a chat's `output`.
@@ -49,11 +49,11 @@ impl Kind {
 }
 
 /// Reads the fields under `inputs`, `output` and `fields`.
-pub(super) fn read_fields(reader: &mut Reader<'_>, tree: &Tree) -> Entries<Field> {
+pub(super) fn read_fields(reader: &mut Reader<'_, '_>, tree: &Tree) -> Entries<Field> {
     reader.entries(tree, |reader, name, tree| read_field(reader, Some(name), tree))
 }
 
-fn read_field(reader: &mut Reader<'_>, name: Option<&At<String>>, tree: &Tree) -> Option<Field> {
+fn read_field(reader: &mut Reader<'_, '_>, name: Option<&At<String>>, tree: &Tree) -> Option<Field> {
     if let Shape::Text(text) = &tree.kind
         && KINDS.iter().any(|(kind, _)| kind == text)
     {
@@ -129,7 +129,7 @@ fn read_field(reader: &mut Reader<'_>, name: Option<&At<String>>, tree: &Tree) -
     Some(field)
 }
 
-fn number(reader: &mut Reader<'_>, tree: &Tree) -> Option<Number> {
+fn number(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Number> {
     match &tree.kind {
         Shape::Number(number) => Some(number.clone()),
         _ => {
@@ -140,7 +140,7 @@ fn number(reader: &mut Reader<'_>, tree: &Tree) -> Option<Number> {
 }
 
 /// Patterns that are none, defaults and bounds that do not fit.
-fn check(reader: &mut Reader<'_>, place: Place, field: &Field) {
+fn check(reader: &mut Reader<'_, '_>, place: Place, field: &Field) {
     if let Some(pattern) = &field.pattern
         && let Err(error) = regex::Regex::new(&pattern.value)
     {
@@ -224,4 +224,47 @@ fn object_parts(fields: &Entries<Field>) -> Map<String, Value> {
     parts.insert("required".into(), json!(required));
     parts.insert("additionalProperties".into(), json!(false));
     parts
+}
+
+/// The short form of an object's schema; `None` for a schema that no fields make.
+pub(super) fn short_form(schema: &Value) -> Option<Map<String, Value>> {
+    let fields = fields_of(schema)?;
+    // A schema says more ways to mean the same, and more, than fields do: what counts is whether they are read as it.
+    let mut read = |_: &str| Err(String::new());
+    let mut files = Files::new(&mut read);
+    let mut reader = Reader::new(&mut files, &[]);
+    let entries = read_fields(&mut reader, &Tree::of_value(&Value::Object(fields.clone())));
+    (reader.problems.is_empty() && object_schema(&entries) == *schema).then_some(fields)
+}
+
+fn fields_of(schema: &Value) -> Option<Map<String, Value>> {
+    let required: Vec<_> = schema.get("required")?.as_array()?.iter().filter_map(Value::as_str).collect();
+    let mut fields = Map::new();
+    for (name, property) in schema.get("properties")?.as_object()? {
+        let mut field = field_of(property)?;
+        if !required.contains(&name.as_str()) && property.get("default").is_none() {
+            field.insert("optional".into(), json!(true));
+        }
+        fields.insert(name.clone(), Value::Object(field));
+    }
+    Some(fields)
+}
+
+fn field_of(schema: &Value) -> Option<Map<String, Value>> {
+    let mut field = Map::new();
+    for (key, value) in schema.as_object()? {
+        let (key, value) = match key.as_str() {
+            "type" | "description" | "enum" | "format" | "default" => (key.as_str(), value.clone()),
+            "pattern" => ("pattern", json!(value.as_str()?.strip_prefix("^(?:")?.strip_suffix(")$")?)),
+            "minimum" | "minItems" | "minLength" => ("min", value.clone()),
+            "maximum" | "maxItems" => ("max", value.clone()),
+            "maxLength" => ("max_length", value.clone()),
+            "items" => ("items", Value::Object(field_of(value)?)),
+            "properties" => ("fields", Value::Object(fields_of(schema)?)),
+            "required" | "additionalProperties" => continue,
+            _ => return None,
+        };
+        field.insert(key.into(), value);
+    }
+    Some(field)
 }

@@ -2,17 +2,18 @@
 //! that imports petgraph.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use petgraph::graph::DiGraph;
 use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::plan::Plan;
+use super::plan::{Limits, Plan};
 use super::retry::Retry;
 use crate::id::Digest;
 use crate::model::Role;
+use crate::policy::Rule;
 
 /// The place of a node in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -134,6 +135,15 @@ impl Verb {
             Verb::Steps { .. } => "steps",
         }
     }
+
+    /// Whether it is made of steps within the same run: a group, or a workflow that has no run of its own.
+    pub fn has_members(&self) -> bool {
+        match self {
+            Verb::Steps { .. } => true,
+            Verb::Workflow(workflow) => workflow.own_run.is_none(),
+            _ => false,
+        }
+    }
 }
 
 /// What a `wait` waits for.
@@ -174,6 +184,21 @@ pub struct SubWorkflow {
     /// Expressions that must be true when its steps have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ensure: Vec<String>,
+    /// What is granted to each family of tools inside: the caller's grants, narrowed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub grants: BTreeMap<String, Value>,
+    /// Names of environment variables that its templates may use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// Names of secrets that its templates may use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// Its own rules, which apply beside the caller's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
+    /// What its steps may use together, out of what the caller may.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
     /// Its own plan, where it runs as a run of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_run: Option<Box<Plan>>,

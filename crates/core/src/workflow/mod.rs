@@ -5,21 +5,29 @@ mod compile;
 mod definition;
 mod diagnostic;
 mod field;
+mod form;
 mod graph;
+mod inputs;
 mod plan;
 mod reading;
 mod retry;
+mod secret;
 mod template;
 mod tree;
 mod unit;
+mod write;
 mod yaml;
 
 pub(crate) use compile::expression_or_value;
 pub use definition::{Definition, GgufSpec, GpuLayers, Isolation, ModelSpec, OpenAiSpec};
-pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, did_you_mean};
+pub use form::fill_form;
 pub use graph::{
     Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, Repeat, RunIf, SubWorkflow, Text, Verb, Wait,
 };
-pub use plan::{FrozenTool, Inputs, Limits, PLAN_VERSION, Plan, Requirements};
+pub use inputs::Inputs;
+pub(crate) use inputs::fill_inputs;
+pub use plan::{FrozenTool, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
+pub(crate) use secret::misplaced_secret;
 pub(crate) use template::{Reference, Template, TemplateError};

@@ -4,19 +4,20 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use super::check::check;
 use super::compile::compile;
 use super::definition::{Definition, ModelSpec};
-use super::diagnostic::{Diagnostics, did_you_mean};
+use super::diagnostic::Diagnostics;
 use super::graph::Graph;
+use super::inputs::{Inputs, fill_inputs};
 use crate::id::Digest;
 use crate::policy::Rule;
 use crate::tool::{Effect, ToolSpec, Toolbox};
 
 /// The version of plans written here. Older ones are read, newer ones are refused.
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
 /// A checked, frozen workflow: what a run is created with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +90,13 @@ pub struct Limits {
     pub deadline_ms: Option<u64>,
 }
 
+impl Limits {
+    /// Whether nothing is limited.
+    pub fn is_none(&self) -> bool {
+        *self == Limits::default()
+    }
+}
+
 /// What a plan is checked against.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -97,17 +105,16 @@ pub struct Requirements<'a> {
     pub tools: &'a Toolbox,
     /// The policy's fingerprint.
     pub policy: String,
+    /// SHA-256 of the site settings that apply.
+    pub settings: Option<Digest>,
 }
 
 impl<'a> Requirements<'a> {
     /// Requirements of these tools and a policy with this fingerprint.
     pub fn new(tools: &'a Toolbox, policy: impl Into<String>) -> Self {
-        Requirements { tools, policy: policy.into() }
+        Requirements { tools, policy: policy.into(), settings: None }
     }
 }
-
-/// Values for a workflow's inputs.
-pub type Inputs = Map<String, Value>;
 
 impl Plan {
     /// Checks a definition against what is at hand. All that is wrong is told at once.
@@ -130,6 +137,7 @@ impl Plan {
             Some(version) if version > u64::from(PLAN_VERSION) => Err(format!(
                 "it has version {version}, and this parkway reads up to {PLAN_VERSION}; use the newer parkway that wrote it"
             )),
+            Some(1) => serde_json::from_value(upcast(value)).map_err(|e| e.to_string()),
             _ => serde_json::from_value(value).map_err(|e| e.to_string()),
         }
     }
@@ -143,40 +151,8 @@ impl Plan {
 
     /// The inputs with their defaults filled in, and null for optional ones that are not given; or all that is wrong with
     /// them.
-    pub fn fill_inputs(&self, mut values: Inputs) -> Result<Value, Vec<String>> {
-        let properties = self.inputs.get("properties").and_then(Value::as_object);
-        let names: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-        let mut problems = Vec::new();
-        for name in values.keys().filter(|name| !names.contains(&name.as_str())) {
-            let help = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| "the workflow has no inputs".into());
-            problems.push(format!("no input is called `{name}`; {help}"));
-        }
-        for (name, schema) in properties.into_iter().flatten() {
-            if let (false, Some(default)) = (values.contains_key(name), schema.get("default")) {
-                values.insert(name.clone(), default.clone());
-            }
-        }
-        let required = self.inputs.get("required").and_then(Value::as_array);
-        let required: Vec<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
-        for name in &required {
-            if !values.contains_key(*name) {
-                problems.push(format!("the input `{name}` is missing; give it with `--input {name}=…`"));
-            }
-        }
-        let optional = |name: &str, schema: &Value| !required.contains(&name) && schema.get("default").is_none();
-        if let (Some(properties), true) = (properties, problems.is_empty()) {
-            for (name, schema) in properties {
-                // An optional input that is not given is null, so that a workflow can ask for it.
-                let value = values.entry(name.clone()).or_insert(Value::Null);
-                if value.is_null() && optional(name, schema) {
-                    continue;
-                }
-                if let Err(error) = crate::schema::check(schema, value) {
-                    problems.push(format!("the input `{name}` is wrong: {error}"));
-                }
-            }
-        }
-        if problems.is_empty() { Ok(Value::Object(values)) } else { Err(problems) }
+    pub fn fill_inputs(&self, values: Inputs) -> Result<Value, Vec<String>> {
+        fill_inputs(&self.inputs, values, |name| format!("give it with `--input {name}=…`"))
     }
 
     /// The tools that are not what they were when the plan was checked, each with what differs.
@@ -195,6 +171,20 @@ impl Plan {
     }
 }
 
+/// A plan of version 1 in today's form: a chat had one prompt, with or without a system text.
+fn upcast(mut plan: Value) -> Value {
+    let nodes = plan.pointer_mut("/graph/nodes").and_then(Value::as_array_mut);
+    for node in nodes.into_iter().flatten() {
+        let Some(chat) = node.pointer_mut("/verb/chat").and_then(Value::as_object_mut) else { continue };
+        let Some(mut prompt) = chat.remove("prompt") else { continue };
+        let mut said = |role: &str| prompt.get_mut(role).map(|text| json!({ "role": role, "content": text.take() }));
+        let messages: Vec<Value> = ["system", "user"].into_iter().filter_map(|role| said(role)).collect();
+        chat.insert("messages".into(), Value::Array(messages));
+    }
+    plan["version"] = json!(PLAN_VERSION);
+    plan
+}
+
 /// SHA-256 of a tool's spec, in canonical JSON.
 pub(super) fn spec_hash(spec: &ToolSpec) -> Digest {
     let bytes = serde_json_canonicalizer::to_vec(spec).unwrap_or_default();
@@ -206,11 +196,43 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::workflow::Verb;
 
     #[test]
     fn a_plan_of_a_newer_engine_is_refused_with_words() {
-        let error = Plan::from_value(json!({"version": 2, "stranger": true})).unwrap_err();
+        let error = Plan::from_value(json!({"version": PLAN_VERSION + 1, "stranger": true})).unwrap_err();
         assert!(error.contains("newer parkway"), "{error}");
         assert!(Plan::from_value(Value::Null).is_err());
+    }
+
+    #[test]
+    fn a_plan_of_an_older_engine_can_still_be_read() {
+        let text = |text: &str| json!({"text": text});
+        let node = |id: &str, prompt: Value| {
+            let chat = json!({"model": "main", "prompt": prompt, "temperature_milli": 0, "max_tokens": 9});
+            json!({"id": id, "verb": {"chat": chat}})
+        };
+        let nodes = [
+            node("both", json!({"system": text("be brief"), "user": text("hello")})),
+            node("one", json!({"user": {"text": "hi", "file": "hi.md"}})),
+        ];
+        let plan = json!({
+            "version": 1, "workflow": "old", "inputs": {"type": "object"},
+            "graph": {"nodes": nodes, "roots": [0, 1]},
+            "models": {"main": {}}, "tools": {}, "grants": {}, "policy": "default-1", "limits": {},
+            "outputs": {}, "ensure": [],
+        });
+        let plan = Plan::from_value(plan).unwrap();
+        assert_eq!(plan.version, PLAN_VERSION);
+        let said = |node: usize| match &plan.graph.nodes[node].verb {
+            Verb::Chat(chat) => chat
+                .messages
+                .iter()
+                .map(|message| (message.role.as_str(), message.content.text.as_str(), message.content.file.is_some()))
+                .collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said(0), [("system", "be brief", false), ("user", "hello", false)]);
+        assert_eq!(said(1), [("user", "hi", true)]);
     }
 }

@@ -16,28 +16,49 @@ use hint::{KEYS, WORDS, did, example, found, is_expression, joined_key, listed, 
 /// The most bytes that the texts in other files may have, each counted as often as it is named.
 const MAX_TEXTS: usize = 32 << 20;
 
+/// The files that a workflow and its sub-workflows name, by their paths relative to the top file's folder.
+pub(super) struct Files<'a> {
+    /// Gives the text of one, or says why it cannot.
+    pub(super) read: &'a mut dyn FnMut(&str) -> Result<String, String>,
+    /// Those that were read.
+    pub(super) texts: BTreeMap<String, String>,
+    /// The workflows among them; `None` where nothing could be made of one.
+    pub(super) children: BTreeMap<String, Option<Arc<Child>>>,
+}
+
+impl<'a> Files<'a> {
+    pub(super) fn new(read: &'a mut dyn FnMut(&str) -> Result<String, String>) -> Self {
+        Files { read, texts: BTreeMap::new(), children: BTreeMap::new() }
+    }
+}
+
 /// What reading a file needs, and what it finds.
-pub(super) struct Reader<'a> {
+pub(super) struct Reader<'a, 'f> {
     pub(super) problems: Vec<Diagnostic>,
     /// The folder of the file, relative to that of the top file; empty, or with `/` at its end.
-    pub(super) folder: String,
-    /// The text of a file, by its path relative to the top file's folder.
-    pub(super) read: &'a mut dyn FnMut(&str) -> Result<String, String>,
-    /// The files that were read, by that path.
-    pub(super) texts: &'a mut BTreeMap<String, String>,
-    /// The workflow files that were read, by that path; `None` where nothing could be made of one.
-    pub(super) children: &'a mut BTreeMap<String, Option<Arc<Child>>>,
-    /// The workflow files around this one, the top file first.
+    folder: String,
+    pub(super) files: &'a mut Files<'f>,
+    /// The workflow files around this one and itself, the top file first.
     pub(super) stack: &'a [String],
     /// Hashes of the files that this one names.
     pub(super) named: Vec<Digest>,
     /// How many workflows stand within one another below this one.
     pub(super) levels: usize,
     /// The bytes of the texts that were taken from files, each counted as often as it is named.
-    pub(super) used: usize,
+    used: usize,
 }
 
-impl Reader<'_> {
+impl<'a, 'f> Reader<'a, 'f> {
+    /// Reads the last file of the stack.
+    pub(super) fn new(files: &'a mut Files<'f>, stack: &'a [String]) -> Self {
+        // The top file's own folder is where all paths begin.
+        let file = stack.last().filter(|_| stack.len() > 1).map_or("", String::as_str);
+        let folder = file.rfind('/').map_or(String::new(), |end| file[..=end].to_owned());
+        Reader { problems: Vec::new(), folder, files, stack, named: Vec::new(), levels: 0, used: 0 }
+    }
+}
+
+impl Reader<'_, '_> {
     pub(super) fn problem(&mut self, diagnostic: Diagnostic) {
         self.problems.push(diagnostic);
     }
@@ -216,11 +237,11 @@ impl Reader<'_> {
             self.problem(missing("the path is absolute or empty"));
             return None;
         };
-        let text = match self.texts.get(&full) {
+        let text = match self.files.texts.get(&full) {
             Some(text) => text.clone(),
-            None => match (self.read)(&full) {
+            None => match (self.files.read)(&full) {
                 Ok(text) => {
-                    self.texts.insert(full.clone(), text.clone());
+                    self.files.texts.insert(full.clone(), text.clone());
                     text
                 }
                 Err(why) => {
@@ -251,7 +272,7 @@ pub(super) struct Keys<'t> {
 
 impl<'t> Keys<'t> {
     /// The value of a key; one that stands there without a value is a mistake.
-    pub(super) fn get(&mut self, reader: &mut Reader<'_>, name: &'static str) -> Option<&'t Tree> {
+    pub(super) fn get(&mut self, reader: &mut Reader<'_, '_>, name: &'static str) -> Option<&'t Tree> {
         let tree = self.any(name)?;
         if tree.kind == Kind::Null {
             let message = format!("`{name}` has no value");
@@ -272,7 +293,7 @@ impl<'t> Keys<'t> {
     }
 
     /// The value of a key that must be there.
-    pub(super) fn required(&mut self, reader: &mut Reader<'_>, name: &'static str) -> Option<&'t Tree> {
+    pub(super) fn required(&mut self, reader: &mut Reader<'_, '_>, name: &'static str) -> Option<&'t Tree> {
         if !self.has(name) {
             self.known.push(name);
             let message = format!("the key `{name}` is missing in {}", self.what);
@@ -307,7 +328,7 @@ impl<'t> Keys<'t> {
     }
 
     /// Tells all keys that nobody asked for.
-    pub(super) fn finish(self, reader: &mut Reader<'_>) {
+    pub(super) fn finish(self, reader: &mut Reader<'_, '_>) {
         let taken: BTreeSet<_> = self.entries.iter().filter(|entry| entry.2).map(|(key, ..)| &key.value).collect();
         for (key, ..) in self.entries.iter().filter(|entry| !entry.2) {
             let message = format!("`{}` is no key of {}", key.value, self.what);

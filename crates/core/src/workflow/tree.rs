@@ -44,6 +44,23 @@ impl Tree {
         Tree { place, kind: Kind::Text(text.to_owned()), written: text.into() }
     }
 
+    /// A value that stands in no file.
+    pub(crate) fn of_value(value: &Value) -> Tree {
+        let place = Place { line: 1, column: 1 };
+        let (kind, written) = match value {
+            Value::Null => (Kind::Null, String::new()),
+            Value::Bool(value) => (Kind::Bool(*value), value.to_string()),
+            Value::Number(number) => (Kind::Number(number.clone()), number.to_string()),
+            Value::String(text) => (Kind::Text(text.clone()), text.clone()),
+            Value::Array(list) => (Kind::List(list.iter().map(Tree::of_value).collect()), String::new()),
+            Value::Object(map) => {
+                let entry = |(key, value): (&String, &Value)| (At::new(key.clone(), place), Tree::of_value(value));
+                (Kind::Map(map.iter().map(entry).collect()), String::new())
+            }
+        };
+        Tree { place, kind, written: written.into() }
+    }
+
     /// What it is, in words.
     pub(crate) fn what(&self) -> &'static str {
         match self.kind {

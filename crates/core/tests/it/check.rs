@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parkway_core::clock::SystemClock;
+use parkway_core::clock::{Clock, SystemClock};
 use parkway_core::engine::{Control, Ended, Executor, ExecutorError, Services};
 use parkway_core::id::{RunId, Seq, WorkerId};
 use parkway_core::label::Labels;
-use parkway_core::log::{Channel, Commitment, Event, EventKind, RunState, SkipReason, Verdict};
+use parkway_core::log::{Channel, Commitment, Event, EventKind, Resolution, RunState, SkipReason, Verdict, WaitFor};
 use parkway_core::model::SharedModel;
 use parkway_core::policy::{DefaultPolicy, Policy};
+use parkway_core::secret::{Secret, SecretError, Secrets};
 use parkway_core::store::{Log, Message, Queue, Store};
-use parkway_core::testing::{MemoryStore, ScriptedModel};
+use parkway_core::testing::{FakeClock, MemoryStore, ScriptedModel};
 use parkway_core::tool::{Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, Toolbox, tool_fn};
 use parkway_core::workflow::{Definition, Diagnostics, Inputs, Plan, Requirements};
 use serde_json::{Value, json};
@@ -25,6 +26,22 @@ pub(crate) struct World {
     pub(crate) control: Control,
     pub(crate) worker: &'static str,
     pub(crate) concurrency: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How long a run may take before it is said to hang.
+    pub(crate) patience: Duration,
+    pub(crate) secrets: Vault,
+    pub(crate) env: BTreeMap<String, String>,
+}
+
+/// Secrets by name.
+#[derive(Clone, Default)]
+pub(crate) struct Vault(pub(crate) BTreeMap<String, String>);
+
+#[async_trait::async_trait]
+impl Secrets for Vault {
+    async fn get(&self, name: &str) -> Result<Option<Secret>, SecretError> {
+        Ok(self.0.get(name).map(Secret::new))
+    }
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -51,7 +68,21 @@ impl World {
             control: Control::default(),
             worker: "one",
             concurrency: 64,
+            clock: Arc::new(SystemClock),
+            patience: Duration::from_secs(20),
+            secrets: Vault::default(),
+            env: BTreeMap::new(),
         }
+    }
+
+    /// A world whose time is that of the test's runtime, paused: waiting takes no time.
+    pub(crate) fn paced() -> World {
+        let world = World::new().at(Arc::new(FakeClock::default().paced()));
+        World { patience: Duration::from_secs(7_200), ..world }
+    }
+
+    pub(crate) fn at(self, clock: Arc<dyn Clock>) -> World {
+        World { store: Arc::new(MemoryStore::new(clock.clone())), clock, ..self }
     }
 
     pub(crate) fn tool(mut self, tool: impl Tool + 'static) -> World {
@@ -75,11 +106,14 @@ impl World {
             store,
             Arc::new(self.tools.clone()),
             Arc::new(DefaultPolicy),
-            Arc::new(SystemClock),
+            self.clock.clone(),
             WorkerId::new(self.worker),
         );
         services.lease = Duration::from_secs(30);
         services.concurrency = self.concurrency;
+        services.secrets = Arc::new(self.secrets.clone());
+        let env = self.env.clone();
+        services.env = Arc::new(move |name| env.get(name).cloned());
         services
     }
 
@@ -90,14 +124,21 @@ impl World {
 
     pub(crate) async fn create(&self, yaml: &str, inputs: Value) -> Executor {
         let plan = self.plan(yaml).unwrap_or_else(|problems| panic!("{problems}"));
+        self.create_plan(plan, inputs).await
+    }
+
+    pub(crate) async fn create_plan(&self, plan: Plan, inputs: Value) -> Executor {
         let inputs = plan.fill_inputs(inputs.as_object().cloned().unwrap_or_else(Inputs::new)).unwrap();
         Executor::create(self.services(), self.models(), self.control.clone(), Arc::new(plan), &inputs).await.unwrap()
     }
 
     pub(crate) async fn run(&self, yaml: &str, inputs: Value) -> (RunId, Ended) {
-        let executor = self.create(yaml, inputs).await;
+        self.drive(self.create(yaml, inputs).await).await
+    }
+
+    pub(crate) async fn drive(&self, executor: Executor) -> (RunId, Ended) {
         let run = executor.run();
-        let ended = tokio::time::timeout(Duration::from_secs(20), executor.execute()).await.expect("hangs").unwrap();
+        let ended = tokio::time::timeout(self.patience, executor.execute()).await.expect("hangs").unwrap();
         (run, ended)
     }
 
@@ -105,7 +146,7 @@ impl World {
         let plan = self.stored_plan(run).await;
         let executor =
             Executor::take_over(self.services(), self.models(), self.control.clone(), Arc::new(plan), run).await?;
-        tokio::time::timeout(Duration::from_secs(20), executor.execute()).await.expect("hangs")
+        tokio::time::timeout(self.patience, executor.execute()).await.expect("hangs")
     }
 
     /// Ada's word about a step, from elsewhere.
@@ -113,6 +154,22 @@ impl World {
         let verdict = if yes { Verdict::Approved } else { Verdict::Rejected };
         let (step, note) = (step.parse().unwrap(), (!yes).then(|| "too soon".to_owned()));
         let message = Message::Approval { step, verdict, note, by: "ada".into(), via: Channel::Command };
+        self.store.signal(run, message).await.unwrap();
+    }
+
+    pub(crate) async fn signal(&self, run: RunId, name: &str, payload: Value) {
+        let message = Message::Signal { name: name.into(), payload, by: "ada".into(), via: Channel::Command };
+        self.store.signal(run, message).await.unwrap();
+    }
+
+    /// A form filled by Ada.
+    pub(crate) async fn fill(&self, run: RunId, step: &str, values: Value) {
+        let message = Message::Input { step: step.parse().unwrap(), values, by: "ada".into(), via: Channel::Command };
+        self.store.signal(run, message).await.unwrap();
+    }
+
+    pub(crate) async fn cancel(&self, run: RunId) {
+        let message = Message::Cancel { note: None, by: "ada".into(), via: Channel::Command };
         self.store.signal(run, message).await.unwrap();
     }
 
@@ -187,6 +244,21 @@ impl World {
                 format!(" {} {}", text(self.payload(*prompt).await), self.payload(*shown).await)
             }
             EventKind::ApprovalDecided { verdict, .. } => format!(" {verdict:?}"),
+            EventKind::StepResolved { outcome: Resolution::Done { output }, .. } => {
+                format!(" done {}", self.payload(*output).await)
+            }
+            EventKind::StepResolved { outcome, .. } => format!(" {outcome:?}"),
+            EventKind::StepRepeated { round, done, .. } => format!(" after {round}: {done}"),
+            EventKind::StepWaiting { what, .. } => match what {
+                WaitFor::Signal { name, .. } => format!(" for signal {}", text(self.payload(*name).await)),
+                WaitFor::Input { prompt, .. } => format!(" for input: {}", text(self.payload(*prompt).await)),
+                _ => " for a time".to_owned(),
+            },
+            EventKind::TimerFired { timer, .. } => format!(" {timer:?}"),
+            EventKind::SignalReceived { name, payload, .. } => {
+                format!(" {} {}", text(self.payload(*name).await), self.payload(*payload).await)
+            }
+            EventKind::InputReceived { values, .. } => format!(" {}", self.payload(*values).await),
             EventKind::BudgetReserved { share, .. } => format!(" {} tokens, {} calls", share.tokens, share.tool_calls),
             EventKind::BudgetSettled { spent, .. } => format!(" {} tokens, {} calls", spent.tokens, spent.tool_calls),
             EventKind::ModelCalled { turn, call, .. } => {

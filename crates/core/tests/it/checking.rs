@@ -44,7 +44,7 @@ fn said(name: &str, source: &str) -> String {
     let said = plan(name, source).map(|_| ()).expect_err(name).to_string();
     let took = start.elapsed();
     assert!(took < Duration::from_secs(10), "{name} took {took:?}");
-    if took > Duration::from_millis(200) {
+    if took > Duration::from_millis(500) {
         eprintln!("{name}: {took:?}");
     }
     assert!(said.lines().count() <= SCREEN, "{name} fills more than a screen:\n{said}");
@@ -90,6 +90,10 @@ fn hostile_files_are_refused_at_once() {
         ("parentheses", step(&format!("\"${{{{ {} }}}}\"", "(".repeat(100_000)))),
         ("openings", step(&format!("\"{}\"", "${{".repeat(300_000)))),
         ("ifs", step(&format!("\"{}\"", "{% if 1 %}".repeat(50_000)))),
+        ("filters", format!("parkway: 1\nsteps:\n  a: {{ if: \"1{}\", set: {{ n: 1 }} }}\n", " | first".repeat(50_000))),
+        ("sums", step(&format!("\"${{{{ 1{} }}}}\"", " + 1".repeat(50_000)))),
+        ("attributes", step(&format!("\"${{{{ inputs{} }}}}\"", ".a".repeat(50_000)))),
+        ("negations", step(&format!("\"${{{{ {} 1 }}}}\"", "not ".repeat(50_000)))),
         ("zeros", "\0".repeat(1_000_000)),
         ("a long text", "x".repeat(1_000_000)),
         ("many items", "- x\n".repeat(250_000)),

@@ -452,8 +452,8 @@ async fn a_condition_that_is_no_boolean_is_an_error() {
         r##"
             step_started a #1
             step_completed a {"n":1}
-            step_failed b template: undefined value, in `steps.a.output.m`
-            run_failed template at b: undefined value, in `steps.a.output.m`
+            step_failed b template: `output` has no field `m`; it has n, in `steps.a.output.m`
+            run_failed template at b: `output` has no field `m`; it has n, in `steps.a.output.m`
 "##,
     )
     .await;

@@ -434,7 +434,7 @@ async fn an_ensure_in_error_is_not_a_false_one() {
     check("steps: { a: { set: { n: x } } }\nensure: [ 'steps.a.output.m > 0' ]", r##"
             step_started a #1
             step_completed a {"n":"x"}
-            run_failed ensure_error: `ensure` could not be checked: undefined value: `steps.a.output.m` is undefined, in `steps.a.output.m > 0`
+            run_failed ensure_error: `ensure` could not be checked: `output` has no field `m`; it has n, in `steps.a.output.m > 0`
 "##).await;
     check(
         "steps: { a: { set: { n: x } } }\nensure: [ 'steps.a.output.n' ]",
@@ -454,7 +454,7 @@ async fn outputs_without_a_value_fail_the_run() {
         r##"
             step_started a #1
             step_completed a {"n":"x"}
-            run_failed outputs: the outputs have no value: undefined value, in `steps.a.output.m`
+            run_failed outputs: the outputs have no value: `output` has no field `m`; it has n, in `steps.a.output.m`
 "##,
     )
     .await;

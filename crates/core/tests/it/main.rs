@@ -3,9 +3,18 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what is wrong by ending")]
 
 mod approvals;
+mod chats;
 mod check;
 mod checking;
+mod doubt;
 mod failures;
 mod graphs;
 mod models;
+mod policy;
 mod recovery;
+mod repeats;
+mod secrets;
+mod stops;
+mod subworkflows;
+mod truth_table;
+mod waiting;

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use parkway_core::clock::SystemClock;
 use parkway_core::engine::{Executor, ExecutorError, Services};
 use parkway_core::id::{CommitId, RunId, Seq, WorkerId};
 use parkway_core::log::{Commitment, Event, EventKind, RunState, RunStatus, StepStatus};
@@ -50,7 +49,12 @@ async fn cut(world: &World, calls: &Calls, run: RunId, events: &[Event]) -> Worl
         payloads.extend(world.store.payloads(&commitments).await.unwrap().into_iter().flatten());
     }
     let state = RunState::replay(run, Arc::new(world.stored_plan(run).await), events).expect("a legal prefix");
-    let copy = World { store: Arc::new(MemoryStore::new(Arc::new(SystemClock))), worker: "two", ..counted(calls) };
+    let copy = World {
+        store: Arc::new(MemoryStore::new(world.clock.clone())),
+        clock: world.clock.clone(),
+        worker: "two",
+        ..counted(calls)
+    };
     let last = events.last().unwrap();
     let lease = Lease { run, worker: WorkerId::new("one"), fence: last.fence };
     let new = NewRun { run, tenant: "default".into(), workflow: "test".into(), at: last.at };

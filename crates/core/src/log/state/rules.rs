@@ -3,7 +3,7 @@
 use super::RunState;
 use crate::log::SkipReason;
 use crate::log::ready::Work;
-use crate::log::step::{StepError, StepIndex, StepStatus};
+use crate::log::step::{Rounds, Step, StepError, StepIndex, StepStatus};
 use crate::workflow::{OnItemError, RunIf};
 
 /// How a step may go on.
@@ -18,6 +18,10 @@ pub(crate) enum Gate {
 pub(crate) enum Settlement {
     Complete,
     Fail(StepError),
+    /// It took longer than its `timeout`.
+    TimedOut,
+    /// No round was the last within `max`.
+    Exhausted,
     Cancel,
 }
 
@@ -25,11 +29,8 @@ impl RunState {
     /// Whether a step whose dependencies have ended may run.
     pub(crate) fn gate(&self, index: StepIndex) -> Gate {
         let node = self.plan.graph.node(self.steps[index.0].node);
-        if self.cancelling && !self.runs_after_cancel(index) {
-            return Gate::Skip(SkipReason::RunCancelled);
-        }
-        if self.failure.is_some() && !self.runs_after_failure(index) {
-            return Gate::Skip(SkipReason::RunFailed);
+        if let Some(reason) = self.barred(index) {
+            return Gate::Skip(reason);
         }
         let dependencies = self.dependencies(index);
         let completed = |dependency: &StepIndex| {
@@ -62,9 +63,7 @@ impl RunState {
         let step = &self.steps[index.0];
         let node = self.plan.graph.node(step.node);
         let Some((fan, for_each)) = step.fan.as_ref().zip(node.for_each.as_ref()) else { return true };
-        (fan.failed.is_some() && for_each.on_item_error == OnItemError::Fail)
-            || (self.failure.is_some() && !self.runs_after_failure(index))
-            || (self.cancelling && !self.runs_after_cancel(index))
+        (fan.failed.is_some() && for_each.on_item_error == OnItemError::Fail) || self.barred(index).is_some()
     }
 
     /// Whether a fan-out whose items have ended starts no more of them.
@@ -99,6 +98,13 @@ impl RunState {
             Work::Expire(index) => step(index).asks(),
             Work::Drop(index) => step(index).status == StepStatus::Waiting,
             Work::Cancel(index) => matches!(step(index).status, StepStatus::Running | StepStatus::Waiting),
+            Work::Wake(index) => step(index).status == StepStatus::Waiting,
+            Work::Moved(index) => step(index).is_moved(),
+            Work::Judge(index) => step(index).status == StepStatus::Running && self.round_to_judge(index).is_some(),
+            Work::Pause(index) | Work::Round(index) => {
+                step(index).status == StepStatus::Running && self.next_round(index).is_some()
+            }
+            Work::TimeUp(_) | Work::Deadline | Work::Grace(_) => self.stop_stands(work),
             Work::Finish => true,
         }
     }
@@ -109,13 +115,29 @@ impl RunState {
         let node = self.plan.graph.node(step.node);
         let stopped = |member: &StepIndex| {
             let member = &self.steps[member.0];
-            let by_run = matches!(member.skipped, Some(SkipReason::RunFailed | SkipReason::RunCancelled));
+            let by_run = matches!(
+                member.skipped,
+                Some(SkipReason::RunFailed | SkipReason::RunCancelled | SkipReason::TimedOut { .. })
+            );
             member.status == StepStatus::Cancelled || by_run
         };
+        if step.overtime.is_some_and(|over| !over.had_failed) {
+            return Settlement::TimedOut;
+        }
+        if let Some(rounds) = &step.rounds {
+            return self.settlement_of_rounds(rounds);
+        }
         let (failed, missing, members) = match (&step.fan, &node.for_each) {
             (Some(fan), Some(for_each)) => {
-                let failed = fan.failed.as_ref().filter(|_| for_each.on_item_error == OnItemError::Fail);
-                (failed.map(|(_, error)| error), fan.items.len() < fan.total as usize, &fan.items)
+                let failed = match for_each.on_item_error {
+                    OnItemError::Fail => fan.failed.as_ref().map(|(_, error)| error),
+                    // A budget that is used up is handled by nothing.
+                    OnItemError::Collect => {
+                        let mut errors = fan.items.iter().filter_map(|item| self.steps[item.0].error.as_ref());
+                        errors.find(|error| error.code == "budget")
+                    }
+                };
+                (failed, fan.items.len() < fan.total as usize, &fan.items)
             }
             _ => (step.first_failure.as_ref(), false, &step.members),
         };
@@ -124,5 +146,20 @@ impl RunState {
             None if missing || members.iter().any(stopped) => Settlement::Cancel,
             None => Settlement::Complete,
         }
+    }
+
+    fn settlement_of_rounds(&self, rounds: &Rounds) -> Settlement {
+        let Some(newest) = rounds.begun.last().map(|round| &self.steps[round.0]) else { return Settlement::Cancel };
+        match (newest.status, rounds.done) {
+            (StepStatus::Completed, Some(true)) => Settlement::Complete,
+            (StepStatus::Completed, Some(false)) if self.is_exhausted(newest) => Settlement::Exhausted,
+            (StepStatus::Failed, _) => newest.error.clone().map_or(Settlement::Cancel, Settlement::Fail),
+            _ => Settlement::Cancel,
+        }
+    }
+
+    fn is_exhausted(&self, newest: &Step) -> bool {
+        let repeat = self.plan.graph.node(newest.node).repeat.as_ref();
+        repeat.is_some_and(|repeat| newest.round() >= Some(repeat.max))
     }
 }

@@ -66,7 +66,14 @@ impl<'a> Compiled<'a> {
         let references = match site.template().references() {
             Ok(references) => references,
             Err(error) => {
-                let diagnostic = Diagnostic::new("template", site.locate(1, 1), error.message);
+                let diagnostic = match error.problem {
+                    Some(problem) => {
+                        let (line, column) = problem.span.line_column(site.tree.as_text().unwrap_or_default());
+                        let place = site.locate(line, column);
+                        Diagnostic { help: problem.help, ..Diagnostic::new(problem.code, place, problem.message) }
+                    }
+                    None => Diagnostic::new("template", site.locate(1, 1), error.message),
+                };
                 return self.site_problem(site, diagnostic);
             }
         };

@@ -200,14 +200,20 @@ impl<'a> Compiled<'a> {
             members: Vec::new(),
             outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.to_value()).unwrap_or_default()),
             ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
+            grants: top.tools.to_value().into_iter().collect(),
+            env: names(&top.env),
+            secrets: names(&top.secrets),
+            rules: top.policy.iter().map(|rule| rule.value.clone()).collect(),
+            limits: top.limits(),
             own_run: None,
         };
-        let frame = self.frames.len();
-        self.frames.push(Frame { top, file: Some(&child.file), node: Some(index) });
-        if top.steps.is_empty() {
-            self.problem(frame, Diagnostic::new("no-steps", None, "the workflow has no steps"));
-        }
+        // One that is a run of its own has a plan of its own.
         if !sub.own_run {
+            let frame = self.frames.len();
+            self.frames.push(Frame { top, file: Some(&child.file), node: Some(index) });
+            if top.steps.is_empty() {
+                self.problem(frame, Diagnostic::new("no-steps", None, "the workflow has no steps"));
+            }
             workflow.members = self.add_steps(&top.steps, Some(index), frame);
         }
         Some(Verb::Workflow(Box::new(workflow)))
@@ -294,6 +300,10 @@ fn retry_of(def: &RetryDef) -> Retry {
         }
     }
     retry
+}
+
+pub(crate) fn names(names: &[At<String>]) -> Vec<String> {
+    names.iter().map(|name| name.value.clone()).collect()
 }
 
 fn millis(duration: Duration) -> u64 {

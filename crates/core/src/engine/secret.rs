@@ -1,0 +1,269 @@
+//! Keeping secrets out of everything but the call that needs them. Templates never see a secret's value: they see a mark
+//! that nobody can guess, which becomes `[secret NAME]` and a note of the place. The value is put into its places when the
+//! call is made, and whatever comes back is searched for it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::engine::executor::{ExecutorError, Services};
+use crate::engine::step::Failure;
+use crate::secret::Secret;
+use crate::workflow::Plan;
+
+/// A place in arguments where a secret belongs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SecretUse {
+    /// JSON pointer to the text.
+    at: String,
+    /// Where its `[secret NAME]` begins in the text, in bytes.
+    offset: usize,
+    name: String,
+}
+
+/// How a secret is shown.
+fn shown(name: &str) -> String {
+    format!("[secret {name}]")
+}
+
+/// The secrets of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    values: BTreeMap<String, Secret>,
+    /// Forms in which a value may come back, longest first, and what takes their place.
+    forms: Vec<(String, String)>,
+}
+
+impl Known {
+    /// The secrets that a plan declares; all that are missing are told at once.
+    pub(crate) async fn fetch(services: &Services, plan: &Plan) -> Result<Known, ExecutorError> {
+        let mut values = BTreeMap::new();
+        let mut missing = Vec::new();
+        for name in &plan.secrets {
+            let why = match services.secrets.get(name).await {
+                Ok(Some(secret)) if !secret.expose().trim().is_empty() => {
+                    values.insert(name.clone(), secret);
+                    continue;
+                }
+                Ok(Some(_)) => "is empty".to_owned(),
+                Ok(None) => "has no source".to_owned(),
+                Err(error) => format!("cannot be read: {error}"),
+            };
+            missing.push(format!(
+                "the secret `{name}` {why}; say where it comes from in `parkway.toml`: `[secrets] {name} = {{ env = \"{name}\" }}`"
+            ));
+        }
+        if missing.is_empty() { Ok(Known::of(values)) } else { Err(ExecutorError::Missing(missing)) }
+    }
+
+    fn of(values: BTreeMap<String, Secret>) -> Known {
+        let mut forms = Vec::new();
+        for (name, secret) in &values {
+            let value = secret.expose();
+            let quoted = Value::String(value.to_owned()).to_string();
+            // As it is, without the line's end, and inside JSON.
+            for form in [value, value.trim(), &quoted[1..quoted.len() - 1]] {
+                forms.push((form.to_owned(), shown(name)));
+            }
+        }
+        forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
+        forms.dedup_by(|a, b| a.0 == b.0);
+        Known { values, forms }
+    }
+
+    /// A text without any secret.
+    pub(crate) fn scrub(&self, text: &str) -> String {
+        if !self.forms.iter().any(|(form, _)| text.contains(form)) {
+            return text.to_owned();
+        }
+        let mut clean = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(next) = rest.chars().next() {
+            match self.forms.iter().find(|(form, _)| rest.starts_with(form)) {
+                Some((form, mark)) => {
+                    clean.push_str(mark);
+                    rest = &rest[form.len()..];
+                }
+                None => {
+                    clean.push(next);
+                    rest = &rest[next.len_utf8()..];
+                }
+            }
+        }
+        clean
+    }
+
+    /// A value without any secret.
+    pub(crate) fn scrub_value(&self, value: Value) -> Value {
+        if self.forms.is_empty() {
+            return value;
+        }
+        match value {
+            Value::String(text) => Value::String(self.scrub(&text)),
+            Value::Array(list) => list.into_iter().map(|item| self.scrub_value(item)).collect(),
+            Value::Object(map) => {
+                map.into_iter().map(|(key, item)| (self.scrub(&key), self.scrub_value(item))).collect()
+            }
+            // A secret of digits may come back as a number.
+            Value::Number(number) if self.forms.iter().any(|(form, _)| *form == number.to_string()) => {
+                Value::String(self.scrub(&number.to_string()))
+            }
+            other => other,
+        }
+    }
+
+    /// A failure whose words hold no secret.
+    pub(crate) fn scrub_failure(&self, failure: Failure) -> Failure {
+        Failure { code: self.scrub(&failure.code), message: self.scrub(&failure.message), ..failure }
+    }
+
+    /// Puts the secrets into their places.
+    pub(crate) fn fill(&self, mut args: Value, uses: &[SecretUse]) -> Result<Value, Failure> {
+        // From the end, so that earlier places stay where they are.
+        for place in uses.iter().rev() {
+            let gone = || Failure::new("erased", format!("the place of the secret `{}` is gone", place.name));
+            let secret = self.values.get(&place.name).ok_or_else(gone)?;
+            let Some(Value::String(text)) = args.pointer_mut(&place.at) else { return Err(gone()) };
+            let mark = shown(&place.name);
+            if !text.get(place.offset..).is_some_and(|rest| rest.starts_with(&mark)) {
+                return Err(gone());
+            }
+            text.replace_range(place.offset..place.offset + mark.len(), secret.expose());
+        }
+        Ok(args)
+    }
+}
+
+/// The marks that stand for secrets while arguments are evaluated.
+pub(crate) struct Marks {
+    open: String,
+}
+
+const CLOSE: char = '\u{2}';
+
+impl Marks {
+    /// Marks that nobody can guess, as long as `random` is random.
+    pub(crate) fn new(random: [u8; 16]) -> Marks {
+        Marks { open: format!("\u{1}{}:", hex::encode(random)) }
+    }
+
+    /// What templates see as `secrets`.
+    pub(crate) fn root(&self, names: &[String]) -> Value {
+        let marked = |name: &String| (name.clone(), Value::String(format!("{}{name}{CLOSE}", self.open)));
+        Value::Object(names.iter().map(marked).collect())
+    }
+
+    /// Writes `[secret NAME]` for each mark in an argument, and notes the places.
+    pub(crate) fn settle(&self, argument: &str, value: Value) -> Result<(Value, Vec<SecretUse>), Failure> {
+        let mut uses = Vec::new();
+        let value = self.settle_at(format!("/{}", escaped(argument)), value, &mut uses)?;
+        Ok((value, uses))
+    }
+
+    fn settle_at(&self, at: String, value: Value, uses: &mut Vec<SecretUse>) -> Result<Value, Failure> {
+        Ok(match value {
+            Value::String(text) => Value::String(self.settle_text(&at, &text, uses)?),
+            Value::Array(list) => {
+                let items = list.into_iter().enumerate();
+                Value::Array(
+                    items.map(|(i, item)| self.settle_at(format!("{at}/{i}"), item, uses)).collect::<Result<_, _>>()?,
+                )
+            }
+            Value::Object(map) => {
+                let mut settled = Map::new();
+                for (key, item) in map {
+                    if key.contains(&self.open) {
+                        return Err(Failure::new("template", "a secret cannot be a key"));
+                    }
+                    let item = self.settle_at(format!("{at}/{}", escaped(&key)), item, uses)?;
+                    settled.insert(key, item);
+                }
+                Value::Object(settled)
+            }
+            other => other,
+        })
+    }
+
+    fn settle_text(&self, at: &str, text: &str, uses: &mut Vec<SecretUse>) -> Result<String, Failure> {
+        let mut settled = String::new();
+        let mut rest = text;
+        while let Some(start) = rest.find(&self.open) {
+            settled.push_str(&rest[..start]);
+            rest = &rest[start + self.open.len()..];
+            let Some((name, after)) = rest.split_once(CLOSE) else {
+                return Err(Failure::new("template", "a secret stands by itself, as `${{ secrets.NAME }}`"));
+            };
+            uses.push(SecretUse { at: at.to_owned(), offset: settled.len(), name: name.to_owned() });
+            settled.push_str(&shown(name));
+            rest = after;
+        }
+        settled.push_str(rest);
+        Ok(settled)
+    }
+}
+
+/// A key as a JSON pointer holds it.
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn known(values: &[(&str, &str)]) -> Known {
+        Known::of(values.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect())
+    }
+
+    #[test]
+    fn what_comes_back_holds_no_secret() {
+        let known = known(&[("TOKEN", "hunter2"), ("LONG", "hunter2-and-more"), ("WORD", "secret"), ("PIN", "1234")]);
+        for (text, clean) in [
+            ("bad token hunter2!", "bad token [secret TOKEN]!"),
+            ("hunter2-and-more", "[secret LONG]"),
+            ("a secret, hunter2", "a [secret WORD], [secret TOKEN]"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(known.scrub(text), clean);
+        }
+        let value = json!({"hunter2": ["x hunter2", {"n": 1234, "m": 12345}], "ok": true});
+        let clean = json!({"[secret TOKEN]": ["x [secret TOKEN]", {"n": "[secret PIN]", "m": 12345}], "ok": true});
+        assert_eq!(known.scrub_value(value), clean);
+    }
+
+    #[test]
+    fn a_secret_is_found_without_its_line_end_and_inside_json() {
+        let known = known(&[("KEY", "ab\"cd\n")]);
+        assert_eq!(known.scrub("<ab\"cd>"), "<[secret KEY]>");
+        assert_eq!(known.scrub(r#"{"key":"ab\"cd\n"}"#), r#"{"key":"[secret KEY]"}"#);
+    }
+
+    #[test]
+    fn data_that_looks_like_a_mark_stays_data() {
+        let (marks, known) = (Marks::new([7; 16]), known(&[("A", "value")]));
+        let root = marks.root(&["A".into()]);
+        let mark = root["A"].as_str().unwrap();
+        let value = json!({"x/y~": [format!("[secret A] {mark}{mark} [secret A]"), "[secret A]"]});
+        let (settled, uses) = marks.settle("arg", value).unwrap();
+        assert_eq!(settled, json!({"x/y~": ["[secret A] [secret A][secret A] [secret A]", "[secret A]"]}));
+        let filled = known.fill(json!({"arg": settled}), &uses).unwrap();
+        assert_eq!(filled, json!({"arg": {"x/y~": ["[secret A] valuevalue [secret A]", "[secret A]"]}}));
+    }
+
+    proptest! {
+        #[test]
+        fn no_scrubbed_text_holds_a_secret(
+            a in "[a-c]{2,4}", b in "[a-c]{2,4}", parts in prop::collection::vec("[a-c]{0,3}", 0..6),
+        ) {
+            let known = known(&[("A", &a), ("B", &b)]);
+            let text = parts.join(&a);
+            let clean = known.scrub(&text);
+            for left in clean.replace("[secret A]", "\n").replace("[secret B]", "\n").lines() {
+                prop_assert!(!left.contains(&a) && !left.contains(&b), "{text} -> {clean}");
+            }
+        }
+    }
+}

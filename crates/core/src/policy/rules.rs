@@ -1,0 +1,234 @@
+//! Policy as data. Of the site's rules that are about a call the strictest wins, and stands in for the default of its
+//! effect; a workflow's own rules only tighten what came out of that.
+
+use regex::{Regex, RegexBuilder};
+use serde_json::{Map, Value};
+
+use super::{Decision, DefaultPolicy, Example, Match, Policy, PolicyRequest, Rule, Verdict};
+use crate::id::Digest;
+use crate::label::Labels;
+use crate::tool::Effect;
+
+/// The policy of a site: [`DefaultPolicy`] with rules before it. A rule says `allow` of calls that the default asks about
+/// and is heard; without a grant to the tool's family no rule allows anything.
+#[derive(Clone, Debug, Default)]
+pub struct RulePolicy {
+    rules: Rules,
+}
+
+impl RulePolicy {
+    /// The policy of these rules; or all that is wrong with them, by the names that decisions call them by (`site[0]`).
+    pub fn new(rules: &[Rule]) -> Result<RulePolicy, Vec<String>> {
+        let named = |(index, rule): (usize, &Rule)| {
+            rule.problems().into_iter().map(move |problem| format!("site[{index}]: {problem}"))
+        };
+        let problems: Vec<_> = rules.iter().enumerate().flat_map(named).collect();
+        if problems.is_empty() { Ok(RulePolicy { rules: Rules::new("site", rules) }) } else { Err(problems) }
+    }
+}
+
+impl Policy for RulePolicy {
+    fn decide(&self, request: &PolicyRequest<'_>) -> Decision {
+        let decision = DefaultPolicy.decide(request);
+        match self.rules.strictest(request) {
+            // Not granted: rules say who may call what was granted, and grant nothing themselves.
+            _ if decision.verdict == Verdict::Deny => decision,
+            Some(ruled) => ruled,
+            None => decision,
+        }
+    }
+
+    fn fingerprint(&self) -> String {
+        if self.rules.list.is_empty() { DefaultPolicy.fingerprint() } else { format!("rules-1-{}", self.rules.digest) }
+    }
+}
+
+/// Rules that are ready to be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// What decisions call them by, before their place.
+    name: &'static str,
+    list: Vec<Compiled>,
+    digest: Digest,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules::new("site", &[])
+    }
+}
+
+impl Rules {
+    fn new(name: &'static str, rules: &[Rule]) -> Rules {
+        let text = serde_json::to_vec(rules).unwrap_or_default();
+        let digest = Digest::of(&[b"parkway-rules-1\0", &text]);
+        Rules { name, list: rules.iter().map(Compiled::new).collect(), digest }
+    }
+
+    /// The rules of a workflow's own file.
+    pub(crate) fn of_file(rules: &[Rule]) -> Rules {
+        Rules::new("file", rules)
+    }
+
+    /// What the strictest rule says that is about the call; the first of equals.
+    fn strictest(&self, request: &PolicyRequest<'_>) -> Option<Decision> {
+        let call = Call::of(request);
+        let fitting = self.list.iter().enumerate().filter(|(_, rule)| rule.is_about(&call));
+        let (index, rule) = fitting.reduce(|best, next| if next.1.verdict > best.1.verdict { next } else { best })?;
+        let name = format!("{}[{index}]", self.name);
+        let whose = if self.name == "file" { "the workflow's `policy`" } else { "the site's policy" };
+        let reason = match rule.verdict {
+            Verdict::Allow => format!("{whose} allows it, rule {name}"),
+            Verdict::Ask => format!("{whose} wants it approved, rule {name}"),
+            Verdict::Deny => format!("{whose} forbids it, rule {name}"),
+        };
+        Some(Decision { verdict: rule.verdict, reason, rule: name })
+    }
+
+    /// The decision, or that of a rule which is stricter.
+    pub(crate) fn tighten(&self, decision: Decision, request: &PolicyRequest<'_>) -> Decision {
+        match self.strictest(request) {
+            Some(stricter) if stricter.verdict > decision.verdict => stricter,
+            _ => decision,
+        }
+    }
+}
+
+/// What rules look at.
+struct Call<'a> {
+    tool: &'a str,
+    /// Not known of an example: it has the effect that its rule names.
+    effect: Option<Effect>,
+    args: Option<&'a Map<String, Value>>,
+    labels: Labels,
+}
+
+impl<'a> Call<'a> {
+    fn of(request: &PolicyRequest<'a>) -> Call<'a> {
+        let spec = request.spec;
+        Call { tool: &spec.name, effect: Some(spec.effect), args: request.args.as_object(), labels: request.labels }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Compiled {
+    tool: Option<Pattern>,
+    effect: Option<Effect>,
+    args: Vec<(String, Pattern)>,
+    labels: Option<Labels>,
+    verdict: Verdict,
+}
+
+/// A pattern for a whole text. One that cannot be read fits any text: a loaded site has none, and a rule of a file, which
+/// only tightens, must not become weaker where an older or newer engine reads its patterns otherwise.
+#[derive(Clone, Debug)]
+struct Pattern(Option<Regex>);
+
+impl Pattern {
+    fn fits(&self, text: &str) -> bool {
+        self.0.as_ref().is_none_or(|regex| regex.is_match(text))
+    }
+}
+
+impl Compiled {
+    fn new(rule: &Rule) -> Compiled {
+        let Match { tool, effect, args, labels } = &rule.matches;
+        Compiled {
+            tool: tool.as_ref().map(|glob| Pattern(regex_of_glob(glob).ok())),
+            effect: *effect,
+            args: args.iter().map(|(name, pattern)| (name.clone(), Pattern(whole(pattern).ok()))).collect(),
+            labels: (!labels.is_empty()).then(|| labels_of(labels).unwrap_or(Labels { untrusted: true, secret: true })),
+            verdict: rule.verdict,
+        }
+    }
+
+    fn is_about(&self, call: &Call<'_>) -> bool {
+        let arg_fits = |(name, pattern): &(String, Pattern)| match call.args.and_then(|args| args.get(name)) {
+            Some(Value::String(text)) => pattern.fits(text),
+            Some(other) => pattern.fits(&other.to_string()),
+            None => false,
+        };
+        let shares = |labels: Labels| labels.untrusted && call.labels.untrusted || labels.secret && call.labels.secret;
+        self.tool.as_ref().is_none_or(|tool| tool.fits(call.tool))
+            && (self.effect.is_none() || call.effect.is_none() || self.effect == call.effect)
+            && self.args.iter().all(arg_fits)
+            && self.labels.is_none_or(shares)
+    }
+}
+
+impl Rule {
+    /// What is wrong with it: patterns that cannot be read, labels that are none, examples that it contradicts. An example's
+    /// tool is taken to have the effect that the rule names.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some(Err(why)) = self.matches.tool.as_deref().map(regex_of_glob) {
+            problems.push(format!("the tool pattern cannot be read: {why}"));
+        }
+        for (name, pattern) in &self.matches.args {
+            if let Err(why) = whole(pattern) {
+                problems.push(format!("the pattern of `{name}` cannot be read: {why}"));
+            }
+        }
+        problems.extend(labels_of(&self.matches.labels).err());
+        if !problems.is_empty() {
+            return problems;
+        }
+        let compiled = Compiled::new(self);
+        for (index, example) in self.examples.iter().enumerate() {
+            problems.extend(example.contradiction(&compiled).map(|problem| format!("example {index} {problem}")));
+        }
+        problems
+    }
+}
+
+impl Example {
+    fn contradiction(&self, rule: &Compiled) -> Option<String> {
+        let labels = match labels_of(&self.labels) {
+            Ok(labels) => labels,
+            Err(problem) => return Some(format!("is wrong: {problem}")),
+        };
+        let call = Call { tool: &self.tool, effect: None, args: Some(&self.args), labels };
+        match (self.matches.unwrap_or(true), rule.is_about(&call)) {
+            (true, false) => Some(format!(
+                "(`{}`) should match and does not; mend the rule, or say `matches: false` beside it",
+                self.tool
+            )),
+            (false, true) => Some(format!("(`{}`) should not match, and does; make the rule narrower", self.tool)),
+            _ => None,
+        }
+    }
+}
+
+fn labels_of(names: &[String]) -> Result<Labels, String> {
+    let mut labels = Labels::NONE;
+    for name in names {
+        match name.as_str() {
+            "untrusted" => labels.untrusted = true,
+            "secret" => labels.secret = true,
+            other => return Err(format!("`{other}` is no label; there are `untrusted` and `secret`")),
+        }
+    }
+    Ok(labels)
+}
+
+/// `*` stands for any text.
+fn regex_of_glob(glob: &str) -> Result<Regex, String> {
+    let parts: Vec<_> = glob.split('*').map(regex::escape).collect();
+    whole(&parts.join(".*"))
+}
+
+/// The pattern for a whole text, line breaks and all: a text must not escape a rule by its second line.
+fn whole(pattern: &str) -> Result<Regex, String> {
+    let read = |pattern: &str| {
+        // The last line says what is wrong; those before it draw the pattern.
+        let why = |e: regex::Error| {
+            let message = e.to_string();
+            let last = message.lines().last().unwrap_or_default().trim();
+            last.trim_start_matches("error: ").to_owned()
+        };
+        RegexBuilder::new(pattern).dot_matches_new_line(true).build().map_err(why)
+    };
+    // Alone first: `a)|(?:b` would break out of what is put around it.
+    read(pattern)?;
+    read(&format!(r"\A(?:{pattern})\z"))
+}

@@ -1,0 +1,299 @@
+//! Workflows within workflows.
+
+use parkway_core::id::{Digest, RunId};
+use parkway_core::log::StepStatus;
+use parkway_core::tool::{Effect, ToolError};
+use parkway_core::workflow::{NodeIndex, Plan, SubWorkflow, Verb};
+use serde_json::{Value, json};
+
+use crate::check::{Acting, World, compare};
+
+const HEAD: &str = "parkway: 1\nname: test\ntools: { t: {} }\nmodels: { main: {} }\n";
+
+fn plan(world: &World, yaml: &str) -> Plan {
+    world.plan(&format!("{HEAD}{yaml}")).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// A plan in which the step `id`, a `set` of what is handed over, calls a workflow.
+fn calling(mut caller: Plan, id: &str, child: Plan) -> Plan {
+    let offset = u32::try_from(caller.graph.nodes.len()).unwrap();
+    let moved = |index: &NodeIndex| NodeIndex(index.0 + offset);
+    let place = caller.graph.nodes.iter().position(|node| node.id == id).unwrap();
+    let Verb::Set { values: with } = caller.graph.nodes[place].verb.clone() else { panic!("{id} is no `set`") };
+    let members = child.graph.roots.iter().map(moved).collect();
+    let here = NodeIndex(u32::try_from(place).unwrap());
+    for mut node in child.graph.nodes {
+        node.parent = Some(node.parent.as_ref().map_or(here, moved));
+        node.after = node.after.iter().map(moved).collect();
+        match &mut node.verb {
+            Verb::Steps { members, .. } => *members = members.iter().map(moved).collect(),
+            Verb::Workflow(workflow) => workflow.members = workflow.members.iter().map(moved).collect(),
+            _ => {}
+        }
+        caller.graph.nodes.push(node);
+    }
+    caller.graph.nodes[place].verb = Verb::Workflow(Box::new(SubWorkflow {
+        path: "child.yaml".into(),
+        hash: Digest::of(&[b"child"]),
+        with,
+        inputs: child.inputs,
+        members,
+        outputs: child.outputs,
+        ensure: child.ensure,
+        grants: child.grants,
+        env: child.env,
+        secrets: child.secrets,
+        rules: child.rules,
+        limits: child.limits,
+        own_run: None,
+    }));
+    caller.tools.extend(child.tools);
+    caller
+}
+
+async fn run(world: &World, plan: Plan) -> RunId {
+    let (run, ended) = world.drive(world.create_plan(plan, json!({})).await).await;
+    assert_eq!(world.state(run).await.status(), ended.status);
+    run
+}
+
+/// Runs a caller with one workflow called at the step `sub`, and compares the log.
+async fn check(caller: &str, child: &str, log: &str) {
+    let world = World::new();
+    let plan = calling(plan(&world, caller), "sub", plan(&world, child));
+    compare(&world, run(&world, plan).await, log).await;
+}
+
+#[tokio::test]
+async fn a_called_workflow_runs_under_its_step_and_gives_its_outputs() {
+    check(
+        "
+steps:
+  first: { set: { n: 3 } }
+  sub: { set: { n: '${{ steps.first.output.n }}' } }
+  last: { set: { got: '${{ steps.sub.output.twice }}' } }
+outputs: { got: '${{ steps.last.output.got }}' }",
+        "
+inputs: { n: { type: integer }, more: { type: string, default: x }, none: { type: string, optional: true } }
+steps:
+  double: { tool: t.echo, with: { value: '${{ inputs.n * 2 }}' } }
+  told: { set: { text: '${{ inputs.more }} ${{ steps.double.output }} ${{ inputs.none }}' } }
+outputs: { twice: '${{ steps.double.output }}' }
+ensure: [ 'steps.double.output == 6' ]",
+        r#"
+        step_started first #1
+        step_completed first {"n":3}
+        step_started sub #1 {"n":3,"more":"x","none":null}
+        step_started sub.double #1 {"value":6}
+        step_completed sub.double 6
+        step_started sub.told #1
+        step_completed sub.told {"text":"x 6 null"}
+        step_completed sub {"twice":6}
+        step_started last #1
+        step_completed last {"got":6}
+        run_completed {"got":6}
+        "#,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_inputs_fail_the_step_at_the_edge() {
+    check(
+        "
+steps: { sub: { set: { n: three, other: 1 } } }",
+        "
+inputs: { n: { type: integer } }
+steps: { one: { set: { n: '${{ inputs.n }}' } } }",
+        "
+        step_failed sub invalid: the inputs do not fit `child.yaml`: no input is called `other`; known here: `n`
+        run_failed invalid at sub: the inputs do not fit `child.yaml`: no input is called `other`; known here: `n`
+        ",
+    )
+    .await;
+    check(
+        "
+steps: { sub: { set: { n: three } } }",
+        "
+inputs: { n: { type: integer }, m: { type: integer } }
+steps: { one: { set: { n: '${{ inputs.n }}' } } }",
+        "
+        step_failed sub invalid: the inputs do not fit `child.yaml`: the input `m` is missing; give it under `with: { m: … }`
+        run_failed invalid at sub: the inputs do not fit `child.yaml`: the input `m` is missing; give it under `with: { m: … }`
+        ",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_false_ensure_and_one_in_error_fail_the_step_each_with_its_code() {
+    for (ensure, code) in [("steps.one.output.n > 5", "ensure"), ("steps.one.output.n", "ensure_error")] {
+        let world = World::new();
+        let child = format!("steps: {{ one: {{ set: {{ n: 1 }} }} }}\nensure: [ '{ensure}' ]");
+        let caller = "steps: { sub: { on_error: continue, set: {} } }
+outputs: { code: '${{ steps.sub.error.code }}', status: '${{ steps.sub.status }}' }";
+        let plan = calling(plan(&world, caller), "sub", plan(&world, &child));
+        let run = run(&world, plan).await;
+        assert_eq!(world.outputs(run).await, json!({"code": code, "status": "failed"}));
+    }
+}
+
+#[tokio::test]
+async fn a_failure_inside_fails_the_step_with_its_code() {
+    check(
+        "
+steps:
+  sub: { set: {} }
+  after: { run_if: failed, needs: [sub], set: { code: '${{ steps.sub.error.code }}' } }",
+        "
+steps:
+  bad: { tool: t.fail, with: { value: 1 } }
+  next: { needs: [bad], set: { n: 1 } }",
+        r#"
+        step_started sub #1 {}
+        step_started sub.bad #1 {"value":1}
+        step_failed sub.bad broken: told to fail with 1
+        step_skipped sub.next RunFailed
+        step_failed sub broken: told to fail with 1
+        step_started after #1
+        step_completed after {"code":"broken"}
+        run_failed broken at sub.bad: told to fail with 1
+        "#,
+    )
+    .await;
+}
+
+/// What the checker refuses is not there at run time either.
+#[tokio::test]
+async fn a_called_workflow_sees_nothing_of_its_caller() {
+    for (expression, missing) in [
+        ("steps.first.output.n", "undefined"),
+        ("item", "undefined"),
+        ("index", "undefined"),
+        ("inputs.folder", "undefined"),
+    ] {
+        let world = World::new();
+        let mut child = plan(&world, "steps: { one: { set: { n: 1 } } }");
+        child.graph.nodes[0].verb = Verb::Set { values: json!({"n": format!("${{{{ {expression} }}}}")}) };
+        let caller = "inputs: { folder: { type: string, default: here } }
+steps:
+  first: { set: { n: 3 } }
+  sub: { needs: [first], for_each: [1], set: {} }";
+        let run = run(&world, calling(plan(&world, caller), "sub", child)).await;
+        let state = world.state(run).await;
+        let step = state.step(&"sub[0].one".parse().unwrap()).unwrap();
+        assert_eq!(step.status, StepStatus::Failed, "{expression}");
+        let message = world.payload(step.error.as_ref().unwrap().message).await;
+        assert!(message.as_str().unwrap().contains(missing), "{expression}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn workflows_nest_and_fan_out_each_with_its_own_inputs() {
+    let world = World::new();
+    let inner = plan(
+        &world,
+        "
+inputs: { text: { type: string } }
+steps: { one: { set: { text: '<${{ inputs.text }}>' } } }
+outputs: { text: '${{ steps.one.output.text }}' }",
+    );
+    let middle = plan(
+        &world,
+        "
+inputs: { words: { type: array, items: { type: string } } }
+steps:
+  one: { for_each: '${{ inputs.words }}', as: word, set: { text: '${{ index }}${{ word }}' } }
+outputs: { all: '${{ steps.one.output }}' }",
+    );
+    let outer = plan(
+        &world,
+        "
+steps:
+  sub: { for_each: [[a, b], [c]], set: { words: '${{ item }}' } }
+outputs: { all: '${{ steps.sub.output }}' }",
+    );
+    let run = run(&world, calling(outer, "sub", calling(middle, "one", inner))).await;
+    let expected = json!({"all": [{"all": [{"text": "<0a>"}, {"text": "<1b>"}]}, {"all": [{"text": "<0c>"}]}]});
+    assert_eq!(world.outputs(run).await, expected);
+    let state = world.state(run).await;
+    assert!(state.step(&"sub[1].one[0].one".parse().unwrap()).is_some());
+}
+
+#[tokio::test]
+async fn a_called_workflow_spends_its_own_budget_and_the_runs() {
+    let tool = || Acting::new("t.read", Effect::Read, |_, _| async { Ok(json!(1)) });
+    let world = World::new().tool(tool());
+    let child = plan(
+        &world,
+        "
+budget: { tool_calls: 2 }
+steps: { one: { for_each: [1, 2, 3], max_parallel: 1, tool: t.read, with: {} } }",
+    );
+    let caller = "
+budget: { tool_calls: 9 }
+steps: { other: { tool: t.read, with: {} }, sub: { on_error: continue, needs: [other], set: {} } }";
+    let run = run(&world, calling(plan(&world, caller), "sub", child)).await;
+    let log = world.log(run).await;
+    let end = log.lines().last().unwrap();
+    assert_eq!(
+        end,
+        "run_failed budget at sub.one[2]: the call needs 1 tool calls, and 0 of the budget's 2 are left; raise `budget: { … }` in `child.yaml`"
+    );
+    assert_eq!(world.state(run).await.committed().tool_calls, 3);
+}
+
+#[tokio::test]
+async fn a_called_workflow_has_its_own_grants() {
+    let shown = Acting::new("t.grants", Effect::Read, |_, context: parkway_core::tool::ToolContext| async move {
+        Ok::<Value, ToolError>(context.grants)
+    });
+    let world = World::new().tool(shown);
+    let body = "steps: { see: { tool: t.grants, with: {} } }\noutputs: { seen: '${{ steps.see.output }}' }";
+    let mut child = plan(&world, body);
+    child.grants.insert("t".into(), json!({"read": ["in/letters"]}));
+    let mut caller = plan(
+        &world,
+        "
+steps: { see: { tool: t.grants, with: {} }, sub: { set: {} } }
+outputs: { caller: '${{ steps.see.output }}', child: '${{ steps.sub.output.seen }}' }",
+    );
+    caller.grants.insert("t".into(), json!({"read": ["in"]}));
+    let run_of = calling(caller.clone(), "sub", child.clone());
+    let run_id = run(&world, run_of).await;
+    let expected = json!({"caller": {"read": ["in"]}, "child": {"read": ["in/letters"]}});
+    assert_eq!(world.outputs(run_id).await, expected);
+    // What the child is not granted it cannot call, whatever its caller may.
+    child.grants.clear();
+    let run_id = run(&world, calling(caller, "sub", child)).await;
+    assert!(world.log(run_id).await.contains("run_failed denied at sub.see"));
+}
+
+#[tokio::test]
+async fn labels_flow_through_a_called_workflow() {
+    check(
+        "
+steps:
+  letter: { tool: t.letter, with: {} }
+  sub: { set: { text: '${{ steps.letter.output.text }}' } }",
+        "
+inputs: { text: { type: string } }
+steps:
+  seen: { set: { text: '${{ inputs.text }}' } }
+  own: { set: { n: 1 } }
+outputs: { text: '${{ steps.seen.output.text }}' }",
+        r#"
+        policy_decided letter Allow by default.read
+        step_started letter #1 {}
+        step_completed letter {"text":"dear all"} (untrusted)
+        step_started sub #1 {"text":"dear all"}
+        step_started sub.seen #1
+        step_completed sub.seen {"text":"dear all"} (untrusted)
+        step_started sub.own #1
+        step_completed sub.own {"n":1}
+        step_completed sub {"text":"dear all"} (untrusted)
+        run_completed {}
+        "#,
+    )
+    .await;
+}

@@ -1,0 +1,295 @@
+//! Settings of the site: layers, places, bounds, and what is wrong with them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use parkway::settings::{SecretSource, Settings, Sources};
+use parkway::{Error, Parkway, Workflow};
+use tempfile::TempDir;
+
+/// A machine with a project on it.
+struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    fn new(project: &str) -> Site {
+        let site = Site { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(site.path("project")).unwrap();
+        fs::write(site.path("project/parkway.toml"), project).unwrap();
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join(name)
+    }
+
+    fn write(self, name: &str, text: &str) -> Site {
+        fs::write(self.path(name), text).unwrap();
+        self
+    }
+
+    fn sources(&self) -> Sources {
+        let mut sources = Sources::none(self.path("project")).project(self.path("project"));
+        if self.path("user.toml").is_file() {
+            sources = sources.user(self.path("user.toml"));
+        }
+        if self.path("system.toml").is_file() {
+            sources = sources.system(self.path("system.toml"));
+        }
+        sources
+    }
+
+    fn load(&self) -> Settings {
+        self.loaded(self.sources())
+    }
+
+    fn loaded(&self, sources: Sources) -> Settings {
+        Settings::load(sources).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Every setting, with its place and what it overrides.
+    fn list(&self, settings: &Settings) -> String {
+        let mut text = String::new();
+        for setting in settings.list() {
+            write!(text, "{} = {}  ({})", setting.key, setting.value, setting.origin).unwrap();
+            for (value, origin) in &setting.over {
+                write!(text, "  over {value} ({origin})").unwrap();
+            }
+            text.push('\n');
+        }
+        self.redacted(&text)
+    }
+
+    fn redacted(&self, text: &str) -> String {
+        text.replace(&self.path("").display().to_string(), "/")
+    }
+
+    fn wrong(&self, sources: Sources) -> String {
+        let error = Settings::load(sources).unwrap_err();
+        assert_eq!(error.code(), "settings");
+        self.redacted(&error.to_string())
+    }
+
+    async fn parkway(&self) -> Parkway {
+        Parkway::builder().settings(self.load()).store("sqlite::memory:").build().await.unwrap()
+    }
+}
+
+const LAYERED: &str = r#"
+store = "sqlite:here.db"
+roots = ["data", "out"]
+
+[models.main]
+gguf = { name = "small" }
+context = 4096
+
+[secrets]
+TOKEN = { env = "PROJECT_TOKEN" }
+
+[[policy]]
+match = { tool = "files.*" }
+verdict = "ask"
+
+[profile.prod.models.main]
+gguf = { path = "models/large.gguf" }
+
+[profile.prod]
+roots = ["data"]
+"#;
+
+const USER: &str = r#"
+store = "sqlite:user.db"
+egress = ["api.example.com"]
+[models.main]
+context = 2048
+gpu_layers = "all"
+[models.other]
+gguf = { path = "my.gguf" }
+[profile.prod]
+env = ["HOME"]
+"#;
+
+const SYSTEM: &str = r#"
+roots = ["/srv"]
+[secrets]
+TOKEN = { file = "token" }
+[[policy]]
+match = { effect = "at_most_once" }
+verdict = "deny"
+"#;
+
+#[test]
+fn the_nearest_layer_goes_before_the_others_and_bounds_add_up() {
+    let site = Site::new(LAYERED).write("user.toml", USER).write("system.toml", SYSTEM);
+    let plain = site.list(&site.load());
+    let prod = site.list(&site.loaded(site.sources().profile("prod")));
+    let said = site.sources().variable("PARKWAY_MODEL_MAIN", "env-model").variable("PARKWAY_STORE", "sqlite:env.db");
+    let said = site.list(&site.loaded(said.model("other", "/abs/o.gguf").store("sqlite:flag.db")));
+    insta::assert_snapshot!(format!("no profile\n{plain}\nprofile prod\n{prod}\nvariables and flags\n{said}"));
+}
+
+#[test]
+fn everything_wrong_with_a_file_is_told_at_once_and_where_it_stands() {
+    let site = Site::new(
+        r#"stroe = "sqlite:a.db"
+store = "postgres://x"
+roots = "data"
+env = ["HOME", 3]
+[models.main]
+gguf = { nmae = "x" }
+contxt = 3
+context = "many"
+[models]
+other = 3
+[secrets]
+A = { env = "A", file = "b" }
+B = 5
+[[policy]]
+match = { tol = "x" }
+verdict = "ask"
+[[policy]]
+match = { tool = "x" }
+verdict = "alow"
+[[policy]]
+match = { tool = "x", args = { path = "(" } }
+verdict = "deny"
+[[policy]]
+match = { tool = "files.*" }
+verdict = "deny"
+examples = [{ tool = "text.find" }]
+[profile.prod]
+profile = {}
+roots = [""]
+"#,
+    );
+    let site = site.write("user.toml", "egres = []\n");
+    insta::assert_snapshot!(site.wrong(site.sources()));
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_where() {
+    let site = Site::new("store = \"sqlite:a.db\nroots = [\n\u{1b}[31m = 3\n");
+    insta::assert_snapshot!(site.wrong(site.sources()));
+    let site = Site::new("a = 1\na = 2\n");
+    insta::assert_snapshot!(site.wrong(site.sources()));
+}
+
+#[test]
+fn a_secret_that_stands_in_a_file_is_refused_and_not_quoted() {
+    let site = Site::new("[secrets]\nTOKEN = \"hunter2\"\n");
+    let wrong = site.wrong(site.sources());
+    assert!(wrong.contains("error[inline-secret]: the secret `TOKEN` stands in line 2"), "{wrong}");
+    assert!(!wrong.contains("hunter2"), "{wrong}");
+}
+
+#[test]
+fn a_mistyped_profile_is_not_taken_for_none() {
+    let site = Site::new(LAYERED);
+    let wrong = site.wrong(site.sources().profile("prd"));
+    assert!(wrong.contains("no profile is called `prd`") && wrong.contains("did you mean `prod`?"), "{wrong}");
+    let wrong = site.wrong(site.sources().variable("PARKWAY_PROFILE", "dev"));
+    assert!(wrong.contains("$PARKWAY_PROFILE"), "{wrong}");
+    let wrong = Site::new("").wrong(site.sources().profile("x").project(site.path("")));
+    assert!(wrong.contains("[profile.x]"), "{wrong}");
+}
+
+#[test]
+fn a_binding_that_names_nothing_is_refused() {
+    let site = Site::new("");
+    for (name, source) in [("main", ""), ("", "x"), ("ma in", "x")] {
+        let wrong = site.wrong(site.sources().model(name, source));
+        assert!(wrong.contains("binds no model"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_secret_is_read_from_its_source_and_only_from_there() {
+    let site =
+        Site::new("[secrets]\nTOKEN = { file = \"token\" }\nPATHS = { env = \"PATH\" }\nNONE = { file = \"none\" }\n");
+    let site = site.write("project/token", "hunter2\n");
+    let settings = site.load();
+    assert_eq!(settings.secret("TOKEN").unwrap(), "hunter2");
+    assert_eq!(settings.secret("PATHS").unwrap(), std::env::var("PATH").unwrap());
+    assert_eq!(settings.secret_source("TOKEN"), Some(SecretSource::File("token".into())));
+    for (name, says) in [("NONE", "cannot be read"), ("OTHER", "no source is named for the secret `OTHER`")] {
+        let error = settings.secret(name).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_secret_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let site = Site::new("[secrets]\nTOKEN = { file = \"token\" }\n").write("project/token", "x");
+    let mode = |mode| fs::set_permissions(site.path("project/token"), fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    let warnings = site.load().warnings();
+    assert!(warnings[0].contains("`TOKEN`") && warnings[0].contains("chmod 600"), "{warnings:?}");
+    mode(0o600);
+    assert!(site.load().warnings().is_empty());
+}
+
+#[test]
+fn a_layer_further_away_is_not_widened_by_a_nearer_one() {
+    let site = Site::new("env = [\"HOME\", \"TOKEN\"]\n").write("system.toml", "env = [\"HOME\", \"LANG\"]\n");
+    let settings = site.load();
+    assert!(settings.may_read_env("HOME"));
+    assert!(!settings.may_read_env("TOKEN") && !settings.may_read_env("LANG"));
+    assert!(Site::new("").load().may_read_env("ANY"));
+}
+
+const FILES: &str = "parkway: 1\ntools:\n  files: { read: [data], write: [out/deep] }\nsteps:\n  list: { tool: files.list, with: { folder: data } }\n";
+
+#[tokio::test]
+async fn a_workflow_cannot_grant_itself_what_lies_out_of_bounds() {
+    let workflow = Workflow::from_source("flow.yaml", FILES).unwrap();
+    assert!(Site::new("roots = [\"data\", \"out\"]\n").parkway().await.check(&workflow).is_ok());
+    let site = Site::new("roots = [\"data\"]\n");
+    let error = site.parkway().await.check(&workflow).unwrap_err().to_string();
+    assert!(error.contains("error[out-of-bounds]") && error.contains("flow.yaml:3:3"), "{error}");
+    assert!(error.contains("`out/deep`") && error.contains("`data`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_plan_records_what_applied_and_a_change_shows() {
+    let workflow = Workflow::from_source("flow.yaml", FILES).unwrap();
+    let hash = async |site: &Site| site.parkway().await.check(&workflow).unwrap().settings.unwrap();
+    let (none, asks) = (Site::new(""), Site::new("[[policy]]\nmatch = {}\nverdict = \"ask\"\n"));
+    assert_eq!(hash(&none).await, hash(&Site::new("store = \"sqlite:other.db\"\n")).await);
+    assert_ne!(hash(&none).await, hash(&asks).await);
+    let plain = Parkway::builder().store("sqlite::memory:").build().await.unwrap();
+    assert_eq!(plain.check(&workflow).unwrap().settings, None);
+}
+
+#[tokio::test]
+async fn a_site_binds_models_before_a_workflow_does() {
+    let yaml = "parkway: 1\nmodels: { main: { gguf: { name: small }, context: 1024 } }\nsteps:\n  ask: { chat: { model: main, prompt: hi } }\n";
+    let workflow = Workflow::from_source("flow.yaml", yaml).unwrap();
+    let site = Site::new("[models.main]\ngguf = { path = \"models/large.gguf\" }\n");
+    let main = &site.parkway().await.check(&workflow).unwrap().models["main"];
+    let gguf = main.gguf.as_ref().unwrap();
+    assert_eq!((gguf.name.as_deref(), gguf.path.as_deref()), (None, Some("models/large.gguf")));
+    assert_eq!(main.context, Some(1024));
+}
+
+#[tokio::test]
+async fn the_sites_rules_are_heard_in_a_run() {
+    let site = Site::new("[[policy]]\nmatch = { tool = \"files.list\" }\nverdict = \"deny\"\n");
+    let workflow = Workflow::from_source("flow.yaml", FILES).unwrap();
+    let run = site.parkway().await.start(workflow, parkway::inputs! {}).await.unwrap();
+    let Error::Failed { code, message, .. } = run.output::<serde_json::Value>().await.unwrap_err() else { panic!() };
+    assert_eq!(code, "denied");
+    assert!(message.contains("site[0]"), "{message}");
+}
+
+#[test]
+fn nothing_is_read_that_was_not_asked_for() {
+    let site = Site::new("store = \"sqlite:a.db\"\n");
+    let settings = site.loaded(Sources::none(site.path("project")));
+    assert_eq!(settings.store().0, format!("sqlite:{}", site.path("project/.parkway/runs.db").display()));
+    assert_eq!(settings.root(), Path::new(&site.path("project")));
+}
