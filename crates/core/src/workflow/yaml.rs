@@ -1,6 +1,8 @@
 //! From YAML text to a tree of values with their places. The only place that knows YAML.
 
 mod saying;
+#[cfg(test)]
+mod suite;
 
 use std::collections::HashMap;
 use std::fmt;
