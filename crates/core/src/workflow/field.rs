@@ -1,11 +1,9 @@
 //! The short form of a schema (`order: { type: string, max_length: 60 }`) and its JSON Schema.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Number, Value, json};
 
 use super::diagnostic::{Diagnostic, Place};
-use super::reading::Reader;
+use super::reading::{Files, Reader};
 use super::tree::{At, Entries, Kind as Shape, Tree};
 
 /// One field of `inputs`, of a form, or of a chat's `output`.
@@ -51,11 +49,11 @@ impl Kind {
 }
 
 /// Reads the fields under `inputs`, `output` and `fields`.
-pub(super) fn read_fields(reader: &mut Reader<'_>, tree: &Tree) -> Entries<Field> {
+pub(super) fn read_fields(reader: &mut Reader<'_, '_>, tree: &Tree) -> Entries<Field> {
     reader.entries(tree, |reader, name, tree| read_field(reader, Some(name), tree))
 }
 
-fn read_field(reader: &mut Reader<'_>, name: Option<&At<String>>, tree: &Tree) -> Option<Field> {
+fn read_field(reader: &mut Reader<'_, '_>, name: Option<&At<String>>, tree: &Tree) -> Option<Field> {
     if let Shape::Text(text) = &tree.kind
         && KINDS.iter().any(|(kind, _)| kind == text)
     {
@@ -131,7 +129,7 @@ fn read_field(reader: &mut Reader<'_>, name: Option<&At<String>>, tree: &Tree) -
     Some(field)
 }
 
-fn number(reader: &mut Reader<'_>, tree: &Tree) -> Option<Number> {
+fn number(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Number> {
     match &tree.kind {
         Shape::Number(number) => Some(number.clone()),
         _ => {
@@ -142,7 +140,7 @@ fn number(reader: &mut Reader<'_>, tree: &Tree) -> Option<Number> {
 }
 
 /// Patterns that are none, defaults and bounds that do not fit.
-fn check(reader: &mut Reader<'_>, place: Place, field: &Field) {
+fn check(reader: &mut Reader<'_, '_>, place: Place, field: &Field) {
     if let Some(pattern) = &field.pattern
         && let Err(error) = regex::Regex::new(&pattern.value)
     {
@@ -232,10 +230,9 @@ fn object_parts(fields: &Entries<Field>) -> Map<String, Value> {
 pub(super) fn short_form(schema: &Value) -> Option<Map<String, Value>> {
     let fields = fields_of(schema)?;
     // A schema says more ways to mean the same, and more, than fields do: what counts is whether they are read as it.
-    let mut texts = BTreeMap::new();
     let mut read = |_: &str| Err(String::new());
-    let folder = String::new();
-    let mut reader = Reader { problems: Vec::new(), folder, read: &mut read, texts: &mut texts, stack: &[] };
+    let mut files = Files::new(&mut read);
+    let mut reader = Reader::new(&mut files, &[]);
     let entries = read_fields(&mut reader, &Tree::of_value(&Value::Object(fields.clone())));
     (reader.problems.is_empty() && object_schema(&entries) == *schema).then_some(fields)
 }
