@@ -154,7 +154,9 @@ impl Executor {
             Verb::Tool { name, with } => self.call_tool(key, index, site, name, with, condition).await,
             Verb::Chat(chat) => self.call_model(key, index, site, chat, condition).await,
             Verb::Workflow(workflow) => self.call_workflow(key, site, workflow, condition).await,
-            Verb::Input { prompt, timeout_ms, .. } => self.ask_for_input(key, site, prompt, *timeout_ms).await,
+            Verb::Input { prompt, filled, timeout_ms, .. } => {
+                self.ask_for_input(key, site, prompt, filled, *timeout_ms).await
+            }
             Verb::Wait(wait) => self.wait(key, site, wait).await,
         }
     }
