@@ -5,4 +5,5 @@
 mod api;
 mod book;
 mod house;
+mod realistic;
 mod settings;
