@@ -12,7 +12,7 @@ use crate::engine::reporter::Notice;
 use crate::engine::step::{Failure, words};
 use crate::id::{StepKey, Time};
 use crate::label::Labels;
-use crate::log::{Actor, Came, EventKind, StepStatus, WaitFor};
+use crate::log::{Actor, Came, Commitment, EventKind, StepStatus, WaitFor};
 use crate::schema::check_depth;
 use crate::workflow::{Template, Verb, Wait, fill_form};
 
@@ -46,9 +46,16 @@ impl Executor {
                 Err(failure) => return self.fail(key, &failure).await,
             },
         };
-        draft.event(EventKind::StepWaiting { key, what });
+        let signal = match &what {
+            WaitFor::Signal { name, .. } => Some(*name),
+            _ => None,
+        };
+        draft.event(EventKind::StepWaiting { key: key.clone(), what });
         self.record(draft).await?;
-        self.hand_out_signals().await
+        if let Some(name) = signal {
+            self.give_kept(key, name).await?;
+        }
+        Ok(())
     }
 
     async fn wait_template(&mut self, site: Site, text: &str) -> Result<Result<Value, Failure>, ExecutorError> {
@@ -101,8 +108,12 @@ impl Executor {
             return Ok(());
         };
         let attempt = step.attempt;
+        let plan = self.state.plan().clone();
+        let condition =
+            self.place(&key).map_or(Labels::NONE, |(node, site)| self.condition_labels(plan.graph.node(node), site));
         let mut draft = Draft::default();
         let (output, labels) = match (what, came) {
+            (WaitFor::Run { .. }, _) => return self.call_run(key, false).await,
             (WaitFor::Timer { .. }, _) => (self.value(&mut draft, &Value::Null)?, Labels::NONE),
             // What comes from outside is data.
             (_, Came::Signal(payload)) => (payload, Labels::UNTRUSTED),
@@ -122,6 +133,7 @@ impl Executor {
                 return self.fail(key, &Failure::new("timeout", "nobody answered in time")).await;
             }
         };
+        let labels = labels.union(condition);
         draft.event(EventKind::StepCompleted { key, attempt, output: Some(output), labels });
         self.record(draft).await?;
         Ok(())
@@ -161,14 +173,25 @@ impl Executor {
 
     /// Gives signals that were kept to steps that wait for them.
     pub(super) async fn hand_out_signals(&mut self) -> Result<(), ExecutorError> {
-        if self.state.listeners().next().is_none() {
+        let listeners: Vec<_> = self.state.listeners().collect();
+        for (index, name) in listeners {
+            self.give_kept(self.state.at(index).key.clone(), name).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a step the oldest signal that was kept under the name that it waits for.
+    async fn give_kept(&mut self, key: StepKey, name: Commitment) -> Result<(), ExecutorError> {
+        if self.state.kept_signals().is_empty() {
             return Ok(());
         }
+        let wanted = self.values.value(name).await?;
         for kept in self.state.kept_signals().to_vec() {
-            let name = self.values.value(kept.name).await?;
-            if let Some(key) = self.listener(&name).await? {
+            if self.values.value(kept.name).await? == wanted {
                 let (name, payload) = (kept.name, kept.payload);
-                self.say(EventKind::SignalReceived { key: Some(key), name, payload, kept: Some(kept.seq) }).await?;
+                return self
+                    .say(EventKind::SignalReceived { key: Some(key), name, payload, kept: Some(kept.seq) })
+                    .await;
             }
         }
         Ok(())

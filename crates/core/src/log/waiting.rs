@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::payload::Commitment;
-use crate::id::Time;
+use crate::id::{RunId, Time};
 use crate::label::Labels;
 
 /// What a step waits for.
@@ -23,6 +23,14 @@ pub enum WaitFor {
         /// When the step fails for lack of it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires: Option<Time>,
+    },
+    /// A run of its own, which itself waits.
+    Run {
+        /// That run.
+        run: RunId,
+        /// When it may go on by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wake: Option<Time>,
     },
     /// A form, filled by a person.
     Input {
@@ -45,6 +53,7 @@ impl WaitFor {
     pub fn until(&self) -> Option<Time> {
         match self {
             WaitFor::Timer { at } => Some(*at),
+            WaitFor::Run { wake, .. } => *wake,
             WaitFor::Signal { expires, .. } | WaitFor::Input { expires, .. } => *expires,
         }
     }

@@ -273,7 +273,7 @@ pub struct ForEach {
     /// An expression that names an item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// How many items run at once; those that wait for a person do not count.
+    /// How many items run at once; those that wait for a person, a signal, or a word about a call in doubt do not count.
     pub max_parallel: u32,
     /// What the failure of an item means.
     #[serde(default)]

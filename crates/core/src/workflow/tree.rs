@@ -137,25 +137,20 @@ impl Tree {
     pub(crate) fn locate(&self, line: u32, column: u32) -> Place {
         let Kind::Text(text) = &self.kind else { return self.place };
         let quoted = self.written.starts_with(['"', '\'']);
-        let same = |of: &str| of == text.as_str();
-        if !quoted && same(&self.written) || quoted && same(self.written.get(1..self.written.len() - 1).unwrap_or("")) {
-            let shift = u32::from(quoted);
-            return match line {
-                1 => Place { line: self.place.line, column: self.place.column + column - 1 + shift },
-                _ => self.place,
-            };
+        let inner = if quoted { self.written.get(1..self.written.len() - 1) } else { Some(&*self.written) };
+        // Each line as it was written stands behind the margin of the first; what was folded or escaped does not.
+        let margin = self.place.column.saturating_sub(1) as usize;
+        let is_as_written = |(i, (line, written)): (usize, (&str, &str))| {
+            let indent = if i == 0 || quoted { 0 } else { margin };
+            written.get(indent..) == Some(line) || line.is_empty() && written.trim().is_empty()
+        };
+        let lines = text.lines().zip(inner.unwrap_or_default().lines());
+        let same = text.lines().count() <= inner.unwrap_or_default().lines().count();
+        if !same || quoted && text.contains('\n') || !lines.enumerate().all(is_as_written) {
+            return self.place;
         }
-        let mut lines = self.written.lines();
-        let margin = self.place.column.saturating_sub(1);
-        let literal = lines.next() == text.lines().next()
-            && lines.eq(text.lines().skip(1).map(|line| {
-                if line.is_empty() { String::new() } else { format!("{}{line}", " ".repeat(margin as usize)) }
-            }));
-        if literal && !quoted {
-            Place { line: self.place.line + line.saturating_sub(1), column: margin + column }
-        } else {
-            self.place
-        }
+        let shift = u32::from(quoted);
+        Place { line: self.place.line + line.saturating_sub(1), column: self.place.column + column - 1 + shift }
     }
 }
 

@@ -63,11 +63,14 @@ impl Definition {
         file.to_yaml()
     }
 
-    /// Reads a workflow from a value in the shape of a file. `name` is what messages call it; they quote the lines of the
-    /// file that the value would be. It cannot name other files.
-    pub fn from_value(name: &str, value: &Value) -> Result<Definition, Diagnostics> {
-        let no_files = |_: &str| Err("a workflow that is no file has no folder to look in".to_owned());
-        Definition::parse(name, &yaml(value), no_files)
+    /// Reads a workflow from a value in the shape of a file; `read` is as for [`Definition::parse`]. `name` is what messages
+    /// call it; they quote the lines of the file that the value would be.
+    pub fn from_value(
+        name: &str,
+        value: &Value,
+        read: impl FnMut(&str) -> Result<String, String>,
+    ) -> Result<Definition, Diagnostics> {
+        Definition::parse(name, &yaml(value), read)
     }
 }
 
@@ -268,7 +271,8 @@ impl Writer<'_> {
 
 fn sub_workflow(workflow: &SubWorkflow) -> Vec<(&'static str, Value)> {
     let mut parts = vec![("workflow", json!(workflow.path)), ("with", workflow.with.clone())];
-    if workflow.own_run.is_some() {
+    // Its plan is made when the definition is checked; before, it is known by its steps being elsewhere.
+    if workflow.own_run.is_some() || workflow.members.is_empty() {
         parts.push(("own_run", json!(true)));
     }
     parts

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parkway_core::log::{Question, RunStatus, StepStatus};
+use parkway_core::log::{Question, RunState, RunStatus, StepStatus};
 use parkway_core::store::{Message, Queue, Released};
 use serde_json::json;
 
@@ -315,4 +315,61 @@ async fn a_message_of_a_newer_version_stays_and_ends_nobody() {
     world.store.renew(&lease, Duration::ZERO).await.unwrap();
     world.answer(run, "ask", true).await;
     assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_out_of_its_place_is_refused() {
+    let mut world = World::paced();
+    world.control.stay = true;
+    let yaml = "
+parkway: 1
+steps:
+  wait: { wait: 5s }
+  poll: { needs: [wait], repeat: { until: index == 1, max: 3, delay: 5s }, set: { n: '${{ index }}' } }
+  form: { needs: [poll], input: { prompt: p, output: { n: { type: integer } } } }
+  signal: { needs: [form], wait: { signal: go } }
+  group: { needs: [signal], timeout: 5s, steps: { a: { wait: 1h } } }
+";
+    let executor = world.create(yaml, json!({})).await;
+    let run = executor.run();
+    world.fill(run, "form", json!({"n": 1})).await;
+    let going = tokio::spawn(executor.execute());
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    world.fill(run, "form", json!({"n": 1})).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.signal(run, "go", json!(1)).await;
+    assert_eq!(going.await.unwrap().unwrap().status, RunStatus::Failed, "{}", world.log(run).await);
+    let events = world.events(run).await;
+    let plan = std::sync::Arc::new(world.stored_plan(run).await);
+    let mut refused = 0;
+    for place in 2..events.len() {
+        if events[place].kind.name() == "run_claimed" {
+            continue;
+        }
+        let state = RunState::replay(run, plan.clone(), &events[..place]).unwrap();
+        for other in &events {
+            if other.kind == events[place].kind
+                || other.kind.name() == "run_claimed"
+                || other.kind.name() == "run_failed"
+            {
+                continue;
+            }
+            let mut event = other.clone();
+            event.seq = state.head().next();
+            let mut state = state.clone();
+            match state.apply(&event) {
+                Err(_) => refused += 1,
+                // How long something took is not looked at.
+                Ok(()) => assert!(
+                    event.kind.name().starts_with("step_c")
+                        || matches!(event.kind.name(), "step_failed" | "step_skipped")
+                        || event.kind.key().is_some_and(|key| key.to_string() == "group"),
+                    "{:?} was taken after {:?}",
+                    event.kind,
+                    events[place - 1].kind
+                ),
+            }
+        }
+    }
+    assert!(refused > 100, "{refused}");
 }
