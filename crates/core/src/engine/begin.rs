@@ -155,7 +155,9 @@ impl Executor {
             Verb::Chat(chat) => self.call_model(key, index, site, chat, condition).await,
             Verb::Workflow(workflow) if workflow.own_run.is_some() => self.call_run(key, false).await,
             Verb::Workflow(workflow) => self.call_workflow(key, site, workflow, condition).await,
-            Verb::Input { prompt, timeout_ms, .. } => self.ask_for_input(key, site, prompt, *timeout_ms).await,
+            Verb::Input { prompt, filled, timeout_ms, .. } => {
+                self.ask_for_input(key, site, prompt, filled, *timeout_ms).await
+            }
             Verb::Wait(wait) => self.wait(key, site, wait).await,
         }
     }

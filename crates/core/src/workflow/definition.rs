@@ -110,6 +110,18 @@ impl SchemaDef {
         }
     }
 
+    /// The fields whose default is a template, and that.
+    pub(crate) fn filled(&self) -> impl Iterator<Item = (&str, &Tree)> {
+        let fields = match self {
+            SchemaDef::Fields(fields) => Some(&fields.value),
+            SchemaDef::Schema(_) => None,
+        };
+        fields
+            .into_iter()
+            .flat_map(Entries::iter)
+            .filter_map(move |(name, field)| Some((name.value.as_str(), field.filled.as_ref()?)))
+    }
+
     pub(crate) fn place(&self) -> Place {
         match self {
             SchemaDef::Fields(fields) => fields.place,

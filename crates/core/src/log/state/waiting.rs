@@ -26,6 +26,8 @@ pub enum Question<'a> {
     Input {
         /// What the person reads.
         prompt: Commitment,
+        /// What stands in its fields already, by name.
+        filled: Option<Commitment>,
         /// JSON Schema of the form: an object.
         form: &'a serde_json::Value,
         /// When the step fails for lack of an answer.
@@ -42,8 +44,8 @@ impl RunState {
             }
             let waiting = step.waiting.as_ref().filter(|_| step.status == StepStatus::Waiting)?;
             match (&waiting.what, &self.plan.graph.node(step.node).verb) {
-                (WaitFor::Input { prompt, expires }, Verb::Input { form, .. }) => {
-                    Some((step, Question::Input { prompt: *prompt, form, expires: *expires }))
+                (WaitFor::Input { prompt, filled, expires, .. }, Verb::Input { form, .. }) => {
+                    Some((step, Question::Input { prompt: *prompt, filled: *filled, form, expires: *expires }))
                 }
                 _ => None,
             }
