@@ -90,7 +90,10 @@ fn hostile_files_are_refused_at_once() {
         ("parentheses", step(&format!("\"${{{{ {} }}}}\"", "(".repeat(100_000)))),
         ("openings", step(&format!("\"{}\"", "${{".repeat(300_000)))),
         ("ifs", step(&format!("\"{}\"", "{% if 1 %}".repeat(50_000)))),
-        ("filters", format!("parkway: 1\nsteps:\n  a: {{ if: \"1{}\", set: {{ n: 1 }} }}\n", " | first".repeat(50_000))),
+        (
+            "filters",
+            format!("parkway: 1\nsteps:\n  a: {{ if: \"1{}\", set: {{ n: 1 }} }}\n", " | first".repeat(50_000)),
+        ),
         ("sums", step(&format!("\"${{{{ 1{} }}}}\"", " + 1".repeat(50_000)))),
         ("attributes", step(&format!("\"${{{{ inputs{} }}}}\"", ".a".repeat(50_000)))),
         ("negations", step(&format!("\"${{{{ {} 1 }}}}\"", "not ".repeat(50_000)))),
