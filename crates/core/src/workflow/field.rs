@@ -157,7 +157,7 @@ fn check(reader: &mut Reader<'_, '_>, place: Place, field: &Field) {
         && min > max
     {
         let message = format!("`min` is more than `max`: nothing fits between {min} and {max}");
-        reader.problem(Diagnostic::new("bad-value", place, message));
+        reader.problem(Diagnostic::new("bad-bounds", place, message));
     }
     let schema = field.schema();
     match jsonschema::validator_for(&schema) {

@@ -64,7 +64,7 @@ impl Reader<'_, '_> {
     }
 
     /// Tells that something else stands here than what is expected.
-    fn unexpected(&mut self, tree: &Tree, expected: &str, help: impl Into<Option<String>>) {
+    pub(super) fn unexpected(&mut self, tree: &Tree, expected: &str, help: impl Into<Option<String>>) {
         if is_expression(tree) {
             let message = format!("expected {expected}, and an expression cannot stand here");
             let help = "this is read before the run: write the value itself";
@@ -102,6 +102,15 @@ impl Reader<'_, '_> {
                 None
             }
         }
+    }
+
+    /// One expression: a text, wrapped or bare, or a truth value.
+    pub(super) fn condition(&mut self, tree: &Tree) -> Option<Tree> {
+        if !matches!(tree.kind, Kind::Text(_) | Kind::Bool(_)) {
+            self.unexpected(tree, "an expression", "for example `\"${{ inputs.count > 0 }}\"`".to_owned());
+            return None;
+        }
+        Some(tree.clone())
     }
 
     pub(super) fn flag(&mut self, tree: &Tree) -> Option<bool> {
@@ -329,6 +338,8 @@ impl<'t> Keys<'t> {
 
     /// Tells all keys that nobody asked for.
     pub(super) fn finish(self, reader: &mut Reader<'_, '_>) {
+        #[cfg(test)]
+        super::file_schema::known_at(self.what, &self.known);
         let taken: BTreeSet<_> = self.entries.iter().filter(|entry| entry.2).map(|(key, ..)| &key.value).collect();
         for (key, ..) in self.entries.iter().filter(|entry| !entry.2) {
             let message = format!("`{}` is no key of {}", key.value, self.what);
