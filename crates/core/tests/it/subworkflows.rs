@@ -324,7 +324,7 @@ outputs: { n: '${{ steps.alone.output.n }}', each: '${{ steps.each.output }}' }"
     assert_eq!(world.outputs(run).await, json!({"n": 3, "each": [{"n": 2}, {"n": 3}]}));
     let shape = |log: String| -> Vec<_> {
         let lines = log.lines().filter(|line| line.contains("one ")).map(str::to_owned);
-        lines.map(|line| line.replace("within.", "").replace('2', "N").replace('3', "N")).collect()
+        lines.map(|line| line.replace("within.", "").replace(['2', '3'], "N")).collect()
     };
     let alone = world.log(run.child(&"alone".parse().unwrap())).await;
     let within: Vec<_> = shape(world.log(run).await).into_iter().take(2).collect();
