@@ -16,4 +16,5 @@ mod repeats;
 mod secrets;
 mod stops;
 mod subworkflows;
+mod truth_table;
 mod waiting;

@@ -129,8 +129,15 @@ impl RunState {
         }
         let (failed, missing, members) = match (&step.fan, &node.for_each) {
             (Some(fan), Some(for_each)) => {
-                let failed = fan.failed.as_ref().filter(|_| for_each.on_item_error == OnItemError::Fail);
-                (failed.map(|(_, error)| error), fan.items.len() < fan.total as usize, &fan.items)
+                let failed = match for_each.on_item_error {
+                    OnItemError::Fail => fan.failed.as_ref().map(|(_, error)| error),
+                    // A budget that is used up is handled by nothing.
+                    OnItemError::Collect => {
+                        let mut errors = fan.items.iter().filter_map(|item| self.steps[item.0].error.as_ref());
+                        errors.find(|error| error.code == "budget")
+                    }
+                };
+                (failed, fan.items.len() < fan.total as usize, &fan.items)
             }
             _ => (step.first_failure.as_ref(), false, &step.members),
         };
