@@ -327,6 +327,8 @@ pub(crate) enum GraphFormat {
     Dot,
     /// A picture
     Svg,
+    /// The workflow itself in normal form
+    Yaml,
 }
 
 const MODELS_EXAMPLES: &str = "\

@@ -259,13 +259,14 @@ impl Parkway {
     }
 }
 
-/// The names of the models that the plan's steps ask.
+/// The names of the models that the plan's steps ask, and those of the runs that they have for themselves.
 fn asked(plan: &Plan) -> BTreeSet<String> {
-    let model = |verb: &Verb| match verb {
-        Verb::Chat(chat) => Some(chat.model.clone()),
-        _ => None,
+    let models = |verb: &Verb| match verb {
+        Verb::Chat(chat) => BTreeSet::from([chat.model.clone()]),
+        Verb::Workflow(workflow) => workflow.own_run.as_deref().map(asked).unwrap_or_default(),
+        _ => BTreeSet::new(),
     };
-    plan.graph.iter().filter_map(|(_, node)| model(&node.verb)).collect()
+    plan.graph.iter().flat_map(|(_, node)| models(&node.verb)).collect()
 }
 
 /// The families that are granted folders outside the site's bounds, and what is wrong.
