@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::engine::context::Site;
 use crate::engine::executor::{Executor, ExecutorError};
@@ -70,6 +70,7 @@ impl Executor {
         key: StepKey,
         site: Site,
         prompt: &str,
+        filled: &Map<String, Value>,
         timeout_ms: Option<u64>,
     ) -> Result<(), ExecutorError> {
         let result = self.values.evaluate(&self.state, site, Template::Text(prompt)).await;
@@ -77,11 +78,25 @@ impl Executor {
             Ok((prompt, _)) => prompt,
             Err(failure) => return self.fail(key, &failure).await,
         };
-        let now = self.services.clock.now();
+        let mut labels = Labels::NONE;
         let mut draft = Draft::default();
+        let filled = if filled.is_empty() {
+            None
+        } else {
+            let filled = Value::Object(filled.clone());
+            let result = self.values.evaluate(&self.state, site, Template::Value(&filled)).await;
+            match Self::evaluated(result)? {
+                Ok((filled, of)) => {
+                    labels = of;
+                    Some(self.value(&mut draft, &filled)?)
+                }
+                Err(failure) => return self.fail(key, &failure).await,
+            }
+        };
+        let now = self.services.clock.now();
         let prompt = self.value(&mut draft, &prompt)?;
         let expires = timeout_ms.map(|millis| now.after(Duration::from_millis(millis)));
-        draft.event(EventKind::StepWaiting { key, what: WaitFor::Input { prompt, expires } });
+        draft.event(EventKind::StepWaiting { key, what: WaitFor::Input { prompt, filled, labels, expires } });
         self.record(draft).await?;
         Ok(())
     }
@@ -98,9 +113,12 @@ impl Executor {
             self.place(&key).map_or(Labels::NONE, |(node, site)| self.condition_labels(plan.graph.node(node), site));
         let mut draft = Draft::default();
         let (output, labels) = match (what, came) {
+            (WaitFor::Run { .. }, _) => return self.call_run(key, false).await,
             (WaitFor::Timer { .. }, _) => (self.value(&mut draft, &Value::Null)?, Labels::NONE),
             // What comes from outside is data.
             (_, Came::Signal(payload)) => (payload, Labels::UNTRUSTED),
+            // What the person left as it was comes from where the form took it.
+            (WaitFor::Input { labels, .. }, Came::Values(values)) => (values, labels),
             (_, Came::Values(values)) => (values, Labels::NONE),
             (WaitFor::Signal { name, .. }, Came::Time) => {
                 let name = self.values.value(name).await?;
@@ -188,10 +206,23 @@ impl Executor {
         by: Actor,
     ) -> Result<(), ExecutorError> {
         let asked = self.state.step(&key).filter(|step| step.status == StepStatus::Waiting && step.waiting.is_some());
+        let filled = match asked.and_then(|step| step.waiting.as_ref()).map(|waiting| &waiting.what) {
+            Some(WaitFor::Input { filled: Some(filled), .. }) => Some(*filled),
+            _ => None,
+        };
         let plan = self.state.plan().clone();
         if let Some(Verb::Input { form, .. }) = asked.map(|step| &plan.graph.node(step.node).verb) {
             let filled = match values {
-                Value::Object(values) => fill_form(form, values),
+                Value::Object(mut values) => {
+                    if let Some(filled) = filled
+                        && let Value::Object(filled) = self.values.value(filled).await?
+                    {
+                        for (name, value) in filled {
+                            values.entry(name).or_insert(value);
+                        }
+                    }
+                    fill_form(form, values)
+                }
                 other => Err(vec![format!("a filled form is an object, not {}", short(&other))]),
             };
             match filled {

@@ -15,7 +15,9 @@ use crate::id::{Fence, RunId, Seq, StepKey, Time};
 use crate::label::Labels;
 use crate::log::ready::{Ready, Work};
 use crate::log::step::{Answer, Approval, Came, Fan, Step, StepError, StepIndex, StepStatus};
-use crate::log::{Budget, Commitment, Event, EventKind, FailureReason, Finish, Parent, Resolution, RunStatus, Timer};
+use crate::log::{
+    Budget, Commitment, Event, EventKind, FailureReason, Finish, Parent, Resolution, RunStatus, Timer, WaitFor,
+};
 use crate::model::Usage;
 use crate::workflow::{Graph, NodeIndex, OnError, OnItemError, Plan, RunIf};
 
@@ -63,6 +65,8 @@ pub struct RunState {
     signals: Vec<Kept>,
     /// Steps that wait for a signal, in the order in which they began to.
     listeners: Vec<StepIndex>,
+    /// The steps that wait for a run of their own.
+    children: Vec<StepIndex>,
     finish: Option<Finish>,
     spent: Budget,
     reserved: Budget,
@@ -154,6 +158,7 @@ impl RunState {
             groups_over: 0,
             signals: Vec::new(),
             listeners: Vec::new(),
+            children: Vec::new(),
             finish: None,
             spent: Budget::default(),
             reserved: Budget::default(),
@@ -292,7 +297,11 @@ impl RunState {
                 step.resolution = None;
                 step.arg_labels = labels.values().fold(Labels::NONE, |all, one| all.union(*one));
                 step.started = Some(event.at);
-                self.lose_reserved(index);
+                step.waiting = None;
+                // A run of its own goes on with what was set aside for it.
+                if !self.has_run(index) {
+                    self.lose_reserved(index);
+                }
                 if let Some(due) = due {
                     self.ready.forget(due, Work::Begin(index));
                 }
@@ -623,6 +632,10 @@ impl RunState {
             if std::mem::take(&mut step.live) {
                 step.interruptions += 1;
                 self.ready.push(Work::Recover(StepIndex(i)));
+            }
+            // Somebody may have spoken to a run of its own.
+            if matches!(&step.waiting, Some(waiting) if matches!(waiting.what, WaitFor::Run { .. })) {
+                self.ready.push(Work::Look(StepIndex(i)));
             }
         }
         if self.running > 0 {

@@ -185,6 +185,37 @@ async fn a_form_that_is_filled_wrongly_is_refused_and_the_question_stands() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_form_begins_with_may_come_from_a_step_and_is_what_is_left_in_it() {
+    let world = World::paced();
+    let yaml = "
+parkway: 1
+tools: { t: {} }
+steps:
+  letter: { tool: t.letter }
+  edit:
+    input:
+      prompt: Please edit.
+      output:
+        text: { type: string, min: 3, default: '${{ steps.letter.output.text }}' }
+        size: { type: integer, default: '${{ steps.letter.output.text | length }}' }
+outputs: { form: '${{ steps.edit.output }}' }
+";
+    for (values, text) in [(json!({}), "dear all"), (json!({"text": "dear friends"}), "dear friends")] {
+        let (run, _) = world.run(yaml, json!({})).await;
+        let state = world.state(run).await;
+        let Question::Input { filled: Some(filled), form, .. } = state.questions().next().unwrap().1 else { panic!() };
+        assert_eq!(world.payload(filled).await, json!({"text": "dear all", "size": 8}));
+        assert_eq!(form["required"], json!([]));
+        world.fill(run, "edit", json!({"text": "no"})).await;
+        assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Waiting);
+        world.fill(run, "edit", values).await;
+        assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+        assert_eq!(world.outputs(run).await, json!({"form": {"text": text, "size": 8}}));
+        assert!(world.log(run).await.contains("(untrusted)"), "what stood in the letter stays untrusted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_form_that_nobody_fills_is_a_timeout_and_no_rejection() {
     let mut world = World::paced();
     world.control.stay = true;

@@ -99,6 +99,7 @@ impl RunState {
             Work::Drop(index) => step(index).status == StepStatus::Waiting,
             Work::Cancel(index) => matches!(step(index).status, StepStatus::Running | StepStatus::Waiting),
             Work::Wake(index) => step(index).status == StepStatus::Waiting,
+            Work::Look(index) => self.waits_for_run(index).is_some(),
             Work::Moved(index) => step(index).is_moved(),
             Work::Judge(index) => step(index).status == StepStatus::Running && self.round_to_judge(index).is_some(),
             Work::Pause(index) | Work::Round(index) => {

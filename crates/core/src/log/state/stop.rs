@@ -154,7 +154,7 @@ impl RunState {
             let step = &self.steps[index.0];
             if step.status == StepStatus::Waiting && !goes_on(&shape)[step.node.0 as usize] {
                 // A step that had rounds already was not skipped.
-                let work = if step.rounds.is_some() { Work::Cancel } else { Work::Drop };
+                let work = if step.rounds.is_some() || self.has_run(index) { Work::Cancel } else { Work::Drop };
                 self.ready.push(work(index));
             }
             if step.fan.is_some() && step.status == StepStatus::Running {
