@@ -101,9 +101,10 @@ impl Parkway {
         requirements.settings = self.inner.settings.as_ref().map(|settings| settings.digest());
         let mut plan = Plan::check(&workflow.definition, &requirements)?;
         if let Some(settings) = &self.inner.settings {
-            let refused = out_of_bounds(settings, &plan);
-            if !refused.is_empty() {
-                return Err(workflow.definition.refused_grants(refused).into());
+            let grants = out_of_bounds(settings, &plan);
+            let env: Vec<_> = plan.env.iter().filter(|name| !settings.may_read_env(name)).cloned().collect();
+            if !grants.is_empty() || !env.is_empty() {
+                return Err(workflow.definition.refused(&grants, &env).into());
             }
         }
         if let Some(settings) = &self.inner.settings {

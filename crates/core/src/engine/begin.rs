@@ -155,7 +155,9 @@ impl Executor {
             Verb::Chat(chat) => self.call_model(key, index, site, chat, condition).await,
             Verb::Workflow(workflow) if workflow.own_run.is_some() => self.call_run(key, false).await,
             Verb::Workflow(workflow) => self.call_workflow(key, site, workflow, condition).await,
-            Verb::Input { prompt, timeout_ms, .. } => self.ask_for_input(key, site, prompt, *timeout_ms).await,
+            Verb::Input { prompt, filled, timeout_ms, .. } => {
+                self.ask_for_input(key, site, prompt, filled, *timeout_ms).await
+            }
             Verb::Wait(wait) => self.wait(key, site, wait).await,
         }
     }
@@ -303,7 +305,7 @@ impl Executor {
         let all_labels = args.labels.values().fold(condition.union(kept), |all, one| all.union(*one));
         let grants = self.grants(site).get(spec.family()).cloned();
         let request = PolicyRequest::new(spec, &args.value, all_labels, grants.is_some());
-        let decision = self.rules.tighten(self.services.policy.decide(&request), &request);
+        let decision = self.rule(site, &request);
         let mut draft = Draft::default();
         let first = self.state.step(&key).is_none_or(|step| step.attempt == 0);
         if first && (spec.effect != Effect::Pure || decision.verdict != policy::Verdict::Allow) {

@@ -16,6 +16,7 @@ use crate::engine::context::{EvaluateError, Values};
 use crate::engine::decide::decide;
 use crate::engine::recorder::{Draft, RecordError, Recorder};
 use crate::engine::reporter::Reporter;
+use crate::engine::ruling::{Rulebook, rulebook};
 use crate::engine::secret::Known;
 use crate::engine::step::{self, Attempt, Failure, Outcome};
 use crate::id::{RunId, Seq, StepKey, Time, WorkerId};
@@ -24,7 +25,7 @@ use crate::log::{
     Actor, Channel, Commitment, EventKind, IllegalEvent, Parent, PayloadError, RunState, RunStatus, StepIndex, Verdict,
 };
 use crate::model::SharedModel;
-use crate::policy::{Policy, Rules};
+use crate::policy::Policy;
 use crate::schema::Schemas;
 use crate::secret::{Secret, SecretError, Secrets};
 use crate::store::{Claim, Lease, Message, MessageId, NewRun, Released, Store, StoreError, Write};
@@ -215,9 +216,8 @@ pub struct Executor {
     pub(crate) state: RunState,
     pub(crate) values: Values,
     pub(crate) schemas: Schemas,
+    pub(crate) rules: Rulebook,
     pub(crate) secrets: Arc<Known>,
-    /// The workflow's own.
-    pub(crate) rules: Rules,
     pub(crate) recorder: Recorder,
     pub(crate) lease: Lease,
     pub(crate) calls: JoinSet<Result<Outcome, StoreError>>,
@@ -361,8 +361,8 @@ impl Executor {
         Executor {
             values: Values::new(services.store.clone()),
             schemas: Schemas::default(),
+            rules: rulebook(state.plan()),
             secrets: Arc::new(secrets),
-            rules: Rules::of_file(&state.plan().rules),
             services,
             models,
             control,
@@ -620,7 +620,8 @@ impl Executor {
                 }
             }
             Message::Cancel { note, by, via } => {
-                if !self.state.cancelling() {
+                // A run whose deadline has passed fails, whatever is said then.
+                if !self.state.stopping() {
                     let note = self.note(&mut draft, note)?;
                     let by = self.person(&mut draft, &by, via)?;
                     draft.event_by(by, EventKind::CancelRequested { note });

@@ -17,6 +17,7 @@ mod recorder;
 mod repeat;
 mod reporter;
 mod resolve;
+mod ruling;
 mod secret;
 mod settle;
 mod step;

@@ -253,6 +253,9 @@ impl RunState {
             None => self.begin_part(key)?,
         };
         let before = self.steps[index.0].status;
+        if self.steps[index.0].waits_for > 0 {
+            return Err(format!("`{key}` still waits for other steps"));
+        }
         let asked = self.steps[index.0].waits_for_outside();
         let after = before.after(&event.kind).ok_or_else(|| format!("`{key}` is {}", before.as_str()))?;
         self.set_status(index, after, event);
@@ -305,8 +308,8 @@ impl RunState {
                 if self.repeat(index).is_some() {
                     self.begin_rounds(index);
                 } else if *attempt == 1 && self.plan.graph.node(node).verb.has_members() {
-                    if let Some(limit) = self.plan.graph.node(node).timeout_ms {
-                        let time_up = event.at.after(Duration::from_millis(limit));
+                    if let Some((limit, _)) = self.time_limit(index) {
+                        let time_up = event.at.after(limit);
                         self.steps[index.0].time_up = Some(time_up);
                         self.ready.at(time_up, Work::TimeUp(index));
                     }
@@ -720,7 +723,7 @@ impl RunState {
         self.index.get(key).map(|index| &self.steps[index.0])
     }
 
-    /// The steps that wait for a person's answer.
+    /// The steps that wait for a person's approval; [`RunState::questions`] gives those that wait for a form too.
     pub fn asking(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.asks())
     }

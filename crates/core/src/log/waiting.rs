@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::payload::Commitment;
 use crate::id::{RunId, Time};
+use crate::label::Labels;
 
 /// What a step waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,12 @@ pub enum WaitFor {
     Input {
         /// What the person reads.
         prompt: Commitment,
+        /// What stands in its fields already, by name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filled: Option<Commitment>,
+        /// The labels of that.
+        #[serde(default, skip_serializing_if = "Labels::is_empty")]
+        labels: Labels,
         /// When the step fails for lack of it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires: Option<Time>,

@@ -1,5 +1,11 @@
 //! Checks a compiled workflow against the tools, models and policy at hand, and freezes it into a plan.
 
+mod fit;
+mod meaning;
+mod reach;
+mod types;
+mod unused;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -23,6 +29,13 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
     }
     for frame in 0..checker.compiled.frames.len() {
         checker.check_grants(frame);
+        checker.check_policy(frame);
+    }
+    let (mut found, named) = types::check(&checker.compiled, requirements.tools);
+    found.extend(reach::check(&checker.compiled));
+    found.extend(unused::check(&checker.compiled, &named, requirements.tools));
+    for (frame, diagnostic) in found {
+        checker.compiled.problem(frame, diagnostic);
     }
     let Checker { compiled, tools, .. } = checker;
     let models = compiled.models();
@@ -189,6 +202,16 @@ impl<'a> Checker<'a> {
         self.compiled.problems.extend(problems);
         if let Verb::Workflow(sub) = &mut self.compiled.graph.nodes[index.0 as usize].verb {
             sub.own_run = Some(Box::new(plan));
+        }
+    }
+
+    /// Patterns, labels and examples of the file's rules.
+    fn check_policy(&mut self, frame: usize) {
+        for (index, rule) in self.compiled.frames[frame].top.policy.iter().enumerate() {
+            for problem in rule.value.problems() {
+                let message = format!("the rule `policy[{index}]`: {problem}");
+                self.compiled.problem(frame, Diagnostic::new("bad-rule", rule.place, message));
+            }
         }
     }
 

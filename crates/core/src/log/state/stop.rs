@@ -9,7 +9,7 @@ use crate::id::Time;
 use crate::log::ready::Work;
 use crate::log::step::{Overtime, StepIndex, StepStatus};
 use crate::log::{SkipReason, Timer};
-use crate::workflow::RunIf;
+use crate::workflow::{RunIf, Verb};
 
 /// How long steps with `run_if: always` may take after a stop.
 const GRACE: Duration = Duration::from_secs(30);
@@ -47,6 +47,17 @@ impl RunState {
     /// Whether the whole run is being stopped.
     pub(crate) fn stopping(&self) -> bool {
         self.stop.cancelling || self.stop.overdue
+    }
+
+    /// How long a group, or a called workflow, may take as a whole, and whether that is the workflow's own `deadline`.
+    pub(crate) fn time_limit(&self, index: StepIndex) -> Option<(Duration, bool)> {
+        let node = self.plan.graph.node(self.steps[index.0].node);
+        let deadline = match &node.verb {
+            Verb::Workflow(workflow) => workflow.limits.deadline_ms,
+            _ => None,
+        };
+        let limits = [node.timeout_ms.map(|limit| (limit, false)), deadline.map(|limit| (limit, true))];
+        limits.into_iter().flatten().min().map(|(limit, deadline)| (Duration::from_millis(limit), deadline))
     }
 
     /// The group around a step whose time is over for it.

@@ -26,6 +26,8 @@ pub enum Question<'a> {
     Input {
         /// What the person reads.
         prompt: Commitment,
+        /// What stands in its fields already, by name.
+        filled: Option<Commitment>,
         /// JSON Schema of the form: an object.
         form: &'a serde_json::Value,
         /// When the step fails for lack of an answer.
@@ -42,8 +44,8 @@ impl RunState {
             }
             let waiting = step.waiting.as_ref().filter(|_| step.status == StepStatus::Waiting)?;
             match (&waiting.what, &self.plan.graph.node(step.node).verb) {
-                (WaitFor::Input { prompt, expires }, Verb::Input { form, .. }) => {
-                    Some((step, Question::Input { prompt: *prompt, form, expires: *expires }))
+                (WaitFor::Input { prompt, filled, expires, .. }, Verb::Input { form, .. }) => {
+                    Some((step, Question::Input { prompt: *prompt, filled: *filled, form, expires: *expires }))
                 }
                 _ => None,
             }
@@ -66,13 +68,17 @@ impl RunState {
     pub(super) fn begin_waiting(&mut self, index: StepIndex, what: &WaitFor) -> Result<(), String> {
         let verb = &self.plan.graph.node(self.steps[index.0].node).verb;
         let paused = self.repeat(index).is_some();
+        if self.steps[index.0].waiting.is_some() {
+            return Err("the step has waited already".into());
+        }
         let fits = match what {
             WaitFor::Timer { .. } => paused || matches!(verb, Verb::Wait(Wait::For(_) | Wait::Until(_))),
             WaitFor::Signal { .. } => !paused && matches!(verb, Verb::Wait(Wait::Signal { .. })),
             WaitFor::Input { .. } => !paused && matches!(verb, Verb::Input { .. }),
             WaitFor::Run { .. } => !paused && self.has_run(index),
         };
-        if !fits || (paused && self.next_round(index).is_none()) {
+        let judged = self.steps[index.0].rounds.as_ref().is_none_or(|rounds| rounds.done == Some(false));
+        if !fits || (paused && !(judged && self.next_round(index).is_some())) {
             return Err("the step does not wait for that".into());
         }
         if let Some(at) = what.until() {
@@ -118,7 +124,6 @@ impl RunState {
     /// The time that a step waits for has come.
     pub(super) fn wait_is_over(&mut self, index: StepIndex) -> Result<(), String> {
         if self.repeat(index).is_some() {
-            self.steps[index.0].waiting = None;
             self.ready.push(Work::Round(index));
             return Ok(());
         }
