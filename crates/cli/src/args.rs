@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Answer a step that asks
     Approve(ApproveArgs),
+    /// Fill the form of a step that asks for values
+    Input(InputArgs),
     /// Check a workflow, and say what it would do
     Check(CheckArgs),
     /// Test workflows with scripted models, tools and people
@@ -190,6 +192,27 @@ pub(crate) struct ApproveArgs {
     /// A remark that is kept with the answer
     #[arg(long, value_name = "TEXT")]
     pub(crate) note: Option<String>,
+}
+
+const INPUT_EXAMPLES: &str = "\
+Examples:
+  parkway input last edit                    asked field by field
+  parkway input last edit --set total=12 --set 'note=as agreed'
+  parkway input 0c2f 'intake[3].edit' --values filled.json";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = INPUT_EXAMPLES)]
+pub(crate) struct InputArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    pub(crate) run: String,
+    /// The step that asks
+    pub(crate) step: String,
+    /// A value for a field: text for a `string`, else JSON; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// A JSON file with values for fields; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) values: Option<PathBuf>,
 }
 
 const CHECK_EXAMPLES: &str = "\

@@ -57,6 +57,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Show(args) => command::show::show(&global, args, out_ref).await,
         Command::Runs(args) => command::runs::runs(&global, args, out_ref).await,
         Command::Approve(args) => command::approve::approve(&global, args).await,
+        Command::Input(args) => command::input::input(&global, args).await,
         Command::Check(args) => command::check::check(&global, args, out_ref).await,
         Command::Test(args) => command::test::test(&global, args, out_ref).await,
         Command::Graph(args) => command::graph::graph(&global, &args, out_ref).await,

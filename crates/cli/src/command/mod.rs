@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod graph;
+pub(crate) mod input;
 pub(crate) mod models;
 pub(crate) mod resume;
 pub(crate) mod run;
