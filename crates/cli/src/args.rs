@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Input(InputArgs),
     /// Check a workflow, and say what it would do
     Check(CheckArgs),
+    /// Begin a workflow from a template
+    New(NewArgs),
     /// Test workflows with scripted models, tools and people
     Test(TestArgs),
     /// Draw a workflow
@@ -229,6 +231,22 @@ pub(crate) struct CheckArgs {
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+const NEW_EXAMPLES: &str = "\
+Examples:
+  parkway new                     the templates
+  parkway new report              in the folder `report`
+  parkway new extract orders      in the folder `orders`
+  parkway new review .            here";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = NEW_EXAMPLES)]
+pub(crate) struct NewArgs {
+    /// The template; without it they are listed
+    pub(crate) template: Option<String>,
+    /// Where to write [default: a folder of the template's name]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 const TEST_EXAMPLES: &str = "\

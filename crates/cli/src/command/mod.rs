@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod graph;
 pub(crate) mod input;
 pub(crate) mod models;
+pub(crate) mod new;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod runs;

@@ -103,7 +103,7 @@ impl Form {
             let may_lack = field.get("default").is_some() || !self.required(name);
             return if may_lack { Ok(Vec::new()) } else { Err(format!("`{name}` needs a value")) };
         }
-        let value = typed(text, Some(field)).ok_or_else(|| format!("{text} is no {}", kind_of(field)))?;
+        let value = typed(text, Some(field)).ok_or_else(|| format!("`{text}` is no {}", kind_of(field)))?;
         let alone = json!({ "type": "object", "properties": { name: field }, "required": [name] });
         fill_form(&alone, Map::from_iter([(name.to_owned(), value.clone())])).map_err(|wrong| wrong.join("; "))?;
         Ok(vec![(name.to_owned(), value)])

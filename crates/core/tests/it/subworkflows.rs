@@ -169,12 +169,7 @@ steps:
 /// What the checker refuses is not there at run time either.
 #[tokio::test]
 async fn a_called_workflow_sees_nothing_of_its_caller() {
-    for (expression, missing) in [
-        ("steps.first.output.n", "no step is called `first` here"),
-        ("item", "nothing is called `item` here"),
-        ("index", "nothing is called `index` here"),
-        ("inputs.folder", "`inputs` has no field `folder`"),
-    ] {
+    for expression in ["steps.first.output.n", "item", "index", "inputs.folder"] {
         let world = World::new();
         let mut child = plan(&world, "steps: { one: { set: { n: 1 } } }");
         child.graph.nodes[0].verb = Verb::Set { values: json!({"n": format!("${{{{ {expression} }}}}")}) };
