@@ -6,6 +6,8 @@
 
 pub mod models;
 pub mod settings;
+#[cfg(feature = "testing")]
+pub mod trial;
 
 mod binding;
 mod builder;

@@ -1,7 +1,8 @@
 //! What is wrong with a workflow file: a code, a place, the line quoted, and what to do.
 
+mod screen;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 /// A place in a source text; lines and columns count from 1, columns in characters.
@@ -94,7 +95,10 @@ pub struct Diagnostics {
 impl Diagnostics {
     /// The diagnostics of a file, sorted by place.
     pub fn new(file: &str, source: &str, mut list: Vec<Diagnostic>) -> Self {
-        list.sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
+        list.sort_by(|a, b| {
+            let order = |d: &Diagnostic| (d.place, d.code, d.severity == Severity::Warning);
+            (&a.file, order(a), &a.message).cmp(&(&b.file, order(b), &b.message))
+        });
         list.dedup();
         Diagnostics { file: file.into(), source: source.into(), list, texts: Arc::default() }
     }
@@ -118,66 +122,14 @@ impl Diagnostics {
     }
 }
 
-impl fmt::Display for Diagnostics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, diagnostic) in self.list.iter().enumerate() {
-            if i > 0 {
-                f.write_str("\n\n")?;
-            }
-            let severity = if diagnostic.is_error() { "error" } else { "warning" };
-            write!(f, "{severity}[{}]: {}", diagnostic.code, diagnostic.message)?;
-            let (file, source) = self.source_of(diagnostic);
-            match diagnostic.place {
-                Some(place) => {
-                    write!(f, "\n  --> {file}:{}:{}", place.line, place.column)?;
-                    quote(f, source, place)?;
-                }
-                None => write!(f, "\n  --> {file}")?,
-            }
-            if let Some(help) = &diagnostic.help {
-                write!(f, "\n   = help: {help}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn quote(f: &mut fmt::Formatter<'_>, source: &str, place: Place) -> fmt::Result {
-    let Some(line) = source.lines().nth(place.line.saturating_sub(1) as usize) else { return Ok(()) };
-    let number = place.line.to_string();
-    let indent = " ".repeat(number.len());
-    // Tabs would move the caret, a very long line would hide it, and other signs could drive a terminal.
-    let shown = |c: char| if c == '\t' { ' ' } else { c };
-    let line = line.chars().map(shown).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
-    let line: String = line.take(200).collect();
-    let caret = " ".repeat((place.column.saturating_sub(1) as usize).min(200));
-    write!(f, "\n {indent} |\n {number} | {line}\n {indent} | {caret}^")
-}
-
 impl std::error::Error for Diagnostics {}
-
-/// Where `text` stands as a word of its own at or after a place; the place itself if it does not.
-pub(crate) fn pinpoint(lines: &[&str], place: Place, text: &str) -> Place {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let from = place.line.saturating_sub(1) as usize;
-    for (i, line) in lines.iter().enumerate().skip(from) {
-        let skipped = if i == from { place.column.saturating_sub(1) as usize } else { 0 };
-        let start = line.char_indices().nth(skipped).map_or(line.len(), |(at, _)| at);
-        for (at, _) in line[start..].match_indices(text) {
-            let (before, after) = (&line[..start + at], &line[start + at + text.len()..]);
-            let inside = before.ends_with(is_word) && text.starts_with(is_word)
-                || after.starts_with(is_word) && text.ends_with(is_word);
-            if !inside {
-                let number = |n: usize| u32::try_from(n + 1).unwrap_or(u32::MAX);
-                return Place { line: number(i), column: number(before.chars().count()) };
-            }
-        }
-    }
-    place
-}
 
 /// The name in `known` that is nearest to `name`, if one is near.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Nobody misspells so long a name; and the time grows with its length.
+    if name.len() > 100 {
+        return None;
+    }
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
@@ -191,6 +143,6 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + C
     if let Some(near) = nearest(name, known.clone()) {
         return Some(format!("did you mean `{near}`?"));
     }
-    let all: Vec<_> = known.into_iter().take(12).map(|name| format!("`{name}`")).collect();
+    let all: Vec<_> = known.into_iter().take(30).map(|name| format!("`{name}`")).collect();
     (!all.is_empty()).then(|| format!("known here: {}", all.join(", ")))
 }

@@ -244,8 +244,14 @@ impl Writer<'_> {
                     vec![("prompt", Some(json!(prompt))), ("timeout", timeout(timeout_ms)), ("show", show.clone())];
                 vec![("approve", object(parts))]
             }
-            Verb::Input { prompt, form, timeout_ms } => {
-                let (key, form) = schema(form, "output", "output_schema");
+            Verb::Input { prompt, form, filled, timeout_ms } => {
+                let (key, mut form) = schema(form, "output", "output_schema");
+                for (name, template) in filled {
+                    if let Some(field) = form.get_mut(name).and_then(Value::as_object_mut) {
+                        field.shift_remove("optional");
+                        field.insert("default".into(), template.clone());
+                    }
+                }
                 let prompt = ("prompt", Some(json!(prompt)));
                 vec![("input", object(vec![prompt, (key, Some(form)), ("timeout", timeout(timeout_ms))]))]
             }
@@ -370,7 +376,11 @@ fn beside(node: &Node) -> Vec<Template<'_>> {
             templates.push(Template::Text(prompt));
             templates.extend(show.as_ref().map(Template::Value));
         }
-        Verb::Input { prompt: text, .. } | Verb::Wait(Wait::Until(text) | Wait::Signal { name: text, .. }) => {
+        Verb::Input { prompt, filled, .. } => {
+            templates.push(Template::Text(prompt));
+            templates.extend(filled.values().map(Template::Value));
+        }
+        Verb::Wait(Wait::Until(text) | Wait::Signal { name: text, .. }) => {
             templates.push(Template::Text(text));
         }
         Verb::Wait(Wait::For(_)) | Verb::Steps { .. } => {}

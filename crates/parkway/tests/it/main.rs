@@ -6,4 +6,7 @@ mod api;
 mod book;
 mod building;
 mod house;
+mod realistic;
 mod settings;
+mod subworkflows;
+mod trials;
