@@ -442,7 +442,8 @@ fn step(depth: u32) -> impl Strategy<Value = Map<String, Value>> {
 fn steps(depth: u32) -> impl Strategy<Value = Value> {
     proptest::collection::vec((step(depth), any::<[bool; 4]>(), any::<[bool; 4]>()), 1..5).prop_map(move |steps| {
         let id = |n: usize| format!("d{depth}_{n}");
-        let link = |(n, (mut step, needs, names)): (usize, (Map<String, Value>, [bool; 4], [bool; 4]))| {
+        let mut linked = Map::new();
+        for (n, (mut step, needs, names)) in steps.into_iter().enumerate() {
             let needs: Vec<_> = (0..n).filter(|other| needs[*other]).map(id).collect();
             let mut named: Vec<_> =
                 (0..n).filter(|other| names[*other]).map(|n| format!("${{{{ steps.{}.output }}}}", id(n))).collect();
@@ -455,9 +456,9 @@ fn steps(depth: u32) -> impl Strategy<Value = Value> {
             if !needs.is_empty() {
                 step.insert("needs".into(), json!(needs));
             }
-            (id(n), Value::Object(step))
-        };
-        Value::Object(steps.into_iter().enumerate().map(link).collect())
+            linked.insert(id(n), Value::Object(step));
+        }
+        Value::Object(linked)
     })
 }
 
