@@ -231,7 +231,7 @@ fn object_parts(fields: &Entries<Field>) -> Map<String, Value> {
 
 /// Says of each default that is a template that it stands where none is evaluated; `top` is whether those of the fields
 /// themselves do too.
-pub(super) fn refuse_filled(reader: &mut Reader<'_>, fields: &Entries<Field>, top: bool) {
+pub(super) fn refuse_filled(reader: &mut Reader<'_, '_>, fields: &Entries<Field>, top: bool) {
     for (_, field) in fields.iter() {
         if let Some(tree) = field.filled.as_ref().filter(|_| top) {
             let message = "a default is a value, and this is an expression";
