@@ -217,11 +217,9 @@ async fn the_rules_of_a_called_workflow_and_of_its_caller_hold_together() {
 
 #[test]
 fn a_files_rule_that_its_examples_contradict_is_told_by_check() {
-    let yaml = "parkway: 1\npolicy:\n  - { match: { tool: t.* }, verdict: ask, examples: [{ tool: u.x }] }\n  - { match: { args: { a: \"(\" } }, verdict: deny }\nsteps: { a: { set: { x: 1 } } }\n";
+    let yaml = "parkway: 1\npolicy:\n  - { match: { tool: t.* }, verdict: ask, examples: [{ tool: u.x }] }\nsteps: { a: { set: { x: 1 } } }\n";
     let problems = World::new().plan(yaml).unwrap_err().to_string();
-    for part in
-        ["error[bad-rule]", "the rule `policy[0]`: example 0", "test.yaml:3:", "`policy[1]`: the pattern of `a`"]
-    {
+    for part in ["error[bad-rule]", "the rule `policy[0]`: example 0", "test.yaml:3:"] {
         assert!(problems.contains(part), "{part} is not in\n{problems}");
     }
 }
