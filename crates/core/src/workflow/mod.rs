@@ -5,6 +5,7 @@ mod compile;
 mod definition;
 mod diagnostic;
 mod field;
+mod file_schema;
 mod form;
 mod graph;
 mod inputs;
@@ -22,6 +23,7 @@ mod yaml;
 pub(crate) use compile::expression_or_value;
 pub use definition::{Definition, GgufSpec, GpuLayers, Isolation, ModelSpec, OpenAiSpec};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, did_you_mean};
+pub use file_schema::file_schema;
 pub use form::fill_form;
 pub use graph::{
     Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, Repeat, RunIf, SubWorkflow, Text, Verb, Wait,

@@ -72,30 +72,3 @@ fn an_item_that_hides_another() {
         &["shadowed-item 6:22"],
     );
 }
-
-#[test]
-fn a_called_workflow_has_no_more_than_its_caller() {
-    let child = "parkway: 1
-env: [HOME]
-secrets: [TOKEN]
-tools: { t: { read: [data/in, other] } }
-budget: { tokens: 2k }
-deadline: 1h
-steps:
-  a: { tool: t.letter, with: { value: \"${{ env.HOME }} ${{ secrets.TOKEN }}\" } }
-";
-    let caller = |top: &str| format!("parkway: 1\n{top}\nsteps: {{ call: {{ workflow: child.yaml }} }}\n");
-    let files = [("child.yaml", child)];
-    check_file(
-        &caller("budget: { tokens: 1k }\ndeadline: 30m"),
-        &files,
-        &["undeclared 4:28", "undeclared 4:28", "wider-grant 4:28", "wider-limit 4:28", "wider-limit 4:28"],
-    );
-    let rest = "env: [HOME]\nsecrets: [TOKEN]\nbudget: { tokens: 3k }";
-    check_file(&caller(&format!("tools: {{ t: {{ read: [data] }} }}\n{rest}")), &files, &["wider-grant 6:28"]);
-    check_file(&caller(&format!("tools: {{ t: {{ read: [data, other] }} }}\n{rest}")), &files, &[]);
-    let own = format!(
-        "parkway: 1\ntools: {{ t: {{ read: [data] }} }}\n{rest}\nsteps: {{ call: {{ workflow: child.yaml, own_run: true }} }}\n"
-    );
-    check_file(&own, &files, &["wider-grant 6:28"]);
-}
