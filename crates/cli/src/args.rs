@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Approve(ApproveArgs),
     /// Check a workflow, and say what it would do
     Check(CheckArgs),
+    /// Test workflows with scripted models, tools and people
+    Test(TestArgs),
     /// Draw a workflow
     Graph(GraphArgs),
     /// List, show and fetch models
@@ -206,6 +208,52 @@ pub(crate) struct CheckArgs {
     pub(crate) json: bool,
 }
 
+const TEST_EXAMPLES: &str = "\
+Examples:
+  parkway test                           every *.test.yaml from here downwards
+  parkway test intake.test.yaml
+  parkway test --only rejected --update  write the snapshots of some tests anew
+  parkway test --record last fixtures/intake.json   keep a run's model answers
+
+A file of tests, intake.test.yaml, stands beside intake.yaml:
+
+  tests:
+    a_letter_is_read:
+      files: { data/a.txt: \"Order AB-12, please.\" }  # or { file: fixtures/a.txt }
+      inputs: { letters: data }
+      models:
+        main: [{ step: extract, answer: { order: AB-12 } }]
+      tools:
+        http.get: [{ with: { url: \"https://x\" }, output: { status: 200 } }]
+      answers: { confirm: { approve: true } }
+      expect:
+        status: completed
+        outputs: { rows: 1 }
+        steps: { confirm: completed, extract: { output: { order: AB-12 } } }
+        events: [step_skipped: again]
+        files: { out/orders.csv: \"order\\nAB-12\\n\" }
+        snapshot: true";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = TEST_EXAMPLES)]
+pub(crate) struct TestArgs {
+    /// Files of tests, and folders with some; with --record, the file to write
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only tests with this text in their names
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+    /// Write snapshots anew, and a recording over another
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Keep the model answers of a run, for `recorded: FILE` in a test
+    #[arg(long, value_name = "RUN")]
+    pub(crate) record: Option<String>,
+    /// Write one JSON object a test
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 const GRAPH_EXAMPLES: &str = "\
 Examples:
   parkway graph intake.yaml                        for a page that draws Mermaid
@@ -238,6 +286,8 @@ pub(crate) enum GraphFormat {
     Dot,
     /// A picture
     Svg,
+    /// The workflow itself in normal form
+    Yaml,
 }
 
 const MODELS_EXAMPLES: &str = "\

@@ -58,6 +58,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Runs(args) => command::runs::runs(&global, args, out_ref).await,
         Command::Approve(args) => command::approve::approve(&global, args).await,
         Command::Check(args) => command::check::check(&global, args, out_ref).await,
+        Command::Test(args) => command::test::test(&global, args, out_ref).await,
         Command::Graph(args) => command::graph::graph(&global, &args, out_ref).await,
         Command::Models(args) => command::models::models(&global, args, out_ref),
         Command::Config(args) => command::config::config(&global, args, out_ref),

@@ -101,9 +101,10 @@ impl Parkway {
         requirements.settings = self.inner.settings.as_ref().map(|settings| settings.digest());
         let mut plan = Plan::check(&workflow.definition, &requirements)?;
         if let Some(settings) = &self.inner.settings {
-            let refused = out_of_bounds(settings, &plan);
-            if !refused.is_empty() {
-                return Err(workflow.definition.refused_grants(refused).into());
+            let grants = out_of_bounds(settings, &plan);
+            let env: Vec<_> = plan.env.iter().filter(|name| !settings.may_read_env(name)).cloned().collect();
+            if !grants.is_empty() || !env.is_empty() {
+                return Err(workflow.definition.refused(&grants, &env).into());
             }
         }
         if let Some(settings) = &self.inner.settings {
@@ -242,13 +243,14 @@ impl Parkway {
     }
 }
 
-/// The names of the models that the plan's steps ask.
+/// The names of the models that the plan's steps ask, and those of the runs that they have for themselves.
 fn asked(plan: &Plan) -> BTreeSet<String> {
-    let model = |verb: &Verb| match verb {
-        Verb::Chat(chat) => Some(chat.model.clone()),
-        _ => None,
+    let models = |verb: &Verb| match verb {
+        Verb::Chat(chat) => BTreeSet::from([chat.model.clone()]),
+        Verb::Workflow(workflow) => workflow.own_run.as_deref().map(asked).unwrap_or_default(),
+        _ => BTreeSet::new(),
     };
-    plan.graph.iter().filter_map(|(_, node)| model(&node.verb)).collect()
+    plan.graph.iter().flat_map(|(_, node)| models(&node.verb)).collect()
 }
 
 /// The families that are granted folders outside the site's bounds, and what is wrong.

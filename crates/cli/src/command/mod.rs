@@ -10,4 +10,5 @@ pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod show;
+pub(crate) mod test;
 pub(crate) mod try_;

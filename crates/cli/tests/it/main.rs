@@ -13,6 +13,7 @@ mod looks;
 mod pictures;
 mod reading;
 mod settings;
+mod trials;
 
 #[cfg(unix)]
 mod crash;

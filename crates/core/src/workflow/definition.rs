@@ -16,7 +16,8 @@ pub(super) use step::{ChatDef, ForEachDef, RetryDef, StepDef, SubDef, VerbDef, W
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::field::{Field, object_schema};
 use super::plan::Limits;
-use super::reading::Reader;
+use super::reading::{Files, Reader};
+use super::template::literal;
 use super::tree::{At, Entries, Kind, Tree};
 use super::yaml;
 use crate::id::Digest;
@@ -109,6 +110,18 @@ impl SchemaDef {
         }
     }
 
+    /// The fields whose default is a template, and that.
+    pub(crate) fn filled(&self) -> impl Iterator<Item = (&str, &Tree)> {
+        let fields = match self {
+            SchemaDef::Fields(fields) => Some(&fields.value),
+            SchemaDef::Schema(_) => None,
+        };
+        fields
+            .into_iter()
+            .flat_map(Entries::iter)
+            .filter_map(move |(name, field)| Some((name.value.as_str(), field.filled.as_ref()?)))
+    }
+
     pub(crate) fn place(&self) -> Place {
         match self {
             SchemaDef::Fields(fields) => fields.place,
@@ -129,7 +142,7 @@ pub(crate) struct TextDef {
 impl TextDef {
     /// A value that is shown as JSON: a text without templates.
     fn json(tree: &Tree) -> TextDef {
-        let text = tree.to_value().to_string().replace("${{", "$${{");
+        let text = literal(&tree.to_value().to_string());
         TextDef { tree: Tree { place: tree.place, written: Box::default(), kind: Kind::Text(text) }, file: None }
     }
 
@@ -166,11 +179,14 @@ impl Definition {
         source: &str,
         mut read: impl FnMut(&str) -> Result<String, String>,
     ) -> Result<Definition, Diagnostics> {
-        let mut texts = BTreeMap::new();
         let name = file.rsplit(['/', '\\']).next().unwrap_or(file).to_owned();
-        let (top, problems) = parse_file(source, String::new(), &[name], &mut read, &mut texts);
+        let mut files = Files::new(&mut read);
+        let stack = [name];
+        let mut reader = Reader::new(&mut files, &stack);
+        let top = reader.workflow(source);
+        let problems = reader.problems;
         let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(Diagnostic::is_error);
-        let texts = Arc::new(texts);
+        let texts = Arc::new(files.texts);
         match top.filter(|_| errors.is_empty()) {
             Some(top) => Ok(Definition { file: file.into(), source: source.into(), top, texts, warnings }),
             None => Err(Diagnostics::new(file, source, errors.into_iter().chain(warnings).collect()).with_texts(texts)),
@@ -196,14 +212,21 @@ impl Definition {
         self.top.description.as_deref()
     }
 
-    /// That the site does not allow what the file grants to families of tools: each family with what is wrong.
-    pub fn refused_grants(&self, refused: Vec<(String, String)>) -> Diagnostics {
-        let problem = |(family, message): (String, String)| {
-            let key = self.top.tools.iter().map(|(key, _)| key).find(|key| key.value == family);
-            Diagnostic::new("out-of-bounds", key.map(|key| key.place), message)
-                .help("grant less, or widen `roots` in parkway.toml; `parkway config show` says where it is set")
+    /// That the site does not allow what the file wants: families of tools with what is wrong, and names under `env`.
+    pub fn refused(&self, grants: &[(String, String)], env: &[String]) -> Diagnostics {
+        let problem = |place, message: &str| {
+            let help = "ask for less, or let the site allow more; `parkway config show` says where its bounds are set";
+            Diagnostic::new("out-of-bounds", place, message).help(help)
         };
-        self.diagnostics(refused.into_iter().map(problem).collect())
+        let grant = |(family, message): &(String, String)| {
+            let key = self.top.tools.iter().map(|(key, _)| key).find(|key| key.value == *family);
+            problem(key.map(|key| key.place), message)
+        };
+        let name = |name: &String| {
+            let declared = self.top.env.iter().find(|declared| declared.value == *name);
+            problem(declared.map(|declared| declared.place), &format!("the site does not let workflows read `{name}`"))
+        };
+        self.diagnostics(grants.iter().map(grant).chain(env.iter().map(name)).collect())
     }
 
     pub(crate) fn diagnostics(&self, list: Vec<Diagnostic>) -> Diagnostics {
@@ -219,24 +242,19 @@ pub(crate) struct Child {
     pub(crate) top: Top,
     /// SHA-256 of its file and of all that it names.
     pub(crate) hash: Digest,
+    /// How many workflows stand within one another in it, itself counted.
+    levels: usize,
 }
 
-/// Reads one workflow file; `stack` holds the files around it and itself.
-fn parse_file(
-    source: &str,
-    folder: String,
-    stack: &[String],
-    read: &mut dyn FnMut(&str) -> Result<String, String>,
-    texts: &mut BTreeMap<String, String>,
-) -> (Option<Top>, Vec<Diagnostic>) {
-    let (tree, problems) = yaml::parse(source);
-    let mut reader = Reader { problems, folder, read, texts, stack };
-    let top = tree.and_then(|tree| read::top(&mut reader, &tree));
-    (top, reader.problems)
-}
+impl Reader<'_, '_> {
+    /// Reads a workflow.
+    fn workflow(&mut self, source: &str) -> Option<Top> {
+        let (tree, problems) = yaml::parse(source);
+        self.problems.extend(problems);
+        read::top(self, &tree?)
+    }
 
-impl Reader<'_> {
-    /// The workflow in another file, and what is wrong with it.
+    /// The workflow in another file, and what is wrong with it. A file is read once, however many steps use it.
     pub(super) fn child(&mut self, path: &At<String>) -> Option<Arc<Child>> {
         let (file, source) = self.file(path)?;
         if self.stack.contains(&file) {
@@ -245,28 +263,45 @@ impl Reader<'_> {
             self.problem(Diagnostic::new("workflow-cycle", path.place, message).help("use `repeat`, or `for_each`"));
             return None;
         }
-        if self.stack.len() >= MAX_LEVELS {
+        let known = self.files.children.get(&file).cloned();
+        let levels = known.iter().flatten().map(|child| child.levels).next().unwrap_or(1);
+        if self.stack.len() + levels > MAX_LEVELS {
             let message = format!("workflows stand within workflows more than {MAX_LEVELS} deep");
-            self.problem(Diagnostic::new("too-large", path.place, message));
+            self.problem(Diagnostic::new("too-large", path.place, message).help("make one workflow of some of them"));
             return None;
         }
-        let stack: Vec<String> = self.stack.iter().cloned().chain([file.clone()]).collect();
-        let folder = file.rfind('/').map_or(String::new(), |end| file[..=end].to_owned());
-        let (top, problems) = parse_file(&source, folder, &stack, self.read, self.texts);
+        if let Some(known) = known {
+            self.note(known.as_deref());
+            return known;
+        }
+        let child = self.read_child(&file, &source).map(Arc::new);
+        self.files.children.insert(file, child.clone());
+        self.note(child.as_deref());
+        child
+    }
+
+    fn note(&mut self, child: Option<&Child>) {
+        if let Some(child) = child {
+            self.named.push(child.hash);
+            self.levels = self.levels.max(child.levels);
+        }
+    }
+
+    fn read_child(&mut self, file: &str, source: &str) -> Option<Child> {
+        let stack: Vec<String> = self.stack.iter().cloned().chain([file.to_owned()]).collect();
+        let mut reader = Reader::new(self.files, &stack);
+        let top = reader.workflow(source);
+        let (problems, named, levels) = (reader.problems, reader.named, reader.levels);
         for mut problem in problems {
             // A problem of a deeper file says so already.
-            problem.file.get_or_insert_with(|| file.clone());
+            problem.file.get_or_insert_with(|| file.to_owned());
             self.problem(problem);
         }
         let top = top?;
-        let mut parts = vec![b"parkway-workflow-1\0".as_slice(), source.as_bytes()];
-        let mut named = Vec::new();
-        top.steps.iter().for_each(|(_, step)| step.files(&mut named));
-        let texts: Vec<&str> = named.iter().filter_map(|file| self.texts.get(file)).map(String::as_str).collect();
-        for text in &texts {
-            parts.extend([b"\0".as_slice(), text.as_bytes()]);
+        let mut hash = Digest::of(&[b"parkway-workflow-1\0", source.as_bytes()]);
+        for named in &named {
+            hash = Digest::of(&[hash.to_string().as_bytes(), named.to_string().as_bytes()]);
         }
-        let hash = Digest::of(&parts);
-        Some(Arc::new(Child { file, top, hash }))
+        Some(Child { file: file.to_owned(), top, hash, levels: levels + 1 })
     }
 }

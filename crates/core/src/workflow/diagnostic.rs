@@ -126,6 +126,10 @@ impl std::error::Error for Diagnostics {}
 
 /// The name in `known` that is nearest to `name`, if one is near.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Nobody misspells so long a name; and the time grows with its length.
+    if name.len() > 100 {
+        return None;
+    }
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
@@ -139,6 +143,6 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + C
     if let Some(near) = nearest(name, known.clone()) {
         return Some(format!("did you mean `{near}`?"));
     }
-    let all: Vec<_> = known.into_iter().take(12).map(|name| format!("`{name}`")).collect();
+    let all: Vec<_> = known.into_iter().take(30).map(|name| format!("`{name}`")).collect();
     (!all.is_empty()).then(|| format!("known here: {}", all.join(", ")))
 }

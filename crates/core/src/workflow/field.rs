@@ -1,11 +1,9 @@
 //! The short form of a schema (`order: { type: string, max_length: 60 }`) and its JSON Schema.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Number, Value, json};
 
 use super::diagnostic::{Diagnostic, Place};
-use super::reading::Reader;
+use super::reading::{Files, Reader};
 use super::tree::{At, Entries, Kind as Shape, Tree};
 
 /// One field of `inputs`, of a form, or of a chat's `output`.
@@ -20,6 +18,8 @@ pub(crate) struct Field {
     pub(crate) max_length: Option<u64>,
     pub(crate) format: Option<String>,
     pub(crate) default: Option<At<Value>>,
+    /// A default that is a template: what a form shows in the field.
+    pub(crate) filled: Option<Tree>,
     pub(crate) optional: bool,
     pub(crate) items: Option<Box<Field>>,
     pub(crate) fields: Option<Entries<Field>>,
@@ -51,11 +51,11 @@ impl Kind {
 }
 
 /// Reads the fields under `inputs`, `output` and `fields`.
-pub(super) fn read_fields(reader: &mut Reader<'_>, tree: &Tree) -> Entries<Field> {
+pub(super) fn read_fields(reader: &mut Reader<'_, '_>, tree: &Tree) -> Entries<Field> {
     reader.entries(tree, |reader, name, tree| read_field(reader, Some(name), tree))
 }
 
-fn read_field(reader: &mut Reader<'_>, name: Option<&At<String>>, tree: &Tree) -> Option<Field> {
+fn read_field(reader: &mut Reader<'_, '_>, name: Option<&At<String>>, tree: &Tree) -> Option<Field> {
     if let Shape::Text(text) = &tree.kind
         && KINDS.iter().any(|(kind, _)| kind == text)
     {
@@ -120,18 +120,19 @@ fn read_field(reader: &mut Reader<'_>, name: Option<&At<String>>, tree: &Tree) -
         max_length,
         format,
         default: None,
+        filled: default.filter(|tree| tree.as_text().is_some_and(|text| text.contains("${{"))).cloned(),
         optional,
         items,
         fields,
     };
-    if let Some(tree) = default {
+    if let Some(tree) = default.filter(|_| field.filled.is_none()) {
         field.default = Some(At::new(tree.value_for(&field.schema()), tree.place));
     }
     check(reader, tree.place, &field);
     Some(field)
 }
 
-fn number(reader: &mut Reader<'_>, tree: &Tree) -> Option<Number> {
+fn number(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Number> {
     match &tree.kind {
         Shape::Number(number) => Some(number.clone()),
         _ => {
@@ -142,7 +143,7 @@ fn number(reader: &mut Reader<'_>, tree: &Tree) -> Option<Number> {
 }
 
 /// Patterns that are none, defaults and bounds that do not fit.
-fn check(reader: &mut Reader<'_>, place: Place, field: &Field) {
+fn check(reader: &mut Reader<'_, '_>, place: Place, field: &Field) {
     if let Some(pattern) = &field.pattern
         && let Err(error) = regex::Regex::new(&pattern.value)
     {
@@ -156,7 +157,7 @@ fn check(reader: &mut Reader<'_>, place: Place, field: &Field) {
         && min > max
     {
         let message = format!("`min` is more than `max`: nothing fits between {min} and {max}");
-        reader.problem(Diagnostic::new("bad-value", place, message));
+        reader.problem(Diagnostic::new("bad-bounds", place, message));
     }
     let schema = field.schema();
     match jsonschema::validator_for(&schema) {
@@ -219,7 +220,7 @@ fn object_parts(fields: &Entries<Field>) -> Map<String, Value> {
     let properties: Map<_, _> = fields.iter().map(|(name, field)| (name.value.clone(), field.schema())).collect();
     let required: Vec<_> = fields
         .iter()
-        .filter(|(_, field)| !field.optional && field.default.is_none())
+        .filter(|(_, field)| !field.optional && field.default.is_none() && field.filled.is_none())
         .map(|(name, _)| name.value.clone())
         .collect();
     parts.insert("properties".into(), Value::Object(properties));
@@ -228,14 +229,32 @@ fn object_parts(fields: &Entries<Field>) -> Map<String, Value> {
     parts
 }
 
+/// Says of each default that is a template that it stands where none is evaluated; `top` is whether those of the fields
+/// themselves do too.
+pub(super) fn refuse_filled(reader: &mut Reader<'_, '_>, fields: &Entries<Field>, top: bool) {
+    for (_, field) in fields.iter() {
+        if let Some(tree) = field.filled.as_ref().filter(|_| top) {
+            let message = "a default is a value, and this is an expression";
+            let help = "only the fields of a form, under `input`, may begin with what an expression gives";
+            reader.problem(Diagnostic::new("bad-default", tree.place, message).help(help));
+        }
+        let mut inner = field;
+        while let Some(items) = &inner.items {
+            inner = items;
+        }
+        if let Some(fields) = &inner.fields {
+            refuse_filled(reader, fields, true);
+        }
+    }
+}
+
 /// The short form of an object's schema; `None` for a schema that no fields make.
 pub(super) fn short_form(schema: &Value) -> Option<Map<String, Value>> {
     let fields = fields_of(schema)?;
     // A schema says more ways to mean the same, and more, than fields do: what counts is whether they are read as it.
-    let mut texts = BTreeMap::new();
     let mut read = |_: &str| Err(String::new());
-    let folder = String::new();
-    let mut reader = Reader { problems: Vec::new(), folder, read: &mut read, texts: &mut texts, stack: &[] };
+    let mut files = Files::new(&mut read);
+    let mut reader = Reader::new(&mut files, &[]);
     let entries = read_fields(&mut reader, &Tree::of_value(&Value::Object(fields.clone())));
     (reader.problems.is_empty() && object_schema(&entries) == *schema).then_some(fields)
 }

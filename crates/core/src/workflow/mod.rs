@@ -5,9 +5,11 @@ mod compile;
 mod definition;
 mod diagnostic;
 mod field;
+mod file_schema;
 mod form;
 mod graph;
 mod inputs;
+mod narrow;
 mod plan;
 mod reading;
 mod retry;
@@ -21,6 +23,7 @@ mod yaml;
 pub(crate) use compile::expression_or_value;
 pub use definition::{Definition, GgufSpec, GpuLayers, Isolation, ModelSpec, OpenAiSpec};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, did_you_mean};
+pub use file_schema::file_schema;
 pub use form::fill_form;
 pub use graph::{
     Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, Repeat, RunIf, SubWorkflow, Text, Verb, Wait,
@@ -30,4 +33,5 @@ pub(crate) use inputs::fill_inputs;
 pub use plan::{FrozenTool, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
 pub(crate) use secret::misplaced_secret;
+pub use template::library_page;
 pub(crate) use template::{Reference, Template, TemplateError};

@@ -11,7 +11,7 @@ use super::check::check;
 use super::compile::compile;
 use super::definition::{Definition, ModelSpec};
 use super::diagnostic::Diagnostics;
-use super::graph::Graph;
+use super::graph::{Graph, Verb};
 use super::inputs::{Inputs, fill_inputs};
 use crate::id::Digest;
 use crate::model::SharedModel;
@@ -179,6 +179,11 @@ impl Plan {
                     changed.push(format!("the tool `{name}` has another description, schema or effect"));
                 }
                 Some(_) => {}
+            }
+        }
+        for node in &self.graph.nodes {
+            if let Verb::Workflow(workflow) = &node.verb {
+                changed.extend(workflow.own_run.iter().flat_map(|child| child.changed_tools(tools)));
             }
         }
         changed

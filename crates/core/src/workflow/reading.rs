@@ -1,33 +1,79 @@
 //! From a tree to plain structs: each key is asked for by name, and all that is wrong is collected.
 
+mod hint;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::diagnostic::{Diagnostic, Place, did_you_mean};
+use super::definition::Child;
+use super::diagnostic::{Diagnostic, Place, nearest};
 use super::tree::{At, Entries, Kind, Tree};
 use super::unit::{parse_count, parse_duration};
+use crate::id::Digest;
+use hint::{KEYS, WORDS, did, example, found, is_expression, joined_key, listed, meant, one_of};
 
-/// What reading a file needs, and what it finds.
-pub(super) struct Reader<'a> {
-    pub(super) problems: Vec<Diagnostic>,
-    /// The folder of the file, relative to that of the top file; empty, or with `/` at its end.
-    pub(super) folder: String,
-    /// The text of a file, by its path relative to the top file's folder.
+/// The most bytes that the texts in other files may have, each counted as often as it is named.
+const MAX_TEXTS: usize = 32 << 20;
+
+/// The files that a workflow and its sub-workflows name, by their paths relative to the top file's folder.
+pub(super) struct Files<'a> {
+    /// Gives the text of one, or says why it cannot.
     pub(super) read: &'a mut dyn FnMut(&str) -> Result<String, String>,
-    /// The files that were read, by that path.
-    pub(super) texts: &'a mut BTreeMap<String, String>,
-    /// The workflow files around this one, the top file first.
-    pub(super) stack: &'a [String],
+    /// Those that were read.
+    pub(super) texts: BTreeMap<String, String>,
+    /// The workflows among them; `None` where nothing could be made of one.
+    pub(super) children: BTreeMap<String, Option<Arc<Child>>>,
 }
 
-impl Reader<'_> {
+impl<'a> Files<'a> {
+    pub(super) fn new(read: &'a mut dyn FnMut(&str) -> Result<String, String>) -> Self {
+        Files { read, texts: BTreeMap::new(), children: BTreeMap::new() }
+    }
+}
+
+/// What reading a file needs, and what it finds.
+pub(super) struct Reader<'a, 'f> {
+    pub(super) problems: Vec<Diagnostic>,
+    /// The folder of the file, relative to that of the top file; empty, or with `/` at its end.
+    folder: String,
+    pub(super) files: &'a mut Files<'f>,
+    /// The workflow files around this one and itself, the top file first.
+    pub(super) stack: &'a [String],
+    /// Hashes of the files that this one names.
+    pub(super) named: Vec<Digest>,
+    /// How many workflows stand within one another below this one.
+    pub(super) levels: usize,
+    /// The bytes of the texts that were taken from files, each counted as often as it is named.
+    used: usize,
+}
+
+impl<'a, 'f> Reader<'a, 'f> {
+    /// Reads the last file of the stack.
+    pub(super) fn new(files: &'a mut Files<'f>, stack: &'a [String]) -> Self {
+        // The top file's own folder is where all paths begin.
+        let file = stack.last().filter(|_| stack.len() > 1).map_or("", String::as_str);
+        let folder = file.rfind('/').map_or(String::new(), |end| file[..=end].to_owned());
+        Reader { problems: Vec::new(), folder, files, stack, named: Vec::new(), levels: 0, used: 0 }
+    }
+}
+
+impl Reader<'_, '_> {
     pub(super) fn problem(&mut self, diagnostic: Diagnostic) {
         self.problems.push(diagnostic);
     }
 
-    fn unexpected(&mut self, tree: &Tree, expected: &str) {
-        let message = format!("expected {expected}, found {}", tree.what());
-        self.problem(Diagnostic::new("bad-value", tree.place, message));
+    /// Tells that something else stands here than what is expected.
+    pub(super) fn unexpected(&mut self, tree: &Tree, expected: &str, help: impl Into<Option<String>>) {
+        if is_expression(tree) {
+            let message = format!("expected {expected}, and an expression cannot stand here");
+            let help = "this is read before the run: write the value itself";
+            return self.problem(Diagnostic::new("bad-value", tree.place, message).help(help));
+        }
+        let message = format!("expected {expected}, found {}", found(tree));
+        let mut diagnostic = Diagnostic::new("bad-value", tree.place, message);
+        diagnostic.help = help.into();
+        self.problem(diagnostic);
     }
 
     /// The keys of a map; `what` names it in messages: `a step`.
@@ -38,7 +84,8 @@ impl Reader<'_> {
                 Some(Keys { what, place: tree.place, entries, known: Vec::new() })
             }
             _ => {
-                self.unexpected(tree, &format!("a map ({what})"));
+                let help = joined_key(tree).or_else(|| example(what, tree));
+                self.unexpected(tree, &format!("a map ({what})"), help);
                 None
             }
         }
@@ -49,36 +96,50 @@ impl Reader<'_> {
         match tree.as_text() {
             Some(text) => Some(At::new(text.to_owned(), tree.place)),
             None => {
-                self.unexpected(tree, "a text");
+                let help = "what begins with `{` or `[` must be quoted where a text is meant";
+                let flow = matches!(tree.kind, Kind::List(_) | Kind::Map(_)) && !tree.written.is_empty();
+                self.unexpected(tree, "a text", flow.then(|| help.to_owned()));
                 None
             }
         }
+    }
+
+    /// One expression: a text, wrapped or bare, or a truth value.
+    pub(super) fn condition(&mut self, tree: &Tree) -> Option<Tree> {
+        if !matches!(tree.kind, Kind::Text(_) | Kind::Bool(_)) {
+            self.unexpected(tree, "an expression", "for example `\"${{ inputs.count > 0 }}\"`".to_owned());
+            return None;
+        }
+        Some(tree.clone())
     }
 
     pub(super) fn flag(&mut self, tree: &Tree) -> Option<bool> {
         if let Kind::Bool(value) = tree.kind {
             return Some(value);
         }
-        let message = format!("expected true or false, found {}", tree.what());
-        let mut diagnostic = Diagnostic::new("bad-value", tree.place, message);
-        if matches!(tree.as_text(), Some("yes" | "no" | "on" | "off" | "Yes" | "No")) {
-            diagnostic = diagnostic.help("in YAML 1.2 `yes` and `no` are texts; write true or false");
-        }
-        self.problem(diagnostic);
+        let word = tree.as_text().unwrap_or_default().to_ascii_lowercase();
+        let help = match word.as_str() {
+            "yes" | "on" | "y" => Some("`yes` and `on` are texts here: write true".to_owned()),
+            "no" | "off" | "n" => Some("`no` and `off` are texts here: write false".to_owned()),
+            "true" | "false" => Some(format!("write {word}, small and without quotes")),
+            _ => None,
+        };
+        self.unexpected(tree, "true or false", help);
         None
     }
 
     /// A whole number.
     pub(super) fn integer<T: TryFrom<u64>>(&mut self, tree: &Tree) -> Option<At<T>> {
         let Kind::Number(number) = &tree.kind else {
-            self.unexpected(tree, "a whole number");
+            let help = tree.as_text().filter(|text| text.parse::<u64>().is_ok());
+            let help = help.map(|number| format!("write {number} without quotes"));
+            self.unexpected(tree, "a whole number", help);
             return None;
         };
         match number.as_u64().and_then(|number| T::try_from(number).ok()) {
             Some(number) => Some(At::new(number, tree.place)),
             None => {
-                let message = format!("`{}` is no whole number that fits here", tree.written);
-                self.problem(Diagnostic::new("bad-value", tree.place, message));
+                self.unexpected(tree, "a whole number, 0 or more", None);
                 None
             }
         }
@@ -88,7 +149,7 @@ impl Reader<'_> {
         match &tree.kind {
             Kind::Number(number) => number.as_f64().map(|number| At::new(number, tree.place)),
             _ => {
-                self.unexpected(tree, "a number");
+                self.unexpected(tree, "a number", None);
                 None
             }
         }
@@ -97,9 +158,11 @@ impl Reader<'_> {
     pub(super) fn count(&mut self, tree: &Tree) -> Option<At<u64>> {
         let count = tree.as_text().and_then(parse_count);
         if count.is_none() {
-            let found = tree.as_text().map_or(tree.what().to_owned(), |text| format!("`{text}`"));
-            let message = format!("expected a count, found {found}");
-            self.problem(Diagnostic::new("bad-value", tree.place, message).help("write 200, 60k or 2M"));
+            self.unexpected(
+                tree,
+                "a count",
+                "write a whole number, with k for thousands or M for millions: 200, 60k, 2M".to_owned(),
+            );
         }
         count.map(|count| At::new(count, tree.place))
     }
@@ -107,27 +170,25 @@ impl Reader<'_> {
     pub(super) fn duration(&mut self, tree: &Tree) -> Option<At<Duration>> {
         let duration = tree.as_text().and_then(parse_duration);
         if duration.is_none() {
-            let found = tree.as_text().map_or(tree.what().to_owned(), |text| format!("`{text}`"));
-            let message = format!("expected a duration, found {found}");
             let help = match &tree.kind {
                 Kind::Number(number) if number.is_u64() => format!("give it a unit: {number}s, {number}m, {number}h"),
                 _ => "write a whole number and a unit: 500ms, 2s, 10m, 24h, 7d".into(),
             };
-            self.problem(Diagnostic::new("bad-value", tree.place, message).help(help));
+            self.unexpected(tree, "a duration", help);
         }
         duration.map(|duration| At::new(duration, tree.place))
     }
 
     /// One of a few words.
     pub(super) fn word<T: Copy>(&mut self, tree: &Tree, words: &[(&str, T)]) -> Option<At<T>> {
-        let text = self.text(tree)?;
-        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text.value) {
+        let text = tree.as_text().unwrap_or_default();
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return Some(At::new(*value, tree.place));
         }
         let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        let message = format!("`{}` is no value here", text.value);
-        let help = did_you_mean(&text.value, known).unwrap_or_default();
-        self.problem(Diagnostic::new("bad-value", tree.place, message).help(help));
+        let help = meant(text, &known, &WORDS)
+            .or_else(|| nearest(text, known.iter().copied()).map(|word| format!("did you mean `{word}`?")));
+        self.unexpected(tree, &one_of(&known), help);
         None
     }
 
@@ -135,13 +196,17 @@ impl Reader<'_> {
     pub(super) fn list<T>(&mut self, tree: &Tree, mut item: impl FnMut(&mut Self, &Tree) -> Option<T>) -> Vec<T> {
         match &tree.kind {
             Kind::List(list) => list.iter().filter_map(|tree| item(self, tree)).collect(),
-            Kind::Text(text) => {
-                let message = format!("expected a list, found the text `{text}`");
-                self.problem(Diagnostic::new("bad-value", tree.place, message).help(format!("write `[{text}]`")));
+            Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) => {
+                let short = tree.written.len() < 80 && !tree.written.contains('\n');
+                self.unexpected(tree, "a list", short.then(|| format!("write `[{}]`", tree.written)));
                 Vec::new()
             }
-            _ => {
-                self.unexpected(tree, "a list");
+            Kind::Map(_) => {
+                self.unexpected(tree, "a list", "write the items in brackets, or each after a `- `".to_owned());
+                Vec::new()
+            }
+            Kind::Null => {
+                self.unexpected(tree, "a list", None);
                 Vec::new()
             }
         }
@@ -159,7 +224,8 @@ impl Reader<'_> {
                 Entries(read.collect())
             }
             _ => {
-                self.unexpected(tree, "a map");
+                let help = joined_key(tree).unwrap_or_else(|| "write names with values: `{ name: value }`".into());
+                self.unexpected(tree, "a map", help);
                 Entries::default()
             }
         }
@@ -180,19 +246,28 @@ impl Reader<'_> {
             self.problem(missing("the path is absolute or empty"));
             return None;
         };
-        if let Some(text) = self.texts.get(&full) {
-            return Some((full, text.clone()));
+        let text = match self.files.texts.get(&full) {
+            Some(text) => text.clone(),
+            None => match (self.files.read)(&full) {
+                Ok(text) => {
+                    self.files.texts.insert(full.clone(), text.clone());
+                    text
+                }
+                Err(why) => {
+                    self.problem(missing(&why));
+                    return None;
+                }
+            },
+        };
+        self.used += text.len();
+        if self.used > MAX_TEXTS {
+            let message = format!("the files that this one names have more than {} MiB", MAX_TEXTS >> 20);
+            let help = "data belongs into inputs, or is read by a tool";
+            self.problem(Diagnostic::new("too-large", path.place, message).help(help));
+            return None;
         }
-        match (self.read)(&full) {
-            Ok(text) => {
-                self.texts.insert(full.clone(), text.clone());
-                Some((full, text))
-            }
-            Err(why) => {
-                self.problem(missing(&why));
-                None
-            }
-        }
+        self.named.push(Digest::of(&[text.as_bytes()]));
+        Some((full, text))
     }
 }
 
@@ -206,12 +281,13 @@ pub(super) struct Keys<'t> {
 
 impl<'t> Keys<'t> {
     /// The value of a key; one that stands there without a value is a mistake.
-    pub(super) fn get(&mut self, reader: &mut Reader<'_>, name: &'static str) -> Option<&'t Tree> {
+    pub(super) fn get(&mut self, reader: &mut Reader<'_, '_>, name: &'static str) -> Option<&'t Tree> {
         let tree = self.any(name)?;
         if tree.kind == Kind::Null {
             let message = format!("`{name}` has no value");
             let place = self.key(name).map(|key| key.place);
-            reader.problem(Diagnostic::new("bad-value", place, message).help("give it one, or remove the key"));
+            let help = "give it one, indented more than the key, or remove the key";
+            reader.problem(Diagnostic::new("bad-value", place, message).help(help));
             return None;
         }
         Some(tree)
@@ -226,11 +302,21 @@ impl<'t> Keys<'t> {
     }
 
     /// The value of a key that must be there.
-    pub(super) fn required(&mut self, reader: &mut Reader<'_>, name: &'static str) -> Option<&'t Tree> {
+    pub(super) fn required(&mut self, reader: &mut Reader<'_, '_>, name: &'static str) -> Option<&'t Tree> {
         if !self.has(name) {
             self.known.push(name);
             let message = format!("the key `{name}` is missing in {}", self.what);
-            reader.problem(Diagnostic::new("missing-key", self.place, message));
+            let mut diagnostic = Diagnostic::new("missing-key", self.place, message);
+            diagnostic.help = match name {
+                "parkway" => Some("a workflow begins with `parkway: 1`".into()),
+                "type" => Some("for example `type: string`".into()),
+                "max" => Some("for example `max: 3`".into()),
+                "until" => Some("say when it is done: `until: \"${{ … }}\"`".into()),
+                "match" => Some("say what the rule is about: `match: { tool: … }`".into()),
+                "prompt" => Some("say what is asked: `prompt: \"…?\"`".into()),
+                _ => None,
+            };
+            reader.problem(diagnostic);
             return None;
         }
         self.get(reader, name)
@@ -251,59 +337,28 @@ impl<'t> Keys<'t> {
     }
 
     /// Tells all keys that nobody asked for.
-    pub(super) fn finish(self, reader: &mut Reader<'_>) {
+    pub(super) fn finish(self, reader: &mut Reader<'_, '_>) {
+        #[cfg(test)]
+        super::file_schema::known_at(self.what, &self.known);
         let taken: BTreeSet<_> = self.entries.iter().filter(|entry| entry.2).map(|(key, ..)| &key.value).collect();
         for (key, ..) in self.entries.iter().filter(|entry| !entry.2) {
             let message = format!("`{}` is no key of {}", key.value, self.what);
             let mut diagnostic = Diagnostic::new("unknown-key", key.place, message);
-            let free = self.known.iter().copied().filter(|name| !taken.contains(&(*name).to_owned()));
-            let free: Vec<_> = free.collect();
-            diagnostic.help = meant(&key.value, &free).or_else(|| did_you_mean(&key.value, free));
+            let free: Vec<_> = self.known.iter().copied().filter(|name| !taken.contains(&(*name).to_owned())).collect();
+            // A key that holds the other's whole name is nearer than one that is spelled much like it.
+            let holds =
+                |known: &&&str| key.value.len() > 3 && (known.contains(&*key.value) || key.value.contains(**known));
+            diagnostic.help = meant(&key.value, &free, &KEYS)
+                .or_else(|| {
+                    nearest(&key.value, free.iter().copied())
+                        .filter(|_| free.iter().filter(holds).count() != 1)
+                        .map(did)
+                })
+                .or_else(|| free.iter().find(holds).map(|known| did(known)))
+                .or_else(|| (!self.known.is_empty()).then(|| format!("{} has {}", self.what, listed(&self.known))));
             reader.problem(diagnostic);
         }
     }
-}
-
-/// What authors of other formats mean by a key.
-fn meant(name: &str, known: &[&str]) -> Option<String> {
-    let meanings = [
-        ("depends_on", "needs"),
-        ("dependsOn", "needs"),
-        ("after", "needs"),
-        ("when", "if"),
-        ("condition", "if"),
-        ("foreach", "for_each"),
-        ("forEach", "for_each"),
-        ("loop", "repeat"),
-        ("until", "repeat"),
-        ("llm", "chat"),
-        ("model", "chat"),
-        ("prompt", "chat"),
-        ("uses", "tool"),
-        ("call", "tool"),
-        ("action", "tool"),
-        ("run", "tool"),
-        ("args", "with"),
-        ("arguments", "with"),
-        ("params", "with"),
-        ("inputs", "with"),
-        ("retries", "retry"),
-        ("sleep", "wait"),
-        ("delay", "wait"),
-        ("continue_on_error", "on_error"),
-        ("ignore_errors", "on_error"),
-        ("continue-on-error", "on_error"),
-        ("timeout_minutes", "timeout"),
-        ("timeout-minutes", "timeout"),
-        ("jobs", "steps"),
-        ("tasks", "steps"),
-        ("vars", "inputs"),
-        ("parameters", "inputs"),
-        ("schema", "output_schema"),
-        ("version", "parkway"),
-    ];
-    let (_, right) = meanings.iter().find(|(wrong, right)| *wrong == name && known.contains(right))?;
-    Some(format!("write `{right}`"))
 }
 
 /// A path in a folder, made plain; `None` if it is absolute or empty.

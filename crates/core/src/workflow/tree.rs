@@ -132,26 +132,72 @@ impl Tree {
         }
     }
 
-    /// Where the character at `line` and `column` (both from 1) of its text stands in the file. In folded and multi-line
-    /// plain texts this is the place of the text.
+    /// Where the character at `line` and `column` (both from 1) of its text stands in the file.
     pub(crate) fn locate(&self, line: u32, column: u32) -> Place {
         let Kind::Text(text) = &self.kind else { return self.place };
-        let quoted = self.written.starts_with(['"', '\'']);
-        let inner = if quoted { self.written.get(1..self.written.len() - 1) } else { Some(&*self.written) };
-        // Each line as it was written stands behind the margin of the first; what was folded or escaped does not.
-        let margin = self.place.column.saturating_sub(1) as usize;
-        let is_as_written = |(i, (line, written)): (usize, (&str, &str))| {
-            let indent = if i == 0 || quoted { 0 } else { margin };
-            written.get(indent..) == Some(line) || line.is_empty() && written.trim().is_empty()
-        };
-        let lines = text.lines().zip(inner.unwrap_or_default().lines());
-        let same = text.lines().count() <= inner.unwrap_or_default().lines().count();
-        if !same || quoted && text.contains('\n') || !lines.enumerate().all(is_as_written) {
-            return self.place;
-        }
-        let shift = u32::from(quoted);
-        Place { line: self.place.line + line.saturating_sub(1), column: self.place.column + column - 1 + shift }
+        let mut lines = text.split_inclusive('\n');
+        let before = lines.by_ref().take(line.saturating_sub(1) as usize).map(str::chars);
+        let mut before: Vec<char> = before.flatten().collect();
+        before.extend(lines.next().unwrap_or_default().chars().take(column.saturating_sub(1) as usize));
+        // How a text is folded, indented or quoted changes white space only: the letters before this one are counted.
+        let letters = before.iter().filter(|c| !c.is_whitespace()).count();
+        let Place { line, column } = self.place;
+        // A block text may begin with a quote that is its own.
+        let quoted = !self.written.split_whitespace().eq(text.split_whitespace());
+        written_letters(&self.written, quoted).nth(letters).map_or(self.place, |(down, right)| Place {
+            line: line + down,
+            column: if down == 0 { column + right } else { right + 1 },
+        })
     }
+}
+
+/// Where the letters of a text as it was written stand: how many lines down, and how many columns from the line's begin.
+fn written_letters(written: &str, quoted: bool) -> impl Iterator<Item = (u32, u32)> {
+    let quote = written.chars().next().filter(|c| quoted && matches!(c, '"' | '\''));
+    let mut chars = written.chars().skip(usize::from(quote.is_some())).peekable();
+    let (mut down, mut right) = (0, u32::from(quote.is_some()));
+    std::iter::from_fn(move || {
+        loop {
+            let c = chars.next()?;
+            let at = (down, right);
+            right += 1;
+            let letter = match (c, quote) {
+                ('\n', _) => {
+                    (down, right) = (down + 1, 0);
+                    false
+                }
+                ('\'', Some('\'')) => {
+                    chars.next();
+                    right += 1;
+                    true
+                }
+                ('\\', Some('"')) => {
+                    let escaped = chars.next()?;
+                    right += 1;
+                    let digits = match escaped {
+                        'x' => 2,
+                        'u' => 4,
+                        'U' => 8,
+                        '\n' => {
+                            (down, right) = (down + 1, 0);
+                            0
+                        }
+                        _ => 0,
+                    };
+                    for _ in 0..digits {
+                        chars.next();
+                    }
+                    right += digits;
+                    // Escaped white space is white space in the text.
+                    !matches!(escaped, 'n' | 't' | 'r' | 'v' | 'f' | 'N' | '_' | 'L' | 'P' | ' ' | '\t' | '\n')
+                }
+                (c, _) => !c.is_whitespace(),
+            };
+            if letter {
+                return Some(at);
+            }
+        }
+    })
 }
 
 fn says_string(schema: &Value) -> bool {

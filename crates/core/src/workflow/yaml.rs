@@ -1,5 +1,9 @@
 //! From YAML text to a tree of values with their places. The only place that knows YAML.
 
+mod saying;
+#[cfg(test)]
+mod suite;
+
 use std::collections::HashMap;
 use std::fmt;
 
@@ -10,6 +14,7 @@ use serde_saphyr::{Location, Spanned, Tagged};
 
 use super::diagnostic::{Diagnostic, Place};
 use super::tree::{At, Kind, Tree};
+use saying::in_our_words;
 
 /// The most bytes that a file may have.
 const MAX_BYTES: usize = 2 << 20;
@@ -180,6 +185,7 @@ impl Making<'_> {
         let place = place_of(referenced);
         let written = self.written(defined).to_owned();
         if let Some(tag) = tag {
+            let (tag, place) = self.tag_before(defined).unwrap_or_else(|| (tag.to_string(), place));
             let message = format!("tags (`{}`) are no part of the format", shown(&tag));
             let help = "remove it; put quotes around what is to be a text";
             self.problems.push(Diagnostic::new("yaml-tag", place, message).help(help));
@@ -201,7 +207,8 @@ impl Making<'_> {
                 Kind::Null
             }
             Content::Text(text) => {
-                self.check_marks(&text, &written, place);
+                let end = range(defined).map_or(0, |range| range.end);
+                self.check_marks(&text, &written, place, end);
                 Kind::Text(text)
             }
             Content::List(list) => Kind::List(list.into_iter().map(|item| self.tree(item, false)).collect()),
@@ -214,18 +221,27 @@ impl Making<'_> {
     fn map(&mut self, entries: Vec<(Raw, Raw)>, flow: bool) -> Kind {
         let mut seen: HashMap<String, Place> = HashMap::new();
         let mut map = Vec::with_capacity(entries.len());
+        let mut merged = Vec::new();
         for (key, value) in entries {
             let key = self.tree(key, false);
             let value = self.tree(value, flow);
             let Some(text) = key.as_text().map(str::to_owned) else {
                 let message = format!("a key is a text, this one is {}", key.what());
-                let help = "an expression in a key, or after an unquoted `{`, must be quoted: \"${{ … }}\"";
+                let help = "put quotes around it";
                 self.problems.push(Diagnostic::new("bad-key", key.place, message).help(help));
                 continue;
             };
             if text == "<<" {
                 let message = "merge keys (`<<`) are no part of the format";
                 self.problems.push(Diagnostic::new("merge-key", key.place, message).help("write the keys out"));
+                // What was meant is read on, so that nothing is told as missing.
+                merged.push(value);
+                continue;
+            }
+            if text.contains("${{") {
+                let message = "an expression cannot stand in a key: it would not be evaluated";
+                let help = "expressions stand in values; keys that are not known before the run are made in one: \"${{ {name: value} }}\"";
+                self.problems.push(Diagnostic::new("bad-key", key.place, message).help(help));
                 continue;
             }
             if let Some(first) = seen.get(&text) {
@@ -237,18 +253,22 @@ impl Making<'_> {
             seen.insert(text.clone(), key.place);
             map.push((At::new(text, key.place), value));
         }
+        for tree in merged {
+            if let Kind::Map(entries) = tree.kind {
+                map.extend(entries.into_iter().filter(|(key, _)| !seen.contains_key(&key.value)));
+            }
+        }
         Kind::Map(map)
     }
 
     /// An expression that YAML has cut short.
-    fn check_marks(&mut self, text: &str, written: &str, place: Place) {
+    fn check_marks(&mut self, text: &str, written: &str, place: Place, end: usize) {
         let opened = text.replace("$${{", "");
         let Some(open) = opened.rfind("${{") else { return };
         if opened[open..].contains("}}") || written.starts_with(['"', '\'']) {
             return;
         }
-        let line = self.source.lines().nth(place.line.saturating_sub(1) as usize).unwrap_or_default();
-        if line.contains(" #") {
+        if self.rest_of_line(end).trim_start().starts_with('#') {
             let message = "a `${{` is not closed: in YAML, ` #` begins a comment";
             let help = "quote the whole value: \"${{ … }}\"";
             self.problems.push(Diagnostic::new("unclosed", place, message).help(help));
@@ -256,12 +276,36 @@ impl Making<'_> {
     }
 
     fn written(&self, location: Location) -> &str {
-        let span = location.span();
-        let from = span.byte_offset().and_then(|at| usize::try_from(at).ok());
-        let length = span.byte_len().and_then(|length| usize::try_from(length).ok());
-        let range = from.zip(length).and_then(|(from, length)| self.source.get(from..from.checked_add(length)?));
-        range.unwrap_or_default()
+        range(location).and_then(|range| self.source.get(range)).unwrap_or_default()
     }
+
+    fn rest_of_line(&self, from: usize) -> &str {
+        self.source.get(from..).and_then(|rest| rest.lines().next()).unwrap_or_default()
+    }
+
+    /// The tag that was written before a value, and where.
+    fn tag_before(&self, value: Location) -> Option<(String, Place)> {
+        let before = self.source.get(..range(value)?.start)?;
+        let start = before.rfind('!')?;
+        let start = before[..start].rfind(|c: char| c.is_whitespace()).map_or(0, |space| space + 1);
+        // A block's tag stands on a line before it: no farther than that.
+        let lines = before[start..].matches('\n').count();
+        if lines > 2 {
+            return None;
+        }
+        let tag = before[start..].split_whitespace().next()?.trim_start_matches(['[', '{', ',']).to_owned();
+        let line = u32::try_from(value.line()).ok()?.checked_sub(u32::try_from(lines).ok()?)?;
+        let column = before[..start].rsplit('\n').next()?.chars().count() + 1;
+        Some((tag, Place { line, column: u32::try_from(column).ok()? }))
+    }
+}
+
+/// The bytes of the source that a value stands in.
+fn range(location: Location) -> Option<std::ops::Range<usize>> {
+    let span = location.span();
+    let from = span.byte_offset().and_then(|at| usize::try_from(at).ok())?;
+    let length = span.byte_len().and_then(|length| usize::try_from(length).ok())?;
+    Some(from..from.checked_add(length)?)
 }
 
 /// The integer that was written with leading zeros, which the parser takes for a fraction.
@@ -281,37 +325,4 @@ fn shown(text: &str) -> String {
 fn place_of(location: Location) -> Place {
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
     Place { line: number(location.line()), column: number(location.column()) }
-}
-
-/// The parser's message in our words, with a hint for the mistakes that authors make most.
-fn in_our_words(source: &str, place: Option<Place>, message: &str) -> Diagnostic {
-    // The parser appends its own place, which we show in our own way.
-    let message = message.split(" at line ").next().unwrap_or(message).trim_end_matches(',');
-    let yaml = |message: &str| Diagnostic::new("yaml", place, message);
-    if message.starts_with("budget breached") || message.starts_with("recursion limit") || message.contains("nesting") {
-        let message = "the file nests too deep, or its aliases make too much of it";
-        return Diagnostic::new("too-large", place, message).help("write what is needed, without aliases of aliases");
-    }
-    let line = place.and_then(|place| source.lines().nth(place.line.saturating_sub(1) as usize)).unwrap_or_default();
-    let before = place.and_then(|place| source.lines().nth(place.line.checked_sub(2)? as usize)).unwrap_or_default();
-    if line.contains("${{") || (before.contains("${{") && !before.trim_end().ends_with(['"', '\''])) {
-        let help = "an expression that holds `: ` or ` #`, or stands inside braces, must be quoted: \"${{ … }}\"; or write nested YAML";
-        return yaml("this line is no YAML").help(help);
-    }
-    if line.starts_with('\t') || message.contains("tabs disallowed") || message.contains("tab") && line.contains('\t') {
-        return yaml("a tab stands where spaces belong").help("indent with spaces");
-    }
-    match message {
-        "unexpected end of input" => yaml("the file ends too early"),
-        message if message.contains("multiple documents") || message.contains("Multiple") => {
-            yaml("the file holds several documents").help("remove the `---`; one file is one workflow")
-        }
-        message if message.contains("did not find expected key") => {
-            yaml(message).help("the keys of one map begin in the same column")
-        }
-        message if message.contains("mapping values are not allowed") => {
-            yaml("a `: ` stands inside a value").help("quote the value")
-        }
-        message => yaml(message),
-    }
 }

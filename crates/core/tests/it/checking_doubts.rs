@@ -1,4 +1,4 @@
-//! What the checker says of a file that could run and would surprise, and of a workflow that asks for more than its caller.
+//! What the checker says of a file that could run and would surprise.
 
 use crate::checking_types::{check, check_file};
 
@@ -74,33 +74,6 @@ fn an_item_that_hides_another() {
 }
 
 #[test]
-fn a_called_workflow_has_no_more_than_its_caller() {
-    let child = "parkway: 1
-env: [HOME]
-secrets: [TOKEN]
-tools: { t: { read: [data/in, other] } }
-budget: { tokens: 2k }
-deadline: 1h
-steps:
-  a: { tool: t.letter, with: { value: \"${{ env.HOME }} ${{ secrets.TOKEN }}\" } }
-";
-    let caller = |top: &str| format!("parkway: 1\n{top}\nsteps: {{ call: {{ workflow: child.yaml }} }}\n");
-    let files = [("child.yaml", child)];
-    check_file(
-        &caller("budget: { tokens: 1k }\ndeadline: 30m"),
-        &files,
-        &["undeclared 4:28", "undeclared 4:28", "wider-grant 4:28", "wider-limit 4:28", "wider-limit 4:28"],
-    );
-    let rest = "env: [HOME]\nsecrets: [TOKEN]\nbudget: { tokens: 3k }";
-    check_file(&caller(&format!("tools: {{ t: {{ read: [data] }} }}\n{rest}")), &files, &["wider-grant 6:28"]);
-    check_file(&caller(&format!("tools: {{ t: {{ read: [data, other] }} }}\n{rest}")), &files, &[]);
-    let own = format!(
-        "parkway: 1\ntools: {{ t: {{ read: [data] }} }}\n{rest}\nsteps: {{ call: {{ workflow: child.yaml, own_run: true }} }}\n"
-    );
-    check_file(&own, &files, &["wider-grant 6:28"]);
-}
-
-#[test]
 fn a_prompt_that_cannot_fit() {
     let file = |context: u32, prompt: &str| {
         format!(
@@ -148,19 +121,6 @@ steps:
 ",
         &[],
         &["small-budget 3:19", "small-budget 3:36", "odd-retry 10:29", "short-deadline 12:14", "short-deadline 13:68"],
-    );
-}
-
-#[test]
-fn a_rule_that_its_own_example_contradicts() {
-    check_file(
-        "parkway: 1
-policy:
-  - { match: { tool: t.* }, verdict: ask, examples: [{ tool: other.tool }] }
-steps: { a: { tool: t.echo } }
-",
-        &[],
-        &["bad-rule 3:5"],
     );
 }
 

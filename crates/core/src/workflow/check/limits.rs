@@ -1,4 +1,4 @@
-//! Budgets, deadlines and retries that cannot hold, and rules that contradict their own examples.
+//! Budgets, deadlines and retries that cannot hold.
 
 use std::time::Duration;
 
@@ -7,16 +7,10 @@ use crate::workflow::definition::{RetryDef, StepDef, VerbDef, WaitDef};
 use crate::workflow::diagnostic::{Diagnostic, Place};
 use crate::workflow::graph::{NodeIndex, Verb};
 
-/// What is doubtful about limits, and wrong with rules.
+/// What is doubtful about limits.
 pub(super) fn check(compiled: &Compiled<'_>, skipped: &[bool]) -> Vec<(usize, Diagnostic)> {
     let mut found = Vec::new();
     for (frame, of) in compiled.frames.iter().enumerate() {
-        for rule in &of.top.policy {
-            for problem in rule.value.problems() {
-                let message = format!("this rule of `policy` is wrong: {problem}");
-                found.push((frame, Diagnostic::new("bad-rule", rule.place, message)));
-            }
-        }
         let defaults = of.top.defaults.retry.iter();
         found.extend(defaults.filter_map(|retry| odd_retry(&retry.value, retry.place)).map(|one| (frame, one)));
     }

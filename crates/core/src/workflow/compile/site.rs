@@ -149,7 +149,12 @@ impl<'a> Compiled<'a> {
                     add(leaf, Form::Value, body, guarded, "show");
                 }
             }
-            Some(VerbDef::Input(input)) => add(&input.value.prompt, Form::Text, body, guarded, "prompt"),
+            Some(VerbDef::Input(input)) => {
+                add(&input.value.prompt, Form::Text, body, guarded, "prompt");
+                for (_, filled) in input.value.form.filled() {
+                    add(filled, Form::Value, body, guarded, "default");
+                }
+            }
             Some(VerbDef::Wait(wait)) => match &wait.value {
                 WaitDef::For(_) => {}
                 WaitDef::Until(time) => add(time, Form::Text, body, guarded, "until"),

@@ -10,17 +10,25 @@ use super::{BudgetDef, DefaultsDef, InputsDef, SchemaDef, TextDef, Top};
 use crate::policy::{Example, Match, Rule, Verdict};
 use crate::tool::Effect;
 use crate::workflow::diagnostic::Diagnostic;
-use crate::workflow::field::read_fields;
+use crate::workflow::field::{read_fields, refuse_filled};
 use crate::workflow::reading::{Keys, Reader};
 use crate::workflow::tree::{At, Kind, Tree};
 use crate::workflow::yaml;
 
-pub(super) fn top(reader: &mut Reader<'_>, tree: &Tree) -> Option<Top> {
+pub(super) fn top(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Top> {
+    if tree.kind == Kind::Null {
+        let message = "the file says nothing";
+        reader.problem(Diagnostic::new("yaml", None, message).help("a workflow begins with `parkway: 1`"));
+        return None;
+    }
     let mut keys = reader.keys(tree, "a workflow")?;
     if let Some(tree) = keys.required(reader, "parkway")
         && !matches!(&tree.kind, Kind::Number(number) if number.as_u64() == Some(1))
     {
-        let message = format!("format version `{}` is not known", tree.as_text().unwrap_or(tree.what()));
+        let message = match tree.as_text() {
+            Some("1") => "the format version is a number, found a text".to_owned(),
+            found => format!("format version `{}` is not known", found.unwrap_or(tree.what())),
+        };
         reader.problem(Diagnostic::new("unknown-version", tree.place, message).help("write `parkway: 1`"));
     }
     let name = keys.get(reader, "name").and_then(|tree| reader.text(tree));
@@ -38,7 +46,7 @@ pub(super) fn top(reader: &mut Reader<'_>, tree: &Tree) -> Option<Top> {
     let steps = keys.required(reader, "steps").map(|tree| read_steps(reader, tree)).unwrap_or_default();
     let outputs = keys.get(reader, "outputs").map(|tree| At::new(reader.values(tree), tree.place));
     let ensure = keys.get(reader, "ensure");
-    let ensure = ensure.map(|tree| reader.list(tree, |_, tree| Some(tree.clone()))).unwrap_or_default();
+    let ensure = ensure.map(|tree| reader.list(tree, |reader, tree| reader.condition(tree))).unwrap_or_default();
     keys.ignore("x-");
     keys.finish(reader);
     Some(Top {
@@ -59,7 +67,7 @@ pub(super) fn top(reader: &mut Reader<'_>, tree: &Tree) -> Option<Top> {
     })
 }
 
-fn inputs(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> InputsDef {
+fn inputs(reader: &mut Reader<'_, '_>, keys: &mut Keys<'_>) -> InputsDef {
     let fields = keys.get(reader, "inputs");
     let schema = keys.get(reader, "input_schema");
     if let (Some(_), Some(schema)) = (fields, schema) {
@@ -74,13 +82,17 @@ fn inputs(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> InputsDef {
             }
             InputsDef::Schema(schema)
         }
-        (Some(fields), _) => InputsDef::Fields(read_fields(reader, fields)),
+        (Some(fields), _) => {
+            let fields = read_fields(reader, fields);
+            refuse_filled(reader, &fields, true);
+            InputsDef::Fields(fields)
+        }
         (None, None) => InputsDef::default(),
     }
 }
 
 /// `output` or `output_schema`, which exclude each other.
-pub(super) fn output(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<SchemaDef> {
+pub(super) fn output(reader: &mut Reader<'_, '_>, keys: &mut Keys<'_>) -> Option<SchemaDef> {
     let fields = keys.get(reader, "output");
     let schema = keys.get(reader, "output_schema");
     if let (Some(_), Some(schema)) = (fields, schema) {
@@ -95,7 +107,7 @@ pub(super) fn output(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<Sch
 }
 
 /// A whole JSON Schema, here or in a file of its own.
-fn json_schema(reader: &mut Reader<'_>, tree: &Tree) -> Option<At<Value>> {
+fn json_schema(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<At<Value>> {
     let schema = match file_of(tree) {
         Some(path) => {
             let path = reader.text(path)?;
@@ -132,7 +144,7 @@ fn file_of(tree: &Tree) -> Option<&Tree> {
 }
 
 /// A text, or `{ file: path }`.
-pub(super) fn text(reader: &mut Reader<'_>, tree: &Tree) -> Option<TextDef> {
+pub(super) fn text(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<TextDef> {
     if let Kind::Map(_) = tree.kind {
         let mut keys = reader.keys(tree, "a text")?;
         let path = keys.required(reader, "file").and_then(|tree| reader.text(tree));
@@ -149,9 +161,15 @@ pub(super) fn text(reader: &mut Reader<'_>, tree: &Tree) -> Option<TextDef> {
 }
 
 /// Names of environment variables or of secrets.
-fn names(reader: &mut Reader<'_>, tree: &Tree) -> Vec<At<String>> {
+fn names(reader: &mut Reader<'_, '_>, tree: &Tree) -> Vec<At<String>> {
     let mut seen = BTreeSet::new();
     reader.list(tree, |reader, tree| {
+        if let Kind::Map(_) = tree.kind {
+            let message = "expected a name, found a map";
+            let help = "the name alone: a value never stands in the file";
+            reader.problem(Diagnostic::new("bad-value", tree.place, message).help(help));
+            return None;
+        }
         let name = reader.text(tree)?;
         let is_name = |text: &str| {
             !text.starts_with(|c: char| c.is_ascii_digit())
@@ -172,7 +190,7 @@ fn names(reader: &mut Reader<'_>, tree: &Tree) -> Vec<At<String>> {
     })
 }
 
-fn budget(reader: &mut Reader<'_>, tree: &Tree) -> Option<BudgetDef> {
+fn budget(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<BudgetDef> {
     let mut keys = reader.keys(tree, "`budget`")?;
     let budget = BudgetDef {
         tokens: keys.get(reader, "tokens").and_then(|tree| reader.count(tree)),
@@ -185,7 +203,7 @@ fn budget(reader: &mut Reader<'_>, tree: &Tree) -> Option<BudgetDef> {
 }
 
 /// An amount of money, in millionths.
-fn money(reader: &mut Reader<'_>, tree: &Tree) -> Option<At<u64>> {
+fn money(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<At<u64>> {
     let number = reader.number(tree)?;
     let micro = (number.value * 1e6).round();
     if !(0.0..=1e15).contains(&micro) {
@@ -197,7 +215,7 @@ fn money(reader: &mut Reader<'_>, tree: &Tree) -> Option<At<u64>> {
     Some(At::new(micro as u64, tree.place))
 }
 
-fn defaults(reader: &mut Reader<'_>, tree: &Tree) -> Option<DefaultsDef> {
+fn defaults(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<DefaultsDef> {
     let mut keys = reader.keys(tree, "`defaults`")?;
     let defaults = DefaultsDef {
         retry: keys.get(reader, "retry").and_then(|tree| read_retry(reader, tree)),
@@ -222,7 +240,7 @@ const EFFECTS: [(&str, Effect); 5] = [
 const LABELS: [(&str, &str); 2] = [("untrusted", "untrusted"), ("secret", "secret")];
 
 /// One rule of `policy`.
-fn rule(reader: &mut Reader<'_>, tree: &Tree) -> Option<At<Rule>> {
+fn rule(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<At<Rule>> {
     let mut keys = reader.keys(tree, "a rule of `policy`")?;
     let matches = keys.required(reader, "match").and_then(|tree| matching(reader, tree));
     let verdict = keys.required(reader, "verdict").and_then(|tree| reader.word(tree, &VERDICTS));
@@ -231,7 +249,7 @@ fn rule(reader: &mut Reader<'_>, tree: &Tree) -> Option<At<Rule>> {
     Some(At::new(Rule { matches: matches?, verdict: verdict?.value, examples }, tree.place))
 }
 
-fn matching(reader: &mut Reader<'_>, tree: &Tree) -> Option<Match> {
+fn matching(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Match> {
     let mut keys = reader.keys(tree, "`match`")?;
     let tool = keys.get(reader, "tool").and_then(|tree| reader.text(tree));
     let effect = keys.get(reader, "effect").and_then(|tree| reader.word(tree, &EFFECTS));
@@ -254,11 +272,11 @@ fn matching(reader: &mut Reader<'_>, tree: &Tree) -> Option<Match> {
     Some(Match { tool: tool.map(|tool| tool.value), effect: effect.map(|effect| effect.value), args, labels })
 }
 
-fn labels(reader: &mut Reader<'_>, tree: &Tree) -> Vec<String> {
+fn labels(reader: &mut Reader<'_, '_>, tree: &Tree) -> Vec<String> {
     reader.list(tree, |reader, tree| reader.word(tree, &LABELS).map(|label| label.value.to_owned()))
 }
 
-fn example(reader: &mut Reader<'_>, tree: &Tree) -> Option<Example> {
+fn example(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Example> {
     let mut keys = reader.keys(tree, "an example of a rule")?;
     let tool = keys.required(reader, "tool").and_then(|tree| reader.text(tree));
     let args = keys.get(reader, "args").map(|tree| reader.values(tree).to_value()).unwrap_or_default();

@@ -120,7 +120,7 @@ impl<'de> Deserialize<'de> for GpuLayers {
 }
 
 /// Reads what stands under the name of a model.
-pub(super) fn read_model(reader: &mut Reader<'_>, tree: &Tree) -> Option<ModelSpec> {
+pub(super) fn read_model(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<ModelSpec> {
     let mut keys = reader.keys(tree, "a model")?;
     let gguf = keys.get(reader, "gguf").and_then(|tree| read_gguf(reader, tree));
     let openai = keys.get(reader, "openai").and_then(|tree| read_openai(reader, tree));
@@ -163,28 +163,29 @@ pub(super) fn read_model(reader: &mut Reader<'_>, tree: &Tree) -> Option<ModelSp
     })
 }
 
-fn read_gguf(reader: &mut Reader<'_>, tree: &Tree) -> Option<GgufSpec> {
+fn read_gguf(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<GgufSpec> {
     if let Kind::Text(text) = &tree.kind {
-        let message = "expected a map, found a text";
+        let message = format!("expected a map (`gguf`), found the text `{text}`");
         let key = if text.ends_with(".gguf") { "path" } else { "name" };
         let help = format!("write `gguf: {{ {key}: {text} }}`");
         reader.problem(Diagnostic::new("bad-value", tree.place, message).help(help));
         return None;
     }
     let mut keys = reader.keys(tree, "`gguf`")?;
-    let mut text = |reader: &mut Reader<'_>, name| keys.get(reader, name).and_then(|tree| reader.text(tree));
+    let mut text = |reader: &mut Reader<'_, '_>, name| keys.get(reader, name).and_then(|tree| reader.text(tree));
     let (name, path, repo) = (text(reader, "name"), text(reader, "path"), text(reader, "repo"));
     let given = ["name", "path", "repo"].iter().filter(|name| keys.has(name)).count();
     if given != 1 {
         let message = format!("`gguf` says one of `name`, `path` and `repo`, this one says {given} of them");
-        reader.problem(Diagnostic::new("many-sources", keys.place, message));
+        let help = "a `name` from `parkway models list`, the `path` of a file, or a `repo` to fetch from";
+        reader.problem(Diagnostic::new("many-sources", keys.place, message).help(help));
     }
     keys.finish(reader);
     let value = |text: Option<crate::workflow::tree::At<String>>| text.map(|text| text.value);
     Some(GgufSpec { name: value(name), path: value(path), repo: value(repo) })
 }
 
-fn read_openai(reader: &mut Reader<'_>, tree: &Tree) -> Option<OpenAiSpec> {
+fn read_openai(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<OpenAiSpec> {
     let mut keys = reader.keys(tree, "`openai`")?;
     let url = keys.required(reader, "url").and_then(|tree| reader.text(tree));
     let model = keys.required(reader, "model").and_then(|tree| reader.text(tree));
@@ -201,7 +202,7 @@ fn read_openai(reader: &mut Reader<'_>, tree: &Tree) -> Option<OpenAiSpec> {
 }
 
 /// A key is never written into a file: only the name of the secret that holds it.
-fn read_key(reader: &mut Reader<'_>, tree: &Tree) -> Option<String> {
+fn read_key(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<String> {
     let text = reader.text(tree)?;
     let inner = text.value.trim().strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}"));
     let name = inner.and_then(|inner| inner.trim().strip_prefix("secrets."));

@@ -7,6 +7,7 @@ use super::read::{output, text};
 use super::{Child, SchemaDef, TextDef};
 use crate::model::Role;
 use crate::workflow::diagnostic::{Diagnostic, Place};
+use crate::workflow::field::refuse_filled;
 use crate::workflow::graph::{OnError, OnItemError, RunIf};
 use crate::workflow::reading::{Keys, Reader};
 use crate::workflow::tree::{At, Entries, Kind, Tree};
@@ -115,22 +116,7 @@ pub(crate) enum WaitDef {
     Signal { name: Tree, timeout: Option<At<Duration>> },
 }
 
-impl StepDef {
-    /// Adds the files that the step names, those of its members and of its workflow too.
-    pub(super) fn files(&self, found: &mut Vec<String>) {
-        match &self.verb {
-            Some(VerbDef::Chat(chat)) => found.extend(chat.value.messages.iter().filter_map(|m| m.text.file.clone())),
-            Some(VerbDef::Steps { steps, .. }) => steps.iter().for_each(|(_, step)| step.files(found)),
-            Some(VerbDef::Workflow(SubDef { child: Some(child), .. })) => {
-                found.push(child.file.clone());
-                child.top.steps.iter().for_each(|(_, step)| step.files(found));
-            }
-            _ => {}
-        }
-    }
-}
-
-pub(super) fn read_steps(reader: &mut Reader<'_>, tree: &Tree) -> Entries<StepDef> {
+pub(super) fn read_steps(reader: &mut Reader<'_, '_>, tree: &Tree) -> Entries<StepDef> {
     if let Kind::List(_) = tree.kind {
         let message = "`steps` is a map from ids to steps, found a list";
         let help = "write `ID: { … }` in place of `- id: ID`";
@@ -145,7 +131,7 @@ const VERBS: [&str; 8] = ["tool", "chat", "workflow", "steps", "approve", "input
 const COMPANIONS: [(&str, &[&str]); 3] =
     [("with", &["tool", "workflow"]), ("own_run", &["workflow"]), ("result", &["steps"])];
 
-fn read_step(reader: &mut Reader<'_>, id: &At<String>, tree: &Tree) -> Option<StepDef> {
+fn read_step(reader: &mut Reader<'_, '_>, id: &At<String>, tree: &Tree) -> Option<StepDef> {
     if tree.kind == Kind::Null {
         let message = format!("the step `{}` says nothing", id.value);
         let help = format!("give it one of {}", VERBS.join(", "));
@@ -164,7 +150,7 @@ fn read_step(reader: &mut Reader<'_>, id: &At<String>, tree: &Tree) -> Option<St
     let step = StepDef {
         description: description.map(|text| text.value),
         needs: needs.unwrap_or_default(),
-        condition: keys.get(reader, "if").cloned(),
+        condition: keys.get(reader, "if").and_then(|tree| reader.condition(tree)),
         run_if: keys.get(reader, "run_if").and_then(|tree| reader.word(tree, &conditions)),
         for_each: read_for_each(reader, &mut keys),
         repeat: keys.get(reader, "repeat").and_then(|tree| read_repeat(reader, tree)),
@@ -182,7 +168,7 @@ fn read_step(reader: &mut Reader<'_>, id: &At<String>, tree: &Tree) -> Option<St
     Some(step)
 }
 
-fn read_verb(reader: &mut Reader<'_>, keys: &mut Keys<'_>, id: &At<String>) -> Option<VerbDef> {
+fn read_verb(reader: &mut Reader<'_, '_>, keys: &mut Keys<'_>, id: &At<String>) -> Option<VerbDef> {
     let present: Vec<_> = VERBS.into_iter().filter(|verb| keys.has(verb)).collect();
     // All verbs and companions are known, so that a misspelled one finds them.
     let trees = VERBS.map(|verb| (verb, keys.get(reader, verb)));
@@ -200,11 +186,17 @@ fn read_verb(reader: &mut Reader<'_>, keys: &mut Keys<'_>, id: &At<String>) -> O
         }
         [] => {
             let message = format!("the step `{}` does nothing", id.value);
-            let mut help = format!("give it one of {}", VERBS.join(", "));
-            if keys.has("agent") || keys.has("plan") {
-                help = "`agent` and `plan` are not known to this version; use `chat`, with `tools` where it may ask for calls".into();
-            }
-            reader.problem(Diagnostic::new("no-verb", id.place, message).help(help));
+            let help = format!("give it one of {}", VERBS.join(", "));
+            let later = ["agent", "plan"].into_iter().filter_map(|verb| keys.key(verb)).next();
+            reader.problem(match later {
+                Some(verb) => {
+                    let message = format!("the verb `{}` is not known to this version", verb.value);
+                    let help = "use `chat`, with `tools` where the model may ask for calls";
+                    keys.ignore(&verb.value);
+                    Diagnostic::new("unknown-verb", verb.place, message).help(help)
+                }
+                None => Diagnostic::new("no-verb", id.place, message).help(help),
+            });
         }
         many => {
             let message = format!("a step does one thing, `{}` has {}", id.value, many.join(" and "));
@@ -230,17 +222,24 @@ fn read_verb(reader: &mut Reader<'_>, keys: &mut Keys<'_>, id: &At<String>) -> O
     })
 }
 
-fn read_with(reader: &mut Reader<'_>, with: Option<&Tree>, place: Place) -> At<Entries<Tree>> {
+fn read_with(reader: &mut Reader<'_, '_>, with: Option<&Tree>, place: Place) -> At<Entries<Tree>> {
     match with {
         Some(tree) => At::new(reader.values(tree), tree.place),
         None => At::new(Entries::default(), place),
     }
 }
 
-fn read_for_each(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<ForEachDef> {
-    let list = keys.get(reader, "for_each");
+fn read_for_each(reader: &mut Reader<'_, '_>, keys: &mut Keys<'_>) -> Option<ForEachDef> {
+    let list = keys.get(reader, "for_each").filter(|tree| {
+        let fits = matches!(tree.kind, Kind::Text(_) | Kind::List(_));
+        if !fits {
+            let help = "write a list, or an expression that gives one: `\"${{ inputs.letters }}\"`";
+            reader.unexpected(tree, "a list", help.to_owned());
+        }
+        fits
+    });
     let item = keys.get(reader, "as").and_then(|tree| reader.text(tree));
-    let key = keys.get(reader, "key").cloned();
+    let key = keys.get(reader, "key").filter(|tree| reader.text(tree).is_some()).cloned();
     let max_parallel = keys.get(reader, "max_parallel").and_then(|tree| reader.integer(tree));
     let words = [("fail", OnItemError::Fail), ("collect", OnItemError::Collect)];
     let on_item_error = keys.get(reader, "on_item_error").and_then(|tree| reader.word(tree, &words));
@@ -263,9 +262,9 @@ fn read_for_each(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<ForEach
     Some(ForEachDef { list: list.clone(), item, key, max_parallel, on_item_error })
 }
 
-fn read_repeat(reader: &mut Reader<'_>, tree: &Tree) -> Option<At<RepeatDef>> {
+fn read_repeat(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<At<RepeatDef>> {
     let mut keys = reader.keys(tree, "`repeat`")?;
-    let until = keys.required(reader, "until").cloned();
+    let until = keys.required(reader, "until").and_then(|tree| reader.condition(tree));
     let max = keys.required(reader, "max").and_then(|tree| reader.integer::<u32>(tree));
     let delay = keys.get(reader, "delay").and_then(|tree| reader.duration(tree));
     keys.finish(reader);
@@ -276,7 +275,7 @@ fn read_repeat(reader: &mut Reader<'_>, tree: &Tree) -> Option<At<RepeatDef>> {
     Some(At::new(RepeatDef { until: until?, max: max?, delay }, tree.place))
 }
 
-pub(super) fn read_retry(reader: &mut Reader<'_>, tree: &Tree) -> Option<At<RetryDef>> {
+pub(super) fn read_retry(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<At<RetryDef>> {
     if let Kind::Number(_) = tree.kind {
         let max = reader.integer(tree)?.value;
         return Some(At::new(RetryDef { max, ..RetryDef::default() }, tree.place));
@@ -297,11 +296,14 @@ pub(super) fn read_retry(reader: &mut Reader<'_>, tree: &Tree) -> Option<At<Retr
     Some(At::new(RetryDef { max: max?.value, initial, factor, limit, on }, tree.place))
 }
 
-fn read_chat(reader: &mut Reader<'_>, tree: &Tree) -> Option<ChatDef> {
+fn read_chat(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<ChatDef> {
     let mut keys = reader.keys(tree, "`chat`")?;
     let model = keys.get(reader, "model").and_then(|tree| reader.text(tree));
     let messages = read_messages(reader, &mut keys);
     let output = output(reader, &mut keys);
+    if let Some(SchemaDef::Fields(fields)) = &output {
+        refuse_filled(reader, &fields.value, true);
+    }
     let temperature = keys.get(reader, "temperature").and_then(|tree| reader.number(tree));
     let max_tokens = keys.get(reader, "max_tokens").and_then(|tree| reader.count(tree));
     let seed = keys.get(reader, "seed").and_then(|tree| reader.integer(tree)).map(|seed| seed.value);
@@ -316,7 +318,7 @@ fn read_chat(reader: &mut Reader<'_>, tree: &Tree) -> Option<ChatDef> {
     Some(ChatDef { model, messages, output, temperature, max_tokens, seed, adapter, tools })
 }
 
-fn read_messages(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<MessageDef> {
+fn read_messages(reader: &mut Reader<'_, '_>, keys: &mut Keys<'_>) -> Vec<MessageDef> {
     let prompt = keys.get(reader, "prompt");
     let system = keys.get(reader, "system");
     let examples = keys.get(reader, "examples");
@@ -329,8 +331,9 @@ fn read_messages(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<MessageDef
             }
         }
         let messages = reader.list(tree, read_message);
-        if messages.is_empty() {
-            reader.problem(Diagnostic::new("no-prompt", tree.place, "this chat asks nothing"));
+        if tree.kind == Kind::List(Vec::new()) {
+            reader
+                .problem(Diagnostic::new("no-prompt", tree.place, "this chat asks nothing").help("give it a message"));
         }
         return messages;
     }
@@ -352,7 +355,7 @@ fn read_messages(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<MessageDef
     all
 }
 
-fn read_message(reader: &mut Reader<'_>, tree: &Tree) -> Option<MessageDef> {
+fn read_message(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<MessageDef> {
     let roles = [("system", Role::System), ("user", Role::User), ("assistant", Role::Assistant)];
     let mut keys = reader.keys(tree, "a message")?;
     let role = keys.required(reader, "role").and_then(|tree| reader.word(tree, &roles));
@@ -368,7 +371,7 @@ pub(crate) struct ExampleDef {
     pub(crate) answer: TextDef,
 }
 
-fn read_example(reader: &mut Reader<'_>, tree: &Tree) -> Option<ExampleDef> {
+fn read_example(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<ExampleDef> {
     let mut keys = reader.keys(tree, "an example")?;
     let prompt = keys.required(reader, "prompt").and_then(|tree| text(reader, tree));
     let answer = keys.required(reader, "answer").and_then(|tree| match &tree.kind {
@@ -380,7 +383,7 @@ fn read_example(reader: &mut Reader<'_>, tree: &Tree) -> Option<ExampleDef> {
     Some(ExampleDef { prompt: prompt?, answer: answer? })
 }
 
-fn read_approve(reader: &mut Reader<'_>, tree: &Tree) -> Option<ApproveDef> {
+fn read_approve(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<ApproveDef> {
     let mut keys = reader.keys(tree, "`approve`")?;
     let prompt = keys.required(reader, "prompt").and_then(|tree| read_prompt(reader, tree));
     let timeout = keys.get(reader, "timeout").and_then(|tree| reader.duration(tree));
@@ -389,10 +392,13 @@ fn read_approve(reader: &mut Reader<'_>, tree: &Tree) -> Option<ApproveDef> {
     Some(ApproveDef { prompt: prompt?, timeout, show })
 }
 
-fn read_input(reader: &mut Reader<'_>, tree: &Tree) -> Option<InputDef> {
+fn read_input(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<InputDef> {
     let mut keys = reader.keys(tree, "`input`")?;
     let prompt = keys.required(reader, "prompt").and_then(|tree| read_prompt(reader, tree));
     let form = output(reader, &mut keys);
+    if let Some(SchemaDef::Fields(fields)) = &form {
+        refuse_filled(reader, &fields.value, false);
+    }
     if form.is_none() && !keys.has("output") && !keys.has("output_schema") {
         let message = "the key `output` is missing in `input`";
         let help = "say what is asked for: `output: { answer: { type: string } }`";
@@ -404,16 +410,16 @@ fn read_input(reader: &mut Reader<'_>, tree: &Tree) -> Option<InputDef> {
 }
 
 /// What a person reads: a text.
-fn read_prompt(reader: &mut Reader<'_>, tree: &Tree) -> Option<Tree> {
+fn read_prompt(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Tree> {
     text(reader, tree).map(|text| text.tree)
 }
 
-fn read_wait(reader: &mut Reader<'_>, tree: &Tree) -> Option<WaitDef> {
+fn read_wait(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<WaitDef> {
     if !matches!(tree.kind, Kind::Map(_)) {
         return reader.duration(tree).map(|duration| WaitDef::For(duration.value));
     }
     let mut keys = reader.keys(tree, "`wait`")?;
-    let until = keys.get(reader, "until");
+    let until = keys.get(reader, "until").filter(|tree| reader.text(tree).is_some());
     let signal = keys.get(reader, "signal").and_then(|tree| text(reader, tree)).map(|text| text.tree);
     let timeout = keys.get(reader, "timeout").and_then(|tree| reader.duration(tree));
     let (has_until, has_signal) = (keys.has("until"), keys.has("signal"));

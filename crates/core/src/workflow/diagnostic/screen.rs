@@ -7,34 +7,50 @@ use unicode_width::UnicodeWidthChar;
 use super::{Diagnostic, Diagnostics, Place};
 
 /// The most lines that are shown; the first diagnostic is always whole.
-const LINES: usize = 40;
+const LINES: usize = 48;
+/// Where they do not suffice, as many are filled with diagnostics in full.
+const FULL: usize = 22;
 /// The most columns of a quoted line.
 const COLUMNS: usize = 100;
 /// How many columns of a longer line stand before the place.
 const BEFORE: usize = 60;
 /// The most characters of a message or a way out: a name may be as long as its file.
-const CHARACTERS: usize = 600;
+const CHARACTERS: usize = 280;
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = 0;
         // What cannot run stands before what may surprise.
         let (errors, warnings): (Vec<_>, Vec<_>) = self.list.iter().partition(|diagnostic| diagnostic.is_error());
-        for (i, diagnostic) in errors.into_iter().chain(warnings).enumerate() {
-            let text = self.shown(diagnostic);
-            lines += text.lines().count() + usize::from(i > 0);
-            if i > 0 && lines > LINES {
-                let rest = self.list.len() - i;
-                return write!(f, "\n\n… and {rest} more: `parkway check --format json` lists all");
-            }
-            let gap = if i > 0 { "\n\n" } else { "" };
-            write!(f, "{gap}{text}")?;
+        let list: Vec<_> = errors.into_iter().chain(warnings).collect();
+        let texts: Vec<_> = list.iter().take(LINES).map(|diagnostic| self.shown(diagnostic)).collect();
+        let height = |texts: &[String]| texts.iter().map(|text| text.lines().count() + 1).sum::<usize>();
+        if list.len() == texts.len() && height(&texts) <= LINES {
+            return f.write_str(&texts.join("\n\n"));
         }
-        Ok(())
+        // The first in full, then as many as there is room for in a line each.
+        let full = (1..texts.len()).take_while(|n| height(&texts[..*n]) <= FULL).last().unwrap_or(1);
+        f.write_str(&texts[..full].join("\n\n"))?;
+        f.write_str("\n")?;
+        let room = LINES.saturating_sub(height(&texts[..full]) + 2);
+        for diagnostic in list[full..].iter().take(room) {
+            write!(f, "\n{}", self.line_of(diagnostic))?;
+        }
+        match list.len().saturating_sub(full + room) {
+            0 => Ok(()),
+            more => write!(f, "\n… and {more} more: `parkway check --format json` lists all"),
+        }
     }
 }
 
 impl Diagnostics {
+    /// A diagnostic on one line.
+    fn line_of(&self, diagnostic: &Diagnostic) -> String {
+        let severity = if diagnostic.is_error() { "error" } else { "warning" };
+        let place = diagnostic.place.map(|place| format!(":{}:{}", place.line, place.column)).unwrap_or_default();
+        let (file, message) = (harmless(&self.source_of(diagnostic).0), harmless(&diagnostic.message));
+        format!("{severity}[{}]: {message} ({file}{place})", diagnostic.code)
+    }
+
     fn shown(&self, diagnostic: &Diagnostic) -> String {
         let severity = if diagnostic.is_error() { "error" } else { "warning" };
         let mut text = format!("{severity}[{}]: {}", diagnostic.code, harmless(&diagnostic.message));
@@ -43,7 +59,8 @@ impl Diagnostics {
         match diagnostic.place {
             Some(place) => {
                 text.push_str(&format!("\n  --> {file}:{}:{}", place.line, place.column));
-                let line = source.lines().nth(place.line.saturating_sub(1) as usize);
+                // A byte order mark counts as no column.
+                let line = source.trim_start_matches('\u{feff}').lines().nth(place.line.saturating_sub(1) as usize);
                 text.push_str(&line.map(|line| quoted(line, place)).unwrap_or_default());
             }
             None => text.push_str(&format!("\n  --> {file}")),
@@ -156,7 +173,7 @@ mod tests {
     fn many_mistakes_do_not_fill_more_than_a_screen() {
         let one = |line| Diagnostic::new("x", Place { line, column: 1 }, "y".repeat(5_000));
         let text = Diagnostics::new("f.yaml", &"k\n".repeat(99), (1..99).map(one).collect()).to_string();
-        assert!(text.lines().count() <= LINES + 2, "{}", text.lines().count());
+        assert!(text.lines().count() <= LINES, "{}", text.lines().count());
         assert!(text.ends_with("more: `parkway check --format json` lists all"), "{text}");
         assert!(text.len() < 20_000);
     }
