@@ -58,8 +58,12 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Answer a step that asks
     Approve(ApproveArgs),
+    /// Fill the form of a step that asks for values
+    Input(InputArgs),
     /// Check a workflow, and say what it would do
     Check(CheckArgs),
+    /// Begin a workflow from a template
+    New(NewArgs),
     /// Test workflows with scripted models, tools and people
     Test(TestArgs),
     /// Draw a workflow
@@ -192,6 +196,27 @@ pub(crate) struct ApproveArgs {
     pub(crate) note: Option<String>,
 }
 
+const INPUT_EXAMPLES: &str = "\
+Examples:
+  parkway input last edit                    asked field by field
+  parkway input last edit --set total=12 --set 'note=as agreed'
+  parkway input 0c2f 'intake[3].edit' --values filled.json";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = INPUT_EXAMPLES)]
+pub(crate) struct InputArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    pub(crate) run: String,
+    /// The step that asks
+    pub(crate) step: String,
+    /// A value for a field: text for a `string`, else JSON; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// A JSON file with values for fields; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) values: Option<PathBuf>,
+}
+
 const CHECK_EXAMPLES: &str = "\
 Examples:
   parkway check intake.yaml
@@ -206,6 +231,22 @@ pub(crate) struct CheckArgs {
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+const NEW_EXAMPLES: &str = "\
+Examples:
+  parkway new                     the templates
+  parkway new report              in the folder `report`
+  parkway new extract orders      in the folder `orders`
+  parkway new review .            here";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = NEW_EXAMPLES)]
+pub(crate) struct NewArgs {
+    /// The template; without it they are listed
+    pub(crate) template: Option<String>,
+    /// Where to write [default: a folder of the template's name]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 const TEST_EXAMPLES: &str = "\

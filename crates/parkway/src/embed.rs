@@ -228,6 +228,22 @@ impl Parkway {
         }))
     }
 
+    /// The values for a step's form that were given, and that no executor has taken up yet.
+    pub async fn pending_values(&self, run: RunId, step: &StepKey) -> Result<Option<Value>, Error> {
+        let inbox = self.services().store.inbox(run).await?;
+        Ok(inbox.into_iter().find_map(|(_, message)| match message {
+            Message::Input { step: filled, values, .. } if filled == *step => Some(values),
+            _ => None,
+        }))
+    }
+
+    /// Fills the form of a step of any run, whoever executes it. The run's executor checks the values, and takes them up
+    /// when it sees them; values that do not fit are as if nobody had given any.
+    pub async fn fill(&self, run: RunId, step: StepKey, values: Value, by: String, via: Channel) -> Result<(), Error> {
+        self.services().store.signal(run, Message::Input { step, values, by, via }).await?;
+        Ok(())
+    }
+
     /// Answers an approval of any run, whoever executes it. The run's executor takes the answer up when it sees it.
     pub async fn answer(
         &self,

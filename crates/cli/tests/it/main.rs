@@ -8,11 +8,13 @@ mod letters;
 mod render;
 
 mod ends;
+mod forms;
 mod hostile;
 mod looks;
 mod pictures;
 mod reading;
 mod settings;
+mod templates;
 mod trials;
 
 #[cfg(unix)]

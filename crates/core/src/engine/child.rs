@@ -141,6 +141,9 @@ impl ChildRun {
             }
             let events = store.events(self.run, Seq(0)).await?;
             if let Some(state) = self.state(&events).await? {
+                if !told && (cancel.is_cancelled() || self.time_over(&state)) {
+                    continue;
+                }
                 // Once its time is over there is nothing more to wake it for.
                 let limit = self.time_limit(&state).filter(|_| !self.time_over(&state));
                 let wake = state.wake().into_iter().chain(limit).min();

@@ -39,6 +39,9 @@ const BURST: usize = 64;
 /// How often the inbox is looked at.
 const INBOX: Duration = Duration::from_millis(200);
 
+/// Gives the value of an environment variable, where there is one.
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What an executor works with.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -60,7 +63,7 @@ pub struct Services {
     /// Where secrets come from.
     pub secrets: Arc<dyn Secrets>,
     /// The value of an environment variable: asked when a run is created, for those that its plan declares.
-    pub env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub env: Environment,
 }
 
 impl Services {

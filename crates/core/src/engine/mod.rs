@@ -26,5 +26,5 @@ mod wait;
 mod workflow;
 
 pub use decide::{Command, decide};
-pub use executor::{Control, Ended, Executor, ExecutorError, Poke, Preapproval, Services};
+pub use executor::{Control, Ended, Environment, Executor, ExecutorError, Poke, Preapproval, Services};
 pub use reporter::{Notice, Reporter, Watched, Watcher};

@@ -197,7 +197,7 @@ fn upcast(mut plan: Value) -> Value {
         let Some(chat) = node.pointer_mut("/verb/chat").and_then(Value::as_object_mut) else { continue };
         let Some(mut prompt) = chat.remove("prompt") else { continue };
         let mut said = |role: &str| prompt.get_mut(role).map(|text| json!({ "role": role, "content": text.take() }));
-        let messages: Vec<Value> = ["system", "user"].into_iter().filter_map(|role| said(role)).collect();
+        let messages: Vec<Value> = ["system", "user"].into_iter().filter_map(&mut said).collect();
         chat.insert("messages".into(), Value::Array(messages));
     }
     plan["version"] = json!(PLAN_VERSION);

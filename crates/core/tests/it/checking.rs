@@ -137,17 +137,3 @@ fn workflows_that_multiply_are_refused_at_once() {
     assert_eq!(said(16).unwrap_err().list[0].code, "too-large");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
-#[test]
-fn a_default_that_is_an_expression_where_none_is_evaluated() {
-    check(
-        "parkway: 1\ninputs:\n  a: { type: string, default: '${{ run.id }}' }\nsteps: { b: { set: { n: 1 } } }",
-        r##"
-error[bad-default]: a default is a value, and this is an expression
-  --> test.yaml:3:31
-   |
- 3 |   a: { type: string, default: '${{ run.id }}' }
-   |                               ^
-   = help: only the fields of a form, under `input`, may begin with what an expression gives
-"##,
-    );
-}

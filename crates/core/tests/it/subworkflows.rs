@@ -169,12 +169,7 @@ steps:
 /// What the checker refuses is not there at run time either.
 #[tokio::test]
 async fn a_called_workflow_sees_nothing_of_its_caller() {
-    for (expression, missing) in [
-        ("steps.first.output.n", "no step is called `first` here"),
-        ("item", "nothing is called `item` here"),
-        ("index", "nothing is called `index` here"),
-        ("inputs.folder", "`inputs` has no field `folder`"),
-    ] {
+    for expression in ["steps.first.output.n", "item", "index", "inputs.folder"] {
         let world = World::new();
         let mut child = plan(&world, "steps: { one: { set: { n: 1 } } }");
         child.graph.nodes[0].verb = Verb::Set { values: json!({"n": format!("${{{{ {expression} }}}}")}) };
@@ -329,7 +324,7 @@ outputs: { n: '${{ steps.alone.output.n }}', each: '${{ steps.each.output }}' }"
     assert_eq!(world.outputs(run).await, json!({"n": 3, "each": [{"n": 2}, {"n": 3}]}));
     let shape = |log: String| -> Vec<_> {
         let lines = log.lines().filter(|line| line.contains("one ")).map(str::to_owned);
-        lines.map(|line| line.replace("within.", "").replace('2', "N").replace('3', "N")).collect()
+        lines.map(|line| line.replace("within.", "").replace(['2', '3'], "N")).collect()
     };
     let alone = world.log(run.child(&"alone".parse().unwrap())).await;
     let within: Vec<_> = shape(world.log(run).await).into_iter().take(2).collect();

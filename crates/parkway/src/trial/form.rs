@@ -38,6 +38,15 @@ pub(super) struct TrialForm {
     /// What tools answer, by their names.
     #[serde(default)]
     pub(super) tools: BTreeMap<String, Vec<ToolRule>>,
+    /// Environment variables.
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, String>,
+    /// Secrets, played: the real ones are not read.
+    #[serde(default)]
+    pub(super) secrets: BTreeMap<String, String>,
+    /// Signals, which are there from the beginning on.
+    #[serde(default)]
+    pub(super) signals: Vec<Signal>,
     /// What people answer, by the steps that ask.
     #[serde(default)]
     pub(super) answers: Named<Reply>,
@@ -152,6 +161,17 @@ pub(super) struct Reply {
     pub(super) approve: Option<bool>,
     #[serde(default)]
     pub(super) note: Option<String>,
+    /// To a form: the values.
+    #[serde(default)]
+    pub(super) fill: Option<Map<String, Value>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Signal {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) payload: Value,
 }
 
 /// What is expected when the run does not go on.

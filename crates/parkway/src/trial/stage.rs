@@ -5,16 +5,19 @@ use std::fs;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use parkway_core::clock::Clock;
 use parkway_core::engine::Services;
 use parkway_core::id::{Seq, WorkerId};
-use parkway_core::log::{Channel, Event, EventKind, Verdict};
+use parkway_core::log::{Channel, Event, EventKind, Verdict, WaitFor};
 use parkway_core::model::SharedModel;
 use parkway_core::policy::DefaultPolicy;
-use parkway_core::store::Store;
+use parkway_core::secret::{Secret, SecretError, Secrets};
+use parkway_core::store::{Message, Store};
 use parkway_core::testing::MemoryStore;
 use parkway_core::tool::{SharedTool, Toolbox};
 use parkway_core::workflow::{Diagnostic, Diagnostics};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::clock::JumpClock;
@@ -97,6 +100,11 @@ async fn play(
     let parkway = engine(trial, tools, folder, &clock, workflow).map_err(Error::Setup)?;
     let started = parkway.start_with(workflow.clone(), trial.form.inputs.clone(), leave()).await?;
     let run = started.id();
+    for signal in &trial.form.signals {
+        let (name, payload) = (signal.name.clone(), signal.payload.clone());
+        let message = Message::Signal { name, payload, by: "test".into(), via: Channel::Program };
+        parkway.services().store.signal(run, message).await?;
+    }
     let mut answered = Answered::default();
     let mut next = Some(started);
     for _ in 0..JUMPS {
@@ -162,6 +170,9 @@ fn engine(
     let clock: Arc<dyn Clock> = clock.clone();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock.clone()));
     let mut services = Services::new(store, Arc::new(tools), Arc::new(DefaultPolicy), clock, WorkerId::new("test"));
+    let env = trial.form.env.clone();
+    services.env = Arc::new(move |name| env.get(name).cloned());
+    services.secrets = Arc::new(Played(trial.form.secrets.clone()));
     // One call after the other, so that the story is the same each time.
     services.concurrency = 1;
     let mut bound: HashMap<String, ModelBinding> = HashMap::new();
@@ -209,6 +220,10 @@ async fn reply(run: &Run, form: &TrialForm, event: &Event, answered: &mut Answer
         run.answer(&whole, verdict, reply.note.clone(), "test", Channel::Program).await?;
         answered.used.insert(step.value.clone());
     }
+    if let (EventKind::StepWaiting { what: WaitFor::Input { .. }, .. }, Some(fill)) = (&event.kind, &reply.fill) {
+        run.fill(key.clone(), Value::Object(fill.clone()), "test", Channel::Program).await?;
+        answered.used.insert(step.value.clone());
+    }
     Ok(())
 }
 
@@ -217,4 +232,14 @@ async fn texts(parkway: &Parkway, record: &Record) -> Result<snapshot::Texts, Er
     let wanted: Vec<_> = record.events.iter().flat_map(snapshot::pointed_to).collect();
     let values = parkway.texts(&wanted).await?;
     Ok(wanted.into_iter().zip(values).collect::<BTreeMap<_, _>>())
+}
+
+/// The secrets of a test.
+struct Played(BTreeMap<String, String>);
+
+#[async_trait]
+impl Secrets for Played {
+    async fn get(&self, name: &str) -> Result<Option<Secret>, SecretError> {
+        Ok(self.0.get(name).map(Secret::new))
+    }
 }

@@ -86,7 +86,13 @@ impl RunState {
         }
         match what {
             WaitFor::Signal { .. } => self.listeners.push(index),
-            WaitFor::Run { .. } => self.children.push(index),
+            WaitFor::Run { .. } => {
+                self.children.push(index);
+                // It was stopped while its run came to wait.
+                if self.barred(index).is_some() {
+                    self.ready.push(Work::Cancel(index));
+                }
+            }
             _ => {}
         }
         self.steps[index.0].waiting = Some(Waiting::new(what.clone()));
