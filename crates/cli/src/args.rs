@@ -58,8 +58,14 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Answer a step that asks
     Approve(ApproveArgs),
+    /// Fill the form of a step that asks for values
+    Input(InputArgs),
     /// Check a workflow, and say what it would do
     Check(CheckArgs),
+    /// Begin a workflow from a template
+    New(NewArgs),
+    /// Test workflows with scripted models, tools and people
+    Test(TestArgs),
     /// Draw a workflow
     Graph(GraphArgs),
     /// Write the JSON Schema of workflow files, for editors
@@ -192,6 +198,27 @@ pub(crate) struct ApproveArgs {
     pub(crate) note: Option<String>,
 }
 
+const INPUT_EXAMPLES: &str = "\
+Examples:
+  parkway input last edit                    asked field by field
+  parkway input last edit --set total=12 --set 'note=as agreed'
+  parkway input 0c2f 'intake[3].edit' --values filled.json";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = INPUT_EXAMPLES)]
+pub(crate) struct InputArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    pub(crate) run: String,
+    /// The step that asks
+    pub(crate) step: String,
+    /// A value for a field: text for a `string`, else JSON; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// A JSON file with values for fields; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) values: Option<PathBuf>,
+}
+
 const CHECK_EXAMPLES: &str = "\
 Examples:
   parkway check intake.yaml
@@ -204,6 +231,68 @@ pub(crate) struct CheckArgs {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Write JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const NEW_EXAMPLES: &str = "\
+Examples:
+  parkway new                     the templates
+  parkway new report              in the folder `report`
+  parkway new extract orders      in the folder `orders`
+  parkway new review .            here";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = NEW_EXAMPLES)]
+pub(crate) struct NewArgs {
+    /// The template; without it they are listed
+    pub(crate) template: Option<String>,
+    /// Where to write [default: a folder of the template's name]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+const TEST_EXAMPLES: &str = "\
+Examples:
+  parkway test                           every *.test.yaml from here downwards
+  parkway test intake.test.yaml
+  parkway test --only rejected --update  write the snapshots of some tests anew
+  parkway test --record last fixtures/intake.json   keep a run's model answers
+
+A file of tests, intake.test.yaml, stands beside intake.yaml:
+
+  tests:
+    a_letter_is_read:
+      files: { data/a.txt: \"Order AB-12, please.\" }  # or { file: fixtures/a.txt }
+      inputs: { letters: data }
+      models:
+        main: [{ step: extract, answer: { order: AB-12 } }]
+      tools:
+        http.get: [{ with: { url: \"https://x\" }, output: { status: 200 } }]
+      answers: { confirm: { approve: true } }
+      expect:
+        status: completed
+        outputs: { rows: 1 }
+        steps: { confirm: completed, extract: { output: { order: AB-12 } } }
+        events: [step_skipped: again]
+        files: { out/orders.csv: \"order\\nAB-12\\n\" }
+        snapshot: true";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = TEST_EXAMPLES)]
+pub(crate) struct TestArgs {
+    /// Files of tests, and folders with some; with --record, the file to write
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only tests with this text in their names
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+    /// Write snapshots anew, and a recording over another
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Keep the model answers of a run, for `recorded: FILE` in a test
+    #[arg(long, value_name = "RUN")]
+    pub(crate) record: Option<String>,
+    /// Write one JSON object a test
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -247,6 +336,8 @@ pub(crate) enum GraphFormat {
     Dot,
     /// A picture
     Svg,
+    /// The workflow itself in normal form
+    Yaml,
 }
 
 const MODELS_EXAMPLES: &str = "\

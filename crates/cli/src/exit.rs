@@ -29,7 +29,7 @@ Exit codes:
   1    failed
   2    invalid: arguments, workflow or inputs
   3    denied by the policy, or rejected by a person
-  4    waiting: for an approval, or a step is in doubt
+  4    waiting: for a person, a time or a signal, or a step is in doubt
   5    cancelled
   130  interrupted; the run can be resumed";
 

@@ -31,6 +31,10 @@ impl Next {
         format!("parkway approve {run} {}{}", quoted(&step.to_string()), self.store)
     }
 
+    pub(crate) fn input(&self, run: RunId, step: &StepKey) -> String {
+        format!("parkway input {run} {}{}", quoted(&step.to_string()), self.store)
+    }
+
     pub(crate) fn resume(&self, run: RunId) -> String {
         format!("parkway resume {run}{}", self.store)
     }

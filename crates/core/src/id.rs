@@ -44,6 +44,16 @@ impl RunId {
         let millis = u64::try_from(at.micros() / 1_000).unwrap_or(0);
         RunId(uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid())
     }
+
+    /// The run that a step of this run has for itself: always the same one.
+    pub fn child(self, step: &StepKey) -> Self {
+        let digest = Digest::of(&[b"parkway-child-1\0", self.0.as_bytes(), step.to_string().as_bytes()]);
+        let mut tail = [0; 10];
+        tail.copy_from_slice(&digest.as_bytes()[..10]);
+        // It sorts beside its parent.
+        let millis = self.0.as_bytes()[..6].iter().fold(0, |millis, byte| millis << 8 | u64::from(*byte));
+        RunId(uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid())
+    }
 }
 
 impl fmt::Display for RunId {

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::id::StepKey;
+
 /// Who speaks in a [`ChatMessage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -100,6 +102,9 @@ pub struct ChatRequest {
     /// Seed of the sampler; the same request with the same seed is sampled alike.
     #[serde(default)]
     pub seed: u64,
+    /// The step that asks, where one does. A model reads nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepKey>,
     /// The most tokens to decode for the answer. A free text that reaches it ends with [`FinishReason::Length`];
     /// a constrained answer that reaches it is [`ModelError::Cut`].
     pub max_tokens: u32,
@@ -117,6 +122,7 @@ impl ChatRequest {
             constraint: None,
             temperature: 0.0,
             seed: 0,
+            step: None,
             max_tokens: 512,
             adapter: None,
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parkway_core::model::{Model, SharedModel};
-use parkway_core::workflow::ModelSpec;
+use parkway_core::workflow::{Isolation, ModelSpec};
 use tokio::sync::Mutex;
 
 use crate::error::Error;
@@ -71,6 +71,29 @@ impl From<parkway_llama::Llama> for ModelBinding {
     }
 }
 
+/// What a workflow asks of a model that no adapter here can give: never passed over.
+fn missing_support(spec: &ModelSpec) -> Option<&'static str> {
+    if spec.openai.is_some() {
+        return Some(
+            "`openai` needs an adapter for servers, which this version does not have; name a file with `gguf`, or bind a model of your own",
+        );
+    }
+    if spec.isolation == Some(Isolation::Process) {
+        return Some("`isolation: process` is not possible in this version; remove it, or write `isolation: thread`");
+    }
+    if !spec.adapters.is_empty() {
+        return Some(
+            "`adapters` cannot be put on a GGUF model in this version; remove them, or bind a model of your own",
+        );
+    }
+    if spec.gguf.as_ref().is_some_and(|gguf| gguf.repo.is_some()) {
+        return Some(
+            "files of a repository are not fetched in this version; fetch the file, and name it with `gguf: { path: … }`",
+        );
+    }
+    None
+}
+
 /// Finds models by name, and keeps those that were loaded.
 pub(crate) struct Models {
     bound: HashMap<String, ModelBinding>,
@@ -97,7 +120,10 @@ impl Models {
             Some(Source::Ready(model)) => model,
             #[cfg(feature = "llama")]
             Some(Source::Llama(config)) => self.load(name, *config).await?,
-            None => self.open(name, spec, root).await?,
+            None => match missing_support(spec) {
+                Some(cause) => return Err(Error::Model { name: name.into(), cause: cause.into() }),
+                None => self.open(name, spec, root).await?,
+            },
         };
         loaded.insert(key, model.clone());
         Ok(model)
@@ -165,5 +191,26 @@ impl Models {
 impl fmt::Debug for Models {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Models").field("bound", &self.bound).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn what_no_adapter_can_give_is_never_passed_over() {
+        let models = Models::new(HashMap::new(), None, false);
+        for (spec, named) in [
+            (json!({"openai": {"url": "http://localhost:1/v1", "model": "m"}}), "`openai`"),
+            (json!({"gguf": {"path": "m.gguf"}, "isolation": "process"}), "`isolation: process`"),
+            (json!({"gguf": {"path": "m.gguf"}, "adapters": {"legal": "legal.gguf"}}), "`adapters`"),
+            (json!({"gguf": {"repo": "someone/something"}}), "repository"),
+        ] {
+            let spec: ModelSpec = serde_json::from_value(spec).unwrap();
+            let error = models.find("main", &spec, Path::new(".")).await.err().unwrap().to_string();
+            assert!(error.starts_with("the model `main` cannot be used: ") && error.contains(named), "{error}");
+        }
     }
 }

@@ -161,8 +161,10 @@ impl Builder {
         let worker = WorkerId::new(format!("w{}-{random}", std::process::id()));
         let mut services = Services::new(store, Arc::new(tools), policy, clock, worker);
         services.env = self.env.unwrap_or_else(|| Arc::new(|name| std::env::var(name).ok()));
-        if let Some(secrets) = self.secrets {
-            services.secrets = secrets;
+        match (self.secrets, &settings) {
+            (Some(secrets), _) => services.secrets = secrets,
+            (None, Some(settings)) => services.secrets = settings.clone(),
+            (None, None) => {}
         }
         let models = Models::new(self.models, self.progress, self.require_gpu);
         Ok(Parkway::new(services, models, root, settings))

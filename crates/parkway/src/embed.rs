@@ -101,9 +101,10 @@ impl Parkway {
         requirements.settings = self.inner.settings.as_ref().map(|settings| settings.digest());
         let mut plan = Plan::check(&workflow.definition, &requirements)?;
         if let Some(settings) = &self.inner.settings {
-            let refused = out_of_bounds(settings, &plan);
-            if !refused.is_empty() {
-                return Err(workflow.definition.refused_grants(refused).into());
+            let grants = out_of_bounds(settings, &plan);
+            let env: Vec<_> = plan.env.iter().filter(|name| !settings.may_read_env(name)).cloned().collect();
+            if !grants.is_empty() || !env.is_empty() {
+                return Err(workflow.definition.refused(&grants, &env).into());
             }
         }
         if let Some(settings) = &self.inner.settings {
@@ -227,6 +228,22 @@ impl Parkway {
         }))
     }
 
+    /// The values for a step's form that were given, and that no executor has taken up yet.
+    pub async fn pending_values(&self, run: RunId, step: &StepKey) -> Result<Option<Value>, Error> {
+        let inbox = self.services().store.inbox(run).await?;
+        Ok(inbox.into_iter().find_map(|(_, message)| match message {
+            Message::Input { step: filled, values, .. } if filled == *step => Some(values),
+            _ => None,
+        }))
+    }
+
+    /// Fills the form of a step of any run, whoever executes it. The run's executor checks the values, and takes them up
+    /// when it sees them; values that do not fit are as if nobody had given any.
+    pub async fn fill(&self, run: RunId, step: StepKey, values: Value, by: String, via: Channel) -> Result<(), Error> {
+        self.services().store.signal(run, Message::Input { step, values, by, via }).await?;
+        Ok(())
+    }
+
     /// Answers an approval of any run, whoever executes it. The run's executor takes the answer up when it sees it.
     pub async fn answer(
         &self,
@@ -242,13 +259,14 @@ impl Parkway {
     }
 }
 
-/// The names of the models that the plan's steps ask.
+/// The names of the models that the plan's steps ask, and those of the runs that they have for themselves.
 fn asked(plan: &Plan) -> BTreeSet<String> {
-    let model = |verb: &Verb| match verb {
-        Verb::Chat(chat) => Some(chat.model.clone()),
-        _ => None,
+    let models = |verb: &Verb| match verb {
+        Verb::Chat(chat) => BTreeSet::from([chat.model.clone()]),
+        Verb::Workflow(workflow) => workflow.own_run.as_deref().map(asked).unwrap_or_default(),
+        _ => BTreeSet::new(),
     };
-    plan.graph.iter().filter_map(|(_, node)| model(&node.verb)).collect()
+    plan.graph.iter().flat_map(|(_, node)| models(&node.verb)).collect()
 }
 
 /// The families that are granted folders outside the site's bounds, and what is wrong.

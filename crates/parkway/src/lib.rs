@@ -6,6 +6,8 @@
 
 pub mod models;
 pub mod settings;
+#[cfg(feature = "testing")]
+pub mod trial;
 
 mod binding;
 mod builder;
@@ -21,7 +23,7 @@ pub use embed::{Parkway, RunOptions};
 pub use error::Error;
 pub use record::Record;
 pub use run::{Events, Run, Updates};
-pub use workflow::Workflow;
+pub use workflow::{Field, Step, Workflow, WorkflowBuilder};
 
 pub use parkway_core::clock;
 pub use parkway_core::engine::{Ended, ExecutorError, Notice as Update, Preapproval};

@@ -92,6 +92,13 @@ impl Run {
         Ok(())
     }
 
+    /// Fills the form of a step that asks for values, in somebody's name.
+    pub async fn fill(&self, step: StepKey, values: Value, by: &str, via: Channel) -> Result<(), Error> {
+        self.parkway.fill(self.id, step, values, by.to_owned(), via).await?;
+        self.control.poke.poke();
+        Ok(())
+    }
+
     /// Asks the run to end: what runs is cancelled, `run_if: always` steps still run.
     pub async fn cancel(&self) -> Result<(), Error> {
         let message = Message::Cancel { note: None, by: "program".into(), via: Channel::Program };

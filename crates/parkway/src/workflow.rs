@@ -1,4 +1,8 @@
-//! A workflow that was read from a file, with the files that it names.
+//! A workflow that was read from a file, with the files that it names, or made in Rust.
+
+mod builder;
+mod field;
+mod step;
 
 use std::fs;
 use std::path::Path;
@@ -6,6 +10,10 @@ use std::path::Path;
 use parkway_core::workflow::{Definition, Diagnostics, Graph};
 
 use crate::error::Error;
+
+pub use builder::WorkflowBuilder;
+pub use field::Field;
+pub use step::Step;
 
 /// The largest workflow file, and the largest file that one names, in bytes.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -29,7 +37,6 @@ impl Workflow {
 
     /// Reads a workflow from a text; `name` is what messages call it. It cannot name other files.
     pub fn from_source(name: &str, source: &str) -> Result<Workflow, Error> {
-        let no_files = |_: &str| Err("this workflow has no folder to look in".to_owned());
         Ok(Workflow { definition: Definition::parse(name, source, no_files)? })
     }
 
@@ -43,10 +50,19 @@ impl Workflow {
         self.definition.description()
     }
 
+    /// It as a file of its own, in normal form: prompts from files stand in it as texts, defaults at each step.
+    pub fn to_yaml(&self) -> String {
+        self.definition.to_yaml()
+    }
+
     /// Its graph as far as it can be made, for pictures, and what is wrong with it.
     pub fn graph(&self) -> (Graph, Diagnostics) {
         self.definition.graph()
     }
+}
+
+fn no_files(_: &str) -> Result<String, String> {
+    Err("this workflow has no folder to look in".to_owned())
 }
 
 fn read(path: &Path) -> Result<String, String> {

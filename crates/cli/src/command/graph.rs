@@ -29,6 +29,7 @@ pub(crate) async fn graph(global: &Global, args: &GraphArgs, out: &mut Out) -> R
     let picture = match args.format.unwrap_or_else(|| by_ending(args.output.as_deref())) {
         GraphFormat::Mermaid => mermaid(&scheme, &name),
         GraphFormat::Dot => dot(&scheme, &name),
+        GraphFormat::Yaml => workflow.to_yaml(),
         GraphFormat::Svg => svg(&scheme, &name, workflow.description()),
     };
     match &args.output {
@@ -51,6 +52,7 @@ fn by_ending(output: Option<&Path>) -> GraphFormat {
     match output.and_then(Path::extension).and_then(|ending| ending.to_str()) {
         Some("svg") => GraphFormat::Svg,
         Some("dot" | "gv") => GraphFormat::Dot,
+        Some("yaml" | "yml") => GraphFormat::Yaml,
         _ => GraphFormat::Mermaid,
     }
 }

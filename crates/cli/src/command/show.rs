@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use parkway::id::StepKey;
-use parkway::log::{Commitment, Event, EventKind, ModelCall};
+use parkway::log::{Commitment, Event, EventKind, ModelCall, WaitFor};
 use parkway::{Parkway, Record};
 use serde_json::Value;
 
@@ -164,6 +164,22 @@ impl StepStory {
                 self.title(&format!("{at}  {}{by}", crate::render::decided(*verdict)));
                 self.value("note", *note);
             }
+            EventKind::StepWaiting { what, .. } => {
+                let what = match what {
+                    WaitFor::Timer { at } => format!("waits until {at}"),
+                    WaitFor::Signal { .. } => "waits for a signal".to_owned(),
+                    _ => "asked for values".to_owned(),
+                };
+                self.title(&format!("{at}  {what}"));
+            }
+            EventKind::InputReceived { values, .. } => {
+                self.title(&format!("{at}  filled"));
+                self.value("values", Some(*values));
+            }
+            EventKind::SignalReceived { payload, .. } => {
+                self.title(&format!("{at}  signal received"));
+                self.value("payload", Some(*payload));
+            }
             EventKind::StepCancelled { .. } => self.title(&format!("{at}  cancelled")),
             _ => {}
         }
@@ -239,6 +255,8 @@ fn pointed_to(kind: &EventKind) -> Vec<Commitment> {
         EventKind::StepExpanded { list, .. } => vec![*list],
         EventKind::ModelCalled { call, .. } => vec![call.messages, call.answer],
         EventKind::StepCompleted { output, .. } => output.iter().copied().collect(),
+        EventKind::InputReceived { values, .. } => vec![*values],
+        EventKind::SignalReceived { payload, .. } => vec![*payload],
         EventKind::ApprovalRequested { prompt, shown, .. } => vec![*prompt, *shown],
         _ => Vec::new(),
     }

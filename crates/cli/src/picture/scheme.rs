@@ -214,7 +214,7 @@ impl Reader<'_> {
             | Verb::Wait(Wait::Signal { timeout_ms: Some(ms), .. }) => {
                 mark(Tone::Quiet, format!("within {}", span(*ms)))
             }
-            Verb::Workflow(workflow) if workflow.own_run.is_some() => mark(Tone::Plain, "own run".into()),
+            Verb::Workflow(workflow) if workflow.members.is_empty() => mark(Tone::Plain, "own run".into()),
             _ => {}
         }
         marks

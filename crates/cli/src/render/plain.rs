@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use parkway::id::StepKey;
-use parkway::log::{Event, EventKind};
+use parkway::log::{Event, EventKind, WaitFor};
 use parkway::policy;
 
 use super::outline::OutlineStep;
-use super::view::{Node, RunView, decided, skipped};
+use super::view::{Node, RunView, WANTS_VALUES, decided, skipped};
 use super::words::{clean, counted, elapsed, width};
 
 /// Names of steps are aligned up to this width.
@@ -81,6 +81,14 @@ impl RunView {
             EventKind::ApprovalRequested { prompt, .. } => {
                 words(&["waits for approval", self.text(Some(*prompt)).unwrap_or("")])
             }
+            EventKind::StepWaiting { what: WaitFor::Input { prompt, .. }, .. } => {
+                words(&[WANTS_VALUES, self.text(Some(*prompt)).unwrap_or("")])
+            }
+            EventKind::StepWaiting { what: WaitFor::Timer { at }, .. } => format!("waits until {at}"),
+            EventKind::StepWaiting { what: WaitFor::Signal { name, .. }, .. } => {
+                words(&["waits for a signal", self.text(Some(*name)).unwrap_or("")])
+            }
+            EventKind::InputReceived { .. } => format!("filled{}", self.actor(&event.by)),
             EventKind::ApprovalDecided { verdict, note, .. } => {
                 let by = format!("{}{}", decided(*verdict), self.actor(&event.by));
                 words(&[&by, self.text(*note).unwrap_or("")])

@@ -5,7 +5,7 @@ use parkway::id::Time;
 use super::line::{Line, Tone};
 use super::outline::OutlineStep;
 use super::row::Row;
-use super::view::{Node, Part, RunView, State};
+use super::view::{Node, Part, RunView, State, WANTS_VALUES};
 use super::words::{count, elapsed, width, wrap};
 
 /// The most lines that one message or prompt takes in a drawing that is limited in height, and in one that is not.
@@ -194,7 +194,10 @@ impl<'a> Drawing<'a> {
             State::Retrying { not_before } if not_before > self.now => {
                 row.notes.push((format!("again in {}", elapsed(not_before.since(self.now))), Tone::Busy));
             }
-            State::Waiting => row.notes.push(("waits for approval".into(), Tone::Ask)),
+            State::Waiting => {
+                let values = telling.remark.as_deref() == Some(WANTS_VALUES);
+                row.notes.push((if values { WANTS_VALUES } else { "waits for approval" }.into(), Tone::Ask));
+            }
             State::InDoubt => row.notes.push(("in doubt".into(), Tone::Ask)),
             _ => {}
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use parkway::id::{RunId, StepKey, Time};
-use parkway::log::{Actor, Commitment, Event, EventKind, ModelCall, RunStatus, SkipReason, Verdict};
+use parkway::log::{Actor, Commitment, Event, EventKind, ModelCall, RunStatus, SkipReason, Verdict, WaitFor};
 use parkway::policy;
 
 use super::outline::Outline;
@@ -39,6 +39,9 @@ pub(super) struct Failure {
     pub(super) code: String,
     pub(super) message: Option<Commitment>,
 }
+
+/// What is said of a step that waits for a form to be filled.
+pub(super) const WANTS_VALUES: &str = "waits for values";
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -220,7 +223,9 @@ impl RunView {
             EventKind::StepFailed { message, .. }
             | EventKind::StepRetried { message, .. }
             | EventKind::StepInDoubt { message, .. } => wanted.push(*message),
-            EventKind::ApprovalRequested { prompt, .. } => wanted.push(*prompt),
+            EventKind::ApprovalRequested { prompt, .. }
+            | EventKind::StepWaiting { what: WaitFor::Input { prompt, .. }, .. } => wanted.push(*prompt),
+            EventKind::StepWaiting { what: WaitFor::Signal { name, .. }, .. } => wanted.push(*name),
             EventKind::ApprovalDecided { note, .. } | EventKind::CancelRequested { note } => wanted.extend(note),
             EventKind::RunFailed { reason } => wanted.extend(reason.message),
             _ => {}
@@ -301,6 +306,25 @@ impl RunView {
                 node.state = State::Running;
                 node.message = *note;
                 node.remark = Some(format!("{}{by}", decided(*verdict)));
+            }
+            EventKind::StepWaiting { what, .. } => {
+                node.started.get_or_insert(at);
+                match what {
+                    WaitFor::Input { prompt, .. } => {
+                        node.state = State::Waiting;
+                        node.message = Some(*prompt);
+                        node.remark = Some(WANTS_VALUES.into());
+                    }
+                    WaitFor::Timer { at } => node.remark = Some(format!("waits until {at}")),
+                    WaitFor::Signal { .. } => node.remark = Some("waits for a signal".into()),
+                    _ => {}
+                }
+            }
+            EventKind::TimerFired { .. } | EventKind::SignalReceived { .. } => node.remark = None,
+            EventKind::InputReceived { .. } => {
+                node.state = State::Running;
+                node.message = None;
+                node.remark = Some(format!("filled{by}"));
             }
             EventKind::PolicyDecided { verdict, .. } => match verdict {
                 policy::Verdict::Allow => {}

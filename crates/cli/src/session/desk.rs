@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::thread;
 
+use parkway::definition::Verb;
 use parkway::id::StepKey;
-use parkway::log::{Event, EventKind, Verdict};
-use parkway::{Error, Parkway};
+use parkway::log::{Event, EventKind, Verdict, WaitFor};
+use parkway::{Error, Parkway, Plan};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::render::Question;
+use super::form::Form;
+use crate::render::{Question, Symbols};
 
 /// What a person said at the prompt.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,30 +23,65 @@ pub(super) enum Answer {
     Unclear,
 }
 
+/// What a typed line says to the question that stands there.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// Yes or no, and a remark.
+    Decided(StepKey, Verdict, Option<String>),
+    /// A form is filled.
+    Filled(StepKey, Value),
+    /// It is asked again, or for the next field.
+    More,
+}
+
+#[derive(Debug)]
+enum Asked {
+    Approval(Question),
+    Form(Form),
+}
+
+impl Asked {
+    fn step(&self) -> &StepKey {
+        match self {
+            Asked::Approval(question) => &question.step,
+            Asked::Form(form) => &form.step,
+        }
+    }
+}
+
 /// The questions that are open, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
-    open: VecDeque<Question>,
+    open: VecDeque<Asked>,
 }
 
 impl Desk {
     /// Takes in what an event says about questions. True if the first question has changed.
-    pub(super) async fn apply(&mut self, parkway: &Parkway, event: &Event) -> Result<bool, Error> {
+    pub(super) async fn apply(&mut self, parkway: &Parkway, plan: &Plan, event: &Event) -> Result<bool, Error> {
         let Some(key) = event.kind.key() else { return Ok(false) };
+        let text = |value: Option<Value>| match value.unwrap_or_default() {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
         match &event.kind {
             EventKind::ApprovalRequested { prompt, shown, .. } => {
                 let mut texts = parkway.texts(&[*prompt, *shown]).await?.into_iter();
-                let prompt = match texts.next().unwrap_or_default() {
-                    Value::String(text) => text,
-                    other => other.to_string(),
-                };
+                let prompt = text(texts.next());
                 let shown = texts.next().unwrap_or_default();
                 // A step that asks again asks about other calls.
                 let changed = self.close(key);
-                self.open.push_back(Question { step: key.clone(), prompt, shown });
+                self.open.push_back(Asked::Approval(Question { step: key.clone(), prompt, shown }));
+                Ok(changed)
+            }
+            EventKind::StepWaiting { what: WaitFor::Input { prompt, .. }, .. } => {
+                let Some(form) = form_of(plan, key) else { return Ok(false) };
+                let prompt = text(Some(parkway.text(*prompt).await?));
+                let changed = self.close(key);
+                self.open.push_back(Asked::Form(Form::new(key.clone(), prompt, form.clone())));
                 Ok(changed)
             }
             EventKind::ApprovalDecided { .. }
+            | EventKind::InputReceived { .. }
             | EventKind::StepFailed { .. }
             | EventKind::StepSkipped { .. }
             | EventKind::StepCancelled { .. } => Ok(self.close(key)),
@@ -52,16 +89,54 @@ impl Desk {
         }
     }
 
-    /// The oldest open question.
-    pub(super) fn first(&self) -> Option<&Question> {
-        self.open.front()
+    /// What the person reads of the oldest open question; the last line is the place where an answer is typed.
+    pub(super) fn lines(&self, columns: usize, symbols: Symbols) -> Option<Vec<String>> {
+        Some(match self.open.front()? {
+            Asked::Approval(question) => {
+                let mut lines = question.lines(columns, symbols);
+                lines.push("  y or n, then a note if you like: ".into());
+                lines
+            }
+            Asked::Form(form) => form.lines(columns, symbols),
+        })
+    }
+
+    /// Takes a typed line for the oldest open question.
+    pub(super) fn hear(&mut self, line: &str) -> Heard {
+        let heard = match self.open.front_mut() {
+            None => Heard::More,
+            Some(Asked::Approval(question)) => match understand(line) {
+                Answer::Said(verdict, note) => Heard::Decided(question.step.clone(), verdict, note),
+                Answer::Unclear => Heard::More,
+            },
+            Some(Asked::Form(form)) => match form.hear(line) {
+                Some(values) => Heard::Filled(form.step.clone(), values),
+                None => Heard::More,
+            },
+        };
+        if let Heard::Decided(step, ..) | Heard::Filled(step, _) = &heard {
+            self.close(step);
+        }
+        heard
     }
 
     /// Takes a question away. True if it was the first.
-    pub(super) fn close(&mut self, key: &StepKey) -> bool {
-        let first = self.first().is_some_and(|question| question.step == *key);
-        self.open.retain(|question| question.step != *key);
+    fn close(&mut self, key: &StepKey) -> bool {
+        let first = self.open.front().is_some_and(|asked| asked.step() == key);
+        self.open.retain(|asked| asked.step() != key);
         first
+    }
+}
+
+/// The form of an `input` step.
+pub(crate) fn form_of<'a>(plan: &'a Plan, key: &StepKey) -> Option<&'a Value> {
+    let mut node = None;
+    for segment in key.path() {
+        node = Some(plan.graph.find(node, &segment.id)?);
+    }
+    match &plan.graph.node(node?).verb {
+        Verb::Input { form, .. } => Some(form),
+        _ => None,
     }
 }
 

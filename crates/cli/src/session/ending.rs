@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use parkway::id::RunId;
-use parkway::log::{RunState, RunStatus, StepStatus};
+use parkway::log::{RunState, RunStatus, Step, StepStatus, WaitFor};
 use parkway::{Ended, Error, Parkway, Run};
 use serde_json::Value;
 
@@ -112,6 +112,11 @@ pub(crate) fn way_on(state: &RunState, next: &Next) {
         }
     };
     name("answer:", state.asking().map(|step| next.approve(run, &step.key)).collect());
+    let wants_values = |step: &&Step| {
+        let waiting = step.waiting.as_ref().filter(|_| step.status == StepStatus::Waiting);
+        waiting.is_some_and(|waiting| matches!(waiting.what, WaitFor::Input { .. }))
+    };
+    name("fill:", state.steps().iter().filter(wants_values).map(|step| next.input(run, &step.key)).collect());
     let in_doubt = state.steps().iter().filter(|step| step.status == StepStatus::InDoubt);
     name("in doubt:", in_doubt.map(|step| next.show_step(run, &step.key)).collect());
     name("go on:", vec![next.resume(run)]);

@@ -7,6 +7,7 @@ use std::path::Path;
 use parkway::{Inputs, Plan};
 use serde_json::Value;
 
+use super::form::typed;
 use crate::args::RunArgs;
 use crate::failure::Failure;
 
@@ -26,7 +27,7 @@ pub(crate) fn add_given(mut inputs: Inputs, args: &RunArgs, plan: &Plan) -> Resu
     Ok(inputs)
 }
 
-fn from_file(file: &Path) -> Result<Inputs, Failure> {
+pub(crate) fn from_file(file: &Path) -> Result<Inputs, Failure> {
     let text = if file.as_os_str() == "-" {
         let mut text = String::new();
         io::stdin().read_to_string(&mut text).map(|_| text)
@@ -34,22 +35,20 @@ fn from_file(file: &Path) -> Result<Inputs, Failure> {
         fs::read_to_string(file)
     };
     let name = file.display();
-    let text = text.map_err(|e| Failure::invalid(format!("cannot read the inputs in {name}: {e}")))?;
+    let text = text.map_err(|e| Failure::invalid(format!("cannot read the values in {name}: {e}")))?;
     serde_json::from_str(&text).map_err(|e| {
-        Failure::invalid(format!("the inputs in {name} are no JSON object: {e}")).help("write `{\"NAME\": VALUE}`")
+        Failure::invalid(format!("the values in {name} are no JSON object: {e}")).help("write `{\"NAME\": VALUE}`")
     })
 }
 
 /// A text by the input's type. An unknown name is told later, with the names that there are.
 fn value(name: &str, text: &str, plan: &Plan) -> Result<Value, Failure> {
     let schema = plan.inputs.get("properties").and_then(|properties| properties.get(name));
-    match schema.and_then(|schema| schema.get("type")).and_then(Value::as_str) {
-        None | Some("string") => Ok(Value::String(text.to_owned())),
-        Some(kind) => serde_json::from_str(text).map_err(|_| {
-            Failure::invalid(format!("the input `{name}` is of the type `{kind}`, and `{text}` is no JSON for it"))
-                .help(format!("write for example `--input {name}={}`", example(kind)))
-        }),
-    }
+    typed(text, schema).ok_or_else(|| {
+        let kind = schema.and_then(|schema| schema.get("type")).and_then(Value::as_str).unwrap_or("string");
+        Failure::invalid(format!("the input `{name}` is of the type `{kind}`, and `{text}` is no JSON for it"))
+            .help(format!("write for example `--input {name}={}`", example(kind)))
+    })
 }
 
 fn example(kind: &str) -> &'static str {

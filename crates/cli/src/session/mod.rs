@@ -3,13 +3,16 @@
 mod approvals;
 mod desk;
 mod ending;
+mod form;
 mod inputs;
 mod loading;
 mod person;
 mod watch;
 
 pub(crate) use approvals::{answer_waiting, given};
+pub(crate) use desk::form_of;
 pub(crate) use ending::way_on;
-pub(crate) use inputs::{add_given, read_file};
+pub(crate) use form::Form;
+pub(crate) use inputs::{add_given, from_file, read_file};
 pub(crate) use person::name as person;
 pub(crate) use watch::{Session, explain};

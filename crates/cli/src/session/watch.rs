@@ -9,7 +9,7 @@ use parkway::log::{Channel, Event, RunStatus};
 use parkway::{Builder, Ended, Error, Parkway, Plan, Record, Run, RunOptions, Update};
 use serde_json::Value;
 
-use super::desk::{Answer, Desk, Lines, understand};
+use super::desk::{Desk, Heard, Lines};
 use super::ending::Ending;
 use super::loading::Loading;
 use super::person;
@@ -132,16 +132,14 @@ impl<'a> Session<'a> {
                 line = typed(&mut lines), if live.as_ref().is_some_and(Live::is_asking) => {
                     let Some(live) = live.as_mut() else { continue };
                     live.answered(line.as_deref().map(str::trim_end));
-                    let step = desk.first().map(|question| question.step.clone());
-                    match (line.as_deref().map(understand), step) {
-                        (Some(Answer::Said(verdict, note)), Some(step)) => {
-                            desk.close(&step);
+                    match line.as_deref().map(|line| desk.hear(line)) {
+                        Some(Heard::Decided(step, verdict, note)) => {
                             run.answer(&step.to_string(), verdict, note, &person(), Channel::Prompt).await?;
                         }
-                        // It is asked again.
-                        (Some(_), _) => {}
+                        Some(Heard::Filled(step, values)) => run.fill(step, values, &person(), Channel::Prompt).await?,
+                        Some(Heard::More) => {}
                         // The end of the input: nobody is there any more, and the run can wait without this program.
-                        (None, _) => {
+                        None => {
                             lines = None;
                             self.attended = false;
                             run.stop();
@@ -160,7 +158,7 @@ impl<'a> Session<'a> {
                         }
                         if let Some(live) = &mut live {
                             explain(parkway, live.view(), std::slice::from_ref(&event)).await?;
-                            if desk.apply(parkway, &event).await? && live.is_asking() {
+                            if desk.apply(parkway, plan, &event).await? && live.is_asking() {
                                 live.answered(None);
                             }
                             if event.seq > told {
@@ -187,9 +185,7 @@ impl<'a> Session<'a> {
                     if !self.attended || stopping || live.is_asking() {
                         continue;
                     }
-                    if let Some(question) = desk.first() {
-                        let mut question = question.lines(console::Term::stderr().size().1.into(), Symbols::from_env());
-                        question.push("  y or n, then a note if you like: ".into());
+                    if let Some(question) = desk.lines(console::Term::stderr().size().1.into(), Symbols::from_env()) {
                         lines.get_or_insert_with(Lines::new).want();
                         live.ask(&question, now());
                     } else if live.view().status() == RunStatus::Waiting && idle_since.elapsed() > STUCK {

@@ -138,7 +138,7 @@ fn inputs_are_read_by_their_types() {
     run(&["--input", "times=1.5"]).code(2).says("the input `times` is wrong");
     run(&["--input", "woh=x"]).code(2).says("did you mean `who`?");
     run(&["--input", "who"]).code(2).says("--input NAME=VALUE");
-    run(&["--inputs", "none.json"]).code(2).says("cannot read the inputs in none.json");
+    run(&["--inputs", "none.json"]).code(2).says("cannot read the values in none.json");
 }
 
 #[test]

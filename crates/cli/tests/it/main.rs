@@ -8,11 +8,14 @@ mod letters;
 mod render;
 
 mod ends;
+mod forms;
 mod hostile;
 mod looks;
 mod pictures;
 mod reading;
 mod settings;
+mod templates;
+mod trials;
 
 #[cfg(unix)]
 mod crash;

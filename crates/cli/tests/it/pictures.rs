@@ -242,3 +242,24 @@ fn a_thousand_steps_are_drawn_without_a_wait() {
     assert_eq!(Picture::of(&Scheme { parts, edges }).frames.len(), 1_000);
     assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
 }
+
+/// A plan without the names of the files that its prompts came from.
+fn without_files(mut plan: serde_json::Value) -> serde_json::Value {
+    for node in plan["graph"]["nodes"].as_array_mut().unwrap() {
+        for message in node.pointer_mut("/verb/chat/messages").into_iter().flat_map(|m| m.as_array_mut().unwrap()) {
+            message["content"].as_object_mut().unwrap().remove("file");
+        }
+    }
+    plan
+}
+
+#[test]
+fn the_example_in_normal_form_is_the_same_workflow() {
+    let bench = Bench::new(ASK);
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/workflows/order-intake.yaml");
+    bench.parkway(&["graph", example, "--output", "normal.yaml"]).code(0);
+    let plan = |file| without_files(bench.parkway(&["check", file, "--json"]).code(0).json()["plan"].take());
+    assert_eq!(plan("normal.yaml"), plan(example));
+    let normal = std::fs::read_to_string(bench.path("normal.yaml")).unwrap();
+    assert_eq!(bench.parkway(&["graph", "normal.yaml", "--format", "yaml"]).code(0).out, normal);
+}

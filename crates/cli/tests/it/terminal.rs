@@ -209,3 +209,50 @@ fn a_narrow_terminal_is_not_overrun() {
         assert_eq!(wide, None, "{text}");
     }
 }
+
+/// A step that wants values.
+const EDIT: &str = r#"
+parkway: 1
+steps:
+  edit:
+    input:
+      prompt: Is 12 right?
+      output:
+        total: { type: integer, min: 1, default: 12 }
+        paid: { type: boolean }
+        note: { type: string, optional: true }
+outputs: { total: "${{ steps.edit.output.total }}", paid: "${{ steps.edit.output.paid }}" }
+"#;
+
+#[test]
+fn a_form_is_asked_field_by_field_while_a_run_waits() {
+    let bench = Bench::new(EDIT);
+    let mut screen = Screen::run(&bench, &["run", "flow.yaml"], 80);
+    screen.shows("Is 12 right?");
+    screen.shows("total (integer, at least 1) [12]: ");
+    screen.types("0\n");
+    screen.shows("minimum");
+    screen.shows("total (integer, at least 1) [12]: ");
+    screen.types("\n");
+    screen.shows("paid (boolean): ");
+    screen.types("yes\n");
+    screen.shows("note (string, may be left out): ");
+    screen.types("\n");
+    let (code, rest) = screen.ends();
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(rest.contains("\"total\": 12") && rest.contains("\"paid\": true"), "{rest}");
+}
+
+#[test]
+fn a_form_is_asked_by_the_command_that_fills_it() {
+    let bench = Bench::new(EDIT);
+    bench.parkway(&["run", "flow.yaml"]).code(4);
+    let mut screen = Screen::run(&bench, &["input", "last", "edit"], 80);
+    for (field, typed) in [("total (", "x\n"), ("total (", "7\n"), ("paid (", "no\n"), ("note (", "later\n")] {
+        screen.shows(field);
+        screen.types(typed);
+    }
+    let (code, rest) = screen.ends();
+    assert_eq!(code, Some(0), "{rest}");
+    assert_eq!(bench.parkway(&["resume"]).code(0).json()["total"], 7);
+}

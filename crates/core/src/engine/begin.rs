@@ -64,7 +64,7 @@ impl Executor {
     }
 
     /// The labels of a step's `if`: what it lets through tells something of what it looked at.
-    fn condition_labels(&self, node: &Node, site: Site) -> Labels {
+    pub(super) fn condition_labels(&self, node: &Node, site: Site) -> Labels {
         let condition = node.condition.as_ref().map(expression_or_value);
         condition.map_or(Labels::NONE, |condition| labels_named(&self.state, site, condition))
     }
@@ -153,8 +153,11 @@ impl Executor {
             Verb::Approve { prompt, timeout_ms, show } => self.ask(key, site, prompt, *timeout_ms, show.as_ref()).await,
             Verb::Tool { name, with } => self.call_tool(key, index, site, name, with, condition).await,
             Verb::Chat(chat) => self.call_model(key, index, site, chat, condition).await,
+            Verb::Workflow(workflow) if workflow.own_run.is_some() => self.call_run(key, false).await,
             Verb::Workflow(workflow) => self.call_workflow(key, site, workflow, condition).await,
-            Verb::Input { prompt, timeout_ms, .. } => self.ask_for_input(key, site, prompt, *timeout_ms).await,
+            Verb::Input { prompt, filled, timeout_ms, .. } => {
+                self.ask_for_input(key, site, prompt, filled, *timeout_ms).await
+            }
             Verb::Wait(wait) => self.wait(key, site, wait).await,
         }
     }
@@ -302,7 +305,7 @@ impl Executor {
         let all_labels = args.labels.values().fold(condition.union(kept), |all, one| all.union(*one));
         let grants = self.grants(site).get(spec.family()).cloned();
         let request = PolicyRequest::new(spec, &args.value, all_labels, grants.is_some());
-        let decision = self.rules.tighten(self.services.policy.decide(&request), &request);
+        let decision = self.rule(site, &request);
         let mut draft = Draft::default();
         let first = self.state.step(&key).is_none_or(|step| step.attempt == 0);
         if first && (spec.effect != Effect::Pure || decision.verdict != policy::Verdict::Allow) {

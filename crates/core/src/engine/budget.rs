@@ -35,6 +35,19 @@ fn over(limits: &Limits, used: Budget, active: Duration, share: Budget, place: &
         })
 }
 
+/// The share of a workflow with a run of its own, of what is counted around it: what it may use by its own budget, else
+/// all that is left.
+pub(crate) fn share(state: &RunState, scope: Option<StepIndex>, own: &Limits) -> Budget {
+    let of_kind = |limit: fn(&Limits) -> Option<u64>, amount: fn(Budget) -> u64| {
+        let left = |limits: &Limits, used: Budget| limit(limits).map(|limit| limit.saturating_sub(amount(used)));
+        let around = state.calls_around(scope).filter_map(|(_, workflow, used)| left(&workflow.limits, used.budget));
+        let left = left(&state.plan().limits, state.committed()).into_iter().chain(around).min();
+        left.map_or(0, |left| limit(own).unwrap_or(left))
+    };
+    let tokens = of_kind(|limits| limits.tokens, |budget| budget.tokens);
+    Budget::new(tokens, of_kind(|limits| limits.tool_calls, |budget| budget.tool_calls))
+}
+
 /// Whether calls inside `scope` are counted: some budget around them limits what `pick` gives.
 pub(crate) fn counts(state: &RunState, scope: Option<StepIndex>, pick: fn(&Limits) -> Option<u64>) -> bool {
     pick(&state.plan().limits).is_some()

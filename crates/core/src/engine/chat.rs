@@ -55,6 +55,7 @@ impl Executor {
             #[expect(clippy::cast_precision_loss, reason = "a temperature has few digits")]
             temperature: chat.temperature_milli as f32 / 1000.0,
             seed: chat.seed.unwrap_or_else(|| step::seed(&key, failures)),
+            step: Some(key.clone()),
             max_tokens: chat.max_tokens,
             adapter: chat.adapter.clone(),
         };

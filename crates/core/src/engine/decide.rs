@@ -165,6 +165,8 @@ fn command(state: &RunState, work: Work) -> Option<Command> {
             recover(state, index)
         }
         Work::Cancel(index) => Command::Cancel { key: key(index) },
+        Work::Look(index) if state.cut_off(index).is_some() => Command::Cancel { key: key(index) },
+        Work::Look(index) => Command::Begin { key: key(index) },
         Work::Wake(index) => Command::Fire { key: Some(key(index)), timer: Timer::Wait },
         Work::Moved(index) => moved(state, index),
         Work::Judge(index) => Command::Judge { key: key(index) },
@@ -224,7 +226,7 @@ fn recover(state: &RunState, index: StepIndex) -> Command {
         Command::Doubt { key }
     } else if state.cut_off(index).is_some() {
         Command::Cancel { key }
-    } else if step.interruptions > MAX_INTERRUPTIONS {
+    } else if step.interruptions > MAX_INTERRUPTIONS && !state.has_run(index) {
         Command::GiveUp { key }
     } else {
         Command::Begin { key }

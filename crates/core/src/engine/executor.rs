@@ -16,15 +16,16 @@ use crate::engine::context::{EvaluateError, Values};
 use crate::engine::decide::decide;
 use crate::engine::recorder::{Draft, RecordError, Recorder};
 use crate::engine::reporter::Reporter;
+use crate::engine::ruling::{Rulebook, rulebook};
 use crate::engine::secret::Known;
 use crate::engine::step::{self, Attempt, Failure, Outcome};
 use crate::id::{RunId, Seq, StepKey, Time, WorkerId};
 use crate::label::Labels;
 use crate::log::{
-    Actor, Channel, Commitment, EventKind, IllegalEvent, PayloadError, RunState, RunStatus, StepIndex, Verdict,
+    Actor, Channel, Commitment, EventKind, IllegalEvent, Parent, PayloadError, RunState, RunStatus, StepIndex, Verdict,
 };
 use crate::model::SharedModel;
-use crate::policy::{Policy, Rules};
+use crate::policy::Policy;
 use crate::schema::Schemas;
 use crate::secret::{Secret, SecretError, Secrets};
 use crate::store::{Claim, Lease, Message, MessageId, NewRun, Released, Store, StoreError, Write};
@@ -37,6 +38,9 @@ pub(crate) const GRACE: Duration = Duration::from_secs(10);
 const BURST: usize = 64;
 /// How often the inbox is looked at.
 const INBOX: Duration = Duration::from_millis(200);
+
+/// Gives the value of an environment variable, where there is one.
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// What an executor works with.
 #[derive(Clone)]
@@ -59,7 +63,7 @@ pub struct Services {
     /// Where secrets come from.
     pub secrets: Arc<dyn Secrets>,
     /// The value of an environment variable: asked when a run is created, for those that its plan declares.
-    pub env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub env: Environment,
 }
 
 impl Services {
@@ -145,6 +149,18 @@ impl Preapproval {
     }
 }
 
+/// What a run begins with.
+pub(crate) struct Beginning<'a> {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) inputs: &'a Value,
+    /// Labels of the inputs together.
+    pub(crate) labels: Labels,
+    pub(crate) env: Option<Value>,
+    pub(crate) parent: Option<Parent>,
+    /// Its place in the store, if nobody has made one.
+    pub(crate) new: Option<NewRun>,
+}
+
 /// How an executor ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -200,9 +216,8 @@ pub struct Executor {
     pub(crate) state: RunState,
     pub(crate) values: Values,
     pub(crate) schemas: Schemas,
+    pub(crate) rules: Rulebook,
     pub(crate) secrets: Arc<Known>,
-    /// The workflow's own.
-    pub(crate) rules: Rules,
     pub(crate) recorder: Recorder,
     pub(crate) lease: Lease,
     pub(crate) calls: JoinSet<Result<Outcome, StoreError>>,
@@ -232,20 +247,35 @@ impl Executor {
         let now = services.clock.now();
         let run = RunId::new(now, services.clock.random());
         let lease = Lease { run, worker: services.worker.clone(), fence: crate::id::Fence(1) };
+        let new = NewRun { run, tenant: TENANT.into(), workflow: plan.workflow.clone(), at: now };
+        let beginning = Beginning { plan, inputs, labels: Labels::NONE, env, parent: None, new: Some(new) };
+        Executor::begin_run(services, models, control, lease, secrets, beginning).await
+    }
+
+    /// Writes the first events of a run.
+    pub(crate) async fn begin_run(
+        services: Services,
+        models: BTreeMap<String, SharedModel>,
+        control: Control,
+        lease: Lease,
+        secrets: Known,
+        beginning: Beginning<'_>,
+    ) -> Result<Executor, ExecutorError> {
+        let Beginning { plan, inputs, labels, env, parent, new } = beginning;
         let mut draft = Draft::default();
         let created = EventKind::RunCreated {
             plan: draft.payload(&*services.clock, &*plan)?,
             plan_hash: plan.hash(),
             inputs: draft.payload(&*services.clock, inputs)?,
-            labels: Labels::NONE,
+            labels,
             env: env.map(|env| draft.payload(&*services.clock, &env)).transpose()?,
-            parent: None,
+            parent,
         };
         draft.event(created);
         draft.event(EventKind::RunClaimed { worker: services.worker.clone() });
-        let new = NewRun { run, tenant: TENANT.into(), workflow: plan.workflow.clone(), at: now };
-        draft.writes.push(Write::Enqueue(new));
-        let mut executor = Executor::begin(services, models, control, RunState::new(run, plan), lease, secrets);
+        draft.writes.extend(new.map(Write::Enqueue));
+        let state = RunState::new(lease.run, plan);
+        let mut executor = Executor::begin(services, models, control, state, lease, secrets);
         match executor.record_to_disk(draft).await {
             Ok(()) => Ok(executor),
             Err(error) => {
@@ -273,6 +303,18 @@ impl Executor {
             let status = RunState::replay(run, plan, &services.store.events(run, Seq(0)).await?)?.status();
             return Err(if status.ended() { ExecutorError::Over(run, status) } else { ExecutorError::Held(run) });
         };
+        Executor::go_on(services, models, control, plan, lease, secrets).await
+    }
+
+    /// Goes on with a run that this process has just claimed.
+    pub(crate) async fn go_on(
+        services: Services,
+        models: BTreeMap<String, SharedModel>,
+        control: Control,
+        plan: Arc<Plan>,
+        lease: Lease,
+        secrets: Known,
+    ) -> Result<Executor, ExecutorError> {
         let claimed = Executor::continue_log(services.clone(), models, control, plan, lease.clone(), secrets).await;
         if let Err(error) = &claimed {
             let_go(&services, &lease, error).await;
@@ -319,8 +361,8 @@ impl Executor {
         Executor {
             values: Values::new(services.store.clone()),
             schemas: Schemas::default(),
+            rules: rulebook(state.plan()),
             secrets: Arc::new(secrets),
-            rules: Rules::of_file(&state.plan().rules),
             services,
             models,
             control,
@@ -475,7 +517,7 @@ impl Executor {
             return Ok(());
         }
         // Each call ends by itself within the grace time; the deadline is for one that does not.
-        let most = GRACE + Duration::from_secs(1);
+        let most = GRACE + Duration::from_secs(3);
         // Nobody else may take the run for abandoned meanwhile. If this fails the lease runs out sooner, and what is
         // recorded after that is refused.
         let _ = self.services.store.renew(&self.lease, most + self.services.lease).await;
@@ -546,10 +588,14 @@ impl Executor {
             Err(error) => {
                 let Some(index) = self.under_way.remove(&error.id()) else { return Ok(()) };
                 let failure = self.secrets.scrub_failure(step::panicked(error.is_panic().then(|| error.into_panic())));
-                Outcome { index, result: Err(failure), turns: Vec::new(), cut_off: false }
+                Outcome { index, result: Err(failure), turns: Vec::new(), cut_off: false, child: None }
             }
         };
         self.cancels.remove(&outcome.index);
+        if outcome.cut_off && self.control.stop.is_cancelled() {
+            // A run of its own has seen the stop first: it is begun again when this one is resumed.
+            return Ok(());
+        }
         self.settle_outcome(outcome).await
     }
 
@@ -559,7 +605,7 @@ impl Executor {
                 self.take_message(id, message).await?;
             }
         }
-        Ok(())
+        self.look_at_children().await
     }
 
     /// What somebody said becomes an event, if it still means something; it leaves the inbox either way.
@@ -574,7 +620,8 @@ impl Executor {
                 }
             }
             Message::Cancel { note, by, via } => {
-                if !self.state.cancelling() {
+                // A run whose deadline has passed fails, whatever is said then.
+                if !self.state.stopping() {
                     let note = self.note(&mut draft, note)?;
                     let by = self.person(&mut draft, &by, via)?;
                     draft.event_by(by, EventKind::CancelRequested { note });
@@ -658,4 +705,4 @@ async fn let_go(services: &Services, lease: &Lease, error: &ExecutorError) {
 }
 
 /// Whose runs these are, until there are several tenants.
-const TENANT: &str = "default";
+pub(crate) const TENANT: &str = "default";

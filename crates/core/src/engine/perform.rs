@@ -94,6 +94,8 @@ impl Executor {
         match index.and_then(|index| self.cancels.get(&index)) {
             // Its outcome says how it ended.
             Some(cancel) => cancel.cancel(),
+            // A run of its own is cancelled by its own executor.
+            None if index.is_some_and(|index| self.state.has_run(index)) => self.call_run(key, true).await?,
             None => {
                 let attempt = self.state.step(&key).map_or(0, |step| step.attempt);
                 self.say(EventKind::StepCancelled { key, attempt }).await?;

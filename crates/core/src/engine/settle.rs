@@ -54,10 +54,13 @@ impl Executor {
 
     /// Records what came of an attempt.
     pub(crate) async fn settle_outcome(&mut self, outcome: Outcome) -> Result<(), ExecutorError> {
-        let Outcome { index, result, turns, .. } = outcome;
+        let Outcome { index, result, turns, child, .. } = outcome;
         let step = self.state.at(index).clone();
         if step.status != StepStatus::Running {
             return Ok(());
+        }
+        if let Some(what) = child.as_ref().and_then(|child| child.waits.clone()) {
+            return self.say(EventKind::StepWaiting { key: step.key, what }).await;
         }
         let plan = self.state.plan().clone();
         let node = plan.graph.node(step.node);
@@ -73,10 +76,9 @@ impl Executor {
         }
         if step.reserved != Budget::default() {
             // A call that failed for sure before it did anything is a call all the same.
-            draft.event(EventKind::BudgetSettled {
-                key: step.key.clone(),
-                spent: Budget::new(tokens, step.reserved.tool_calls),
-            });
+            let spent = Budget::new(tokens, step.reserved.tool_calls);
+            let spent = child.map_or(spent, |child| child.spent);
+            draft.event(EventKind::BudgetSettled { key: step.key.clone(), spent });
         }
         let (key, attempt) = (step.key.clone(), step.attempt);
         match result {
@@ -113,7 +115,9 @@ impl Executor {
             draft.event(EventKind::StepInDoubt { key, attempt, code, message });
             return Ok(());
         }
-        if self.state.cut_off(index).is_some() {
+        // A run of its own that only waited is cancelled when the run has failed.
+        let given_up = matches!(node.verb, Verb::Workflow(_)) && failure.code == "cancelled";
+        if self.state.cut_off(index).is_some() || (given_up && self.state.barred(index).is_some()) {
             draft.event(EventKind::StepCancelled { key, attempt });
             return Ok(());
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::engine::child::{ChildEnd, ChildRun};
 use crate::engine::recorder::Disk;
 use crate::engine::reporter::{Notice, Reporter};
 use crate::engine::secret::Known;
@@ -45,6 +46,7 @@ pub(crate) enum Call {
         secrets: Arc<Known>,
     },
     Chat(Box<ChatCall>),
+    Run(Box<ChildRun>),
 }
 
 /// A request to a model, and what is needed to judge the answer.
@@ -65,6 +67,8 @@ pub(crate) struct Outcome {
     pub(crate) turns: Vec<Turn>,
     /// Whether it was stopped, and may be made again.
     pub(crate) cut_off: bool,
+    /// What is known of a run that was driven.
+    pub(crate) child: Option<ChildEnd>,
 }
 
 /// The output of an attempt.
@@ -103,11 +107,15 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
     if let Some((mut disk, seq)) = after {
         disk.holds(seq).await?;
     }
+    let call = match call {
+        Call::Run(child) => return child.make(index, cancel).await,
+        call => call,
+    };
     let mut turns = Vec::new();
     let mut cut_off = false;
     let effect = match &call {
         Call::Tool { tool, .. } => tool.spec().effect,
-        Call::Chat(_) => Effect::Read,
+        Call::Chat(_) | Call::Run(_) => Effect::Read,
     };
     let result = {
         let work = async {
@@ -119,6 +127,7 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
                     }
                 }
                 Call::Chat(chat) => call_model(*chat, &mut turns).await,
+                Call::Run(_) => Err(Failure::new("run", "a run is driven elsewhere")),
             }
         };
         tokio::pin!(work);
@@ -157,7 +166,7 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
         // The message may quote what the run works on: the log keeps it, a trace does not.
         Err(failure) => tracing::info!(code = failure.code, "failed"),
     }
-    Ok(Outcome { index, result, turns, cut_off })
+    Ok(Outcome { index, result, turns, cut_off, child: None })
 }
 
 async fn sleep(limit: Duration) {

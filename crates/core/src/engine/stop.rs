@@ -13,12 +13,18 @@ impl Executor {
         self.say(EventKind::TimerFired { key, timer }).await
     }
 
-    /// Records that a group took longer than its `timeout`, now that nothing inside it runs.
+    /// Records that a group took longer than its `timeout`, or a called workflow than its `deadline`, now that nothing
+    /// inside it runs.
     pub(super) async fn time_out(&mut self, key: StepKey) -> Result<(), ExecutorError> {
-        let node = self.state.step(&key).map(|step| self.state.plan().graph.node(step.node));
-        let limit = node.and_then(|node| node.timeout_ms).unwrap_or_default();
-        let message = format!("its steps took longer than {} together", words(Duration::from_millis(limit)));
-        self.fail(key, &Failure::new("timeout", message)).await
+        let limit = self.state.index_of(&key).and_then(|index| self.state.time_limit(index));
+        let (limit, deadline) = limit.unwrap_or_default();
+        let limit = words(limit);
+        let failure = if deadline {
+            Failure::new("deadline", format!("the workflow took longer than its `deadline` of {limit}"))
+        } else {
+            Failure::new("timeout", format!("its steps took longer than {limit} together"))
+        };
+        self.fail(key, &failure).await
     }
 
     /// Records that the run took longer than its `deadline`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::engine::context::Site;
 use crate::engine::executor::{Executor, ExecutorError};
@@ -12,7 +12,7 @@ use crate::engine::reporter::Notice;
 use crate::engine::step::{Failure, words};
 use crate::id::{StepKey, Time};
 use crate::label::Labels;
-use crate::log::{Actor, Came, EventKind, StepStatus, WaitFor};
+use crate::log::{Actor, Came, Commitment, EventKind, StepStatus, WaitFor};
 use crate::schema::check_depth;
 use crate::workflow::{Template, Verb, Wait, fill_form};
 
@@ -46,9 +46,16 @@ impl Executor {
                 Err(failure) => return self.fail(key, &failure).await,
             },
         };
-        draft.event(EventKind::StepWaiting { key, what });
+        let signal = match &what {
+            WaitFor::Signal { name, .. } => Some(*name),
+            _ => None,
+        };
+        draft.event(EventKind::StepWaiting { key: key.clone(), what });
         self.record(draft).await?;
-        self.hand_out_signals().await
+        if let Some(name) = signal {
+            self.give_kept(key, name).await?;
+        }
+        Ok(())
     }
 
     async fn wait_template(&mut self, site: Site, text: &str) -> Result<Result<Value, Failure>, ExecutorError> {
@@ -63,6 +70,7 @@ impl Executor {
         key: StepKey,
         site: Site,
         prompt: &str,
+        filled: &Map<String, Value>,
         timeout_ms: Option<u64>,
     ) -> Result<(), ExecutorError> {
         let result = self.values.evaluate(&self.state, site, Template::Text(prompt)).await;
@@ -70,11 +78,25 @@ impl Executor {
             Ok((prompt, _)) => prompt,
             Err(failure) => return self.fail(key, &failure).await,
         };
-        let now = self.services.clock.now();
+        let mut labels = Labels::NONE;
         let mut draft = Draft::default();
+        let filled = if filled.is_empty() {
+            None
+        } else {
+            let filled = Value::Object(filled.clone());
+            let result = self.values.evaluate(&self.state, site, Template::Value(&filled)).await;
+            match Self::evaluated(result)? {
+                Ok((filled, of)) => {
+                    labels = of;
+                    Some(self.value(&mut draft, &filled)?)
+                }
+                Err(failure) => return self.fail(key, &failure).await,
+            }
+        };
+        let now = self.services.clock.now();
         let prompt = self.value(&mut draft, &prompt)?;
         let expires = timeout_ms.map(|millis| now.after(Duration::from_millis(millis)));
-        draft.event(EventKind::StepWaiting { key, what: WaitFor::Input { prompt, expires } });
+        draft.event(EventKind::StepWaiting { key, what: WaitFor::Input { prompt, filled, labels, expires } });
         self.record(draft).await?;
         Ok(())
     }
@@ -86,11 +108,17 @@ impl Executor {
             return Ok(());
         };
         let attempt = step.attempt;
+        let plan = self.state.plan().clone();
+        let condition =
+            self.place(&key).map_or(Labels::NONE, |(node, site)| self.condition_labels(plan.graph.node(node), site));
         let mut draft = Draft::default();
         let (output, labels) = match (what, came) {
+            (WaitFor::Run { .. }, _) => return self.call_run(key, false).await,
             (WaitFor::Timer { .. }, _) => (self.value(&mut draft, &Value::Null)?, Labels::NONE),
             // What comes from outside is data.
             (_, Came::Signal(payload)) => (payload, Labels::UNTRUSTED),
+            // What the person left as it was comes from where the form took it.
+            (WaitFor::Input { labels, .. }, Came::Values(values)) => (values, labels),
             (_, Came::Values(values)) => (values, Labels::NONE),
             (WaitFor::Signal { name, .. }, Came::Time) => {
                 let name = self.values.value(name).await?;
@@ -105,6 +133,7 @@ impl Executor {
                 return self.fail(key, &Failure::new("timeout", "nobody answered in time")).await;
             }
         };
+        let labels = labels.union(condition);
         draft.event(EventKind::StepCompleted { key, attempt, output: Some(output), labels });
         self.record(draft).await?;
         Ok(())
@@ -144,14 +173,25 @@ impl Executor {
 
     /// Gives signals that were kept to steps that wait for them.
     pub(super) async fn hand_out_signals(&mut self) -> Result<(), ExecutorError> {
-        if self.state.listeners().next().is_none() {
+        let listeners: Vec<_> = self.state.listeners().collect();
+        for (index, name) in listeners {
+            self.give_kept(self.state.at(index).key.clone(), name).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a step the oldest signal that was kept under the name that it waits for.
+    async fn give_kept(&mut self, key: StepKey, name: Commitment) -> Result<(), ExecutorError> {
+        if self.state.kept_signals().is_empty() {
             return Ok(());
         }
+        let wanted = self.values.value(name).await?;
         for kept in self.state.kept_signals().to_vec() {
-            let name = self.values.value(kept.name).await?;
-            if let Some(key) = self.listener(&name).await? {
+            if self.values.value(kept.name).await? == wanted {
                 let (name, payload) = (kept.name, kept.payload);
-                self.say(EventKind::SignalReceived { key: Some(key), name, payload, kept: Some(kept.seq) }).await?;
+                return self
+                    .say(EventKind::SignalReceived { key: Some(key), name, payload, kept: Some(kept.seq) })
+                    .await;
             }
         }
         Ok(())
@@ -166,10 +206,23 @@ impl Executor {
         by: Actor,
     ) -> Result<(), ExecutorError> {
         let asked = self.state.step(&key).filter(|step| step.status == StepStatus::Waiting && step.waiting.is_some());
+        let filled = match asked.and_then(|step| step.waiting.as_ref()).map(|waiting| &waiting.what) {
+            Some(WaitFor::Input { filled: Some(filled), .. }) => Some(*filled),
+            _ => None,
+        };
         let plan = self.state.plan().clone();
         if let Some(Verb::Input { form, .. }) = asked.map(|step| &plan.graph.node(step.node).verb) {
             let filled = match values {
-                Value::Object(values) => fill_form(form, values),
+                Value::Object(mut values) => {
+                    if let Some(filled) = filled
+                        && let Value::Object(filled) = self.values.value(filled).await?
+                    {
+                        for (name, value) in filled {
+                            values.entry(name).or_insert(value);
+                        }
+                    }
+                    fill_form(form, values)
+                }
                 other => Err(vec![format!("a filled form is an object, not {}", short(&other))]),
             };
             match filled {

@@ -30,6 +30,8 @@ pub(crate) enum Work {
     Cancel(StepIndex),
     /// The time that it waits for has come.
     Wake(StepIndex),
+    /// Its own run, which it waits for, may have gone on.
+    Look(StepIndex),
     /// What it waited for has come, or what became of its call was said.
     Moved(StepIndex),
     /// A round of it has completed.

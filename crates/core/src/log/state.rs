@@ -15,7 +15,9 @@ use crate::id::{Fence, RunId, Seq, StepKey, Time};
 use crate::label::Labels;
 use crate::log::ready::{Ready, Work};
 use crate::log::step::{Answer, Approval, Came, Fan, Step, StepError, StepIndex, StepStatus};
-use crate::log::{Budget, Commitment, Event, EventKind, FailureReason, Finish, Parent, Resolution, RunStatus, Timer};
+use crate::log::{
+    Budget, Commitment, Event, EventKind, FailureReason, Finish, Parent, Resolution, RunStatus, Timer, WaitFor,
+};
 use crate::model::Usage;
 use crate::workflow::{Graph, NodeIndex, OnError, OnItemError, Plan, RunIf};
 
@@ -63,6 +65,8 @@ pub struct RunState {
     signals: Vec<Kept>,
     /// Steps that wait for a signal, in the order in which they began to.
     listeners: Vec<StepIndex>,
+    /// The steps that wait for a run of their own.
+    children: Vec<StepIndex>,
     finish: Option<Finish>,
     spent: Budget,
     reserved: Budget,
@@ -154,6 +158,7 @@ impl RunState {
             groups_over: 0,
             signals: Vec::new(),
             listeners: Vec::new(),
+            children: Vec::new(),
             finish: None,
             spent: Budget::default(),
             reserved: Budget::default(),
@@ -248,6 +253,9 @@ impl RunState {
             None => self.begin_part(key)?,
         };
         let before = self.steps[index.0].status;
+        if self.steps[index.0].waits_for > 0 {
+            return Err(format!("`{key}` still waits for other steps"));
+        }
         let asked = self.steps[index.0].waits_for_outside();
         let after = before.after(&event.kind).ok_or_else(|| format!("`{key}` is {}", before.as_str()))?;
         self.set_status(index, after, event);
@@ -289,15 +297,19 @@ impl RunState {
                 step.resolution = None;
                 step.arg_labels = labels.values().fold(Labels::NONE, |all, one| all.union(*one));
                 step.started = Some(event.at);
-                self.lose_reserved(index);
+                step.waiting = None;
+                // A run of its own goes on with what was set aside for it.
+                if !self.has_run(index) {
+                    self.lose_reserved(index);
+                }
                 if let Some(due) = due {
                     self.ready.forget(due, Work::Begin(index));
                 }
                 if self.repeat(index).is_some() {
                     self.begin_rounds(index);
                 } else if *attempt == 1 && self.plan.graph.node(node).verb.has_members() {
-                    if let Some(limit) = self.plan.graph.node(node).timeout_ms {
-                        let time_up = event.at.after(Duration::from_millis(limit));
+                    if let Some((limit, _)) = self.time_limit(index) {
+                        let time_up = event.at.after(limit);
                         self.steps[index.0].time_up = Some(time_up);
                         self.ready.at(time_up, Work::TimeUp(index));
                     }
@@ -621,6 +633,10 @@ impl RunState {
                 step.interruptions += 1;
                 self.ready.push(Work::Recover(StepIndex(i)));
             }
+            // Somebody may have spoken to a run of its own.
+            if matches!(&step.waiting, Some(waiting) if matches!(waiting.what, WaitFor::Run { .. })) {
+                self.ready.push(Work::Look(StepIndex(i)));
+            }
         }
         if self.running > 0 {
             self.running = 0;
@@ -707,7 +723,7 @@ impl RunState {
         self.index.get(key).map(|index| &self.steps[index.0])
     }
 
-    /// The steps that wait for a person's answer.
+    /// The steps that wait for a person's approval; [`RunState::questions`] gives those that wait for a form too.
     pub fn asking(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.asks())
     }

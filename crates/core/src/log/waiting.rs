@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::payload::Commitment;
-use crate::id::Time;
+use crate::id::{RunId, Time};
+use crate::label::Labels;
 
 /// What a step waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,10 +24,24 @@ pub enum WaitFor {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires: Option<Time>,
     },
+    /// A run of its own, which itself waits.
+    Run {
+        /// That run.
+        run: RunId,
+        /// When it may go on by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wake: Option<Time>,
+    },
     /// A form, filled by a person.
     Input {
         /// What the person reads.
         prompt: Commitment,
+        /// What stands in its fields already, by name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filled: Option<Commitment>,
+        /// The labels of that.
+        #[serde(default, skip_serializing_if = "Labels::is_empty")]
+        labels: Labels,
         /// When the step fails for lack of it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires: Option<Time>,
@@ -38,6 +53,7 @@ impl WaitFor {
     pub fn until(&self) -> Option<Time> {
         match self {
             WaitFor::Timer { at } => Some(*at),
+            WaitFor::Run { wake, .. } => *wake,
             WaitFor::Signal { expires, .. } | WaitFor::Input { expires, .. } => *expires,
         }
     }

@@ -47,7 +47,7 @@ impl Policy for RulePolicy {
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     /// What decisions call them by, before their place.
-    name: &'static str,
+    name: String,
     list: Vec<Compiled>,
     digest: Digest,
 }
@@ -59,15 +59,11 @@ impl Default for Rules {
 }
 
 impl Rules {
-    fn new(name: &'static str, rules: &[Rule]) -> Rules {
+    /// The rules of a place: `site`, or the file of a workflow.
+    pub(crate) fn new(name: &str, rules: &[Rule]) -> Rules {
         let text = serde_json::to_vec(rules).unwrap_or_default();
         let digest = Digest::of(&[b"parkway-rules-1\0", &text]);
-        Rules { name, list: rules.iter().map(Compiled::new).collect(), digest }
-    }
-
-    /// The rules of a workflow's own file.
-    pub(crate) fn of_file(rules: &[Rule]) -> Rules {
-        Rules::new("file", rules)
+        Rules { name: name.to_owned(), list: rules.iter().map(Compiled::new).collect(), digest }
     }
 
     /// What the strictest rule says that is about the call; the first of equals.
@@ -76,7 +72,7 @@ impl Rules {
         let fitting = self.list.iter().enumerate().filter(|(_, rule)| rule.is_about(&call));
         let (index, rule) = fitting.reduce(|best, next| if next.1.verdict > best.1.verdict { next } else { best })?;
         let name = format!("{}[{index}]", self.name);
-        let whose = if self.name == "file" { "the workflow's `policy`" } else { "the site's policy" };
+        let whose = if self.name == "site" { "the site's policy" } else { "the workflow's `policy`" };
         let reason = match rule.verdict {
             Verdict::Allow => format!("{whose} allows it, rule {name}"),
             Verdict::Ask => format!("{whose} wants it approved, rule {name}"),

@@ -6,8 +6,10 @@ pub mod conformance;
 mod faulty;
 mod memory;
 mod model;
+mod template;
 
 pub use clock::FakeClock;
 pub use faulty::{FaultyStore, StoreOperation};
 pub use memory::MemoryStore;
 pub use model::ScriptedModel;
+pub use template::evaluate;

@@ -1,5 +1,11 @@
 //! Checks a compiled workflow against the tools, models and policy at hand, and freezes it into a plan.
 
+mod fit;
+mod meaning;
+mod reach;
+mod types;
+mod unused;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -8,6 +14,7 @@ use super::compile::{Compiled, compile_top, names};
 use super::definition::{Child, InputsDef, SubDef, VerbDef};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};
 use super::graph::{NodeIndex, Verb};
+use super::narrow;
 use super::plan::{FrozenTool, PLAN_VERSION, Plan, Requirements, spec_hash};
 use super::retry::Retry;
 use super::template::Template;
@@ -22,12 +29,19 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
     }
     for frame in 0..checker.compiled.frames.len() {
         checker.check_grants(frame);
+        checker.check_policy(frame);
+    }
+    let (mut found, named) = types::check(&checker.compiled, requirements.tools);
+    found.extend(reach::check(&checker.compiled));
+    found.extend(unused::check(&checker.compiled, &named, requirements.tools));
+    for (frame, diagnostic) in found {
+        checker.compiled.problem(frame, diagnostic);
     }
     let Checker { compiled, tools, .. } = checker;
     let models = compiled.models();
     let Compiled { graph, frames, problems, .. } = compiled;
     let top = frames[0].top;
-    let plan = Plan {
+    let mut plan = Plan {
         version: PLAN_VERSION,
         workflow: name,
         inputs: top.inputs.schema(),
@@ -44,6 +58,7 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
         outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.to_value()).unwrap_or_default()),
         ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
     };
+    narrow::narrow(&mut plan);
     (plan, problems)
 }
 
@@ -170,6 +185,8 @@ impl<'a> Checker<'a> {
             InputsDef::Schema(schema) => schema.value.clone(),
         };
         self.check_arguments(&what, &schema, &sub.with, sub.path.place, frame);
+        let wider = narrow::wider(self.compiled.frames[frame].top, &child.top);
+        self.compiled.problems.extend(wider.into_iter().map(|diagnostic| diagnostic.in_file(&child.file)));
         if sub.own_run {
             self.plan_own_run(index, child);
         }
@@ -185,6 +202,16 @@ impl<'a> Checker<'a> {
         self.compiled.problems.extend(problems);
         if let Verb::Workflow(sub) = &mut self.compiled.graph.nodes[index.0 as usize].verb {
             sub.own_run = Some(Box::new(plan));
+        }
+    }
+
+    /// Patterns, labels and examples of the file's rules.
+    fn check_policy(&mut self, frame: usize) {
+        for (index, rule) in self.compiled.frames[frame].top.policy.iter().enumerate() {
+            for problem in rule.value.problems() {
+                let message = format!("the rule `policy[{index}]`: {problem}");
+                self.compiled.problem(frame, Diagnostic::new("bad-rule", rule.place, message));
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use super::graph::{Graph, NodeIndex};
 use super::template::Template;
 use super::tree::{Entries, Kind, Tree};
 
+pub(super) use link::said;
 pub(super) use lower::names;
 pub(super) use site::{Scope, Site};
 

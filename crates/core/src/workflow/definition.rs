@@ -17,6 +17,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::field::{Field, object_schema};
 use super::plan::Limits;
 use super::reading::{Files, Reader};
+use super::template::literal;
 use super::tree::{At, Entries, Kind, Tree};
 use super::yaml;
 use crate::id::Digest;
@@ -109,6 +110,18 @@ impl SchemaDef {
         }
     }
 
+    /// The fields whose default is a template, and that.
+    pub(crate) fn filled(&self) -> impl Iterator<Item = (&str, &Tree)> {
+        let fields = match self {
+            SchemaDef::Fields(fields) => Some(&fields.value),
+            SchemaDef::Schema(_) => None,
+        };
+        fields
+            .into_iter()
+            .flat_map(Entries::iter)
+            .filter_map(move |(name, field)| Some((name.value.as_str(), field.filled.as_ref()?)))
+    }
+
     pub(crate) fn place(&self) -> Place {
         match self {
             SchemaDef::Fields(fields) => fields.place,
@@ -129,7 +142,7 @@ pub(crate) struct TextDef {
 impl TextDef {
     /// A value that is shown as JSON: a text without templates.
     fn json(tree: &Tree) -> TextDef {
-        let text = tree.to_value().to_string().replace("${{", "$${{");
+        let text = literal(&tree.to_value().to_string());
         TextDef { tree: Tree { place: tree.place, written: Box::default(), kind: Kind::Text(text) }, file: None }
     }
 
@@ -199,14 +212,21 @@ impl Definition {
         self.top.description.as_deref()
     }
 
-    /// That the site does not allow what the file grants to families of tools: each family with what is wrong.
-    pub fn refused_grants(&self, refused: Vec<(String, String)>) -> Diagnostics {
-        let problem = |(family, message): (String, String)| {
-            let key = self.top.tools.iter().map(|(key, _)| key).find(|key| key.value == family);
-            Diagnostic::new("out-of-bounds", key.map(|key| key.place), message)
-                .help("grant less, or widen `roots` in parkway.toml; `parkway config show` says where it is set")
+    /// That the site does not allow what the file wants: families of tools with what is wrong, and names under `env`.
+    pub fn refused(&self, grants: &[(String, String)], env: &[String]) -> Diagnostics {
+        let problem = |place, message: &str| {
+            let help = "ask for less, or let the site allow more; `parkway config show` says where its bounds are set";
+            Diagnostic::new("out-of-bounds", place, message).help(help)
         };
-        self.diagnostics(refused.into_iter().map(problem).collect())
+        let grant = |(family, message): &(String, String)| {
+            let key = self.top.tools.iter().map(|(key, _)| key).find(|key| key.value == *family);
+            problem(key.map(|key| key.place), message)
+        };
+        let name = |name: &String| {
+            let declared = self.top.env.iter().find(|declared| declared.value == *name);
+            problem(declared.map(|declared| declared.place), &format!("the site does not let workflows read `{name}`"))
+        };
+        self.diagnostics(grants.iter().map(grant).chain(env.iter().map(name)).collect())
     }
 
     pub(crate) fn diagnostics(&self, list: Vec<Diagnostic>) -> Diagnostics {

@@ -18,6 +18,8 @@ pub(crate) struct Field {
     pub(crate) max_length: Option<u64>,
     pub(crate) format: Option<String>,
     pub(crate) default: Option<At<Value>>,
+    /// A default that is a template: what a form shows in the field.
+    pub(crate) filled: Option<Tree>,
     pub(crate) optional: bool,
     pub(crate) items: Option<Box<Field>>,
     pub(crate) fields: Option<Entries<Field>>,
@@ -118,11 +120,12 @@ fn read_field(reader: &mut Reader<'_, '_>, name: Option<&At<String>>, tree: &Tre
         max_length,
         format,
         default: None,
+        filled: default.filter(|tree| tree.as_text().is_some_and(|text| text.contains("${{"))).cloned(),
         optional,
         items,
         fields,
     };
-    if let Some(tree) = default {
+    if let Some(tree) = default.filter(|_| field.filled.is_none()) {
         field.default = Some(At::new(tree.value_for(&field.schema()), tree.place));
     }
     check(reader, tree.place, &field);
@@ -217,13 +220,32 @@ fn object_parts(fields: &Entries<Field>) -> Map<String, Value> {
     let properties: Map<_, _> = fields.iter().map(|(name, field)| (name.value.clone(), field.schema())).collect();
     let required: Vec<_> = fields
         .iter()
-        .filter(|(_, field)| !field.optional && field.default.is_none())
+        .filter(|(_, field)| !field.optional && field.default.is_none() && field.filled.is_none())
         .map(|(name, _)| name.value.clone())
         .collect();
     parts.insert("properties".into(), Value::Object(properties));
     parts.insert("required".into(), json!(required));
     parts.insert("additionalProperties".into(), json!(false));
     parts
+}
+
+/// Says of each default that is a template that it stands where none is evaluated; `top` is whether those of the fields
+/// themselves do too.
+pub(super) fn refuse_filled(reader: &mut Reader<'_, '_>, fields: &Entries<Field>, top: bool) {
+    for (_, field) in fields.iter() {
+        if let Some(tree) = field.filled.as_ref().filter(|_| top) {
+            let message = "a default is a value, and this is an expression";
+            let help = "only the fields of a form, under `input`, may begin with what an expression gives";
+            reader.problem(Diagnostic::new("bad-default", tree.place, message).help(help));
+        }
+        let mut inner = field;
+        while let Some(items) = &inner.items {
+            inner = items;
+        }
+        if let Some(fields) = &inner.fields {
+            refuse_filled(reader, fields, true);
+        }
+    }
 }
 
 /// The short form of an object's schema; `None` for a schema that no fields make.

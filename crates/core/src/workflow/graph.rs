@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use petgraph::graph::DiGraph;
 use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::plan::{Limits, Plan};
 use super::retry::Retry;
@@ -103,6 +103,9 @@ pub enum Verb {
         prompt: String,
         /// JSON Schema of the form: an object.
         form: Value,
+        /// Templates of what stands in its fields when the person sees it, by name.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        filled: Map<String, Value>,
         /// When the step fails for lack of an answer, in milliseconds after the question.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout_ms: Option<u64>,
@@ -270,7 +273,7 @@ pub struct ForEach {
     /// An expression that names an item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// How many items run at once; those that wait for a person do not count.
+    /// How many items run at once; those that wait for a person, a signal, or a word about a call in doubt do not count.
     pub max_parallel: u32,
     /// What the failure of an item means.
     #[serde(default)]

@@ -10,7 +10,7 @@ use super::check::check;
 use super::compile::compile;
 use super::definition::{Definition, ModelSpec};
 use super::diagnostic::Diagnostics;
-use super::graph::Graph;
+use super::graph::{Graph, Verb};
 use super::inputs::{Inputs, fill_inputs};
 use crate::id::Digest;
 use crate::policy::Rule;
@@ -167,6 +167,11 @@ impl Plan {
                 Some(_) => {}
             }
         }
+        for node in &self.graph.nodes {
+            if let Verb::Workflow(workflow) = &node.verb {
+                changed.extend(workflow.own_run.iter().flat_map(|child| child.changed_tools(tools)));
+            }
+        }
         changed
     }
 }
@@ -178,7 +183,7 @@ fn upcast(mut plan: Value) -> Value {
         let Some(chat) = node.pointer_mut("/verb/chat").and_then(Value::as_object_mut) else { continue };
         let Some(mut prompt) = chat.remove("prompt") else { continue };
         let mut said = |role: &str| prompt.get_mut(role).map(|text| json!({ "role": role, "content": text.take() }));
-        let messages: Vec<Value> = ["system", "user"].into_iter().filter_map(|role| said(role)).collect();
+        let messages: Vec<Value> = ["system", "user"].into_iter().filter_map(&mut said).collect();
         chat.insert("messages".into(), Value::Array(messages));
     }
     plan["version"] = json!(PLAN_VERSION);

@@ -1,52 +1,28 @@
 //! Where a secret may stand: in the arguments of a tool, as a whole value or inside text, and never in an expression that
 //! does something with it.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-use serde_json::Value;
-
 use super::template::Template;
 
 /// What is wrong with the secrets that a template names; `None` if nothing is, or it names none.
 pub(crate) fn misplaced_secret(template: Template<'_>, in_tool_arguments: bool) -> Option<&'static str> {
-    let names_one = |template: Template<'_>| {
-        template.references().is_ok_and(|references| references.iter().any(|reference| reference.root == "secrets"))
-    };
-    if !names_one(template) {
-        return None;
-    }
+    let uses = template.inspect(&mut |_| None).uses;
+    let mut secrets = uses.iter().filter(|one| one.reference.root == "secrets").peekable();
+    secrets.peek()?;
     if !in_tool_arguments {
         return Some(
             "a secret may stand in the arguments of a `tool` only: nothing else can be kept from logs and prompts",
         );
     }
-    let rest = match template {
-        Template::Value(value) => without_bare(value),
-        Template::Text(text) | Template::Leaf(text) => without_bare(&Value::String(text.to_owned())),
-        Template::Expression(_) => return Some(BARE),
-    };
-    names_one(Template::Value(&rest)).then_some(BARE)
-}
-
-const BARE: &str = "a secret stands by itself, as `${{ secrets.NAME }}`: nothing can be done with it in an expression";
-
-/// A template without the places where a secret stands by itself.
-fn without_bare(template: &Value) -> Value {
-    static PLACE: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"\$\{\{\s*secrets\.[A-Za-z_][A-Za-z0-9_]*\s*\}\}").ok());
-    match (template, &*PLACE) {
-        (Value::String(text), Some(place)) => Value::String(place.replace_all(text, "").into_owned()),
-        (Value::Array(list), _) => list.iter().map(without_bare).collect(),
-        (Value::Object(map), _) => map.iter().map(|(key, value)| (key.clone(), without_bare(value))).collect(),
-        _ => template.clone(),
-    }
+    let is_value = !matches!(template, Template::Expression(_));
+    let by_itself = is_value && secrets.all(|one| one.bare && one.reference.path.len() == 1);
+    (!by_itself)
+        .then_some("a secret stands by itself, as `${{ secrets.NAME }}`: nothing can be done with it in an expression")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[track_caller]
     fn check(value: &Value, fits: bool) {

@@ -63,11 +63,14 @@ impl Definition {
         file.to_yaml()
     }
 
-    /// Reads a workflow from a value in the shape of a file. `name` is what messages call it; they quote the lines of the
-    /// file that the value would be. It cannot name other files.
-    pub fn from_value(name: &str, value: &Value) -> Result<Definition, Diagnostics> {
-        let no_files = |_: &str| Err("a workflow that is no file has no folder to look in".to_owned());
-        Definition::parse(name, &yaml(value), no_files)
+    /// Reads a workflow from a value in the shape of a file; `read` is as for [`Definition::parse`]. `name` is what messages
+    /// call it; they quote the lines of the file that the value would be.
+    pub fn from_value(
+        name: &str,
+        value: &Value,
+        read: impl FnMut(&str) -> Result<String, String>,
+    ) -> Result<Definition, Diagnostics> {
+        Definition::parse(name, &yaml(value), read)
     }
 }
 
@@ -241,8 +244,14 @@ impl Writer<'_> {
                     vec![("prompt", Some(json!(prompt))), ("timeout", timeout(timeout_ms)), ("show", show.clone())];
                 vec![("approve", object(parts))]
             }
-            Verb::Input { prompt, form, timeout_ms } => {
-                let (key, form) = schema(form, "output", "output_schema");
+            Verb::Input { prompt, form, filled, timeout_ms } => {
+                let (key, mut form) = schema(form, "output", "output_schema");
+                for (name, template) in filled {
+                    if let Some(field) = form.get_mut(name).and_then(Value::as_object_mut) {
+                        field.shift_remove("optional");
+                        field.insert("default".into(), template.clone());
+                    }
+                }
                 let prompt = ("prompt", Some(json!(prompt)));
                 vec![("input", object(vec![prompt, (key, Some(form)), ("timeout", timeout(timeout_ms))]))]
             }
@@ -262,7 +271,8 @@ impl Writer<'_> {
 
 fn sub_workflow(workflow: &SubWorkflow) -> Vec<(&'static str, Value)> {
     let mut parts = vec![("workflow", json!(workflow.path)), ("with", workflow.with.clone())];
-    if workflow.own_run.is_some() {
+    // Its plan is made when the definition is checked; before, it is known by its steps being elsewhere.
+    if workflow.own_run.is_some() || workflow.members.is_empty() {
         parts.push(("own_run", json!(true)));
     }
     parts
@@ -366,7 +376,11 @@ fn beside(node: &Node) -> Vec<Template<'_>> {
             templates.push(Template::Text(prompt));
             templates.extend(show.as_ref().map(Template::Value));
         }
-        Verb::Input { prompt: text, .. } | Verb::Wait(Wait::Until(text) | Wait::Signal { name: text, .. }) => {
+        Verb::Input { prompt, filled, .. } => {
+            templates.push(Template::Text(prompt));
+            templates.extend(filled.values().map(Template::Value));
+        }
+        Verb::Wait(Wait::Until(text) | Wait::Signal { name: text, .. }) => {
             templates.push(Template::Text(text));
         }
         Verb::Wait(Wait::For(_)) | Verb::Steps { .. } => {}

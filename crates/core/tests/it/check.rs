@@ -69,7 +69,7 @@ impl World {
             worker: "one",
             concurrency: 64,
             clock: Arc::new(SystemClock),
-            patience: Duration::from_secs(20),
+            patience: Duration::from_secs(60),
             secrets: Vault::default(),
             env: BTreeMap::new(),
         }
@@ -166,6 +166,12 @@ impl World {
     pub(crate) async fn fill(&self, run: RunId, step: &str, values: Value) {
         let message = Message::Input { step: step.parse().unwrap(), values, by: "ada".into(), via: Channel::Command };
         self.store.signal(run, message).await.unwrap();
+    }
+
+    /// Ada's word about a call in doubt.
+    pub(crate) async fn resolve(&self, run: RunId, step: &str, outcome: Resolution<Value>) {
+        let (step, by, via) = (step.parse().unwrap(), "ada".into(), Channel::Command);
+        self.store.signal(run, Message::Resolve { step, outcome, note: None, by, via }).await.unwrap();
     }
 
     pub(crate) async fn cancel(&self, run: RunId) {

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use parkway_core::id::RunId;
-use parkway_core::log::{Channel, Resolution, RunStatus, StepStatus};
-use parkway_core::store::{Message, Queue};
+use parkway_core::log::{Resolution, RunStatus, StepStatus};
 use parkway_core::tool::{Effect, ToolError, ToolSpec};
 use serde_json::{Value, json};
 
@@ -54,14 +53,7 @@ async fn status(world: &World, run: RunId, step: &str) -> Option<StepStatus> {
 }
 
 async fn resolve(world: &World, run: RunId, outcome: Resolution<Value>) -> RunStatus {
-    let message = Message::Resolve {
-        step: "send".parse().unwrap(),
-        outcome,
-        note: None,
-        by: "ada".into(),
-        via: Channel::Command,
-    };
-    world.store.signal(run, message).await.unwrap();
+    world.resolve(run, "send", outcome).await;
     world.resume(run).await.unwrap().status
 }
 
@@ -156,6 +148,6 @@ steps: { each: { for_each: [1, 2], max_parallel: 1, tool: t.send } }
         world.answer(run, item, true).await;
         assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Waiting);
     }
-    assert_eq!(keys.lock().unwrap().len(), 2, "{}", world.log(run).await);
+    assert_eq!(keys.lock().unwrap().len(), 2);
     assert_eq!(status(&world, run, "each[1]").await, Some(StepStatus::Completed));
 }

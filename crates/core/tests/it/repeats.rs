@@ -161,7 +161,7 @@ async fn a_retry_is_the_rounds_own() {
     let seen = calls.clone();
     let world = World::paced().tool(Acting::new("t.busy", Effect::Pure, move |_, _| {
         let n = seen.fetch_add(1, Ordering::SeqCst);
-        async move { if n % 2 == 0 { Err(ToolError::transient("busy", "later")) } else { Ok(json!(n)) } }
+        async move { if n.is_multiple_of(2) { Err(ToolError::transient("busy", "later")) } else { Ok(json!(n)) } }
     }));
     let yaml = "parkway: 1\nsteps: { poll: { repeat: { until: previous == 3, max: 2 }, retry: 1, tool: t.busy } }";
     let (_, ended) = world.run(yaml, json!({})).await;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use parkway_core::id::RunId;
 use parkway_core::log::{EventKind, RunStatus, StepStatus};
+use parkway_core::policy::{DefaultPolicy, Policy};
 use parkway_core::tool::{Effect, ToolError};
+use parkway_core::workflow::{Definition, Plan, Requirements};
 use serde_json::{Value, json};
 
 use crate::check::{Acting, World, check_in, compare};
@@ -306,4 +308,28 @@ async fn a_cancel_while_nobody_has_the_run_survives() {
     assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Cancelled);
     let events = world.events(run).await;
     assert!(events.iter().any(|event| matches!(event.kind, EventKind::StepCancelled { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_called_workflow_is_bounded_by_its_callers_timeout_and_its_own_deadline() {
+    for (child, timeout, code) in
+        [("deadline: 40s\n", "30s", "timeout"), ("deadline: 20s\n", "30s", "deadline"), ("", "30s", "timeout")]
+    {
+        let world = hanging();
+        let child = format!(
+            "parkway: 1\n{child}steps: {{ a: {{ wait: 50s }}, up: {{ needs: [a], run_if: always, set: {{ n: 1 }} }} }}"
+        );
+        let yaml = format!(
+            "parkway: 1\nsteps: {{ sub: {{ workflow: child.yaml, timeout: {timeout}, on_error: continue }}, told: {{ set: {{ code: '${{{{ steps.sub.error.code }}}}' }} }} }}\noutputs: {{ code: '${{{{ steps.told.output.code }}}}' }}"
+        );
+        let definition = Definition::parse("test.yaml", &yaml, |_| Ok(child.clone())).unwrap();
+        let plan = Plan::check(&definition, &Requirements::new(&world.tools, DefaultPolicy.fingerprint())).unwrap();
+        let (run, ended) = world.drive(world.create_plan(plan, json!({})).await).await;
+        assert_eq!(ended.status, RunStatus::Completed, "{}", world.log(run).await);
+        assert_eq!(world.outputs(run).await, json!({ "code": code }));
+        let state = world.state(run).await;
+        let status = |step: &str| state.step(&step.parse().unwrap()).map(|step| step.status);
+        assert_eq!(status("sub.a"), Some(StepStatus::Cancelled));
+        assert_eq!(status("sub.up"), Some(StepStatus::Completed));
+    }
 }

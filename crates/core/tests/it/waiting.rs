@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parkway_core::log::{Question, RunStatus, StepStatus};
+use parkway_core::log::{Question, RunState, RunStatus, StepStatus};
 use parkway_core::store::{Message, Queue, Released};
 use serde_json::json;
 
@@ -185,6 +185,37 @@ async fn a_form_that_is_filled_wrongly_is_refused_and_the_question_stands() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_form_begins_with_may_come_from_a_step_and_is_what_is_left_in_it() {
+    let world = World::paced();
+    let yaml = "
+parkway: 1
+tools: { t: {} }
+steps:
+  letter: { tool: t.letter }
+  edit:
+    input:
+      prompt: Please edit.
+      output:
+        text: { type: string, min: 3, default: '${{ steps.letter.output.text }}' }
+        size: { type: integer, default: '${{ steps.letter.output.text | length }}' }
+outputs: { form: '${{ steps.edit.output }}' }
+";
+    for (values, text) in [(json!({}), "dear all"), (json!({"text": "dear friends"}), "dear friends")] {
+        let (run, _) = world.run(yaml, json!({})).await;
+        let state = world.state(run).await;
+        let Question::Input { filled: Some(filled), form, .. } = state.questions().next().unwrap().1 else { panic!() };
+        assert_eq!(world.payload(filled).await, json!({"text": "dear all", "size": 8}));
+        assert_eq!(form["required"], json!([]));
+        world.fill(run, "edit", json!({"text": "no"})).await;
+        assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Waiting);
+        world.fill(run, "edit", values).await;
+        assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+        assert_eq!(world.outputs(run).await, json!({"form": {"text": text, "size": 8}}));
+        assert!(world.log(run).await.contains("(untrusted)"), "what stood in the letter stays untrusted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_form_that_nobody_fills_is_a_timeout_and_no_rejection() {
     let mut world = World::paced();
     world.control.stay = true;
@@ -284,4 +315,61 @@ async fn a_message_of_a_newer_version_stays_and_ends_nobody() {
     world.store.renew(&lease, Duration::ZERO).await.unwrap();
     world.answer(run, "ask", true).await;
     assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_out_of_its_place_is_refused() {
+    let mut world = World::paced();
+    world.control.stay = true;
+    let yaml = "
+parkway: 1
+steps:
+  wait: { wait: 5s }
+  poll: { needs: [wait], repeat: { until: index == 1, max: 3, delay: 5s }, set: { n: '${{ index }}' } }
+  form: { needs: [poll], input: { prompt: p, output: { n: { type: integer } } } }
+  signal: { needs: [form], wait: { signal: go } }
+  group: { needs: [signal], timeout: 5s, steps: { a: { wait: 1h } } }
+";
+    let executor = world.create(yaml, json!({})).await;
+    let run = executor.run();
+    world.fill(run, "form", json!({"n": 1})).await;
+    let going = tokio::spawn(executor.execute());
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    world.fill(run, "form", json!({"n": 1})).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.signal(run, "go", json!(1)).await;
+    assert_eq!(going.await.unwrap().unwrap().status, RunStatus::Failed, "{}", world.log(run).await);
+    let events = world.events(run).await;
+    let plan = std::sync::Arc::new(world.stored_plan(run).await);
+    let mut refused = 0;
+    for place in 2..events.len() {
+        if events[place].kind.name() == "run_claimed" {
+            continue;
+        }
+        let state = RunState::replay(run, plan.clone(), &events[..place]).unwrap();
+        for other in &events {
+            if other.kind == events[place].kind
+                || other.kind.name() == "run_claimed"
+                || other.kind.name() == "run_failed"
+            {
+                continue;
+            }
+            let mut event = other.clone();
+            event.seq = state.head().next();
+            let mut state = state.clone();
+            match state.apply(&event) {
+                Err(_) => refused += 1,
+                // How long something took is not looked at.
+                Ok(()) => assert!(
+                    event.kind.name().starts_with("step_c")
+                        || matches!(event.kind.name(), "step_failed" | "step_skipped")
+                        || event.kind.key().is_some_and(|key| key.to_string() == "group"),
+                    "{:?} was taken after {:?}",
+                    event.kind,
+                    events[place - 1].kind
+                ),
+            }
+        }
+    }
+    assert!(refused > 100, "{refused}");
 }

@@ -195,6 +195,11 @@ impl Reader<'_> {
                 self.misfit(key, node, &error.to_string());
                 continue;
             }
+            if part == "adapters" {
+                for path in value.as_object_mut().into_iter().flatten().map(|(_, path)| path) {
+                    *path = json!(self.located(path.as_str().unwrap_or_default()));
+                }
+            }
             if let Some(path) = value.get("path").and_then(Value::as_str).map(|path| self.located(path)) {
                 value["path"] = json!(path);
             }

@@ -4,7 +4,11 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
+use parkway_core::secret::{Secret, SecretError, Secrets};
 use serde_json::Value;
+
+use super::Settings;
 
 /// The most bytes of a secret.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -72,5 +76,15 @@ impl SecretSource {
     #[cfg(not(unix))]
     pub(super) fn warning(&self, _: &str, _: &Path) -> Option<String> {
         None
+    }
+}
+
+#[async_trait]
+impl Secrets for Settings {
+    async fn get(&self, name: &str) -> Result<Option<Secret>, SecretError> {
+        match self.secret(name) {
+            Ok(value) => Ok(Some(Secret::new(value))),
+            Err(why) => Err(SecretError(why.to_string())),
+        }
     }
 }

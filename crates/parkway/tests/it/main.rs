@@ -4,5 +4,9 @@
 
 mod api;
 mod book;
+mod building;
 mod house;
+mod realistic;
 mod settings;
+mod subworkflows;
+mod trials;

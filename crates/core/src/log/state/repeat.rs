@@ -16,7 +16,7 @@ impl RunState {
     /// The step that is repeated has started.
     pub(super) fn begin_rounds(&mut self, index: StepIndex) {
         self.steps[index.0].rounds = Some(Rounds::default());
-        self.ready.push(Work::Round(index));
+        self.ready.push(if self.next_round(index).is_some() { Work::Round(index) } else { Work::Settle(index) });
     }
 
     /// A round comes into being with the first event about it.
@@ -26,10 +26,15 @@ impl RunState {
         if self.next_round(host) != Some(number) || self.steps[host.0].status != StepStatus::Running {
             return Err(format!("`{key}` is not the next round"));
         }
+        let delay = self.repeat(host).map_or(0, |repeat| repeat.delay_ms);
+        if number > 1 && delay > 0 && self.steps[host.0].waiting.is_none() {
+            return Err(format!("the delay before `{key}` is not over"));
+        }
         let next = StepIndex(self.steps.len());
         let rounds = self.steps[host.0].rounds.as_mut().ok_or_else(unknown)?;
         rounds.begun.push(next);
         rounds.done = None;
+        self.steps[host.0].waiting = None;
         let node = self.steps[host.0].node;
         let index = self.add(Step::new(key.clone(), node, Some(host), 0));
         self.ready.push(Work::Item(index));

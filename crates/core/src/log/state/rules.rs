@@ -99,6 +99,7 @@ impl RunState {
             Work::Drop(index) => step(index).status == StepStatus::Waiting,
             Work::Cancel(index) => matches!(step(index).status, StepStatus::Running | StepStatus::Waiting),
             Work::Wake(index) => step(index).status == StepStatus::Waiting,
+            Work::Look(index) => self.waits_for_run(index).is_some(),
             Work::Moved(index) => step(index).is_moved(),
             Work::Judge(index) => step(index).status == StepStatus::Running && self.round_to_judge(index).is_some(),
             Work::Pause(index) | Work::Round(index) => {
@@ -125,7 +126,7 @@ impl RunState {
             return Settlement::TimedOut;
         }
         if let Some(rounds) = &step.rounds {
-            return self.settlement_of_rounds(rounds);
+            return self.settlement_of_rounds(index, rounds);
         }
         let (failed, missing, members) = match (&step.fan, &node.for_each) {
             (Some(fan), Some(for_each)) => {
@@ -148,8 +149,11 @@ impl RunState {
         }
     }
 
-    fn settlement_of_rounds(&self, rounds: &Rounds) -> Settlement {
-        let Some(newest) = rounds.begun.last().map(|round| &self.steps[round.0]) else { return Settlement::Cancel };
+    fn settlement_of_rounds(&self, index: StepIndex, rounds: &Rounds) -> Settlement {
+        let Some(newest) = rounds.begun.last().map(|round| &self.steps[round.0]) else {
+            // No round is allowed, or none was begun in time.
+            return if self.next_round(index).is_none() { Settlement::Exhausted } else { Settlement::Cancel };
+        };
         match (newest.status, rounds.done) {
             (StepStatus::Completed, Some(true)) => Settlement::Complete,
             (StepStatus::Completed, Some(false)) if self.is_exhausted(newest) => Settlement::Exhausted,

@@ -9,7 +9,7 @@ use crate::id::Time;
 use crate::log::ready::Work;
 use crate::log::step::{Overtime, StepIndex, StepStatus};
 use crate::log::{SkipReason, Timer};
-use crate::workflow::RunIf;
+use crate::workflow::{RunIf, Verb};
 
 /// How long steps with `run_if: always` may take after a stop.
 const GRACE: Duration = Duration::from_secs(30);
@@ -47,6 +47,17 @@ impl RunState {
     /// Whether the whole run is being stopped.
     pub(crate) fn stopping(&self) -> bool {
         self.stop.cancelling || self.stop.overdue
+    }
+
+    /// How long a group, or a called workflow, may take as a whole, and whether that is the workflow's own `deadline`.
+    pub(crate) fn time_limit(&self, index: StepIndex) -> Option<(Duration, bool)> {
+        let node = self.plan.graph.node(self.steps[index.0].node);
+        let deadline = match &node.verb {
+            Verb::Workflow(workflow) => workflow.limits.deadline_ms,
+            _ => None,
+        };
+        let limits = [node.timeout_ms.map(|limit| (limit, false)), deadline.map(|limit| (limit, true))];
+        limits.into_iter().flatten().min().map(|(limit, deadline)| (Duration::from_millis(limit), deadline))
     }
 
     /// The group around a step whose time is over for it.
@@ -143,7 +154,7 @@ impl RunState {
             let step = &self.steps[index.0];
             if step.status == StepStatus::Waiting && !goes_on(&shape)[step.node.0 as usize] {
                 // A step that had rounds already was not skipped.
-                let work = if step.rounds.is_some() { Work::Cancel } else { Work::Drop };
+                let work = if step.rounds.is_some() || self.has_run(index) { Work::Cancel } else { Work::Drop };
                 self.ready.push(work(index));
             }
             if step.fan.is_some() && step.status == StepStatus::Running {

@@ -1,7 +1,7 @@
 //! Steps that wait for a time, a signal or a person's values, and signals that wait for a step.
 
 use super::RunState;
-use crate::id::{Seq, Time};
+use crate::id::{RunId, Seq, Time};
 use crate::log::ready::Work;
 use crate::log::step::{Approval, Came, Step, StepIndex, StepStatus, Waiting};
 use crate::log::{Commitment, WaitFor};
@@ -26,6 +26,8 @@ pub enum Question<'a> {
     Input {
         /// What the person reads.
         prompt: Commitment,
+        /// What stands in its fields already, by name.
+        filled: Option<Commitment>,
         /// JSON Schema of the form: an object.
         form: &'a serde_json::Value,
         /// When the step fails for lack of an answer.
@@ -42,8 +44,8 @@ impl RunState {
             }
             let waiting = step.waiting.as_ref().filter(|_| step.status == StepStatus::Waiting)?;
             match (&waiting.what, &self.plan.graph.node(step.node).verb) {
-                (WaitFor::Input { prompt, expires }, Verb::Input { form, .. }) => {
-                    Some((step, Question::Input { prompt: *prompt, form, expires: *expires }))
+                (WaitFor::Input { prompt, filled, expires, .. }, Verb::Input { form, .. }) => {
+                    Some((step, Question::Input { prompt: *prompt, filled: *filled, form, expires: *expires }))
                 }
                 _ => None,
             }
@@ -66,28 +68,62 @@ impl RunState {
     pub(super) fn begin_waiting(&mut self, index: StepIndex, what: &WaitFor) -> Result<(), String> {
         let verb = &self.plan.graph.node(self.steps[index.0].node).verb;
         let paused = self.repeat(index).is_some();
+        if self.steps[index.0].waiting.is_some() {
+            return Err("the step has waited already".into());
+        }
         let fits = match what {
             WaitFor::Timer { .. } => paused || matches!(verb, Verb::Wait(Wait::For(_) | Wait::Until(_))),
             WaitFor::Signal { .. } => !paused && matches!(verb, Verb::Wait(Wait::Signal { .. })),
             WaitFor::Input { .. } => !paused && matches!(verb, Verb::Input { .. }),
+            WaitFor::Run { .. } => !paused && self.has_run(index),
         };
-        if !fits || (paused && self.next_round(index).is_none()) {
+        let judged = self.steps[index.0].rounds.as_ref().is_none_or(|rounds| rounds.done == Some(false));
+        if !fits || (paused && !(judged && self.next_round(index).is_some())) {
             return Err("the step does not wait for that".into());
         }
         if let Some(at) = what.until() {
             self.ready.at(at, Work::Wake(index));
         }
-        if matches!(what, WaitFor::Signal { .. }) {
-            self.listeners.push(index);
+        match what {
+            WaitFor::Signal { .. } => self.listeners.push(index),
+            WaitFor::Run { .. } => {
+                self.children.push(index);
+                // It was stopped while its run came to wait.
+                if self.barred(index).is_some() {
+                    self.ready.push(Work::Cancel(index));
+                }
+            }
+            _ => {}
         }
         self.steps[index.0].waiting = Some(Waiting::new(what.clone()));
         Ok(())
     }
 
+    /// Whether a step has a run of its own, which has come into being.
+    pub(crate) fn has_run(&self, index: StepIndex) -> bool {
+        let step = &self.steps[index.0];
+        let verb = &self.plan.graph.node(step.node).verb;
+        let own = matches!(verb, Verb::Workflow(workflow) if workflow.own_run.is_some());
+        own && step.attempt > 0 && self.is_leaf(index)
+    }
+
+    /// The run of its own that a step waits for.
+    pub(crate) fn waits_for_run(&self, index: StepIndex) -> Option<RunId> {
+        let step = &self.steps[index.0];
+        match &step.waiting.as_ref().filter(|_| step.status == StepStatus::Waiting)?.what {
+            WaitFor::Run { run, .. } => Some(*run),
+            _ => None,
+        }
+    }
+
+    /// The steps that wait for a run of their own.
+    pub(crate) fn waiting_for_runs(&self) -> impl Iterator<Item = (StepIndex, RunId)> {
+        self.children.iter().filter_map(|index| Some((*index, self.waits_for_run(*index)?)))
+    }
+
     /// The time that a step waits for has come.
     pub(super) fn wait_is_over(&mut self, index: StepIndex) -> Result<(), String> {
         if self.repeat(index).is_some() {
-            self.steps[index.0].waiting = None;
             self.ready.push(Work::Round(index));
             return Ok(());
         }
@@ -116,9 +152,8 @@ impl RunState {
         if let Some(at) = waiting.what.until() {
             self.ready.forget(at, Work::Wake(index));
         }
-        if matches!(waiting.what, WaitFor::Signal { .. }) {
-            self.listeners.retain(|listener| *listener != index);
-        }
+        self.listeners.retain(|listener| *listener != index);
+        self.children.retain(|child| *child != index);
     }
 
     /// A signal came for nobody yet.

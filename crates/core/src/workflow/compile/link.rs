@@ -1,12 +1,12 @@
 //! What each step waits for: its `needs`, and the steps that its templates name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Compiled, Scope, Site, suggest};
 use crate::workflow::definition::InputsDef;
-use crate::workflow::diagnostic::{Diagnostic, Place, pinpoint};
+use crate::workflow::diagnostic::{Diagnostic, Place};
 use crate::workflow::graph::{NodeIndex, OnError, RunIf};
-use crate::workflow::template::Reference;
+use crate::workflow::template::{Problem, Reference, Use, foreign_root};
 use crate::workflow::tree::At;
 
 const STEP_FIELDS: [&str; 6] = ["status", "output", "error", "attempts", "items", "confidence"];
@@ -63,30 +63,31 @@ impl<'a> Compiled<'a> {
     }
 
     fn link_site(&mut self, site: &Site<'a>) {
-        let references = match site.template().references() {
-            Ok(references) => references,
-            Err(error) => {
-                let diagnostic = match error.problem {
-                    Some(problem) => {
-                        let (line, column) = problem.span.line_column(site.tree.as_text().unwrap_or_default());
-                        let place = site.locate(line, column);
-                        Diagnostic { help: problem.help, ..Diagnostic::new(problem.code, place, problem.message) }
-                    }
-                    None => Diagnostic::new("template", site.locate(1, 1), error.message),
-                };
-                return self.site_problem(site, diagnostic);
+        let inspected = site.template().inspect(&mut |_| None);
+        for problem in inspected.problems {
+            // Told with the steps that there are.
+            if problem.code != "dynamic-step" {
+                self.site_problem(site, said(site, problem));
             }
-        };
-        for reference in &references {
-            let place = place_of(site, reference);
-            match reference.root.as_str() {
-                "steps" => self.link_step(site, place, reference, &references),
-                _ => self.check_root(site, place, reference),
+        }
+        // Each is told once, where it is not tested if there is such a place.
+        let mut uses: BTreeMap<&Reference, &Use> = BTreeMap::new();
+        for one in &inspected.uses {
+            let known = uses.entry(&one.reference).or_insert(one);
+            if known.tested && !one.tested {
+                *known = one;
+            }
+        }
+        for one in uses.values() {
+            match one.reference.root.as_str() {
+                "steps" => self.link_step(site, one),
+                _ => self.check_root(site, site.locate_span(one.span), &one.reference),
             }
         }
     }
 
-    fn link_step(&mut self, site: &Site<'_>, place: Place, reference: &Reference, all: &BTreeSet<Reference>) {
+    fn link_step(&mut self, site: &Site<'_>, one: &Use) {
+        let (place, reference) = (site.locate_span(one.span), &one.reference);
         let Some(id) = reference.path.first() else {
             let message = "`steps` as a whole cannot be used, since the order of steps must be known before they run";
             let diagnostic = Diagnostic::new("dynamic-step", place, message).help("write `steps.ID.output`");
@@ -113,8 +114,8 @@ impl<'a> Compiled<'a> {
                 return self.site_problem(site, diagnostic);
             }
         };
-        if site.guarded && reference.path.get(1).is_some_and(|field| field == "output") {
-            self.check_guard(site, place, found, id, all);
+        if site.guarded && !one.tested && reference.path.get(1).is_some_and(|field| field == "output") {
+            self.check_guard(site, place, found, id);
         }
     }
 
@@ -142,6 +143,13 @@ impl<'a> Compiled<'a> {
         })
     }
 
+    /// The step that a template means by an id.
+    pub(crate) fn step_named(&self, site: &Site<'_>, id: &str) -> Option<NodeIndex> {
+        self.resolve(site, id).map(|found| match found {
+            Found::Inside(index) | Found::Beside(index, _) => index,
+        })
+    }
+
     fn known_steps(&self, site: &Site<'_>) -> Vec<&str> {
         let own = site.node.map(|node| self.graph.node(node).id.as_str());
         let ids = self.scopes(site).into_iter().flat_map(|(group, _)| self.ids(group));
@@ -159,10 +167,8 @@ impl<'a> Compiled<'a> {
     }
 
     /// An output that may be missing must stand in an expression that tests the step's status.
-    fn check_guard(&mut self, site: &Site<'_>, place: Place, step: NodeIndex, id: &str, all: &BTreeSet<Reference>) {
-        let is_status =
-            |r: &Reference| r.root == "steps" && r.path.len() >= 2 && r.path[0] == id && r.path[1] == "status";
-        if all.iter().any(is_status) || !self.may_be_missing(step) {
+    fn check_guard(&mut self, site: &Site<'_>, place: Place, step: NodeIndex, id: &str) {
+        if !self.may_be_missing(step) {
             return;
         }
         let message = format!("`steps.{id}.output` may be missing here, since `{id}` may be skipped or fail");
@@ -171,7 +177,7 @@ impl<'a> Compiled<'a> {
     }
 
     /// Whether a step may be skipped, or fail and count as completed.
-    pub(super) fn may_be_missing(&self, step: NodeIndex) -> bool {
+    pub(crate) fn may_be_missing(&self, step: NodeIndex) -> bool {
         let (mut seen, mut open) = (BTreeSet::new(), vec![step]);
         while let Some(step) = open.pop() {
             let node = self.graph.node(step);
@@ -237,7 +243,7 @@ impl<'a> Compiled<'a> {
             _ => {
                 let roots = ["inputs", "steps", "env", "secrets", "run"];
                 let known: Vec<_> = roots.into_iter().chain(names.iter().map(String::as_str)).collect();
-                suggest(root, &known)
+                foreign_root(root).map(str::to_owned).or_else(|| suggest(root, &known))
             }
         };
         let mut diagnostic = Diagnostic::new("unknown-root", place, format!("nothing is called `{root}` here"));
@@ -274,19 +280,13 @@ impl<'a> Compiled<'a> {
     }
 }
 
-/// Where a reference stands in the text of a template.
-fn place_of(site: &Site<'_>, reference: &Reference) -> Place {
-    let lines: Vec<_> = site.tree.as_text().unwrap_or_default().lines().collect();
-    let start = Place { line: 1, column: 1 };
-    let mut words = vec![reference.root.as_str()];
-    words.extend(reference.path.iter().map(String::as_str));
-    while !words.is_empty() {
-        let text = words.join(".");
-        let found = pinpoint(&lines, start, &text);
-        if found != start || lines.first().is_some_and(|line| line.starts_with(&text)) {
-            return site.locate(found.line, found.column);
-        }
-        words.pop();
-    }
-    site.locate(1, 1)
+/// What is wrong with a template, where it stands in its file.
+pub(crate) fn said(site: &Site<'_>, problem: Problem) -> Diagnostic {
+    let place = site.locate_span(problem.span);
+    let mut diagnostic = match problem.warning {
+        true => Diagnostic::warning(problem.code, place, problem.message),
+        false => Diagnostic::new(problem.code, place, problem.message),
+    };
+    diagnostic.help = problem.help;
+    diagnostic
 }

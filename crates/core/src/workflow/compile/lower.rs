@@ -162,6 +162,7 @@ impl<'a> Compiled<'a> {
             VerbDef::Input(input) => Verb::Input {
                 prompt: input.value.prompt.as_text().unwrap_or_default().to_owned(),
                 form: input.value.form.schema(),
+                filled: input.value.form.filled().map(|(name, tree)| (name.to_owned(), tree.to_value())).collect(),
                 timeout_ms: input.value.timeout.as_ref().map(|timeout| millis(timeout.value)),
             },
             VerbDef::Wait(wait) => Verb::Wait(match &wait.value {

@@ -4,7 +4,7 @@ use super::{Compiled, is_text, leaves, leaves_of};
 use crate::workflow::definition::{StepDef, VerbDef, WaitDef};
 use crate::workflow::diagnostic::Place;
 use crate::workflow::graph::NodeIndex;
-use crate::workflow::template::Template;
+use crate::workflow::template::{Span, Template};
 use crate::workflow::tree::Tree;
 
 /// A template, and where its names are looked up.
@@ -22,7 +22,9 @@ pub(crate) struct Site<'a> {
     pub(crate) scope: Scope,
     /// Whether an output that may be missing must be tested here.
     pub(crate) guarded: bool,
-    /// The key that it stands under, for messages: `if`.
+    /// Whether it stands at the end of a workflow, under `outputs` or `ensure`.
+    pub(crate) end: bool,
+    /// The key that it stands under: `if`.
     pub(crate) key: &'static str,
 }
 
@@ -62,6 +64,12 @@ impl<'a> Site<'a> {
     pub(crate) fn locate(&self, line: u32, column: u32) -> Place {
         self.tree.locate(line, column)
     }
+
+    /// Where a part of the template begins in its file.
+    pub(crate) fn locate_span(&self, span: Span) -> Place {
+        let (line, column) = span.line_column(self.tree.as_text().unwrap_or_default());
+        self.locate(line, column)
+    }
 }
 
 impl<'a> Compiled<'a> {
@@ -75,7 +83,17 @@ impl<'a> Compiled<'a> {
         for (frame, origin) in self.frames.iter().enumerate() {
             let mut add = |tree: &'a Tree, form, key| {
                 let scope = Scope::Inside;
-                sites.push(Site { node: origin.node, frame, tree, file: None, form, scope, guarded: true, key });
+                sites.push(Site {
+                    node: origin.node,
+                    frame,
+                    tree,
+                    file: None,
+                    form,
+                    scope,
+                    guarded: true,
+                    end: true,
+                    key,
+                });
             };
             for ensure in origin.top.ensure.iter().filter(|tree| is_text(tree)) {
                 add(ensure, Form::Expression, "ensure");
@@ -93,7 +111,7 @@ impl<'a> Compiled<'a> {
         let loops = step.for_each.is_some() || step.repeat.is_some();
         let body = if loops { Scope::Item } else { Scope::Beside };
         let mut add = |tree: &'a Tree, form, scope, guarded, key| {
-            sites.push(Site { node: Some(node), frame, tree, file: None, form, scope, guarded, key });
+            sites.push(Site { node: Some(node), frame, tree, file: None, form, scope, guarded, end: false, key });
         };
         if let Some(condition) = &step.condition {
             add(condition, Form::Expression, Scope::Beside, guarded, "if");
@@ -113,7 +131,7 @@ impl<'a> Compiled<'a> {
         }
         if let Some(repeat) = &step.repeat {
             // It sees what the step itself sees, and the step as `previous`.
-            add(&repeat.value.until, Form::Expression, Scope::Item, guarded, "until");
+            add(&repeat.value.until, Form::Expression, Scope::Item, guarded, "repeat");
         }
         match &step.verb {
             Some(VerbDef::Tool { with, .. }) => {
@@ -131,7 +149,12 @@ impl<'a> Compiled<'a> {
                     add(leaf, Form::Value, body, guarded, "show");
                 }
             }
-            Some(VerbDef::Input(input)) => add(&input.value.prompt, Form::Text, body, guarded, "prompt"),
+            Some(VerbDef::Input(input)) => {
+                add(&input.value.prompt, Form::Text, body, guarded, "prompt");
+                for (_, filled) in input.value.form.filled() {
+                    add(filled, Form::Value, body, guarded, "default");
+                }
+            }
             Some(VerbDef::Wait(wait)) => match &wait.value {
                 WaitDef::For(_) => {}
                 WaitDef::Until(time) => add(time, Form::Text, body, guarded, "until"),
@@ -146,7 +169,17 @@ impl<'a> Compiled<'a> {
                 for message in &chat.value.messages {
                     let (tree, file) = (&message.text.tree, message.text.file.as_deref());
                     let (form, scope) = (Form::Text, body);
-                    sites.push(Site { node: Some(node), frame, tree, file, form, scope, guarded, key: "prompt" });
+                    sites.push(Site {
+                        node: Some(node),
+                        frame,
+                        tree,
+                        file,
+                        form,
+                        scope,
+                        guarded,
+                        end: false,
+                        key: "prompt",
+                    });
                 }
             }
             None => {}

@@ -10,7 +10,7 @@ use super::{BudgetDef, DefaultsDef, InputsDef, SchemaDef, TextDef, Top};
 use crate::policy::{Example, Match, Rule, Verdict};
 use crate::tool::Effect;
 use crate::workflow::diagnostic::Diagnostic;
-use crate::workflow::field::read_fields;
+use crate::workflow::field::{read_fields, refuse_filled};
 use crate::workflow::reading::{Keys, Reader};
 use crate::workflow::tree::{At, Kind, Tree};
 use crate::workflow::yaml;
@@ -82,7 +82,11 @@ fn inputs(reader: &mut Reader<'_, '_>, keys: &mut Keys<'_>) -> InputsDef {
             }
             InputsDef::Schema(schema)
         }
-        (Some(fields), _) => InputsDef::Fields(read_fields(reader, fields)),
+        (Some(fields), _) => {
+            let fields = read_fields(reader, fields);
+            refuse_filled(reader, &fields, true);
+            InputsDef::Fields(fields)
+        }
         (None, None) => InputsDef::default(),
     }
 }

@@ -7,6 +7,7 @@ use super::read::{output, text};
 use super::{Child, SchemaDef, TextDef};
 use crate::model::Role;
 use crate::workflow::diagnostic::{Diagnostic, Place};
+use crate::workflow::field::refuse_filled;
 use crate::workflow::graph::{OnError, OnItemError, RunIf};
 use crate::workflow::reading::{Keys, Reader};
 use crate::workflow::tree::{At, Entries, Kind, Tree};
@@ -300,6 +301,9 @@ fn read_chat(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<ChatDef> {
     let model = keys.get(reader, "model").and_then(|tree| reader.text(tree));
     let messages = read_messages(reader, &mut keys);
     let output = output(reader, &mut keys);
+    if let Some(SchemaDef::Fields(fields)) = &output {
+        refuse_filled(reader, &fields.value, true);
+    }
     let temperature = keys.get(reader, "temperature").and_then(|tree| reader.number(tree));
     let max_tokens = keys.get(reader, "max_tokens").and_then(|tree| reader.count(tree));
     let seed = keys.get(reader, "seed").and_then(|tree| reader.integer(tree)).map(|seed| seed.value);
@@ -392,6 +396,9 @@ fn read_input(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<InputDef> {
     let mut keys = reader.keys(tree, "`input`")?;
     let prompt = keys.required(reader, "prompt").and_then(|tree| read_prompt(reader, tree));
     let form = output(reader, &mut keys);
+    if let Some(SchemaDef::Fields(fields)) = &form {
+        refuse_filled(reader, &fields.value, false);
+    }
     if form.is_none() && !keys.has("output") && !keys.has("output_schema") {
         let message = "the key `output` is missing in `input`";
         let help = "say what is asked for: `output: { answer: { type: string } }`";

@@ -14,7 +14,7 @@ use super::tree::{Expr, Piece};
 use super::{Reference, TemplateError, convert, evaluate, library, syntax};
 
 /// Instructions that one evaluation may take before it is stopped; 64 bytes that it makes count as one.
-const FUEL: u64 = 5_000_000;
+const FUEL: u64 = 2_000_000;
 /// How deep expressions may nest.
 const RECURSION: usize = 100;
 /// How many texts are kept, twice: of those used lately, and of those used before.

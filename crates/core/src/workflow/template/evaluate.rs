@@ -75,7 +75,8 @@ fn told(
     roots: &minijinja::Value,
 ) -> TemplateError {
     let range = error.range().map(|range| Span::new(place(range.start), place(range.end)));
-    let missing = (error.kind() == ErrorKind::UndefinedError).then(|| missing(uses, range.unwrap_or(inner), roots));
+    let undefined = error.kind() == ErrorKind::UndefinedError;
+    let missing = undefined.then(|| missing(uses, range.unwrap_or(inner), error.detail().unwrap_or_default(), roots));
     let message = missing.flatten().unwrap_or_else(|| words(error));
     let line = if text.trim().contains('\n') {
         let at = range.filter(|range| inner.start <= range.start && range.start < inner.end).unwrap_or(inner);
@@ -119,8 +120,10 @@ pub(super) fn words(error: &Error) -> String {
 }
 
 /// The first name that leads nowhere, and what there is in its place.
-fn missing(uses: &[Use], range: Span, roots: &minijinja::Value) -> Option<String> {
-    let near = |one: &&Use| one.span.start < range.end && range.start < one.span.end;
+fn missing(uses: &[Use], range: Span, detail: &str, roots: &minijinja::Value) -> Option<String> {
+    // The place may be that of a filter, while the words tell what it was applied to.
+    let said = |one: &Use| detail.contains(&format!("`{}`", one.reference));
+    let near = |one: &&Use| one.span.start < range.end && range.start < one.span.end || said(one);
     uses.iter().filter(near).find_map(|one| {
         let mut owner = one.reference.root.as_str();
         let mut at = roots.get_attr(owner).unwrap_or_default();
@@ -143,6 +146,9 @@ fn no_field(owner: &str, name: &str, value: &minijinja::Value) -> String {
         ValueKind::Map => {
             let keys = value.try_iter().into_iter().flatten().take(100);
             let keys: Vec<String> = keys.filter_map(|key| key.as_str().map(str::to_owned)).collect();
+            if owner == "steps" {
+                return format!("no step is called `{name}` here");
+            }
             if keys.is_empty() {
                 return format!("`{owner}` has no field `{name}`; it is empty");
             }

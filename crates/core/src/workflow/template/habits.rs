@@ -1,5 +1,6 @@
 //! What authors write who come from JavaScript, Python or GitHub Actions, and the form that is meant here.
 
+use super::marks::Part;
 use super::span::{Problem, Span};
 
 /// Signs that no expression has, and what to write in their place.
@@ -48,7 +49,9 @@ pub(super) fn syntax_problem(text: &str, inner: Span, at: Span, detail: &str) ->
     if let Some(name) = detail.strip_prefix("unknown statement ") {
         return refused_block(at, name);
     }
-    Problem::new("template", at, detail.to_owned())
+    let sign = text[at.start..].chars().next().filter(|_| detail == "unexpected character");
+    let message = sign.map_or_else(|| detail.to_owned(), |sign| format!("`{sign}` means nothing in an expression"));
+    Problem::new("template", at, message)
 }
 
 /// The source with what stands between quotes blanked.
@@ -82,6 +85,25 @@ fn depth(before: &str) -> isize {
         .sum()
 }
 
+/// The last block that is opened and not closed, in a text that cannot be read.
+pub(super) fn open_block(text: &str, parts: &[Part]) -> Option<Problem> {
+    let mut open: Vec<(Span, &str)> = Vec::new();
+    for part in parts {
+        let Part::Block(whole, inner) = part else { continue };
+        let inside = &text[inner.start..inner.end];
+        let word = inside.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        match word {
+            "if" | "for" => open.push((*whole, word)),
+            "endif" | "endfor" if open.last().is_some_and(|(_, opened)| word.ends_with(opened)) => drop(open.pop()),
+            "endif" | "endfor" => break,
+            _ => {}
+        }
+    }
+    let (span, word) = open.pop()?;
+    let problem = Problem::new("unclosed", span, format!("`{{% {word} %}}` is not closed"));
+    Some(problem.help(format!("write `{{% end{word} %}}` where it ends")))
+}
+
 /// A block that Jinja knows, and workflows do not.
 pub(super) fn refused_block(span: Span, name: &str) -> Problem {
     let message = format!("`{{% {name} %}}` is no block of a workflow's text");
@@ -99,7 +121,7 @@ pub(super) fn refused_block(span: Span, name: &str) -> Problem {
 }
 
 /// A name that is a word of another language.
-pub(super) fn foreign_name(name: &str) -> Option<&'static str> {
+pub(crate) fn foreign_root(name: &str) -> Option<&'static str> {
     Some(match name {
         "null" | "nil" | "undefined" | "NULL" | "Null" => "write `none`",
         "TRUE" => "write `true`",

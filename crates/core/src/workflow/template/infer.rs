@@ -57,21 +57,22 @@ impl Inspector<'_> {
             ExprKind::Field(of, name) => {
                 let kind = self.expr(of);
                 let span = Span::new(expr.span.end.saturating_sub(name.len()), expr.span.end);
-                self.field(&kind, "this", name, span)
+                self.field(&kind, "", name, span)
             }
             ExprKind::Item(of, index) => {
                 let kind = self.expr(of);
                 self.expr(index);
                 match &index.kind {
-                    ExprKind::Constant(Value::String(name)) => self.field(&kind, "this", name, index.span),
+                    ExprKind::Constant(Value::String(name)) => self.field(&kind, "", name, index.span),
                     _ => item_of(&kind),
                 }
             }
             ExprKind::Slice(of, bounds) => {
                 bounds.iter().for_each(|bound| drop(self.expr(bound)));
-                match self.expr(of).without_null() {
+                match self.expr(of) {
                     Type::Text(_) => Type::TEXT,
                     list @ Type::List(_) => list,
+                    // Of null it is a list, too.
                     _ => Type::Any,
                 }
             }

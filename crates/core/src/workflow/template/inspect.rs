@@ -197,12 +197,6 @@ impl<'a> Inspector<'a> {
         if chain.root == "steps" && chain.names.is_empty() {
             let message = "`steps` as a whole cannot be used, since the order of steps must be known before they run";
             self.problem(Problem::new("dynamic-step", span, message).help("write `steps.ID.output`"));
-        } else if let Some(help) = habits::foreign_name(chain.root) {
-            // A name that is looked up in vain; `lookup` may know it all the same, as the item of a fan-out.
-            if (self.lookup)(&head).is_none() {
-                let message = format!("nothing is called `{}` here", chain.root);
-                self.problem(Problem::new("unknown-root", span, message).help(help));
-            }
         }
         self.uses.push(Use { leaf: String::new(), span, reference, bare: false, tested: false });
         let Some(kind) = (self.lookup)(&head) else { return Type::Any };
@@ -257,19 +251,24 @@ pub(super) fn field_of(of: &Type, name: &str) -> Result<Type, Vec<String>> {
     Ok(Type::union(found))
 }
 
+/// `owner` is empty where the value has no name.
 fn no_field(of: &Type, owner: &str, name: &str, span: Span, known: &[String]) -> Problem {
     let fields = known.iter().map(String::as_str);
     let near = nearest(name, fields.clone()).map(|near| format!("did you mean `{near}`?"));
     let foreign = habits::foreign_method(name).map(str::to_owned);
+    let (subject, list) = match owner {
+        "" => ("this value".to_owned(), "list"),
+        owner => (format!("`{owner}`"), owner),
+    };
     if known.is_empty() {
-        let message = format!("`{owner}` is {}, and has no field `{name}`", of.without_null());
+        let message = format!("{subject} is {}, and has no field `{name}`", of.without_null());
         let of_list = matches!(of.without_null(), Type::List(_))
-            .then(|| format!("write `{owner}[0].{name}` for one, `{owner} | map(attribute='{name}')` for each"));
+            .then(|| format!("write `{list}[0].{name}` for one, `{list} | map(attribute='{name}')` for each"));
         return Problem::new("unknown-field", span, message).maybe_help(foreign.or(of_list));
     }
     let all: Vec<_> = fields.take(12).collect();
     let help = near.or(foreign).unwrap_or_else(|| format!("it has {}", all.join(", ")));
-    Problem::new("unknown-field", span, format!("`{owner}` has no field `{name}`")).help(help)
+    Problem::new("unknown-field", span, format!("{subject} has no field `{name}`")).help(help)
 }
 
 fn statuses(uses: &[Use]) -> BTreeSet<String> {

@@ -129,7 +129,7 @@ impl Type {
     }
 
     /// What it may be, one by one.
-    pub(super) fn members(&self) -> &[Type] {
+    pub(crate) fn members(&self) -> &[Type] {
         match self {
             Type::Union(all) => all,
             one => std::slice::from_ref(one),
@@ -137,7 +137,7 @@ impl Type {
     }
 
     /// Without null.
-    pub(super) fn without_null(&self) -> Type {
+    pub(crate) fn without_null(&self) -> Type {
         match self {
             Type::Union(all) => Type::union(all.iter().filter(|kind| **kind != Type::Null).cloned()),
             one => one.clone(),
@@ -145,7 +145,7 @@ impl Type {
     }
 
     /// The elements of a list.
-    pub(super) fn element(&self) -> Type {
+    pub(crate) fn element(&self) -> Type {
         let element = |kind: &Type| match kind {
             Type::List(of) => Some((**of).clone()),
             Type::Text(_) => Some(Type::TEXT),

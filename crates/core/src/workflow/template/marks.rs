@@ -180,6 +180,22 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
+/// A template that prints a text as it is, whatever marks are in it.
+pub(crate) fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let (marked, written) = match rest.as_bytes() {
+            [b'$', b'{', b'{', ..] => (3, "$${{"),
+            [b'{', b'%', ..] => (2, "${{ '{%' }}"),
+            _ => (c.len_utf8(), &rest[..c.len_utf8()]),
+        };
+        out.push_str(written);
+        rest = &rest[marked..];
+    }
+    out
+}
+
 /// The text that minijinja reads: `$${{` is an expression that prints the mark, and a sign that is the number's stands apart
 /// from the mark. With it goes the way back to places in the text as it was written.
 #[derive(Debug, Default)]

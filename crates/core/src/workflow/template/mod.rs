@@ -20,14 +20,17 @@ mod syntax;
 mod tree;
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde_json::Value;
 
 pub(crate) use applied::clashes;
 use compiled::{Compiled, Mode};
+pub(crate) use habits::foreign_root;
 pub(crate) use inspect::{Inspected, ROOTS, Use};
 pub(crate) use kind::{Field, Fields, Type};
-pub(crate) use library::page as library_page;
+pub use library::library_page;
+pub(crate) use marks::literal;
 pub(crate) use span::{Problem, Span};
 
 use crate::schema::check_depth;
@@ -46,6 +49,13 @@ impl Reference {
     /// The step that is named.
     pub(crate) fn step(&self) -> Option<&str> {
         self.path.first().filter(|_| self.root == "steps").map(String::as_str)
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.root)?;
+        self.path.iter().try_for_each(|name| write!(f, ".{name}"))
     }
 }
 

@@ -50,6 +50,9 @@ pub(super) fn pieces(text: &str, parts: &[Part], prepared: &Prepared) -> Result<
     let Some(syntax) = marks() else { return Ok(Vec::new()) };
     let whole = Span::new(0, text.len());
     let parsed = machinery::parse(&prepared.source, "", syntax).map_err(|error| {
+        if let Some(problem) = habits::open_block(text, parts) {
+            return problem;
+        }
         let at = error.range().map_or(0, |range| prepared.written(range.start));
         let inner = parts.iter().filter_map(|part| match part {
             Part::Block(_, inner) => Some(*inner),
@@ -111,7 +114,8 @@ impl Reader<'_> {
     fn problem(&self, error: &minijinja::Error, text: &str, inner: Span) -> Problem {
         let span = error.range().map_or(inner, |range| Span::new((self.place)(range.start), (self.place)(range.end)));
         let clip = |at: usize| at.clamp(inner.start, inner.end);
-        let span = Span::new(clip(span.start), clip(span.end));
+        let start = text.floor_char_boundary(clip(span.start));
+        let span = Span::new(start, text.ceil_char_boundary(clip(span.end)));
         let detail = error.detail().unwrap_or("it cannot be read");
         habits::syntax_problem(text, inner, span, detail)
     }

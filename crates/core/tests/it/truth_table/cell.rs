@@ -3,18 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parkway_core::clock::{Clock, SystemClock};
 use parkway_core::engine::{Executor, Services};
-use parkway_core::id::{RunId, Time};
+use parkway_core::id::RunId;
 use parkway_core::log::{Channel, EventKind, RunStatus, SkipReason};
 use parkway_core::policy::{Decision, DefaultPolicy, Policy, PolicyRequest, Verdict};
 use parkway_core::store::{Message, Queue};
-use parkway_core::testing::MemoryStore;
 use parkway_core::tool::{Effect, ToolError};
 use parkway_core::workflow::{Definition, Plan, Requirements};
 use serde_json::json;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::ending::{Ending, FromOutside};
 use super::line::Watch;
@@ -41,8 +38,7 @@ pub(super) struct Found {
 
 pub(super) async fn cell(yaml: String, watch: Watch, ending: &'static Ending) -> Found {
     let started = Arc::new(Notify::new());
-    let clock: Arc<dyn Clock> = Arc::new(RuntimeClock(Instant::now()));
-    let world = world(clock.clone(), started.clone());
+    let world = world(started.clone());
     let yaml = format!("parkway: 1\ntools: {{ t: {{}} }}\n{}\n{}\n", ending.top, yaml.replace("BODY", ending.body));
     let child = |_: &str| Ok(CHILD.replace("BODY", ending.body));
     let plan = Definition::parse("test.yaml", &yaml, child)
@@ -51,7 +47,7 @@ pub(super) async fn cell(yaml: String, watch: Watch, ending: &'static Ending) ->
         Ok(plan) => Arc::new(plan),
         Err(problems) => return Found { printed: "refused".into(), why: format!("{yaml}\n{problems}") },
     };
-    let services = services(&world, clock);
+    let services = services(&world);
     let executor = Executor::create(services.clone(), world.models(), world.control.clone(), plan.clone(), &json!({}))
         .await
         .unwrap();
@@ -174,7 +170,7 @@ fn why_skipped(reason: SkipReason) -> String {
 }
 
 /// Tools that take long, that say when they have begun, and whose calls get lost.
-fn world(clock: Arc<dyn Clock>, started: Arc<Notify>) -> World {
+fn world(started: Arc<Notify>) -> World {
     let takes = |name, effect, time, started: Option<Arc<Notify>>| {
         Acting::new(name, effect, move |_, _| {
             started.iter().for_each(|started| started.notify_one());
@@ -185,9 +181,7 @@ fn world(clock: Arc<dyn Clock>, started: Arc<Notify>) -> World {
         })
     };
     let long = Duration::from_secs(600);
-    let mut world = World::new();
-    world.store = Arc::new(MemoryStore::new(clock));
-    world
+    World::paced()
         .tool(takes("t.slow", Effect::Pure, long, None))
         .tool(takes("t.short", Effect::Pure, Duration::from_secs(20), None))
         .tool(takes("t.hang", Effect::Pure, long, Some(started.clone())))
@@ -204,28 +198,10 @@ fn world(clock: Arc<dyn Clock>, started: Arc<Notify>) -> World {
         }))
 }
 
-fn services(world: &World, clock: Arc<dyn Clock>) -> Services {
+fn services(world: &World) -> Services {
     let mut services = world.services();
-    services.clock = clock;
     services.policy = Arc::new(AllowAll);
     services
-}
-
-/// Goes with the runtime's time, which jumps to whatever is waited for. Nothing is left to chance.
-struct RuntimeClock(Instant);
-
-impl Clock for RuntimeClock {
-    fn now(&self) -> Time {
-        Time::from_micros(1_800_000_000_000_000).after(self.0.elapsed())
-    }
-
-    fn jitter(&self, _: Duration) -> Duration {
-        Duration::ZERO
-    }
-
-    fn random(&self) -> [u8; 16] {
-        SystemClock.random()
-    }
 }
 
 /// Asks nobody, so that a call that must not be repeated is made.

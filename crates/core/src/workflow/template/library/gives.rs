@@ -1,6 +1,6 @@
 //! The types of what filters give.
 
-use super::super::kind::{Field, Fields, Type};
+use super::super::kind::Type;
 
 /// What a filter, test or function is given.
 #[derive(Debug)]
@@ -85,9 +85,10 @@ pub(super) fn sum(given: &Given<'_>) -> Type {
 }
 
 pub(super) fn reversed(given: &Given<'_>) -> Type {
-    match given.input.without_null() {
+    match given.input {
         Type::Text(_) => Type::TEXT,
-        other => Type::list(other.element()),
+        list @ Type::List(_) => list.clone(),
+        _ => Type::Any,
     }
 }
 
@@ -99,13 +100,9 @@ pub(super) fn mapped(given: &Given<'_>) -> Type {
     Type::list(given.reached.cloned().unwrap_or(Type::Any))
 }
 
-pub(super) fn groups(given: &Given<'_>) -> Type {
-    let field = |kind| Field { kind, required: true };
-    let grouper = field(given.reached.cloned().unwrap_or(Type::Any));
-    let list = field(Type::list(given.input.element()));
-    let known = [("grouper".to_owned(), grouper), ("list".to_owned(), list)].into_iter().collect();
-    // A group can be read as a pair too.
-    Type::list(Type::Object(Fields { known, rest: Some(Box::new(Type::Any)) }))
+/// A group has the fields `grouper` and `list`, and is passed on as a pair.
+pub(super) fn groups(_: &Given<'_>) -> Type {
+    Type::list(Type::Any)
 }
 
 pub(super) fn or_default(given: &Given<'_>) -> Type {

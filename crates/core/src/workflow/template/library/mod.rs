@@ -76,8 +76,8 @@ pub(super) fn furnish(environment: &mut Environment<'static>) {
     lists::add(environment);
 }
 
-/// The table as a page of Markdown.
-pub(crate) fn page() -> String {
+/// The filters, tests and functions of expressions as a page of Markdown: each with its form, what it does, and an example.
+pub fn library_page() -> String {
     let mut page = String::new();
     for (title, rows) in [("Filters", FILTERS), ("Tests", TESTS), ("Functions", FUNCTIONS)] {
         page.push_str(&format!("## {title}\n\n| form | what it does | example | gives |\n|---|---|---|---|\n"));

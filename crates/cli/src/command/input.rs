@@ -1,0 +1,107 @@
+//! `parkway input RUN STEP`.
+
+use std::io::{self, IsTerminal, Write};
+
+use parkway::id::StepKey;
+use parkway::log::{Channel, Step, StepStatus, WaitFor};
+use parkway::{Inputs, Parkway, Record};
+use serde_json::Value;
+
+use crate::args::{Global, InputArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::next::Next;
+use crate::out::{columns, say};
+use crate::project::Project;
+use crate::render::Symbols;
+use crate::session::{Form, form_of, from_file, person};
+use crate::step;
+
+/// Fills the form of a step that asks, whoever executes its run.
+pub(crate) async fn input(global: &Global, args: InputArgs) -> Result<Exit, Failure> {
+    let parkway = Project::find(global)?.need().await?;
+    let run = parkway.find_run(&args.run).await?.run;
+    let record = parkway.record(run).await?;
+    let found = step::find(&parkway, &record, &args.step).await?;
+    let step = asking(&record, &args.step, found)?;
+    let next = Next::new(global);
+    if parkway.pending_values(run, &step).await?.is_some() {
+        // The first answer counts, and a second one would be told as if it did.
+        return Err(Failure::invalid(format!("`{step}` was filled already"))
+            .help(format!("the values are taken up by: {}", next.resume(run))));
+    }
+    let form = read(&parkway, &record, &step).await?;
+    let values = match &args.values {
+        Some(file) => form.fill(&args.set, from_file(file)?)?,
+        None if !args.set.is_empty() => form.fill(&args.set, Inputs::new())?,
+        None => asked(form)?,
+    };
+    parkway.fill(run, step.clone(), values, person(), Channel::Command).await?;
+    // Asked after the answer: whoever takes the run over from now on sees it.
+    let held = parkway.find_run(&run.to_string()).await?.held;
+    say(&format!("filled {step} of run {run}"));
+    say(&match held {
+        true => "  the process that executes it takes the values up now".to_owned(),
+        false => format!("  no process executes it; go on with: {}", next.resume(run)),
+    });
+    Ok(Exit::Done)
+}
+
+fn prompt_of(step: &Step) -> Option<parkway::log::Commitment> {
+    match step.waiting.as_ref().filter(|_| step.status == StepStatus::Waiting)?.what {
+        WaitFor::Input { prompt, .. } => Some(prompt),
+        _ => None,
+    }
+}
+
+/// The step that is meant, if it asks for values: the one found, or the only one with that id.
+fn asking(record: &Record, text: &str, found: Option<StepKey>) -> Result<StepKey, Failure> {
+    let asking: Vec<_> = record.state.steps().iter().filter(|step| prompt_of(step).is_some()).map(|s| &s.key).collect();
+    let fits = |key: &StepKey| key.last().is_some_and(|segment| segment.id == text);
+    let fitting: Vec<_> = asking.iter().copied().filter(|key| Some(*key) == found.as_ref() || fits(key)).collect();
+    if let [key] = fitting.as_slice() {
+        return Ok((*key).clone());
+    }
+    let problem = match found.and_then(|key| record.state.step(&key)) {
+        Some(step) => format!("`{text}` does not ask for values: it is {}", step.status.as_str()),
+        None if fitting.is_empty() => format!("`{text}` does not ask for values: no such step has begun"),
+        None => format!("several steps are called `{text}`, and ask for values"),
+    };
+    let known: Vec<_> = asking.iter().take(12).map(|key| format!("`{key}`")).collect();
+    let help = match known.len() {
+        0 => "no step of the run asks for values now; an approval is answered by `parkway approve`".to_owned(),
+        _ => format!("these steps ask for values: {}", known.join(", ")),
+    };
+    Err(Failure::invalid(problem).help(help))
+}
+
+async fn read(parkway: &Parkway, record: &Record, step: &StepKey) -> Result<Form, Failure> {
+    let prompt = record.state.step(step).and_then(prompt_of);
+    let schema = form_of(&record.plan, step).cloned().unwrap_or_default();
+    let prompt = match prompt {
+        Some(prompt) => parkway.text(prompt).await?.as_str().unwrap_or_default().to_owned(),
+        None => String::new(),
+    };
+    Ok(Form::new(step.clone(), prompt, schema))
+}
+
+/// The values, asked field by field at the terminal.
+fn asked(mut form: Form) -> Result<Value, Failure> {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Err(Failure::invalid("no values are given, and nobody can be asked for them")
+            .help(format!("write `--set NAME=VALUE` or `--values FILE`; fields: {}", form.outline().join("; "))));
+    }
+    loop {
+        let mut lines = form.lines(columns(), Symbols::from_env());
+        let open = lines.pop().unwrap_or_default();
+        lines.iter().for_each(|line| say(line));
+        write!(io::stderr(), "{open}")?;
+        let mut line = String::new();
+        if io::stdin().read_line(&mut line)? == 0 {
+            return Err(Failure::new(Exit::Interrupted, "nothing was kept: the form was not filled"));
+        }
+        if let Some(values) = form.hear(&line) {
+            return Ok(values);
+        }
+    }
+}

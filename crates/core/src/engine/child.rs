@@ -1,0 +1,240 @@
+//! A workflow with a run of its own: the run is made in the commit that starts the step, driven as an attempt at the step
+//! by an executor of its own, and read when it has ended. Whoever else drives it meanwhile does no harm.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::engine::context::{Site, labels_named};
+use crate::engine::executor::{Beginning, Control, Ended, Executor, ExecutorError, Services};
+use crate::engine::secret::Known;
+use crate::engine::step::{Failure, Outcome, Output, words};
+use crate::id::{RunId, Seq, Time};
+use crate::label::Labels;
+use crate::log::{
+    Budget, Channel, Commitment, Event, EventKind, Finish, Parent, RunState, RunStatus, StepIndex, WaitFor,
+};
+use crate::model::SharedModel;
+use crate::store::{Claim, Message, StoreError};
+use crate::tool::Cancel;
+use crate::workflow::{Plan, Template};
+
+/// How often a run that somebody else holds is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A run to be driven for a step.
+pub(crate) struct ChildRun {
+    pub(crate) services: Services,
+    pub(crate) models: BTreeMap<String, SharedModel>,
+    pub(crate) control: Control,
+    pub(crate) run: RunId,
+    pub(crate) parent: Parent,
+    /// The workflow's file, for messages.
+    pub(crate) path: String,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) inputs: Value,
+    pub(crate) labels: Labels,
+    pub(crate) env: Option<Value>,
+    /// How long the run may take from its creation.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What is known of a run that was driven for a step, beside its result.
+pub(crate) struct ChildEnd {
+    /// What it has used.
+    pub(crate) spent: Budget,
+    /// That it only waits, and what the step waits for in turn.
+    pub(crate) waits: Option<WaitFor>,
+}
+
+/// How driving the run ended for now.
+enum Drove {
+    Ended(RunState),
+    /// Only the outside can move it, or the time that is given.
+    Waits(RunState, Option<Time>),
+    /// This process stops.
+    Stopped,
+}
+
+impl ChildRun {
+    /// Drives the run as far as it goes. An error of the store ends the parent's executor too.
+    pub(crate) async fn make(self, index: StepIndex, cancel: Cancel) -> Result<Outcome, StoreError> {
+        let outcome = |result, child, cut_off| Outcome { index, result, turns: Vec::new(), cut_off, child };
+        let (state, wake) = match self.drive(&cancel).await {
+            Ok(Drove::Ended(state)) => (state, None),
+            Ok(Drove::Waits(state, wake)) => (state, Some(wake)),
+            Ok(Drove::Stopped) => return Ok(outcome(Err(stopped()), None, true)),
+            Err(ExecutorError::Store(error)) => return Err(error),
+            Err(error) => {
+                let message = format!("run {} of `{}` cannot go on: {error}", self.run, self.path);
+                return Ok(outcome(Err(Failure::new("run", message)), None, false));
+            }
+        };
+        let spent = state.committed();
+        if let Some(wake) = wake {
+            let waits = Some(WaitFor::Run { run: self.run, wake });
+            return Ok(outcome(Err(stopped()), Some(ChildEnd { spent, waits }), false));
+        }
+        let result = match self.time_over(&state) && state.status() == RunStatus::Cancelled {
+            true => {
+                let limit = words(self.timeout.unwrap_or_default());
+                Err(Failure::new("timeout", format!("run {} of `{}` took longer than {limit}", self.run, self.path)))
+            }
+            false => self.result(&state).await?,
+        };
+        Ok(outcome(result, Some(ChildEnd { spent, waits: None }), false))
+    }
+
+    async fn drive(&self, cancel: &Cancel) -> Result<Drove, ExecutorError> {
+        let store = &self.services.store;
+        let mut told = false;
+        loop {
+            let events = store.events(self.run, Seq(0)).await?;
+            let state = self.state(&events).await?;
+            if let Some(state) = state.as_ref().filter(|state| state.status().ended()) {
+                return Ok(Drove::Ended(state.clone()));
+            }
+            if self.control.stop.is_cancelled() {
+                return Ok(Drove::Stopped);
+            }
+            let over = state.as_ref().is_some_and(|state| self.time_over(state));
+            if (cancel.is_cancelled() || over) && !told {
+                told = self.tell_to_stop().await?;
+            }
+            let plan = state.as_ref().map_or_else(|| self.plan.clone(), |state| state.plan().clone());
+            let secrets = Known::fetch(&self.services, &plan).await?;
+            let claim = Claim { worker: self.services.worker.clone(), run: Some(self.run), lease: self.services.lease };
+            let Some(lease) = store.claim(&claim).await? else {
+                // Somebody else drives it.
+                tokio::time::sleep(LOOK).await;
+                continue;
+            };
+            let (services, models, control) = (self.services.clone(), self.models.clone(), self.control.clone());
+            let executor = match state {
+                Some(_) => Executor::go_on(services, models, control, plan, lease, secrets).await?,
+                None => {
+                    let beginning = Beginning {
+                        plan,
+                        inputs: &self.inputs,
+                        labels: self.labels,
+                        env: self.env.clone(),
+                        parent: Some(self.parent.clone()),
+                        new: None,
+                    };
+                    Executor::begin_run(services, models, control, lease, secrets, beginning).await?
+                }
+            };
+            let ended = match self.execute(executor, cancel, &mut told).await {
+                Ok(ended) => ended,
+                // Somebody else has taken the run over.
+                Err(ExecutorError::Store(StoreError::Fenced { .. } | StoreError::Conflict { .. })) => continue,
+                Err(error) => return Err(error),
+            };
+            if ended.stopped {
+                return Ok(Drove::Stopped);
+            }
+            if ended.status.ended() {
+                continue;
+            }
+            let events = store.events(self.run, Seq(0)).await?;
+            if let Some(state) = self.state(&events).await? {
+                if !told && (cancel.is_cancelled() || self.time_over(&state)) {
+                    continue;
+                }
+                // Once its time is over there is nothing more to wake it for.
+                let limit = self.time_limit(&state).filter(|_| !self.time_over(&state));
+                let wake = state.wake().into_iter().chain(limit).min();
+                return Ok(Drove::Waits(state, wake));
+            }
+        }
+    }
+
+    /// Executes the run, and tells it to stop when the step is cancelled or its time is over.
+    async fn execute(&self, executor: Executor, cancel: &Cancel, told: &mut bool) -> Result<Ended, ExecutorError> {
+        let now = self.services.clock.now();
+        let left = self.time_limit(executor.state()).map(|limit| limit.since(now));
+        let work = boxed(executor);
+        tokio::pin!(work);
+        let over = async {
+            match left {
+                Some(left) => tokio::time::sleep(left).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(over);
+        tokio::select! {
+            biased;
+            ended = &mut work => return ended,
+            () = cancel.cancelled() => {}
+            () = &mut over => {}
+        }
+        // The process that stops leaves the run as it is.
+        if !*told && !self.control.stop.is_cancelled() {
+            *told = self.tell_to_stop().await?;
+            self.control.poke.poke();
+        }
+        work.await
+    }
+
+    async fn tell_to_stop(&self) -> Result<bool, StoreError> {
+        let note = Some(format!("for the step `{}` of run {}", self.parent.step, self.parent.run));
+        let by = self.services.worker.to_string();
+        self.services.store.signal(self.run, Message::Cancel { note, by, via: Channel::Program }).await?;
+        Ok(true)
+    }
+
+    fn time_limit(&self, state: &RunState) -> Option<Time> {
+        Some(state.created().after(self.timeout?))
+    }
+
+    fn time_over(&self, state: &RunState) -> bool {
+        self.time_limit(state).is_some_and(|limit| limit <= self.services.clock.now())
+    }
+
+    /// The run's state; `None` before its first event.
+    async fn state(&self, events: &[Event]) -> Result<Option<RunState>, ExecutorError> {
+        let Some(EventKind::RunCreated { plan, .. }) = events.first().map(|event| &event.kind) else {
+            return Ok(None);
+        };
+        let plan = Plan::from_value(self.payload(*plan).await?).map_err(StoreError::Corrupt)?;
+        Ok(Some(RunState::replay(self.run, Arc::new(plan), events)?))
+    }
+
+    async fn payload(&self, commitment: Commitment) -> Result<Value, StoreError> {
+        let payload = self.services.store.payloads(&[commitment]).await?.pop().flatten();
+        Ok(payload.map_or(Ok(Value::Null), |payload| payload.value())?)
+    }
+
+    /// What the run gives to its step.
+    async fn result(&self, state: &RunState) -> Result<Result<Output, Failure>, StoreError> {
+        Ok(match state.finish() {
+            Some(Finish::Completed(outputs)) => {
+                let labels = labels_named(state, Site::TOP, Template::Value(&state.plan().outputs));
+                Ok(Output { value: self.payload(*outputs).await?, labels })
+            }
+            Some(Finish::Failed(reason)) => {
+                let message = match reason.message {
+                    Some(message) => self.payload(message).await?,
+                    None => Value::Null,
+                };
+                let at = reason.step.as_ref().map(|step| format!(" at `{step}`")).unwrap_or_default();
+                let message = message.as_str().unwrap_or("without a message");
+                let message = format!("run {} of `{}` failed{at}: {message}", self.run, self.path);
+                Err(Failure::new(&reason.code, message))
+            }
+            _ => Err(Failure::new("cancelled", format!("run {} of `{}` was cancelled", self.run, self.path))),
+        })
+    }
+}
+
+/// An executor within an executor: a type that would hold itself has to stop somewhere.
+fn boxed(executor: Executor) -> Pin<Box<dyn Future<Output = Result<Ended, ExecutorError>> + Send>> {
+    Box::pin(executor.execute())
+}
+
+fn stopped() -> Failure {
+    Failure { not_done: false, ..Failure::new("cancelled", "the run was left as it stands") }
+}

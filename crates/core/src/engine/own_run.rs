@@ -1,0 +1,143 @@
+//! Steps that are a workflow with a run of its own: the run comes into being in the commit that starts the step, under a
+//! name that follows from the step's, with its share of the budget.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::engine::budget;
+use crate::engine::child::ChildRun;
+use crate::engine::context::Site;
+use crate::engine::executor::{Control, Executor, ExecutorError, Poke, TENANT};
+use crate::engine::recorder::Draft;
+use crate::engine::step::{Attempt, Call, Failure};
+use crate::id::StepKey;
+use crate::log::{Budget, EventKind, Parent, StepIndex};
+use crate::store::{NewRun, RunFilter, Write};
+use crate::tool::Cancel;
+use crate::workflow::{Plan, Verb};
+
+/// The declared ones among a run's environment variables.
+fn declared(env: Value, names: &[String]) -> Option<Value> {
+    let Value::Object(mut all) = env else { return None };
+    let own: Map<_, _> = names.iter().filter_map(|name| all.remove_entry(name)).collect();
+    (!own.is_empty()).then_some(Value::Object(own))
+}
+
+impl Executor {
+    /// Makes an attempt at a workflow with a run of its own. `cancelled` where it is only to be told so.
+    pub(super) async fn call_run(&mut self, key: StepKey, cancelled: bool) -> Result<(), ExecutorError> {
+        let plan = self.state.plan().clone();
+        let Some((node, site)) = self.place(&key) else { return Ok(()) };
+        let node = plan.graph.node(node);
+        let Verb::Workflow(workflow) = &node.verb else { return Ok(()) };
+        let Some(child_plan) = workflow.own_run.as_deref() else { return Ok(()) };
+        let condition = self.condition_labels(node, site);
+        let step = self.state.step(&key).cloned();
+        let run = self.lease.run.child(&key);
+        let mut draft = Draft::default();
+        let begun = step.as_ref().and_then(|step| step.args);
+        let inputs = match begun {
+            Some(args) => {
+                let inputs = self.values.value(args).await?;
+                self.draft_start(&mut draft, key.clone(), None, &BTreeMap::new(), condition, None)?;
+                inputs
+            }
+            None => {
+                let (inputs, labels) = match self.inputs_for(site, workflow).await? {
+                    Ok(found) => found,
+                    Err(failure) => return self.fail(key, &failure).await,
+                };
+                let now = self.services.clock.now();
+                let share = budget::share(&self.state, site.scope, &child_plan.limits);
+                if let Some(why) = budget::exceeded(&self.state, site.scope, share, now) {
+                    return self.fail(key, &Failure::new("budget", why)).await;
+                }
+                self.draft_start(&mut draft, key.clone(), Some(&inputs), &labels, condition, None)?;
+                if share != Budget::default() {
+                    draft.event(EventKind::BudgetReserved { key: key.clone(), share });
+                }
+                draft.writes.push(Write::Enqueue(NewRun {
+                    run,
+                    tenant: TENANT.into(),
+                    workflow: child_plan.workflow.clone(),
+                    at: now,
+                }));
+                inputs
+            }
+        };
+        let head = self.record(draft).await?;
+        let Some(index) = self.state.index_of(&key) else { return Ok(()) };
+        let env = match self.state.env() {
+            Some(env) => declared(self.values.value(env).await?, &child_plan.env),
+            None => None,
+        };
+        let mut child_plan = child_plan.clone();
+        self.narrow(&mut child_plan, index, site);
+        let mut control = Control::default();
+        control.stop = self.control.stop.clone();
+        control.poke = Poke::default();
+        control.preapprovals.clone_from(&self.control.preapprovals);
+        let child = ChildRun {
+            services: self.services.clone(),
+            models: self.models.clone(),
+            control,
+            run,
+            parent: Parent::new(self.lease.run, key),
+            path: workflow.path.clone(),
+            plan: Arc::new(child_plan),
+            inputs,
+            labels: self.state.at(index).arg_labels,
+            env,
+            timeout: node.timeout_ms.map(Duration::from_millis),
+        };
+        let cancel = Cancel::new();
+        if cancelled {
+            cancel.cancel();
+        }
+        let after = Some((self.recorder.disk(), head));
+        let call = Call::Run(Box::new(child));
+        self.launch(Attempt { index, call, timeout: None, by_budget: false, cancel, after });
+        Ok(())
+    }
+
+    /// Gives the child's plan what the parent has set aside for it, and the parent's rules beside its own.
+    fn narrow(&self, plan: &mut Plan, index: StepIndex, site: Site) {
+        let share = self.state.at(index).reserved;
+        if budget::counts(&self.state, site.scope, |limits| limits.tokens) {
+            plan.limits.tokens = Some(share.tokens);
+        }
+        if budget::counts(&self.state, site.scope, |limits| limits.tool_calls) {
+            plan.limits.tool_calls = Some(share.tool_calls);
+        }
+        let wall = budget::wall_left(&self.state, site.scope, self.services.clock.now());
+        let wall = wall.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+        plan.limits.wall_ms = plan.limits.wall_ms.into_iter().chain(wall).min();
+        let around = self.state.calls_around(site.scope).flat_map(|(_, workflow, _)| &workflow.rules);
+        let rules: Vec<_> = self.state.plan().rules.iter().chain(around).cloned().collect();
+        plan.rules.splice(0..0, rules);
+        // Models bind by name, the caller's first.
+        for (name, model) in &mut plan.models {
+            if let Some(callers) = self.state.plan().models.get(name) {
+                model.clone_from(callers);
+            }
+        }
+    }
+
+    /// Goes on with steps whose runs may have moved: somebody has spoken to them, or they have ended.
+    pub(super) async fn look_at_children(&mut self) -> Result<(), ExecutorError> {
+        let waiting: Vec<_> = self.state.waiting_for_runs().collect();
+        for (index, run) in waiting {
+            let filter = RunFilter { run: Some(run), ..RunFilter::default() };
+            let Some(summary) = self.services.store.runs(&filter).await?.pop() else { continue };
+            let spoken_to = !summary.held && !self.services.store.inbox(run).await?.is_empty();
+            if summary.status.ended() || spoken_to {
+                let key = self.state.at(index).key.clone();
+                self.call_run(key, false).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! What a template must give where it stands: a truth value under `if`, a list under `for_each`; and where a secret may be.
+
+use super::types::Types;
+use crate::workflow::compile::Site;
+use crate::workflow::definition::{StepDef, VerbDef};
+use crate::workflow::diagnostic::{Diagnostic, Place};
+use crate::workflow::graph::NodeIndex;
+use crate::workflow::template::Type;
+use crate::workflow::tree::{Kind, Tree};
+
+impl<'a> Types<'_, 'a> {
+    /// A template's result must be of use where the template stands.
+    pub(super) fn result(&mut self, site: &Site<'a>, result: &Type) {
+        let may_be = |test: fn(&Type) -> bool| result.members().iter().any(|kind| *kind == Type::Any || test(kind));
+        match site.key {
+            "if" | "ensure" | "repeat" if !may_be(|kind| *kind == Type::Bool) => {
+                self.not_boolean(site.frame, site.tree, site.key, &result.to_string());
+            }
+            "for_each" if self.is_list_of(site) && !may_be(|kind| matches!(kind, Type::List(_))) => {
+                let help = match result.without_null() {
+                    Type::Object(_) => Some("`value | items` gives the pairs of an object"),
+                    Type::Text(_) => Some("`value | lines` or `value | split(',')` makes a list of a text"),
+                    Type::Integer => Some("`range(n)` counts from 0"),
+                    _ => None,
+                };
+                let message = format!("`for_each` takes a list, and this is {result}");
+                let mut diagnostic = Diagnostic::new("not-a-list", site.tree.place, message);
+                diagnostic.help = help.map(str::to_owned);
+                self.tell(site.frame, diagnostic);
+            }
+            "key" if !may_be(|kind| !matches!(kind, Type::Null | Type::List(_) | Type::Object(_))) => {
+                let message = format!("the `key` of an item is a text, and this is {result}");
+                let help = "name a field that is a text, and another for each item";
+                self.tell(site.frame, Diagnostic::new("bad-item-key", site.tree.place, message).help(help));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the site is the whole list, and not a part of one that is written out.
+    fn is_list_of(&self, site: &Site<'a>) -> bool {
+        let step = site.node.map(|node| self.step_of(node));
+        step.and_then(|step| step.for_each.as_ref()).is_some_and(|for_each| std::ptr::eq(&for_each.list, site.tree))
+    }
+
+    pub(super) fn not_boolean(&mut self, frame: usize, tree: &Tree, key: &str, what: &str) {
+        let key = if key == "repeat" { "until" } else { key };
+        let message = format!("`{key}` must be true or false, and this is {what}");
+        let help = "compare it: `value == 'x'`, `value | length > 0`, `value is not none`";
+        self.tell(frame, Diagnostic::new("not-boolean", tree.place, message).help(help));
+    }
+
+    /// Conditions that are written as they are, without a template.
+    pub(super) fn literal_conditions(&mut self, index: NodeIndex, step: &'a StepDef) {
+        let frame = self.frame_of(index);
+        let until = step.repeat.as_ref().map(|repeat| &repeat.value.until);
+        for (key, tree) in [("if", step.condition.as_ref()), ("until", until)] {
+            let Some(tree) = tree else { continue };
+            if !matches!(tree.kind, Kind::Text(_) | Kind::Bool(_)) {
+                self.not_boolean(frame, tree, key, tree.what());
+            }
+        }
+    }
+
+    /// A list that is written as something else.
+    pub(super) fn literal_list(&mut self, index: NodeIndex, tree: &Tree) {
+        if !matches!(tree.kind, Kind::Text(_) | Kind::List(_)) {
+            let message = format!("`for_each` takes a list, and this is {}", tree.what());
+            let frame = self.frame_of(index);
+            self.tell(frame, Diagnostic::new("not-a-list", tree.place, message));
+        }
+    }
+
+    /// A secret may stand by itself in the arguments of a tool: what else is made of it could be read in the log.
+    pub(super) fn secret(&mut self, site: &Site<'a>, place: Place, bare: bool) {
+        let verb = site.node.filter(|_| !site.end).and_then(|node| self.step_of(node).verb.as_ref());
+        let diagnostic = match (site.key, verb) {
+            ("with", Some(VerbDef::Tool { .. })) if bare => return,
+            ("with", Some(VerbDef::Tool { .. })) => {
+                let message = "a secret stands by itself, as `${{ secrets.NAME }}`: no operator, no filter";
+                Diagnostic::new("secret-misused", place, message)
+                    .help("text around it is fine: `Bearer ${{ secrets.NAME }}`")
+            }
+            ("prompt", Some(VerbDef::Chat(_))) => {
+                let message = "a secret in a prompt could be read in the model's answer, and in the log";
+                Diagnostic::new("secret-in-prompt", place, message).help("give it to a tool, under `with`")
+            }
+            _ => {
+                let message =
+                    "a secret may stand in the arguments of a `tool` only: nothing else is kept out of the log";
+                Diagnostic::new("secret-misused", place, message)
+                    .help("write `${{ secrets.NAME }}` under `with` of the tool that needs it")
+            }
+        };
+        self.site_problem(site, diagnostic);
+    }
+}

@@ -1,0 +1,74 @@
+//! What the checker says of a file that could run and would surprise, and of a workflow that asks for more than its caller.
+
+use crate::checking_types::{check, check_file};
+
+#[test]
+fn what_is_declared_is_used() {
+    check_file(
+        "parkway: 1
+inputs: { used: { type: string }, idle: { type: string } }
+env: [HOME, IDLE]
+secrets: [TOKEN, KEY, REST]
+models:
+  main: { openai: { url: \"http://localhost:1\", model: m, key: \"${{ secrets.KEY }}\" } }
+  idle: { gguf: { name: x } }
+tools: { t: {} }
+steps:
+  a: { set: { n: \"${{ inputs.used }}${{ env.HOME }}\" } }
+  b: { chat: { model: main, prompt: hi } }
+",
+        &[],
+        &[
+            "unused-input 2:35",
+            "unused-env 3:13",
+            "unused-secret 4:11",
+            "unused-secret 4:23",
+            "unused-model 7:3",
+            "unused-grant 8:10",
+        ],
+    );
+    check_file(
+        "parkway: 1
+inputs: { a: { type: string } }
+models: { main: { gguf: { name: x } } }
+tools: { t: {} }
+defaults: { model: main }
+steps:
+  a: { tool: t.letter, with: { value: \"${{ inputs }}\" } }
+  b: { chat: { prompt: hi } }
+",
+        &[],
+        &[],
+    );
+}
+
+#[test]
+fn a_number_that_is_read_otherwise_than_it_is_written() {
+    let said = check(
+        "  a: { set: { version: 1.10, code: 012, fine: 1.5, text: \"1.10\" } }\n  b: { tool: t.add, with: { a: 1, words: [1.10, 012] } }\n",
+        &["odd-scalar 3:24", "odd-scalar 3:36"],
+    );
+    assert!(said.contains("write \"1.10\" for a text, 1.1 for the number"), "{said}");
+}
+
+#[test]
+fn a_step_that_never_runs() {
+    let said = check(
+        "  a: { if: false, set: { n: 1 } }\n  b: { needs: [a], set: { n: 1 } }\n  c: { needs: [b], set: { n: 1 } }\n  d: { run_if: failed, set: { n: 1 } }\n  e: { run_if: failed, needs: [b], set: { n: 1 } }\n  f: { if: \"${{ false }}\", set: { n: 1 } }\n",
+        &["never-runs 3:12", "never-runs 6:16", "never-runs 8:12"],
+    );
+    assert!(said.contains("`a` never runs, nor do the 2 steps that depend on it"), "{said}");
+}
+
+#[test]
+fn an_item_that_hides_another() {
+    check(
+        "  a:
+    for_each: [[1], [2]]
+    steps:
+      b: { for_each: \"${{ item }}\", set: { n: \"${{ item }}\" } }
+      c: { for_each: \"${{ item }}\", as: inner, set: { n: \"${{ inner }}\" } }
+",
+        &["shadowed-item 6:22"],
+    );
+}

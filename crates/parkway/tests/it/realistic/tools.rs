@@ -1,0 +1,141 @@
+//! Tools that come later, with their final names and schemas, as functions that answer from a table and remember what
+//! they were asked.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use parkway_core::label::Labels;
+use parkway_core::tool::{Effect, Tool, ToolError, tool_fn};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// What a tool was called with, in order.
+#[derive(Clone, Default)]
+pub(super) struct Calls(Arc<Mutex<Vec<Value>>>);
+
+impl Calls {
+    pub(super) fn all(&self) -> Vec<Value> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn add(&self, call: &impl Serialize) -> usize {
+        let mut calls = self.0.lock().unwrap();
+        calls.push(serde_json::to_value(call).unwrap());
+        calls.len()
+    }
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    /// The database: `sqlite:…` or `postgres:…`.
+    database: String,
+    /// One statement that only reads; values stand in `params`.
+    sql: String,
+    /// The values of `?1`, `?2` and so on.
+    #[serde(default)]
+    params: Vec<Value>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Rows {
+    /// The rows, by column name.
+    rows: Vec<serde_json::Map<String, Value>>,
+    /// The columns, in order.
+    columns: Vec<String>,
+}
+
+/// `sql.query`: `answer` gives the rows of a statement.
+pub(super) fn sql_query(calls: Calls, answer: fn(&str) -> Value) -> impl Tool {
+    tool_fn("sql.query", Effect::Read, move |query: Query| {
+        calls.add(&query);
+        async move {
+            let rows: Vec<serde_json::Map<String, Value>> =
+                serde_json::from_value(answer(&query.sql)).map_err(|e| ToolError::invalid("sql", e.to_string()))?;
+            let columns = rows.first().map(|row| row.keys().cloned().collect()).unwrap_or_default();
+            Ok(Rows { rows, columns })
+        }
+    })
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Get {
+    /// The address.
+    url: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Response {
+    /// The status, `200` for example. Any status is an answer; only none is a failure.
+    status: u16,
+    headers: BTreeMap<String, String>,
+    /// The body as text.
+    text: String,
+    /// The body, where it is JSON.
+    json: Option<Value>,
+}
+
+impl Response {
+    fn new(status: u16, text: String) -> Response {
+        let json = serde_json::from_str(&text).ok();
+        Response { status, headers: BTreeMap::new(), text, json }
+    }
+}
+
+/// `http.get`: `answer` is told the address and how often it was asked for, and gives a status and a body.
+pub(super) fn http_get(calls: Calls, answer: fn(&str, usize) -> Option<(u16, &'static str)>) -> impl Tool {
+    tool_fn("http.get", Effect::Read, move |get: Get| {
+        calls.add(&get);
+        let before = calls.all().iter().filter(|call| call["url"] == json!(get.url)).count();
+        async move {
+            match answer(&get.url, before) {
+                Some((status, text)) => Ok(Response::new(status, text.into())),
+                None => Err(ToolError::transient("unreachable", format!("nobody answers at {}", get.url))),
+            }
+        }
+    })
+    .labels(Labels::UNTRUSTED)
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Send {
+    method: String,
+    url: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    json: Option<Value>,
+}
+
+/// `http.send`: remembers what it sent, and says so.
+pub(super) fn http_send(calls: Calls) -> impl Tool {
+    tool_fn("http.send", Effect::AtMostOnce, move |send: Send| {
+        let n = calls.add(&send);
+        async move { Ok(Response::new(201, json!({"id": format!("m-{n}")}).to_string())) }
+    })
+    .labels(Labels::UNTRUSTED)
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Webhook {
+    url: String,
+    text: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Told {
+    status: u16,
+}
+
+/// `notify.webhook`: remembers what it said.
+pub(super) fn notify_webhook(calls: Calls) -> impl Tool {
+    tool_fn("notify.webhook", Effect::AtMostOnce, move |webhook: Webhook| {
+        calls.add(&webhook);
+        async move { Ok(Told { status: 200 }) }
+    })
+}

@@ -1,0 +1,77 @@
+//! Tests of workflows whose models answer as they did in a real run.
+
+use std::fs;
+use std::sync::Arc;
+
+use parkway::testing::{MemoryStore, ScriptedModel};
+use parkway::trial::{self, Trials};
+use parkway::{Effect, Parkway, Workflow, tool_fn};
+use serde_json::Value;
+
+const FLOW: &str = r#"
+parkway: 1
+inputs: { topic: { type: string, default: tea } }
+steps:
+  draft: { chat: { model: main, prompt: "Write about ${{ inputs.topic }}." } }
+  again: { chat: { model: main, prompt: "Shorten: ${{ steps.draft.output }}" } }
+outputs: { text: "${{ steps.again.output }}" }
+models: { main: {} }
+"#;
+
+/// A folder with the workflow, the recording of a run of it, and this file of tests.
+async fn recorded(tests: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("flow.yaml"), FLOW).unwrap();
+    fs::write(folder.path().join("flow.test.yaml"), tests).unwrap();
+    let store = Arc::new(MemoryStore::new(Arc::new(parkway::clock::SystemClock)));
+    let model = ScriptedModel::new().when("Write about tea", "Tea is long.").when("Shorten", "Tea.");
+    let parkway = Parkway::builder().store_with(store).model("main", model).build().await.unwrap();
+    let workflow = Workflow::from_path(folder.path().join("flow.yaml")).unwrap();
+    let run = parkway.start(workflow, parkway::inputs! {}).await.unwrap();
+    run.output::<Value>().await.unwrap();
+    fs::write(folder.path().join("tea.json"), trial::record(&parkway, run.id()).await.unwrap()).unwrap();
+    folder
+}
+
+fn outcome(folder: &tempfile::TempDir, name: &str) -> String {
+    let trials = Trials::from_path(folder.path().join("flow.test.yaml")).unwrap();
+    let trial = trials.list().iter().find(|trial| trial.name() == name).unwrap();
+    let outcome = trials.run(trial, &[], false).unwrap();
+    outcome.mismatches.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn a_recording_answers_the_same_prompts_and_no_others() {
+    let tests = r#"
+tests:
+  same: { recorded: tea.json, expect: { outputs: { text: Tea. } } }
+  other: { recorded: tea.json, inputs: { topic: milk }, expect: { outputs: { text: Tea. } } }
+  mixed:
+    recorded: tea.json
+    inputs: { topic: milk }
+    models: { main: [{ step: draft, answer: "Tea is long." }] }
+    expect: { outputs: { text: Tea. } }
+"#;
+    let folder = recorded(tests).await;
+    assert_eq!(outcome(&folder, "same"), "");
+    assert_eq!(outcome(&folder, "mixed"), "");
+    let wrong = outcome(&folder, "other");
+    assert!(wrong.contains("the step `draft`, and the recording none either"), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_tool_of_the_embedder_is_played_and_never_called_by_chance() {
+    let folder = tempfile::tempdir().unwrap();
+    let flow = "parkway: 1\ntools: { mail: {} }\nsteps:\n  send: { tool: mail.send, with: { to: ada }, retry: 0 }\n";
+    fs::write(folder.path().join("flow.yaml"), flow).unwrap();
+    let tests = "tests:\n  played: { tools: { mail.send: [{ output: sent }] }, expect: { steps: { send: { output: sent } } } }\n  open: { expect: { code: no_answer } }\n";
+    fs::write(folder.path().join("flow.test.yaml"), tests).unwrap();
+    let mail: parkway::tool::SharedTool = Arc::new(tool_fn("mail.send", Effect::Idempotent, |_: Value| async {
+        Err::<Value, _>(parkway::ToolError::invalid("called", "the real tool was called"))
+    }));
+    let trials = Trials::from_path(folder.path().join("flow.test.yaml")).unwrap();
+    for trial in trials.list() {
+        let outcome = trials.run(trial, std::slice::from_ref(&mail), false).unwrap();
+        assert!(outcome.mismatches.is_empty(), "{}: {:?}", trial.name(), outcome.mismatches);
+    }
+}
