@@ -298,7 +298,7 @@ async fn a_deadline_of_a_workflow_within_a_run_bounds_its_step() {
     let main = "steps: { sub: { timeout: 10s, workflow: part.yaml } }";
     let run = run(&world, files(&world, &[("main.yaml", main), ("part.yaml", part)]).unwrap()).await;
     let log = world.log(run).await;
-    assert!(log.contains("step_failed sub timeout: its steps took longer than 200ms together"), "{log}");
+    assert!(log.contains("step_failed sub deadline: the workflow took longer than its `deadline` of 200ms"), "{log}");
 }
 
 #[test]
