@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Input(InputArgs),
     /// Check a workflow, and say what it would do
     Check(CheckArgs),
+    /// Explain a code that `check` tells, or the filters of expressions
+    Explain(ExplainArgs),
     /// Begin a workflow from a template
     New(NewArgs),
     /// Test workflows with scripted models, tools and people
@@ -222,7 +224,9 @@ pub(crate) struct InputArgs {
 const CHECK_EXAMPLES: &str = "\
 Examples:
   parkway check intake.yaml
-  parkway check intake.yaml --json | jq .waves";
+  parkway check intake.yaml --strict
+  parkway check intake.yaml --json | jq .waves
+  parkway check intake.yaml --format sarif > check.sarif";
 
 #[derive(Debug, ClapArgs)]
 #[command(before_help = CHECK_EXAMPLES)]
@@ -230,9 +234,36 @@ pub(crate) struct CheckArgs {
     /// The workflow
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Write JSON
-    #[arg(long)]
+    /// How to write what is found; `sarif` is for code scanners
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+    /// Write JSON, as `--format json` does
+    #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
+    /// Take warnings for errors
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// How `check` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    Text,
+    Json,
+    Sarif,
+}
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  parkway explain                   all codes
+  parkway explain maybe-skipped
+  parkway explain filters";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = EXPLAIN_EXAMPLES)]
+pub(crate) struct ExplainArgs {
+    /// The code, or `filters`; without it all codes are listed
+    pub(crate) code: Option<String>,
 }
 
 const NEW_EXAMPLES: &str = "\

@@ -59,6 +59,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Approve(args) => command::approve::approve(&global, args).await,
         Command::Input(args) => command::input::input(&global, args).await,
         Command::Check(args) => command::check::check(&global, args, out_ref).await,
+        Command::Explain(args) => command::explain::explain(&args, out_ref),
         Command::New(args) => command::new::new(&args, out_ref),
         Command::Test(args) => command::test::test(&global, args, out_ref).await,
         Command::Graph(args) => command::graph::graph(&global, &args, out_ref).await,

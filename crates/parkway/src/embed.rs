@@ -10,7 +10,7 @@ use parkway_core::log::{Channel, Commitment, Event, EventKind, Payload, Verdict}
 use parkway_core::model::SharedModel;
 use parkway_core::store::{Message, RunFilter, RunSummary, StoreError};
 use parkway_core::tool::Toolbox;
-use parkway_core::workflow::{Inputs, ModelSpec, Plan, Requirements, Verb};
+use parkway_core::workflow::{Diagnostics, Inputs, ModelSpec, Plan, Requirements, Verb};
 use serde_json::Value;
 
 use crate::binding::Models;
@@ -96,10 +96,16 @@ impl Parkway {
 
     /// Checks a workflow against the tools, the policy and the settings at hand.
     pub fn check(&self, workflow: &Workflow) -> Result<Plan, Error> {
+        self.check_all(workflow).map(|(plan, _)| plan)
+    }
+
+    /// The same, with what is doubtful in a workflow that can be run.
+    pub fn check_all(&self, workflow: &Workflow) -> Result<(Plan, Diagnostics), Error> {
         let services = self.services();
         let mut requirements = Requirements::new(&services.tools, services.policy.fingerprint());
         requirements.settings = self.inner.settings.as_ref().map(|settings| settings.digest());
-        let mut plan = Plan::check(&workflow.definition, &requirements)?;
+        let (plan, problems) = Plan::check_all(&workflow.definition, &requirements);
+        let Some(mut plan) = plan else { return Err(problems.into()) };
         if let Some(settings) = &self.inner.settings {
             let grants = out_of_bounds(settings, &plan);
             let env: Vec<_> = plan.env.iter().filter(|name| !settings.may_read_env(name)).cloned().collect();
@@ -116,7 +122,7 @@ impl Parkway {
                 }
             }
         }
-        Ok(plan)
+        Ok((plan, problems))
     }
 
     /// Starts a run. It is on disk when this returns, and goes on whether or not the [`Run`] is kept.

@@ -1,11 +1,15 @@
 //! `parkway check FILE`.
 
-use parkway::definition::{ModelSpec, Node, NodeIndex, Verb};
+mod sarif;
+
+use std::collections::HashMap;
+
+use parkway::definition::{Diagnostic, ModelSpec, Node, NodeIndex, Verb};
 use parkway::models::{Catalog, Presence};
 use parkway::{Diagnostics, Error, Plan, Workflow};
 use serde_json::{Value, json};
 
-use crate::args::{CheckArgs, Global};
+use crate::args::{CheckArgs, CheckFormat, Global};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::{Out, columns, say};
@@ -13,52 +17,81 @@ use crate::project::Project;
 use crate::render::{Symbols, clean, counted, harmless, span, waves, wrap};
 
 /// What this version leaves to the run.
-const NOT_CHECKED: &str = "whether files and folders are there, the types of what steps hand on, and whether prompts \
-                           fit into a model's context";
+const NOT_CHECKED: &str = "whether files and folders are there, and how long prompts become by what stands in them";
 
 /// Says what is wrong with a workflow, or what it would do.
 pub(crate) async fn check(global: &Global, args: CheckArgs, out: &mut Out) -> Result<Exit, Failure> {
     let parkway = Project::find(global)?.without_store().await?;
-    let file = args.file.display().to_string();
+    let format = if args.json { CheckFormat::Json } else { args.format };
     let workflow = match Workflow::from_path(&args.file) {
         Ok(workflow) => workflow,
-        Err(Error::Invalid(problems)) => return wrong(&problems, args.json, out),
+        Err(Error::Invalid(problems)) => return wrong(&problems, format, out),
         Err(error) => return Err(error.into()),
     };
-    let plan = match parkway.check(&workflow) {
-        Ok(plan) => plan,
-        Err(Error::Invalid(problems)) => return wrong(&problems, args.json, out),
+    let (plan, doubts) = match parkway.check_all(&workflow) {
+        Ok(checked) => checked,
+        Err(Error::Invalid(problems)) => return wrong(&problems, format, out),
         Err(error) => return Err(error.into()),
     };
-    if args.json {
-        out.pretty(&json!({ "ok": true, "file": file, "waves": ids(&plan, None), "plan": plan }))?;
-    } else {
-        for line in describe(&plan, &file, workflow.description()) {
-            out.text(&line)?;
+    if args.strict && !doubts.list.is_empty() {
+        return wrong(&doubts, format, out);
+    }
+    let file = args.file.display().to_string();
+    match format {
+        CheckFormat::Json => {
+            let waves = ids(&plan, None);
+            out.pretty(
+                &json!({ "ok": true, "file": file, "problems": listed(&doubts), "waves": waves, "plan": plan }),
+            )?;
+        }
+        CheckFormat::Sarif => out.pretty(&sarif::report(&doubts))?,
+        CheckFormat::Text => {
+            for line in describe(&plan, &file, workflow.description()) {
+                out.text(&line)?;
+            }
+            if !doubts.list.is_empty() {
+                out.text(&format!("\n{doubts}"))?;
+                out.flush()?;
+                say(&format!("\n{} in {}", counted(number(&doubts), "warning"), doubts.file));
+            }
         }
     }
     Ok(Exit::Done)
 }
 
-fn wrong(problems: &Diagnostics, as_json: bool, out: &mut Out) -> Result<Exit, Failure> {
-    if as_json {
-        let list: Vec<_> = problems
-            .list
-            .iter()
-            .map(|problem| {
-                let (line, column) = (problem.place.map(|p| p.line), problem.place.map(|p| p.column));
-                let (code, message) = (problem.code, &problem.message);
-                json!({ "code": code, "line": line, "column": column, "message": message, "help": problem.help })
-            })
-            .collect();
-        out.pretty(&json!({ "ok": false, "file": problems.file, "problems": list }))?;
-    } else {
-        out.text(&problems.to_string())?;
-        out.flush()?;
-        let number = u64::try_from(problems.list.len()).unwrap_or(u64::MAX);
-        say(&format!("\n{} in {}", counted(number, "problem"), problems.file));
+fn wrong(problems: &Diagnostics, format: CheckFormat, out: &mut Out) -> Result<Exit, Failure> {
+    match format {
+        CheckFormat::Json => {
+            out.pretty(&json!({ "ok": false, "file": problems.file, "problems": listed(problems) }))?;
+        }
+        CheckFormat::Sarif => out.pretty(&sarif::report(problems))?,
+        CheckFormat::Text => {
+            out.text(&problems.to_string())?;
+            out.flush()?;
+            say(&format!("\n{} in {}", counted(number(problems), "problem"), problems.file));
+            if let Some(first) = problems.list.first() {
+                say(&format!("more about one: parkway explain {}", first.code));
+            }
+        }
     }
     Ok(Exit::Invalid)
+}
+
+fn number(problems: &Diagnostics) -> u64 {
+    u64::try_from(problems.list.len()).unwrap_or(u64::MAX)
+}
+
+fn listed(problems: &Diagnostics) -> Vec<Value> {
+    let one = |problem: &Diagnostic| {
+        let (line, column) = (problem.place.map(|p| p.line), problem.place.map(|p| p.column));
+        let severity = if problem.is_error() { "error" } else { "warning" };
+        let (file, _) = problems.source_of(problem);
+        json!({
+            "severity": severity, "code": problem.code, "file": file, "line": line, "column": column,
+            "message": problem.message, "help": problem.help,
+        })
+    };
+    problems.list.iter().map(one).collect()
 }
 
 /// The ids of the steps, wave by wave.
@@ -89,6 +122,14 @@ fn describe(plan: &Plan, file: &str, description: Option<&str>) -> Vec<String> {
     };
     part("inputs", inputs(plan));
     part("steps, in waves", waves(plan));
+    part(
+        "longest chain",
+        chain(plan)
+            .into_iter()
+            .flat_map(|chain| wrap(&chain, most, 4, Symbols::from_env()))
+            .map(|l| format!("  {l}"))
+            .collect(),
+    );
     part("approvals", approvals(plan));
     part("models", plan.models.iter().map(|(name, spec)| format!("  {name}  {}", model(spec))).collect());
     part(
@@ -98,6 +139,26 @@ fn describe(plan: &Plan, file: &str, description: Option<&str>) -> Vec<String> {
     part("budget", budget(plan));
     part("not checked", wrap(NOT_CHECKED, most, 4, Symbols::Ascii).into_iter().map(|l| format!("  {l}")).collect());
     lines
+}
+
+/// The steps of the longest chain of waiting, where it is more than two.
+fn chain(plan: &Plan) -> Option<String> {
+    let mut longest: HashMap<NodeIndex, (usize, Option<NodeIndex>)> = HashMap::new();
+    for index in plan.graph.waves(None).into_iter().flatten() {
+        let before =
+            plan.graph.node(index).after.iter().filter_map(|after| Some((longest.get(after)?.0, *after))).max();
+        longest.insert(index, before.map_or((1, None), |(length, after)| (length + 1, Some(after))));
+    }
+    let (last, (length, _)) =
+        longest.iter().max_by_key(|(index, (length, _))| (*length, std::cmp::Reverse(**index)))?;
+    let mut ids = Vec::new();
+    let mut at = Some(*last);
+    while let Some(index) = at {
+        ids.push(clean(&plan.graph.node(index).id));
+        at = longest.get(&index).and_then(|(_, before)| *before);
+    }
+    ids.reverse();
+    (*length > 2).then(|| format!("{length} steps: {}", ids.join(" > ")))
 }
 
 fn inputs(plan: &Plan) -> Vec<String> {

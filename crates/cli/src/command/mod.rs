@@ -4,6 +4,7 @@ pub(crate) mod approve;
 pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod input;
 pub(crate) mod models;

@@ -158,7 +158,7 @@ fn a_word_that_is_none_of_an_enum() {
 #[test]
 fn a_condition_that_is_no_truth_value() {
     let said = check(
-        "  sum: { tool: t.add, with: { a: 1 } }\n  a: { if: steps.sum.output.parts, set: { n: 1 } }\n  b: { if: 5, set: { n: 1 } }\n  c: { if: \"${{ steps.sum.output.total > 1 }}\", set: { n: 1 } }\n",
+        "  sum: { tool: t.add, with: { a: 1 } }\n  a: { if: steps.sum.output.parts, set: { n: 1 } }\n  b: { if: \"${{ 5 }}\", set: { n: 1 } }\n  c: { if: \"${{ steps.sum.output.total > 1 }}\", set: { n: 1 } }\n",
         &["not-boolean 4:12", "not-boolean 5:12"],
     );
     assert!(said.contains("`if` must be true or false, and this is a list"), "{said}");
@@ -176,7 +176,7 @@ fn a_condition_that_is_no_truth_value() {
 #[test]
 fn a_fan_out_over_something_that_is_no_list() {
     let said = check(
-        "  sum: { tool: t.add, with: { a: 1 } }\n  a: { for_each: \"${{ steps.sum.output }}\", set: { n: 1 } }\n  b: { for_each: { x: 1 }, set: { n: 1 } }\n  c: { for_each: [\"${{ steps.sum.output }}\"], set: { n: 1 } }\n  d: { for_each: \"${{ steps.sum.output.total }}\", set: { n: 1 } }\n",
+        "  sum: { tool: t.add, with: { a: 1 } }\n  a: { for_each: \"${{ steps.sum.output }}\", set: { n: 1 } }\n  b: { for_each: \"${{ {'x': 1} }}\", set: { n: 1 } }\n  c: { for_each: [\"${{ steps.sum.output }}\"], set: { n: 1 } }\n  d: { for_each: \"${{ steps.sum.output.total }}\", set: { n: 1 } }\n",
         &["not-a-list 4:18", "not-a-list 5:18", "not-a-list 7:18"],
     );
     assert!(said.contains("| items"), "{said}");

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use super::types::Types;
 use crate::workflow::compile::Site;
-use crate::workflow::definition::{StepDef, VerbDef};
+use crate::workflow::definition::VerbDef;
 use crate::workflow::diagnostic::{Diagnostic, Place};
-use crate::workflow::graph::NodeIndex;
 use crate::workflow::template::{Type, Use};
-use crate::workflow::tree::{Kind, Tree};
+use crate::workflow::tree::Tree;
 
 impl<'a> Types<'_, 'a> {
     /// A template's result must be of use where the template stands.
@@ -60,32 +59,11 @@ impl<'a> Types<'_, 'a> {
         step.and_then(|step| step.for_each.as_ref()).is_some_and(|for_each| std::ptr::eq(&for_each.list, site.tree))
     }
 
-    pub(super) fn not_boolean(&mut self, frame: usize, tree: &Tree, key: &str, what: &str) {
+    fn not_boolean(&mut self, frame: usize, tree: &Tree, key: &str, what: &str) {
         let key = if key == "repeat" { "until" } else { key };
         let message = format!("`{key}` must be true or false, and this is {what}");
         let help = "compare it: `value == 'x'`, `value | length > 0`, `value is not none`";
         self.tell(frame, Diagnostic::new("not-boolean", tree.place, message).help(help));
-    }
-
-    /// Conditions that are written as they are, without a template.
-    pub(super) fn literal_conditions(&mut self, index: NodeIndex, step: &'a StepDef) {
-        let frame = self.frame_of(index);
-        let until = step.repeat.as_ref().map(|repeat| &repeat.value.until);
-        for (key, tree) in [("if", step.condition.as_ref()), ("until", until)] {
-            let Some(tree) = tree else { continue };
-            if !matches!(tree.kind, Kind::Text(_) | Kind::Bool(_)) {
-                self.not_boolean(frame, tree, key, tree.what());
-            }
-        }
-    }
-
-    /// A list that is written as something else.
-    pub(super) fn literal_list(&mut self, index: NodeIndex, tree: &Tree) {
-        if !matches!(tree.kind, Kind::Text(_) | Kind::List(_)) {
-            let message = format!("`for_each` takes a list, and this is {}", tree.what());
-            let frame = self.frame_of(index);
-            self.tell(frame, Diagnostic::new("not-a-list", tree.place, message));
-        }
     }
 
     /// A secret may stand by itself in the arguments of a tool: what else is made of it could be read in the log.

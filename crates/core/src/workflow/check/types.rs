@@ -112,9 +112,7 @@ impl<'a> Types<'_, 'a> {
             let list = self.tree_type(&for_each.list);
             let lists = list.members().iter().filter(|kind| !matches!(kind, Type::Text(_) | Type::Object(_)));
             self.items[at] = Some(Type::union(lists.cloned()).element());
-            self.literal_list(index, &for_each.list);
         }
-        self.literal_conditions(index, step);
         let is_own = |site: &Site<'_>| !is_first(site) && site.scope != Scope::Inside && !is_until(site);
         sites.iter().filter(|site| is_own(site)).for_each(|site| self.site(site));
         if self.compiled.graph.node(index).verb.has_members() {
@@ -150,10 +148,6 @@ impl<'a> Types<'_, 'a> {
 
     fn ends(&mut self, frame: usize) {
         std::mem::take(&mut self.of_frame[frame]).iter().for_each(|site| self.site(site));
-        let top = self.compiled.frames[frame].top;
-        for tree in top.ensure.iter().filter(|tree| !matches!(tree.kind, Kind::Text(_) | Kind::Bool(_))) {
-            self.not_boolean(frame, tree, "ensure", tree.what());
-        }
     }
 
     /// Looks at one template.
