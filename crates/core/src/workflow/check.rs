@@ -1,7 +1,9 @@
 //! Checks a compiled workflow against the tools, models and policy at hand, and freezes it into a plan.
 
 mod fit;
+mod limits;
 mod meaning;
+pub(super) mod models;
 mod reach;
 mod types;
 mod unused;
@@ -31,7 +33,9 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
         checker.check_grants(frame);
         checker.check_policy(frame);
     }
-    let (mut found, named) = types::check(&checker.compiled, requirements.tools);
+    let types::Known { mut found, named, skipped } = types::check(&checker.compiled, requirements.tools);
+    found.extend(models::check(&checker.compiled, requirements));
+    found.extend(limits::check(&checker.compiled, &skipped));
     found.extend(reach::check(&checker.compiled));
     found.extend(unused::check(&checker.compiled, &named, requirements.tools));
     for (frame, diagnostic) in found {

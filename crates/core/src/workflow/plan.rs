@@ -2,6 +2,7 @@
 //! our own form; editing the workflow's file cannot break a run in flight.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use super::diagnostic::Diagnostics;
 use super::graph::{Graph, Verb};
 use super::inputs::{Inputs, fill_inputs};
 use crate::id::Digest;
+use crate::model::SharedModel;
 use crate::policy::Rule;
 use crate::tool::{Effect, ToolSpec, Toolbox};
 
@@ -98,7 +100,7 @@ impl Limits {
 }
 
 /// What a plan is checked against.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Requirements<'a> {
     /// The tools at hand.
@@ -107,12 +109,24 @@ pub struct Requirements<'a> {
     pub policy: String,
     /// SHA-256 of the site settings that apply.
     pub settings: Option<Digest>,
+    /// Models that are at hand already, by their names in workflows: what they can do is checked, and prompts are counted by
+    /// their tokenizers. Others are taken at the workflow's word.
+    pub models: BTreeMap<String, SharedModel>,
+}
+
+impl fmt::Debug for Requirements<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let models: Vec<_> = self.models.keys().collect();
+        let mut debug = f.debug_struct("Requirements");
+        debug.field("tools", &self.tools).field("policy", &self.policy).field("settings", &self.settings);
+        debug.field("models", &models).finish()
+    }
 }
 
 impl<'a> Requirements<'a> {
     /// Requirements of these tools and a policy with this fingerprint.
     pub fn new(tools: &'a Toolbox, policy: impl Into<String>) -> Self {
-        Requirements { tools, policy: policy.into(), settings: None }
+        Requirements { tools, policy: policy.into(), settings: None, models: BTreeMap::new() }
     }
 }
 

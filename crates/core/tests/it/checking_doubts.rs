@@ -1,4 +1,4 @@
-//! What the checker says of a file that could run and would surprise, and of a workflow that asks for more than its caller.
+//! What the checker says of a file that could run and would surprise.
 
 use crate::checking_types::{check, check_file};
 
@@ -71,4 +71,64 @@ fn an_item_that_hides_another() {
 ",
         &["shadowed-item 6:22"],
     );
+}
+
+#[test]
+fn a_prompt_that_cannot_fit() {
+    let file = |context: u32, prompt: &str| {
+        format!(
+            "parkway: 1\nmodels: {{ main: {{ gguf: {{ name: x }}, context: {context} }} }}\nsteps:\n  a: {{ chat: {{ model: main, max_tokens: 512, prompt: \"{prompt}\" }} }}\n"
+        )
+    };
+    let long = "word ".repeat(400);
+    check_file(&file(512, "hi"), &[], &["prompt-too-long 4:41"]);
+    // Without a tokenizer the size of a prompt is no more than a guess.
+    check_file(&file(1000, &long), &[], &["prompt-near-limit 4:41"]);
+    check_file(&file(2000, &long), &[], &[]);
+    check_file(&file(700, "${{ run.id }}"), &[], &[]);
+}
+
+#[test]
+fn an_adapter_that_the_model_does_not_have() {
+    check_file(
+        "parkway: 1
+models: { main: { gguf: { name: x }, adapters: { polite: a.gguf } } }
+steps:
+  a: { chat: { model: main, adapter: polit, prompt: hi } }
+  b: { chat: { model: main, adapter: polite, prompt: hi } }
+",
+        &[],
+        &["unknown-adapter 4:38"],
+    );
+}
+
+#[test]
+fn limits_that_cannot_hold() {
+    check_file(
+        "parkway: 1
+models: { main: { gguf: { name: x } } }
+budget: { tokens: 900, tool_calls: 1 }
+deadline: 1h
+defaults: { model: main }
+steps:
+  a: { chat: { prompt: hi } }
+  b: { chat: { prompt: hi } }
+  maybe: { if: \"run.id == 'x'\", chat: { prompt: hi } }
+  c: { tool: t.echo, retry: { max: 2, initial: 5s, limit: 1s } }
+  d: { tool: t.echo }
+  e: { wait: 2h }
+  f: { timeout: 10m, steps: { g: { approve: { prompt: ok, timeout: 20m } }, h: { wait: { signal: s, timeout: 5m } } } }
+",
+        &[],
+        &["small-budget 3:19", "small-budget 3:36", "odd-retry 10:29", "short-deadline 12:14", "short-deadline 13:68"],
+    );
+}
+
+#[test]
+fn an_output_that_may_be_missing_is_found_whatever_the_order_of_the_file() {
+    let steps = "  z: { run_if: always, set: { n: \"${{ steps.b.output.n }} ${{ steps.b.output.n if steps.b.status == 'completed' else 0 }}\" } }
+  b: { needs: [a], set: { n: 1 } }
+  a: { if: \"run.id == 'x'\", set: { n: 1 } }
+";
+    check(steps, &["maybe-skipped 3:39"]);
 }

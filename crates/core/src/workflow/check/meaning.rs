@@ -1,11 +1,13 @@
 //! What a template must give where it stands: a truth value under `if`, a list under `for_each`; and where a secret may be.
 
+use std::collections::BTreeSet;
+
 use super::types::Types;
 use crate::workflow::compile::Site;
 use crate::workflow::definition::{StepDef, VerbDef};
 use crate::workflow::diagnostic::{Diagnostic, Place};
 use crate::workflow::graph::NodeIndex;
-use crate::workflow::template::Type;
+use crate::workflow::template::{Type, Use};
 use crate::workflow::tree::{Kind, Tree};
 
 impl<'a> Types<'_, 'a> {
@@ -34,6 +36,21 @@ impl<'a> Types<'_, 'a> {
                 self.tell(site.frame, Diagnostic::new("bad-item-key", site.tree.place, message).help(help));
             }
             _ => {}
+        }
+    }
+
+    /// An output that may be missing stands in an expression that tests the step's status.
+    pub(super) fn guards(&mut self, site: &Site<'a>, uses: &[Use]) {
+        let mut told = BTreeSet::new();
+        for one in uses.iter().filter(|one| site.guarded && !one.tested) {
+            let is_output = one.reference.path.get(1).is_some_and(|field| field == "output");
+            let Some(id) = one.reference.step().filter(|_| is_output) else { continue };
+            if self.step_named(site, id).is_some_and(|step| self.may_be_missing(step)) && told.insert(id) {
+                let message = format!("`steps.{id}.output` may be missing here, since `{id}` may be skipped or fail");
+                let help = format!("test it in the same expression: `… if steps.{id}.status == 'completed' else …`");
+                let place = site.locate_span(one.span);
+                self.site_problem(site, Diagnostic::new("maybe-skipped", place, message).help(help));
+            }
         }
     }
 

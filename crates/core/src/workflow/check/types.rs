@@ -9,7 +9,7 @@ use crate::tool::Toolbox;
 use crate::workflow::compile::{Compiled, Scope, Site, leaves, said};
 use crate::workflow::definition::{InputsDef, StepDef, VerbDef};
 use crate::workflow::diagnostic::Diagnostic;
-use crate::workflow::graph::{NodeIndex, OnError, OnItemError};
+use crate::workflow::graph::{NodeIndex, OnError, OnItemError, RunIf};
 use crate::workflow::template::{Field, Fields, Inspected, Reference, Type};
 use crate::workflow::tree::{Entries, Kind, Tree};
 
@@ -34,15 +34,26 @@ pub(super) struct Types<'c, 'a> {
     /// By step: an item of its list.
     items: Vec<Option<Type>>,
     by_tool: HashMap<&'a str, Type>,
+    /// By step: whether it may be skipped.
+    skipped: Vec<bool>,
     /// By the scalar's address: what a template gives.
     scalars: HashMap<*const Tree, Type>,
     found: Vec<(usize, Diagnostic)>,
     named: Vec<Named>,
 }
 
-/// What is wrong with the values of a workflow, each with the workflow in whose file it stands; and the names that the
-/// templates of each workflow use.
-pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> (Vec<(usize, Diagnostic)>, Vec<Named>) {
+/// What is known when all steps were walked.
+pub(super) struct Known {
+    /// What is wrong, each with the workflow in whose file it stands.
+    pub(super) found: Vec<(usize, Diagnostic)>,
+    /// By workflow: the names that its templates use.
+    pub(super) named: Vec<Named>,
+    /// By step: whether it may be skipped.
+    pub(super) skipped: Vec<bool>,
+}
+
+/// What is known of the values of a workflow.
+pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> Known {
     let steps = compiled.graph.nodes.len();
     let (mut of_step, mut of_frame) = (vec![Vec::new(); steps], vec![Vec::new(); compiled.frames.len()]);
     for site in compiled.sites() {
@@ -63,6 +74,7 @@ pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> (Vec<(usize
         outputs: vec![None; steps],
         bodies: vec![None; steps],
         items: vec![None; steps],
+        skipped: vec![false; steps],
         by_tool: HashMap::new(),
         scalars: HashMap::new(),
         found: Vec::new(),
@@ -70,7 +82,7 @@ pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> (Vec<(usize
     };
     types.walk(None);
     types.ends(0);
-    (types.found, types.named)
+    Known { found: types.found, named: types.named, skipped: types.skipped }
 }
 
 impl<'a> Types<'_, 'a> {
@@ -84,6 +96,13 @@ impl<'a> Types<'_, 'a> {
     fn step(&mut self, index: NodeIndex) {
         let at = index.0 as usize;
         let step = self.step_of(index);
+        let node = self.compiled.graph.node(index);
+        self.skipped[at] = match node.run_if {
+            RunIf::Failed => true,
+            _ if node.condition.is_some() => true,
+            RunIf::Completed => node.after.iter().any(|after| self.skipped[after.0 as usize]),
+            RunIf::NotRejected | RunIf::Always => false,
+        };
         let sites = std::mem::take(&mut self.of_step[at]);
         let until = step.repeat.as_ref().map(|repeat| &repeat.value.until);
         let is_until = |site: &Site<'_>| until.is_some_and(|until| std::ptr::eq(until, site.tree));
@@ -108,17 +127,25 @@ impl<'a> Types<'_, 'a> {
         let body = bounded(self.body(index, step));
         self.bodies[at] = Some(body.clone());
         sites.iter().filter(|site| is_until(site)).for_each(|site| self.site(site));
-        let node = self.compiled.graph.node(index);
         let mut output = body;
         if let Some(for_each) = &node.for_each {
             let element = if for_each.on_item_error == OnItemError::Collect { output.or_null() } else { output };
             output = Type::list(element);
         }
-        if node.on_error == OnError::Continue || self.compiled.may_be_missing(index) {
+        if self.may_be_missing(index) {
             output = output.or_null();
         }
         self.outputs[at] = Some(output);
         self.arguments(index, step);
+    }
+
+    /// Whether a step may be skipped, or fail and count as completed.
+    pub(super) fn may_be_missing(&self, index: NodeIndex) -> bool {
+        self.skipped[index.0 as usize] || self.compiled.graph.node(index).on_error == OnError::Continue
+    }
+
+    pub(super) fn step_named(&self, site: &Site<'a>, id: &str) -> Option<NodeIndex> {
+        self.compiled.step_named(site, id)
     }
 
     fn ends(&mut self, frame: usize) {
@@ -139,6 +166,7 @@ impl<'a> Types<'_, 'a> {
         for one in uses.iter().filter(|one| one.reference.root == "secrets") {
             self.secret(site, site.locate_span(one.span), one.bare);
         }
+        self.guards(site, &uses);
         let names = uses.into_iter().map(|one| one.reference).filter(|reference| reference.root != "steps");
         let names = names.map(|reference| (reference.root, reference.path.into_iter().next()));
         self.named[site.frame].extend(names);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Compiled, Scope, Site, suggest};
 use crate::workflow::definition::InputsDef;
 use crate::workflow::diagnostic::{Diagnostic, Place};
-use crate::workflow::graph::{NodeIndex, OnError, RunIf};
+use crate::workflow::graph::NodeIndex;
 use crate::workflow::template::{Problem, Reference, Use, foreign_root};
 use crate::workflow::tree::At;
 
@@ -94,8 +94,8 @@ impl<'a> Compiled<'a> {
             return self.site_problem(site, diagnostic);
         };
         self.check_step_field(site, place, reference);
-        let found = match self.resolve(site, id) {
-            Some(Found::Inside(found)) => found,
+        match self.resolve(site, id) {
+            Some(Found::Inside(_)) => {}
             Some(Found::Beside(found, from)) if found == from => {
                 let message = if Some(from) == site.node {
                     "a step cannot use its own output"
@@ -106,16 +106,12 @@ impl<'a> Compiled<'a> {
             }
             Some(Found::Beside(found, from)) => {
                 self.wait(from, found);
-                found
             }
             None => {
                 let mut diagnostic = Diagnostic::new("unknown-step", place, format!("no step is called `{id}` here"));
                 diagnostic.help = suggest(id, &self.known_steps(site));
-                return self.site_problem(site, diagnostic);
+                self.site_problem(site, diagnostic);
             }
-        };
-        if site.guarded && !one.tested && reference.path.get(1).is_some_and(|field| field == "output") {
-            self.check_guard(site, place, found, id);
         }
     }
 
@@ -164,31 +160,6 @@ impl<'a> Compiled<'a> {
             let help = format!("did you mean `steps.{id}.output.{field}`? a step has {}", STEP_FIELDS.join(", "));
             self.site_problem(site, Diagnostic::new("unknown-field", place, message).help(help));
         }
-    }
-
-    /// An output that may be missing must stand in an expression that tests the step's status.
-    fn check_guard(&mut self, site: &Site<'_>, place: Place, step: NodeIndex, id: &str) {
-        if !self.may_be_missing(step) {
-            return;
-        }
-        let message = format!("`steps.{id}.output` may be missing here, since `{id}` may be skipped or fail");
-        let help = format!("test it in the same expression: `… if steps.{id}.status == 'completed' else …`");
-        self.site_problem(site, Diagnostic::new("maybe-skipped", place, message).help(help));
-    }
-
-    /// Whether a step may be skipped, or fail and count as completed.
-    pub(crate) fn may_be_missing(&self, step: NodeIndex) -> bool {
-        let (mut seen, mut open) = (BTreeSet::new(), vec![step]);
-        while let Some(step) = open.pop() {
-            let node = self.graph.node(step);
-            if node.condition.is_some() || node.run_if == RunIf::Failed {
-                return true;
-            }
-            if seen.insert(step) && node.run_if == RunIf::Completed {
-                open.extend(&node.after);
-            }
-        }
-        self.graph.node(step).on_error == OnError::Continue
     }
 
     /// Checks a root other than `steps`.

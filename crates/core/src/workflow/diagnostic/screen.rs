@@ -15,7 +15,7 @@ const COLUMNS: usize = 100;
 /// How many columns of a longer line stand before the place.
 const BEFORE: usize = 60;
 /// The most characters of a message or a way out: a name may be as long as its file.
-const CHARACTERS: usize = 600;
+const CHARACTERS: usize = 280;
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
