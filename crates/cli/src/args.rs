@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Test(TestArgs),
     /// Draw a workflow
     Graph(GraphArgs),
+    /// Write the JSON Schema of workflow files, for editors
+    Schema(SchemaArgs),
     /// List, show and fetch models
     Models(ModelsArgs),
     /// Show the settings that apply, and where each comes from
@@ -347,6 +349,13 @@ pub(crate) struct GraphArgs {
     /// Draw what a step waits for even where another way implies it
     #[arg(long)]
     pub(crate) all_edges: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SchemaArgs {
+    /// Write to a file instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// What a workflow is drawn in.

@@ -63,6 +63,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::New(args) => command::new::new(&args, out_ref),
         Command::Test(args) => command::test::test(&global, args, out_ref).await,
         Command::Graph(args) => command::graph::graph(&global, &args, out_ref).await,
+        Command::Schema(args) => command::schema::schema(&args, out_ref),
         Command::Models(args) => command::models::models(&global, args, out_ref),
         Command::Config(args) => command::config::config(&global, args, out_ref),
         Command::Doctor => command::doctor::doctor(&global, out_ref).await,

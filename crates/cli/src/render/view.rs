@@ -317,6 +317,7 @@ impl RunView {
                     }
                     WaitFor::Timer { at } => node.remark = Some(format!("waits until {at}")),
                     WaitFor::Signal { .. } => node.remark = Some("waits for a signal".into()),
+                    WaitFor::Run { run, .. } => node.remark = Some(format!("waits for run {run}")),
                     _ => {}
                 }
             }

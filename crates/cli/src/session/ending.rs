@@ -117,6 +117,11 @@ pub(crate) fn way_on(state: &RunState, next: &Next) {
         waiting.is_some_and(|waiting| matches!(waiting.what, WaitFor::Input { .. }))
     };
     name("fill:", state.steps().iter().filter(wants_values).map(|step| next.input(run, &step.key)).collect());
+    let own_run = |step: &Step| match &step.waiting.as_ref().filter(|_| step.status == StepStatus::Waiting)?.what {
+        WaitFor::Run { run, .. } => Some(*run),
+        _ => None,
+    };
+    name("its run:", state.steps().iter().filter_map(own_run).map(|run| next.show(run)).collect());
     let in_doubt = state.steps().iter().filter(|step| step.status == StepStatus::InDoubt);
     name("in doubt:", in_doubt.map(|step| next.show_step(run, &step.key)).collect());
     name("go on:", vec![next.resume(run)]);

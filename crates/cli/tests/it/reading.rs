@@ -22,3 +22,14 @@ fn a_run_can_be_looked_at_and_not_taken_while_it_lives() {
     bench.parkway(&["resume", "last"]).code(1).says("is being executed by another process");
     assert!(child.wait().unwrap().success());
 }
+
+/// What editors are told is what the documents say.
+#[test]
+fn the_schema_for_editors_is_written_as_it_is() {
+    let bench = Bench::new(MANY);
+    let documents = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/parkway.schema.json");
+    let expected = std::fs::read_to_string(documents).unwrap();
+    assert_eq!(bench.parkway(&["schema"]).code(0).out.trim_end(), expected.trim_end());
+    bench.parkway(&["schema", "--output", "parkway.schema.json"]).code(0).says("yaml-language-server");
+    assert_eq!(std::fs::read_to_string(bench.path("parkway.schema.json")).unwrap(), expected);
+}

@@ -13,6 +13,8 @@ use super::unit::{parse_count, parse_duration};
 use crate::id::Digest;
 use hint::{KEYS, WORDS, did, example, found, is_expression, joined_key, listed, meant, one_of};
 
+/// How many unknown keys of one map get a hint: who has more of them has not misspelled a name.
+const MAX_HINTS: usize = 20;
 /// The most bytes that the texts in other files may have, each counted as often as it is named.
 const MAX_TEXTS: usize = 32 << 20;
 
@@ -64,7 +66,7 @@ impl Reader<'_, '_> {
     }
 
     /// Tells that something else stands here than what is expected.
-    pub(super) fn unexpected(&mut self, tree: &Tree, expected: &str, help: impl Into<Option<String>>) {
+    fn unexpected(&mut self, tree: &Tree, expected: &str, help: impl Into<Option<String>>) {
         if is_expression(tree) {
             let message = format!("expected {expected}, and an expression cannot stand here");
             let help = "this is read before the run: write the value itself";
@@ -102,15 +104,6 @@ impl Reader<'_, '_> {
                 None
             }
         }
-    }
-
-    /// One expression: a text, wrapped or bare, or a truth value.
-    pub(super) fn condition(&mut self, tree: &Tree) -> Option<Tree> {
-        if !matches!(tree.kind, Kind::Text(_) | Kind::Bool(_)) {
-            self.unexpected(tree, "an expression", "for example `\"${{ inputs.count > 0 }}\"`".to_owned());
-            return None;
-        }
-        Some(tree.clone())
     }
 
     pub(super) fn flag(&mut self, tree: &Tree) -> Option<bool> {
@@ -341,9 +334,13 @@ impl<'t> Keys<'t> {
         #[cfg(test)]
         super::file_schema::known_at(self.what, &self.known);
         let taken: BTreeSet<_> = self.entries.iter().filter(|entry| entry.2).map(|(key, ..)| &key.value).collect();
-        for (key, ..) in self.entries.iter().filter(|entry| !entry.2) {
+        for (n, (key, ..)) in self.entries.iter().filter(|entry| !entry.2).enumerate() {
             let message = format!("`{}` is no key of {}", key.value, self.what);
             let mut diagnostic = Diagnostic::new("unknown-key", key.place, message);
+            if n >= MAX_HINTS {
+                reader.problem(diagnostic);
+                continue;
+            }
             let free: Vec<_> = self.known.iter().copied().filter(|name| !taken.contains(&(*name).to_owned())).collect();
             // A key that holds the other's whole name is nearer than one that is spelled much like it.
             let holds =

@@ -17,13 +17,13 @@ use super::tree::{At, Kind, Tree};
 use saying::in_our_words;
 
 /// The most bytes that a file may have.
-const MAX_BYTES: usize = 2 << 20;
+const MAX_BYTES: usize = 4 << 20;
 /// How deep its values may nest.
 const MAX_DEPTH: usize = 64;
 /// The deserializer takes up to 50 KB of stack for each level, more than the threads of tests and executors have.
 const STACK: usize = 16 << 20;
 /// How many values it may have, those that aliases repeat counted each time.
-const MAX_NODES: usize = 100_000;
+const MAX_NODES: usize = 200_000;
 
 /// The tree of a file, with all that is wrong in it as YAML; `None` where nothing can be made of it.
 pub(super) fn parse(source: &str) -> (Option<Tree>, Vec<Diagnostic>) {

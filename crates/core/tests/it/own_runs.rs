@@ -10,25 +10,15 @@ use parkway_core::log::{Channel, Commitment, EventKind, RunStatus, StepStatus, W
 use parkway_core::store::{Commit, Lease, Log, Message, NewRun, Queue, RunFilter, Write};
 use parkway_core::testing::MemoryStore;
 use parkway_core::tool::{Cancel, Effect, ToolContext, ToolError};
-use parkway_core::workflow::{Plan, Verb};
+use parkway_core::workflow::Plan;
 use serde_json::{Value, json};
 
 use crate::check::{Acting, Vault, World, compare};
-use crate::subworkflows::{calling, plan};
+use crate::subworkflows::{called, calling};
 
 /// A plan whose step `sub` is a workflow with a run of its own.
 fn parent(world: &World, caller: &str, child: &str) -> Plan {
-    own(calling(plan(world, caller), "sub", plan(world, child)), plan(world, child))
-}
-
-fn own(mut plan: Plan, child: Plan) -> Plan {
-    let place = plan.graph.nodes.iter().position(|node| node.id == "sub").unwrap();
-    let size = plan.graph.nodes.len() - child.graph.nodes.len();
-    plan.graph.nodes.truncate(size);
-    let Verb::Workflow(workflow) = &mut plan.graph.nodes[place].verb else { panic!("no workflow") };
-    workflow.members.clear();
-    workflow.own_run = Some(Box::new(child));
-    plan
+    calling(world, caller, child, true)
 }
 
 async fn run(world: &World, plan: Plan) -> (RunId, RunId, RunStatus) {
@@ -305,7 +295,7 @@ async fn a_crash_before_the_run_began_is_made_good() {
 #[tokio::test]
 async fn the_runs_budget_comes_out_of_its_parents() {
     let world = World::new();
-    let calling = |n: u32| {
+    let calls = |n: u32| {
         format!(
             "steps: {{ c: {{ for_each: '${{{{ range({n}) | list }}}}', max_parallel: 1, tool: t.echo, with: {{}} }} }}"
         )
@@ -315,7 +305,7 @@ async fn the_runs_budget_comes_out_of_its_parents() {
     };
     let after = "for_each: [1, 2, 3], max_parallel: 1, tool: t.echo, with: {}";
     // It may use what is left, and gives back what it did not use.
-    let (parent_run, child, status) = run(&world, parent(&world, &caller(after), &calling(2))).await;
+    let (parent_run, child, status) = run(&world, parent(&world, &caller(after), &calls(2))).await;
     assert_eq!(status, RunStatus::Completed, "{}", world.log(parent_run).await);
     let log = world.log(parent_run).await;
     assert!(
@@ -325,13 +315,14 @@ async fn the_runs_budget_comes_out_of_its_parents() {
     assert_eq!(world.state(parent_run).await.committed().tool_calls, 5);
     assert_eq!(world.state(child).await.plan().limits.tool_calls, Some(5));
     // What it is short of fails with `budget`, which nothing handles.
-    let own = format!("budget: {{ tool_calls: 1 }}\n{}", calling(2));
+    let own = format!("budget: {{ tool_calls: 1 }}\n{}", calls(2));
     let (parent_run, _, status) = run(&world, parent(&world, &caller("set: {}"), &own)).await;
     assert_eq!(status, RunStatus::Failed);
     assert!(world.log(parent_run).await.contains("step_failed sub budget: run "));
     // What the parent does not have it does not get.
-    let own = format!("budget: {{ tool_calls: 9 }}\n{}", calling(1));
-    let (parent_run, child, _) = run(&world, parent(&world, &caller("set: {}"), &own)).await;
+    let mut plan = parent(&world, &caller("set: {}"), &calls(1));
+    called(&mut plan).own_run.as_mut().unwrap().limits.tool_calls = Some(9);
+    let (parent_run, child, _) = run(&world, plan).await;
     assert!(world.log(parent_run).await.contains("step_failed sub budget: the call needs 9 tool calls, and 5"));
     assert!(world.store.events(child, Seq(0)).await.is_err());
 }
@@ -341,17 +332,17 @@ async fn the_environment_and_secrets_of_the_parent_reach_the_run_where_it_declar
     let mut world = World::new();
     world.secrets = Vault([("TOKEN".to_owned(), "hunter2".to_owned())].into());
     world.env = [("REGION".to_owned(), "north".to_owned()), ("ZONE".to_owned(), "one".to_owned())].into();
-    let mut child = plan(
-        &world,
-        "steps: { say: { tool: t.echo, with: { value: x } } }\noutputs: { said: '${{ steps.say.output }}' }",
-    );
-    child.graph.nodes[0].verb =
-        Verb::Tool { name: "t.echo".into(), with: json!({"value": "${{ env.REGION }} ${{ secrets.TOKEN }}"}) };
-    (child.env, child.secrets) = (vec!["REGION".into()], vec!["TOKEN".into()]);
-    let caller = plan(&world, "steps: { sub: { set: {} } }\noutputs: { said: '${{ steps.sub.output.said }}' }");
-    let mut caller = own(calling(caller, "sub", child.clone()), child);
-    (caller.env, caller.secrets) = (vec!["REGION".into(), "ZONE".into()], vec!["TOKEN".into()]);
-    let (run, child, _) = run(&world, caller).await;
+    let child = "
+env: [REGION]
+secrets: [TOKEN]
+steps: { say: { tool: t.echo, with: { value: '${{ env.REGION }} ${{ secrets.TOKEN }}' } } }
+outputs: { said: '${{ steps.say.output }}' }";
+    let caller = "
+env: [REGION, ZONE]
+secrets: [TOKEN]
+steps: { sub: { set: {} } }
+outputs: { said: '${{ steps.sub.output.said }}' }";
+    let (run, child, _) = run(&world, parent(&world, caller, child)).await;
     assert_eq!(world.outputs(run).await, json!({"said": "north [secret TOKEN]"}));
     let env = world.state(child).await.env().unwrap();
     assert_eq!(world.payload(env).await, json!({"REGION": "north"}));

@@ -11,6 +11,7 @@ use parkway_core::tool::{Effect, ToolSpec, tool_fn};
 use serde_json::{Value, json};
 
 use crate::check::World;
+use crate::subworkflows::calling;
 
 fn rules(value: Value) -> Vec<Rule> {
     serde_json::from_value(value).unwrap()
@@ -188,4 +189,36 @@ fn a_rule_is_written_as_it_was_read() {
     assert_eq!(serde_json::to_value(&rule).unwrap(), text);
     let (Match { tool, .. }, Example { matches, .. }) = (&rule.matches, &rule.examples[0]);
     assert_eq!((tool.as_deref(), *matches), (Some("files.*"), Some(true)));
+}
+
+#[tokio::test]
+async fn the_rules_of_a_called_workflow_and_of_its_caller_hold_together() {
+    const HEAD: &str = "parkway: 1\ntools: { t: {} }\n";
+    let deny = |tool: &str| format!("policy: [{{ match: {{ tool: {tool} }}, verdict: deny }}]\n");
+    let world = World::new();
+    for (of_caller, of_child, rule) in [
+        (String::new(), String::new(), None),
+        (deny("t.letter"), String::new(), Some("file[0]")),
+        (String::new(), deny("t.letter"), Some("sub.file[0]")),
+        (String::new(), deny("t.echo"), None),
+    ] {
+        let caller = format!("{HEAD}{of_caller}steps: {{ sub: {{ set: {{}} }} }}\n");
+        let child = format!("{HEAD}{of_child}steps: {{ read: {{ tool: t.letter, with: {{}} }} }}\n");
+        let plan = calling(&world, &caller, &child, false);
+        let (run, ended) = world.drive(world.create_plan(plan, json!({})).await).await;
+        let denied = world.events(run).await.into_iter().find_map(|event| match event.kind {
+            EventKind::PolicyDecided { verdict: Verdict::Deny, rule, .. } => Some(rule),
+            _ => None,
+        });
+        assert_eq!(denied.as_deref(), rule, "{}", ended.status.as_str());
+    }
+}
+
+#[test]
+fn a_files_rule_that_its_examples_contradict_is_told_by_check() {
+    let yaml = "parkway: 1\npolicy:\n  - { match: { tool: t.* }, verdict: ask, examples: [{ tool: u.x }] }\nsteps: { a: { set: { x: 1 } } }\n";
+    let problems = World::new().plan(yaml).unwrap_err().to_string();
+    for part in ["error[bad-rule]", "the rule `policy[0]`: example 0", "test.yaml:3:"] {
+        assert!(problems.contains(part), "{part} is not in\n{problems}");
+    }
 }

@@ -37,7 +37,10 @@ fn counted(calls: &Calls) -> World {
             }
         }));
     }
-    world
+    // Loses the line at its first attempt.
+    world.tool(Acting::new("t.lost", Effect::AtMostOnce, |input, context| async move {
+        if context.attempt == 1 { Err(ToolError::transient("net", "the line broke")) } else { Ok(input) }
+    }))
 }
 
 /// A world whose store holds the first events of a run, as a process that ended there left it.
@@ -82,6 +85,7 @@ async fn ending(world: &World, run: RunId) -> Value {
     match world.events(run).await.pop().unwrap().kind {
         EventKind::RunCompleted { outputs } => world.payload(outputs).await,
         EventKind::RunFailed { reason } => json!(reason.code),
+        EventKind::RunCancelled => json!("cancelled"),
         other => panic!("{other:?}"),
     }
 }
@@ -98,14 +102,21 @@ async fn go_on(world: &World, run: RunId, mut status: RunStatus) -> RunStatus {
             match step.status {
                 StepStatus::InDoubt => {
                     let output = world.payload(step.args.unwrap()).await;
-                    world.resolve(run, &key, Resolution::Done { output }).await;
+                    let outcome = match output["how"].as_str() {
+                        Some("redo") => Resolution::Redo,
+                        Some("not_done") => Resolution::NotDone,
+                        _ => Resolution::Done { output },
+                    };
+                    world.resolve(run, &key, outcome).await;
                 }
                 StepStatus::Waiting if step.asks() => world.answer(run, &key, true).await,
                 StepStatus::Waiting => match step.waiting.as_ref().map(|waiting| &waiting.what) {
                     Some(WaitFor::Input { .. }) => world.fill(run, &key, json!({"n": 1})).await,
                     Some(WaitFor::Signal { name, .. }) => {
                         let name = world.payload(*name).await;
-                        world.signal(run, name.as_str().unwrap(), json!(1)).await;
+                        if let Some(name) = name.as_str().filter(|name| name.starts_with("go")) {
+                            world.signal(run, name, json!(1)).await;
+                        }
                     }
                     _ => {}
                 },
@@ -121,19 +132,35 @@ async fn go_on(world: &World, run: RunId, mut status: RunStatus) -> RunStatus {
 async fn check_every_cut(yaml: &str) {
     let calls = Calls::default();
     let world = counted(&calls);
-    let (run, ended) = world.run(yaml, json!({})).await;
+    let executor = world.create(yaml, json!({})).await;
+    signal_early(&world, executor.run(), 0).await;
+    let (run, ended) = world.drive(executor).await;
     let status = go_on(&world, run, ended.status).await;
     assert!(status.ended(), "{yaml}\n{}", world.log(run).await);
-    let (expected, end) = (statuses(&world, run).await, ending(&world, run).await);
+    check_cuts(&world, &calls, run, 1, yaml).await;
+}
+
+/// Signals that come before anybody waits for them.
+async fn signal_early(world: &World, run: RunId, came: usize) {
+    for i in came..6 {
+        world.signal(run, &format!("early{i}"), json!(i)).await;
+    }
+}
+
+/// Cuts a run that has ended at every event from `first` on, resumes it, and compares how it ends.
+async fn check_cuts(world: &World, calls: &Calls, run: RunId, first: usize, yaml: &str) {
+    let (expected, end) = (statuses(world, run).await, ending(world, run).await);
     let events = world.events(run).await;
-    for at in 1..events.len() {
+    for at in first..events.len() {
         let done: BTreeSet<String> = events[..at]
             .iter()
             .filter(|event| matches!(event.kind, EventKind::StepCompleted { .. } | EventKind::StepFailed { .. }))
             .filter_map(|event| event.kind.key().map(ToString::to_string))
             .collect();
         calls.lock().unwrap().clear();
-        let copy = cut(&world, &calls, run, &events[..at]).await;
+        let copy = cut(world, calls, run, &events[..at]).await;
+        let came = |event: &&Event| matches!(event.kind, EventKind::SignalReceived { kept: None, .. });
+        signal_early(&copy, run, events[..at].iter().filter(came).count()).await;
         let ended = copy.resume(run).await.unwrap();
         let status = go_on(&copy, run, ended.status).await;
         let log = || copy.log(run);
@@ -183,6 +210,11 @@ fn step(i: usize, kind: u8, names: &[usize]) -> String {
         16 => format!("repeat: {{ until: 'false', max: 2 }}, on_error: continue, set: {{ n: {value} }}"),
         17 => format!("for_each: [1, 2, 3], max_parallel: 2, if: \"{} >= 0\", wait: 2s", list.len()),
         18 => format!("tool: t.once, with: {{ n: {value} }}"),
+        19 => format!("steps: {{ a{i}: {{ wait: 1s }}, b{i}: {{ needs: [a{i}], wait: {{ signal: 'early{i}' }} }} }}"),
+        20 => format!("tool: t.lost, with: {{ n: {value}, how: redo }}"),
+        21 => format!("tool: t.lost, retry: {{ max: 3, initial: 1s }}, with: {{ n: {value}, how: not_done }}"),
+        22 => format!("tool: t.lost, on_error: continue, with: {{ n: {value}, how: not_done }}"),
+        23 => format!("tool: t.lost, with: {{ n: {value}, how: done }}"),
         _ => format!(
             "for_each: [1, 2], max_parallel: 1, steps: {{ a{i}: {{ input: {{ prompt: {value}, output: {{ n: {{ type: integer }} }} }} }}, b{i}: {{ repeat: {{ until: previous.n == 1, max: 2 }}, set: {{ n: '${{{{ index }}}}' }} }} }}"
         ),
@@ -190,8 +222,11 @@ fn step(i: usize, kind: u8, names: &[usize]) -> String {
     format!("  s{i}: {{ {body} }}\n")
 }
 
+/// How many kinds of steps there are.
+const KINDS: u8 = 25;
+
 fn workflow() -> impl Strategy<Value = String> {
-    let steps = prop::collection::vec((0_u8..20, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..7);
+    let steps = prop::collection::vec((0..KINDS, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..7);
     (steps, any::<bool>()).prop_map(|(steps, fails)| {
         let mut yaml = "parkway: 1\ntools: { t: {} }\nsteps:\n".to_owned();
         for (i, (kind, names)) in steps.iter().enumerate() {
@@ -211,13 +246,63 @@ fn workflow() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_crash_at_any_event_changes_nothing(yaml in workflow()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(check_every_cut(&yaml));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_at_any_event_of_any_kind_of_step_changes_nothing() {
+    for kind in 0..KINDS {
+        let steps = [step(0, 0, &[]), step(1, kind, &[0]), step(2, 3, &[1])];
+        check_every_cut(&format!("parkway: 1\ntools: {{ t: {{}} }}\nsteps:\n{}", steps.concat())).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_around_a_deadline_changes_nothing() {
+    check_every_cut(
+        "
+parkway: 1
+tools: { t: {} }
+deadline: 20s
+steps:
+  group: { timeout: 1h, steps: { a: { wait: 5s }, b: { needs: [a], wait: 1h }, c: { needs: [b], run_if: always, tool: t.write } } }
+  poll: { repeat: { until: 'false', max: 100, delay: 3s }, tool: t.read }
+  each: { for_each: [1, 2, 3], max_parallel: 1, on_item_error: collect, wait: 9s }
+  clean: { needs: [poll], run_if: always, tool: t.write }
+",
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_after_a_cancel_changes_nothing() {
+    let calls = Calls::default();
+    let world = counted(&calls);
+    let yaml = "
+parkway: 1
+tools: { t: {} }
+steps:
+  group: { steps: { a: { wait: 1h }, b: { needs: [a], run_if: always, steps: { c: { wait: 3s }, d: { needs: [c], tool: t.write } } } } }
+  poll: { repeat: { until: 'false', max: 100, delay: 3s }, tool: t.read }
+  ask: { approve: { prompt: go? } }
+  each: { for_each: [1, 2, 3], max_parallel: 1, wait: 9s }
+  clean: { needs: [poll], run_if: always, wait: 1h }
+";
+    let executor = world.create(yaml, json!({})).await;
+    let run = executor.run();
+    let going = tokio::spawn(executor.execute());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.cancel(run).await;
+    assert_eq!(going.await.unwrap().unwrap().status, RunStatus::Cancelled);
+    let events = world.events(run).await;
+    let asked = events.iter().position(|event| matches!(event.kind, EventKind::CancelRequested { .. })).unwrap();
+    check_cuts(&world, &calls, run, asked + 1, yaml).await;
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ async fn truth_table_holds_for_other_ways_to_the_same_ends() {
 }
 
 /// Runs every cell, and gives the table; all cells that differ are said at once.
+#[expect(clippy::print_stdout, reason = "one command prints the table")]
 async fn compared(endings: &'static [Ending], sections: Vec<Section>) -> String {
     let titles: Vec<_> = endings.iter().map(|ending| ending.title).collect();
     let mut printed = format!("| | {} |\n{}|\n", titles.join(" | "), "|---".repeat(endings.len() + 1));
@@ -72,7 +73,10 @@ fn in_words(endings: &[Ending], line: &Line) -> Vec<String> {
     let (cells, runs) = (words(line.cells), words(line.run));
     assert_eq!((cells.len(), runs.len()), (endings.len(), endings.len()), "{}", line.title);
     let cell = |(ending, (cell, run)): (&Ending, (&str, &str))| match (&line.watch, run) {
-        (_, "no") => "refused".to_owned(),
+        (_, refused) if refused.starts_with("no") => {
+            let codes = refused.strip_prefix("no:").unwrap_or("approve-continue");
+            format!("refused `{}`", codes.replace(',', "`, `"))
+        }
         (Watch::Run, _) => word(run, ending),
         _ => format!("{}; run {}", word(cell, ending), word(run, ending)),
     };

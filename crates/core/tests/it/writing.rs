@@ -261,9 +261,9 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![proptest::sample::select(&TRAPS[..]).prop_map(str::to_owned), free]
 }
 
-/// A key: `<<` cannot be one, even in quotes.
+/// A key: `<<` cannot be one, even in quotes, and no expression can.
 fn key() -> impl Strategy<Value = String> {
-    text().prop_filter("is a merge key", |key| key != "<<")
+    text().prop_filter("is no key", |key| key != "<<" && !key.contains("${{"))
 }
 
 fn scalar() -> impl Strategy<Value = Value> {
@@ -314,7 +314,7 @@ fn field() -> impl Strategy<Value = Value> {
             Value::Object(field)
         }),
         proptest::collection::vec(text(), 1..4).prop_map(|values| json!({ "type": "string", "enum": values })),
-        text().prop_map(|text| json!({ "type": "string", "default": text })),
+        key().prop_map(|text| json!({ "type": "string", "default": text })),
     ];
     plain.prop_recursive(2, 6, 3, |inner| {
         prop_oneof![
@@ -409,9 +409,11 @@ fn verb(depth: u32) -> BoxedStrategy<Map<String, Value>> {
 }
 
 fn step(depth: u32) -> impl Strategy<Value = Map<String, Value>> {
+    let list =
+        prop_oneof![Just(json!("${{ inputs.x }}")), proptest::collection::vec(value(), 0..4).prop_map(Value::from)];
     let loops = prop_oneof![
         4 => Just(Map::new()),
-        1 => (value().prop_filter("no list", |v| !v.is_null()), 1..99_u32, any::<bool>()).prop_map(|(list, parallel, collect)| {
+        1 => (list, 1..99_u32, any::<bool>()).prop_map(|(list, parallel, collect)| {
             let mut each = Map::from_iter([("for_each".to_owned(), list)]);
             each.insert("as".into(), json!("one"));
             each.insert("key".into(), json!("one.name"));
@@ -442,7 +444,8 @@ fn step(depth: u32) -> impl Strategy<Value = Map<String, Value>> {
 fn steps(depth: u32) -> impl Strategy<Value = Value> {
     proptest::collection::vec((step(depth), any::<[bool; 4]>(), any::<[bool; 4]>()), 1..5).prop_map(move |steps| {
         let id = |n: usize| format!("d{depth}_{n}");
-        let link = |(n, (mut step, needs, names)): (usize, (Map<String, Value>, [bool; 4], [bool; 4]))| {
+        let mut linked = Map::new();
+        for (n, (mut step, needs, names)) in steps.into_iter().enumerate() {
             let needs: Vec<_> = (0..n).filter(|other| needs[*other]).map(id).collect();
             let mut named: Vec<_> =
                 (0..n).filter(|other| names[*other]).map(|n| format!("${{{{ steps.{}.output }}}}", id(n))).collect();
@@ -455,9 +458,9 @@ fn steps(depth: u32) -> impl Strategy<Value = Value> {
             if !needs.is_empty() {
                 step.insert("needs".into(), json!(needs));
             }
-            (id(n), Value::Object(step))
-        };
-        Value::Object(steps.into_iter().enumerate().map(link).collect())
+            linked.insert(id(n), Value::Object(step));
+        }
+        Value::Object(linked)
     })
 }
 

@@ -212,3 +212,8 @@ pub(super) fn push(map: &mut Map<String, Value>, key: &str, value: Value) {
 pub(super) fn span(duration: Duration) -> String {
     format!("{}ms", duration.as_nanos().div_ceil(1_000_000))
 }
+
+/// The page of the book about it, whose example is run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/src/builder.md")]
+struct Book;

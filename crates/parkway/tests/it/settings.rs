@@ -293,3 +293,28 @@ fn nothing_is_read_that_was_not_asked_for() {
     assert_eq!(settings.store().0, format!("sqlite:{}", site.path("project/.parkway/runs.db").display()));
     assert_eq!(settings.root(), Path::new(&site.path("project")));
 }
+
+#[tokio::test]
+async fn a_workflow_cannot_read_variables_out_of_bounds() {
+    let yaml = "parkway: 1\nenv: [HOME, AWS_KEY]\nsteps: { a: { set: { x: \"${{ env.HOME }}\" } } }\n";
+    let workflow = Workflow::from_source("flow.yaml", yaml).unwrap();
+    let site = Site::new("env = [\"HOME\"]\n");
+    let error = site.parkway().await.check(&workflow).unwrap_err().to_string();
+    assert!(error.contains("does not let workflows read `AWS_KEY`") && error.contains("flow.yaml:2:13"), "{error}");
+    assert!(!error.contains("`HOME`"), "{error}");
+    assert!(Site::new("").parkway().await.check(&workflow).is_ok());
+}
+
+#[tokio::test]
+async fn a_tool_is_given_the_secret_that_the_site_names() {
+    let yaml = "parkway: 1\nsecrets: [TOKEN]\ntools: { mail: {} }\nsteps:\n  send: { tool: mail.send, with: { token: \"${{ secrets.TOKEN }}\" } }\noutputs: { length: \"${{ steps.send.output.length }}\" }\n";
+    let workflow = Workflow::from_source("flow.yaml", yaml).unwrap();
+    let site = Site::new("[secrets]\nTOKEN = { file = \"token\" }\n").write("project/token", "hunter2\n");
+    let send = parkway::tool_fn("mail.send", parkway::Effect::Idempotent, |args: serde_json::Value| async move {
+        let length = args["token"].as_str().map(str::len);
+        Ok(serde_json::json!({ "length": length }))
+    });
+    let builder = Parkway::builder().settings(site.load()).store("sqlite::memory:").tool(send);
+    let run = builder.build().await.unwrap().start(workflow, parkway::inputs! {}).await.unwrap();
+    assert_eq!(run.output::<serde_json::Value>().await.unwrap()["length"], 7);
+}

@@ -56,8 +56,9 @@ impl RunState {
             Verb::Workflow(workflow) => workflow.limits.deadline_ms,
             _ => None,
         };
-        let limits = [node.timeout_ms.map(|limit| (limit, false)), deadline.map(|limit| (limit, true))];
-        limits.into_iter().flatten().min().map(|(limit, deadline)| (Duration::from_millis(limit), deadline))
+        // Where both say the same, it is the deadline: a plan writes it down as the step's timeout too.
+        let limit = node.timeout_ms.into_iter().chain(deadline).min()?;
+        Some((Duration::from_millis(limit), Some(limit) == deadline))
     }
 
     /// The group around a step whose time is over for it.

@@ -102,7 +102,7 @@ impl<'a> Compiled<'a> {
                 } else {
                     "a step cannot use the output of a group that encloses it"
                 };
-                return self.site_problem(site, Diagnostic::new("cycle", place, message));
+                self.site_problem(site, Diagnostic::new("cycle", place, message));
             }
             Some(Found::Beside(found, from)) => {
                 self.wait(from, found);

@@ -46,7 +46,7 @@ pub(super) fn top(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Top> {
     let steps = keys.required(reader, "steps").map(|tree| read_steps(reader, tree)).unwrap_or_default();
     let outputs = keys.get(reader, "outputs").map(|tree| At::new(reader.values(tree), tree.place));
     let ensure = keys.get(reader, "ensure");
-    let ensure = ensure.map(|tree| reader.list(tree, |reader, tree| reader.condition(tree))).unwrap_or_default();
+    let ensure = ensure.map(|tree| reader.list(tree, |_, tree| Some(tree.clone()))).unwrap_or_default();
     keys.ignore("x-");
     keys.finish(reader);
     Some(Top {

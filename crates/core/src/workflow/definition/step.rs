@@ -150,7 +150,7 @@ fn read_step(reader: &mut Reader<'_, '_>, id: &At<String>, tree: &Tree) -> Optio
     let step = StepDef {
         description: description.map(|text| text.value),
         needs: needs.unwrap_or_default(),
-        condition: keys.get(reader, "if").and_then(|tree| reader.condition(tree)),
+        condition: keys.get(reader, "if").cloned(),
         run_if: keys.get(reader, "run_if").and_then(|tree| reader.word(tree, &conditions)),
         for_each: read_for_each(reader, &mut keys),
         repeat: keys.get(reader, "repeat").and_then(|tree| read_repeat(reader, tree)),
@@ -230,14 +230,7 @@ fn read_with(reader: &mut Reader<'_, '_>, with: Option<&Tree>, place: Place) -> 
 }
 
 fn read_for_each(reader: &mut Reader<'_, '_>, keys: &mut Keys<'_>) -> Option<ForEachDef> {
-    let list = keys.get(reader, "for_each").filter(|tree| {
-        let fits = matches!(tree.kind, Kind::Text(_) | Kind::List(_));
-        if !fits {
-            let help = "write a list, or an expression that gives one: `\"${{ inputs.letters }}\"`";
-            reader.unexpected(tree, "a list", help.to_owned());
-        }
-        fits
-    });
+    let list = keys.get(reader, "for_each");
     let item = keys.get(reader, "as").and_then(|tree| reader.text(tree));
     let key = keys.get(reader, "key").filter(|tree| reader.text(tree).is_some()).cloned();
     let max_parallel = keys.get(reader, "max_parallel").and_then(|tree| reader.integer(tree));
@@ -264,7 +257,7 @@ fn read_for_each(reader: &mut Reader<'_, '_>, keys: &mut Keys<'_>) -> Option<For
 
 fn read_repeat(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<At<RepeatDef>> {
     let mut keys = reader.keys(tree, "`repeat`")?;
-    let until = keys.required(reader, "until").and_then(|tree| reader.condition(tree));
+    let until = keys.required(reader, "until").cloned();
     let max = keys.required(reader, "max").and_then(|tree| reader.integer::<u32>(tree));
     let delay = keys.get(reader, "delay").and_then(|tree| reader.duration(tree));
     keys.finish(reader);

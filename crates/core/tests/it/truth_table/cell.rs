@@ -1,13 +1,14 @@
 //! One cell: a tiny workflow, run on the engine to its end, in the time of a paused runtime.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parkway_core::engine::{Executor, Services};
-use parkway_core::id::RunId;
+use parkway_core::id::{RunId, Seq};
 use parkway_core::log::{Channel, EventKind, RunStatus, SkipReason};
 use parkway_core::policy::{Decision, DefaultPolicy, Policy, PolicyRequest, Verdict};
-use parkway_core::store::{Message, Queue};
+use parkway_core::store::{Log, Message, Queue};
 use parkway_core::tool::{Effect, ToolError};
 use parkway_core::workflow::{Definition, Plan, Requirements};
 use serde_json::json;
@@ -45,7 +46,13 @@ pub(super) async fn cell(yaml: String, watch: Watch, ending: &'static Ending) ->
         .and_then(|definition| Plan::check(&definition, &Requirements::new(&world.tools, AllowAll.fingerprint())));
     let plan = match plan {
         Ok(plan) => Arc::new(plan),
-        Err(problems) => return Found { printed: "refused".into(), why: format!("{yaml}\n{problems}") },
+        Err(problems) => {
+            let said = problems.to_string();
+            let codes: BTreeSet<_> =
+                said.split("error[").skip(1).filter_map(|rest| Some(rest.split_once(']')?.0)).collect();
+            let codes: Vec<_> = codes.into_iter().collect();
+            return Found { printed: format!("refused `{}`", codes.join("`, `")), why: format!("{yaml}\n{said}") };
+        }
     };
     let services = services(&world);
     let executor = Executor::create(services.clone(), world.models(), world.control.clone(), plan.clone(), &json!({}))
@@ -90,8 +97,14 @@ async fn drive(
         if going.await.unwrap().unwrap().status != RunStatus::Waiting || from_outside != FromOutside::Reject {
             return;
         }
-        let Some(asked) = open_question(world, run).await else { return };
-        world.answer(run, &asked, false).await;
+        // The question may stand in the run of a sub-workflow that has its own.
+        let child = run.child(&"w".parse().unwrap());
+        let (of, asked) = match (open_question(world, run).await, open_question(world, child).await) {
+            (Some(asked), _) => (run, asked),
+            (None, Some(asked)) => (child, asked),
+            (None, None) => return,
+        };
+        world.answer(of, &asked, false).await;
         let again = Executor::take_over(services.clone(), world.models(), world.control.clone(), plan.clone(), run);
         going = tokio::spawn(again.await.unwrap().execute());
     }
@@ -100,7 +113,7 @@ async fn drive(
 /// The first approval that nobody has answered and that nothing has ended.
 async fn open_question(world: &World, run: RunId) -> Option<String> {
     let mut open = Vec::new();
-    for event in world.events(run).await {
+    for event in world.store.events(run, Seq(0)).await.unwrap_or_default() {
         let Some(key) = event.kind.key().map(ToString::to_string) else { continue };
         match event.kind {
             EventKind::ApprovalRequested { .. } => open.push(key),
@@ -119,7 +132,7 @@ async fn run_end(world: &World, run: RunId) -> String {
     match world.events(run).await.pop().map(|event| event.kind) {
         Some(EventKind::RunCompleted { .. }) => "completed".into(),
         Some(EventKind::RunFailed { reason }) => format!("failed `{}`", reason.code),
-        Some(EventKind::RunCancelled { .. }) => "cancelled".into(),
+        Some(EventKind::RunCancelled) => "cancelled".into(),
         _ => "waits".into(),
     }
 }

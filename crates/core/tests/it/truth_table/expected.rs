@@ -51,6 +51,7 @@ pub(super) fn sections() -> Vec<Section> {
         Section { title: "The same with `on_item_error: collect`", lines: collecting() },
         Section { title: "A loop around it", lines: repeated() },
         Section { title: "A sub-workflow around it", lines: sub_workflow() },
+        Section { title: "A sub-workflow around it, with `own_run: true`", lines: own_run() },
         Section { title: "What `steps.x` shows", lines: views() },
         Section { title: "`outputs`", lines: run_outputs() },
         Section { title: "`ensure`", lines: ensures() },
@@ -361,6 +362,29 @@ fn sub_workflow() -> Vec<Line> {
     lines
 }
 
+fn own_run() -> Vec<Line> {
+    const SUB: &str = "w: { workflow: child.yaml, own_run: true }";
+    let mut lines = vec![
+        step("the step with `workflow`", &format!("steps: {{ {SUB} }}"), "w", HOLDER, UNHANDLED),
+        output(
+            "its output",
+            &format!("steps: {{ {SUB}, after: {{ set: {{ seen: '${{{{ steps.w.output.seen }}}}' }} }} }}"),
+            "after",
+            r#"{"seen":"completed"} {"seen":"skipped"} - - - - - - -"#,
+            UNHANDLED,
+        ),
+        step(
+            "the step with `workflow`, with `on_error: continue`",
+            "steps: { w: { workflow: child.yaml, own_run: true, on_error: continue } }",
+            "w",
+            HOLDER,
+            COVERED,
+        ),
+    ];
+    lines.extend(dependents(SUB, "w", &AFTER_HOLDER, UNHANDLED));
+    lines
+}
+
 fn views() -> Vec<Line> {
     const SEEN: &str = "
     set:
@@ -427,22 +451,23 @@ outputs: { seen: \"${{ steps.x.output if steps.x.status == 'completed' else step
         run(
             "without a test of its status",
             "steps: { x: { BODY } }\noutputs: { seen: '${{ steps.x.output }}' }",
-            "done no bad bad bad bad bad stop wait",
+            "done no:maybe-skipped bad bad bad bad bad stop wait",
         ),
         run(
             "without a test of its status, where it has `on_error: continue`",
             "steps: { x: { BODY, on_error: continue } }\noutputs: { seen: '${{ steps.x.output }}' }",
-            "no no no no no no no no no",
+            "no:maybe-skipped no:maybe-skipped no:maybe-skipped no:approve-continue,maybe-skipped
+            no:approve-continue,maybe-skipped no:maybe-skipped no:maybe-skipped no:maybe-skipped no:maybe-skipped",
         ),
     ]
 }
 
 fn ensures() -> Vec<Line> {
     vec![
-        run("that is true", "steps: { x: { BODY } }\nensure: [\"steps.x.status != 'pending'\"]", UNHANDLED),
+        run("that is true", "steps: { x: { BODY } }\nensure: [\"steps.x.attempts < 9\"]", UNHANDLED),
         run(
             "that is false",
-            "steps: { x: { BODY } }\nensure: [\"steps.x.status == 'pending'\"]",
+            "steps: { x: { BODY } }\nensure: [\"steps.x.attempts > 9\"]",
             "bad:ensure bad:ensure bad bad bad bad bad stop wait",
         ),
         run(

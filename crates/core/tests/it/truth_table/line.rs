@@ -17,8 +17,8 @@ pub(super) struct Line {
     /// What becomes of it: one word for each way to end.
     ///
     /// `runs` and `done`: it completes. `bad`: it fails with the code of `x`, `bad:code` with another. `skip:why`: it is
-    /// skipped. `stop`: it is cancelled. `wait`: it has not ended. `never`: it does not begin. `no`: the checker refuses
-    /// the file. Anything else is an output as JSON, `-` is none.
+    /// skipped. `stop`: it is cancelled. `wait`: it has not ended. `never`: it does not begin. `no:codes`: the
+    /// checker refuses the file, `no` with `approve-continue`. Anything else is an output as JSON, `-` is none.
     pub(super) cells: &'static str,
     /// How the run ends, in the same words.
     pub(super) run: &'static str,

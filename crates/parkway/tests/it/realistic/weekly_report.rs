@@ -1,12 +1,16 @@
 //! A weekly report from a database, on two profiles.
 
+use std::fs;
+
+use parkway::settings::{Settings, Sources};
 use parkway::{Parkway, inputs};
-use parkway_core::log::RunStatus;
+use parkway_core::log::{RunStatus, Verdict};
 use parkway_core::testing::ScriptedModel;
 use serde_json::{Value, json};
 
-use super::site::{MayNotify, Site, Vault};
+use super::site::{Site, verdict};
 use super::tools::{notify_webhook, sql_query};
+use crate::house::workspace;
 
 fn rows(sql: &str) -> Value {
     if sql.contains("group by day") {
@@ -25,13 +29,33 @@ fn model() -> ScriptedModel {
     )
 }
 
-async fn parkway(site: &Site, database: &'static str) -> Parkway {
+/// The project's machine, or its server, by examples/workflows/weekly-report/parkway.toml.
+async fn parkway(site: &Site, profile: Option<&str>, rows: fn(&str) -> Value) -> Parkway {
+    let folder = site.folder.path();
+    let mut toml = fs::read_to_string(workspace().join("examples/workflows/weekly-report/parkway.toml")).unwrap();
+    // A test has no environment of its own: what stands in variables or under /run stands in files here.
+    let secrets = [
+        (r#"env = "SALES_DB_DEV""#, "sqlite:dev.db"),
+        (r#"env = "CHAT_HOOK_DEV""#, "https://hooks.example.com/dev"),
+        (r#"file = "/run/secrets/sales_db""#, "sqlite:prod.db"),
+        (r#"file = "/run/secrets/chat_hook""#, "https://hooks.example.com/team"),
+    ];
+    for (n, (source, value)) in secrets.into_iter().enumerate() {
+        assert!(toml.contains(source), "{source}");
+        let file = folder.join(format!("secret-{n}"));
+        fs::write(&file, value).unwrap();
+        toml = toml.replace(source, &format!("file = \"{}\"", file.display()));
+    }
+    fs::write(folder.join("parkway.toml"), toml).unwrap();
+    let mut sources = Sources::none(folder).project(folder);
+    if let Some(profile) = profile {
+        sources = sources.profile(profile);
+    }
     site.builder()
+        .settings(Settings::load(sources).unwrap_or_else(|problems| panic!("{problems}")))
         .model("writer", model())
         .tool(sql_query(site.calls.clone(), rows))
         .tool(notify_webhook(site.calls.clone()))
-        .policy(MayNotify)
-        .secrets(Vault([("sales_db", database), ("chat_hook", "https://hooks.example.com/team")].into()))
         .env(|name| (name == "REPORT_FOOTER").then(|| "Questions to the sales desk.".to_owned()))
         .build()
         .await
@@ -39,9 +63,9 @@ async fn parkway(site: &Site, database: &'static str) -> Parkway {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_report_has_the_figures_of_the_database_and_the_words_of_the_model() {
+async fn the_server_reports_from_its_database_and_tells_the_team() {
     let site = Site::new();
-    let parkway = parkway(&site, "sqlite:dev.db").await;
+    let parkway = parkway(&site, Some("prod"), rows).await;
     let inputs = inputs! { publish: true };
     let (run, ended) = site.run(&parkway, "weekly-report/weekly-report.yaml", inputs).await;
     site.assert_completed(&parkway, run, &ended).await;
@@ -74,24 +98,30 @@ Questions to the sales desk.
     );
     let calls = site.calls.all();
     assert_eq!(calls.len(), 4);
-    assert!(calls[..3].iter().all(|call| call["database"] == "sqlite:dev.db"), "{calls:?}");
+    assert!(calls[..3].iter().all(|call| call["database"] == "sqlite:prod.db"), "{calls:?}");
+    assert_eq!(calls[3]["url"], "https://hooks.example.com/team");
     assert_eq!(calls[3]["text"], "Report for Sales Europe: out/reports/2026-11-23.md");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_developer_reports_from_another_database_and_is_asked_before_the_team_is_told() {
+    let site = Site::new();
+    let parkway = parkway(&site, None, rows).await;
+    let inputs = inputs! { publish: true };
+    let (run, ended) = site.run(&parkway, "weekly-report/weekly-report.yaml", inputs).await;
+    assert_eq!(ended.status, RunStatus::Waiting, "{:#?}", site.log(&parkway, run).await);
+    let calls = site.calls.all();
+    assert_eq!(calls.len(), 3);
+    assert!(calls.iter().all(|call| call["database"] == "sqlite:dev.db"), "{calls:?}");
+    let ended = site.tell(&parkway, run, verdict("publish", Verdict::Approved, None)).await;
+    site.assert_completed(&parkway, run, &ended).await;
+    assert_eq!(site.calls.all()[3]["url"], "https://hooks.example.com/dev");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_week_without_orders_has_a_report_without_words() {
     let site = Site::new();
-    let empty = |_: &str| json!([]);
-    let parkway = site
-        .builder()
-        .model("writer", ScriptedModel::new())
-        .tool(sql_query(site.calls.clone(), empty))
-        .tool(notify_webhook(site.calls.clone()))
-        .secrets(Vault([("sales_db", "sqlite:dev.db"), ("chat_hook", "https://hooks.example.com/team")].into()))
-        .env(|_| Some(String::new()))
-        .build()
-        .await
-        .unwrap();
+    let parkway = parkway(&site, None, |_| json!([])).await;
     let inputs = inputs! { week_end: "2026-10-05" };
     let (run, ended) = site.run(&parkway, "weekly-report/weekly-report.yaml", inputs).await;
     assert_eq!(ended.status, RunStatus::Completed, "{:#?}", site.log(&parkway, run).await);
