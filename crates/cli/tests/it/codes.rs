@@ -45,10 +45,7 @@ async fn said(parkway: &Parkway, text: &str, beside: &[(&str, &str)]) -> Diagnos
     let file = folder.path().join("flow.yaml");
     fs::write(&file, text).unwrap();
     let checked = Workflow::from_path(&file).and_then(|workflow| parkway.check_all(&workflow).map(|(_, said)| said));
-    match checked {
-        Ok(said) | Err(Error::Invalid(said)) => said,
-        Err(other) => panic!("{other}"),
-    }
+    checked.or_else(|error| if let Error::Invalid(said) = error { Ok(said) } else { Err(error) }).unwrap()
 }
 
 #[tokio::test]

@@ -426,7 +426,7 @@ async fn arguments_that_do_not_fit_are_a_failure_before_the_call() {
     let world = World::new().tool(tool);
     check_in(
         &world,
-        "steps: { s: { set: { n: x } }, a: { tool: t.number, with: { n: '${{ steps.s.output.n }}' } } }",
+        "steps: { s: { set: { n: \"${{ '\\\"x\\\"' | from_json }}\" } }, a: { tool: t.number, with: { n: '${{ steps.s.output.n }}' } } }",
         r##"
             step_started s #1
             step_completed s {"n":"x"}
@@ -440,7 +440,7 @@ async fn arguments_that_do_not_fit_are_a_failure_before_the_call() {
 #[tokio::test]
 async fn a_condition_that_is_no_boolean_is_an_error() {
     check(
-        "steps: { a: { if: '1', set: { n: 1 } } }",
+        "steps: { a: { if: \"'1' | from_json\", set: { n: 1 } } }",
         r##"
             step_failed a template: `if` must be true or false, not `1`
             run_failed template at a: `if` must be true or false, not `1`
@@ -448,12 +448,12 @@ async fn a_condition_that_is_no_boolean_is_an_error() {
     )
     .await;
     check(
-        "steps: { a: { set: { n: 1 } }, b: { if: steps.a.output.m, set: { n: 1 } } }",
+        "steps: { a: { set: { n: \"${{ '{}' | from_json }}\" } }, b: { if: steps.a.output.n.m, set: { n: 1 } } }",
         r##"
             step_started a #1
-            step_completed a {"n":1}
-            step_failed b template: `output` has no field `m`; it has n, in `steps.a.output.m`
-            run_failed template at b: `output` has no field `m`; it has n, in `steps.a.output.m`
+            step_completed a {"n":{}}
+            step_failed b template: `n` has no field `m`; it is empty, in `steps.a.output.n.m`
+            run_failed template at b: `n` has no field `m`; it is empty, in `steps.a.output.n.m`
 "##,
     )
     .await;
