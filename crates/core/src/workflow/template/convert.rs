@@ -93,6 +93,11 @@ fn number(value: &minijinja::Value) -> Result<Number, Error> {
         return text.parse::<u64>().map(Number::from).map_err(|_| too_large());
     }
     let float = f64::try_from(value.clone())?;
+    // What is stored is canonical JSON, which writes 3.0 as 3: a value is the same before and after it was stored.
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and smaller than 2^53")]
+    if float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0 {
+        return Ok(Number::from(float as i64));
+    }
     Number::from_f64(float).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("{float} is no number")))
 }
 
