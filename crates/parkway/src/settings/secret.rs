@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use parkway_core::secret::{Secret, SecretError, Secrets};
 use serde_json::Value;
 
-use super::Settings;
+use super::{FILE, Settings};
 
 /// The most bytes of a secret.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -41,7 +41,7 @@ impl SecretSource {
                 env::var(name).map_err(|_| format!("the environment variable {name} is not set, or is no text; set it"))
             }
             SecretSource::File(path) => {
-                let path = root.join(path);
+                let path = located(path, root)?;
                 let cannot = |e: std::io::Error| format!("{} cannot be read: {e}", path.display());
                 let length = fs::metadata(&path).map_err(cannot)?.len();
                 if length > MAX_BYTES {
@@ -76,6 +76,24 @@ impl SecretSource {
     #[cfg(not(unix))]
     pub(super) fn warning(&self, _: &str, _: &Path) -> Option<String> {
         None
+    }
+}
+
+/// Where a file of a secret lies. One that is named relative to the root comes from the project's own file, and lies within
+/// it: no link in a project that somebody handed over leads to the files of the one who runs it.
+fn located(path: &Path, root: &Path) -> Result<PathBuf, String> {
+    let file = root.join(path);
+    let cannot = |e: std::io::Error| format!("{} cannot be read: {e}", file.display());
+    if path.is_absolute() {
+        return Ok(file);
+    }
+    let (real, root) = (file.canonicalize().map_err(cannot)?, root.canonicalize().map_err(cannot)?);
+    match real.starts_with(&root) {
+        true => Ok(real),
+        false => Err(format!(
+            "{} leads out of the project; name it in your own ~/.config/parkway/{FILE}, or take a variable: `{{ env = \"NAME\" }}`",
+            file.display()
+        )),
     }
 }
 
