@@ -15,6 +15,9 @@ use super::secret::SecretSource;
 
 const KEYS: [&str; 8] = ["store", "models", "secrets", "env", "roots", "egress", "policy", "profile"];
 
+/// How profiles are written.
+const PROFILE: &str = "write `[profile.dev]` above the settings of a profile, and choose it with `--profile dev`";
+
 /// What a file says.
 #[derive(Debug, Default)]
 pub(super) struct File {
@@ -113,6 +116,11 @@ impl Reader<'_> {
                 "policy" => said.extend(self.rules(node)),
                 "profile" if top => {}
                 other => {
+                    if other == "profiles" && top {
+                        let message = "`profiles` is no setting";
+                        self.problem("unknown-setting", key.span(), message, Some(PROFILE.into()));
+                        continue;
+                    }
                     let known: Vec<_> = KEYS.into_iter().filter(|known| top || *known != "profile").collect();
                     let message = format!("`{other}` is no setting");
                     self.problem("unknown-setting", key.span(), message, did_you_mean(other, known));
@@ -128,7 +136,13 @@ impl Reader<'_> {
             DeValue::Table(table) => in_order(table),
             other => {
                 let message = format!("`{what}` is a table, not {}", described(other));
-                self.problem("bad-setting", node.span(), message, None);
+                let help = (what == "profile").then(|| match other.as_str() {
+                    Some(name) => {
+                        format!("write `[profile.{name}]` above its settings, and choose it with `--profile {name}`")
+                    }
+                    None => PROFILE.to_owned(),
+                });
+                self.problem("bad-setting", node.span(), message, help);
                 Vec::new()
             }
         }
