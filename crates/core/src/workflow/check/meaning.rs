@@ -24,13 +24,13 @@ impl<'a> Types<'_, 'a> {
                     Type::Integer => Some("`range(n)` counts from 0"),
                     _ => None,
                 };
-                let message = format!("`for_each` takes a list, and this is {result}");
+                let message = format!("`for_each` takes a list, and this is {}", result.short());
                 let mut diagnostic = Diagnostic::new("not-a-list", site.tree.place, message);
                 diagnostic.help = help.map(str::to_owned);
                 self.tell(site.frame, diagnostic);
             }
             "key" if !may_be(|kind| !matches!(kind, Type::Null | Type::List(_) | Type::Object(_))) => {
-                let message = format!("the `key` of an item is a text, and this is {result}");
+                let message = format!("the `key` of an item is a text, and this is {}", result.short());
                 let help = "name a field that is a text, and another for each item";
                 self.tell(site.frame, Diagnostic::new("bad-item-key", site.tree.place, message).help(help));
             }
