@@ -84,10 +84,12 @@ fn unreadable(source: &str) -> Option<Diagnostic> {
         if c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}') {
             let message =
                 format!("the character U+{:04X} cannot stand in a workflow: this may be no text file", c as u32);
-            return Some(
-                Diagnostic::new("not-text", Place { line, column }, message)
-                    .help("remove it, or write \"\\x…\" in quotes"),
-            );
+            let help = match c {
+                // Between the letters of UTF-16.
+                '\0' => "if it is text in another encoding, save it as UTF-8",
+                _ => "remove it, or write \"\\x…\" in quotes",
+            };
+            return Some(Diagnostic::new("not-text", Place { line, column }, message).help(help));
         }
         (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
     }
