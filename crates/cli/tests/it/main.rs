@@ -4,6 +4,8 @@
 
 mod bench;
 
+mod codes;
+
 mod letters;
 mod render;
 
