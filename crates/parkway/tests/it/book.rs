@@ -26,7 +26,8 @@ fn examples() -> Vec<Example> {
     let of_page = |page: String| {
         let (_, fences) = pages::apart(&pages::read(&format!("docs/src/{page}")));
         let of_yaml = fences.into_iter().filter_map(move |fence| {
-            let says = fence.says.strip_prefix("yaml")?.trim().to_owned();
+            let (language, says) = fence.says.split_once(' ').unwrap_or((&fence.says, ""));
+            let says = (language == "yaml" || says.starts_with("file=")).then(|| says.to_owned())?;
             Some(Example { page: page.clone(), line: fence.line, says, text: fence.text })
         });
         of_yaml.collect::<Vec<_>>()

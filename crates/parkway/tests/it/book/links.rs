@@ -43,7 +43,8 @@ fn every_link_of_the_documents_leads_somewhere() {
                 continue;
             }
             seen += 1;
-            let (path, name) = target.split_once('#').map_or((target.as_str(), None), |(path, name)| (path, Some(name)));
+            let (path, name) =
+                target.split_once('#').map_or((target.as_str(), None), |(path, name)| (path, Some(name)));
             let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
             let file = if path.is_empty() { document.clone() } else { format!("{folder}/{path}") };
             let full = root().join(file.trim_start_matches('/'));
@@ -64,6 +65,7 @@ fn every_link_of_the_documents_leads_somewhere() {
 #[test]
 fn every_page_stands_in_the_summary() {
     let summary = targets(&read("docs/src/SUMMARY.md"));
-    let forgotten: Vec<_> = pages().into_iter().filter(|page| page != "SUMMARY.md" && !summary.contains(page)).collect();
+    let forgotten: Vec<_> =
+        pages().into_iter().filter(|page| page != "SUMMARY.md" && !summary.contains(page)).collect();
     assert!(forgotten.is_empty(), "{forgotten:?}");
 }

@@ -106,7 +106,7 @@ fn shown(own: &str) -> String {
 /// The sections, each with how its runs end said once.
 fn tables(page: &mut String, snapshot: &str) {
     let (endings, parts) = parts(&read(snapshot));
-    assert!(endings.len() > 5 && parts.len() > 5, "{snapshot} is no truth table");
+    assert!(endings.len() > 5 && parts.len() > 1, "{snapshot} is no truth table");
     for part in parts {
         let columns = 0..endings.len();
         let usual: Vec<_> =
@@ -114,8 +114,12 @@ fn tables(page: &mut String, snapshot: &str) {
         write!(page, "### {}\n\n| | {} |\n{}|\n", part.title, endings.join(" | "), "|---".repeat(endings.len() + 1))
             .unwrap();
         if usual.iter().any(|end| !end.is_empty()) {
-            writeln!(page, "| *the run* | {} |", usual.iter().map(|end| format!("*{end}*")).collect::<Vec<_>>().join(" | "))
-                .unwrap();
+            writeln!(
+                page,
+                "| *the run* | {} |",
+                usual.iter().map(|end| format!("*{end}*")).collect::<Vec<_>>().join(" | ")
+            )
+            .unwrap();
         }
         for (title, line) in &part.lines {
             assert_eq!(line.len(), endings.len(), "{title}");
