@@ -7,6 +7,7 @@ mod keys;
 mod links;
 mod made;
 mod pages;
+mod trials;
 
 use std::path::Path;
 

@@ -117,7 +117,11 @@ fn tables(page: &mut String, snapshot: &str) {
             writeln!(
                 page,
                 "| *the run* | {} |",
-                usual.iter().map(|end| format!("*{end}*")).collect::<Vec<_>>().join(" | ")
+                usual
+                    .iter()
+                    .map(|end| if end.is_empty() { "–".into() } else { format!("*{end}*") })
+                    .collect::<Vec<_>>()
+                    .join(" | ")
             )
             .unwrap();
         }
