@@ -1,5 +1,6 @@
 //! Checks a compiled workflow against the tools, models and policy at hand, and freezes it into a plan.
 
+mod denied;
 mod fit;
 mod limits;
 mod meaning;
@@ -43,7 +44,7 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
     }
     let Checker { compiled, tools, .. } = checker;
     let models = compiled.models();
-    let Compiled { graph, frames, problems, .. } = compiled;
+    let Compiled { graph, frames, mut problems, origins, .. } = compiled;
     let top = frames[0].top;
     let mut plan = Plan {
         version: PLAN_VERSION,
@@ -63,6 +64,7 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
         ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
     };
     narrow::narrow(&mut plan);
+    problems.extend(denied::check(&plan, requirements, &origins, &frames));
     (plan, problems)
 }
 
@@ -202,7 +204,9 @@ impl<'a> Checker<'a> {
             let name = child.file.rsplit('/').next().unwrap_or(&child.file);
             name.split('.').next().unwrap_or(name).to_owned()
         });
-        let (plan, problems) = check(name, compile_top(&child.top, Some(&child.file)), self.requirements);
+        // What its callers' rules say of it is told at the step.
+        let requirements = Requirements { rules: None, ..self.requirements.clone() };
+        let (plan, problems) = check(name, compile_top(&child.top, Some(&child.file)), &requirements);
         self.compiled.problems.extend(problems);
         if let Verb::Workflow(sub) = &mut self.compiled.graph.nodes[index.0 as usize].verb {
             sub.own_run = Some(Box::new(plan));
