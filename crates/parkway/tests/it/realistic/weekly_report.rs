@@ -72,7 +72,7 @@ async fn the_server_reports_from_its_database_and_tells_the_team() {
     site.assert_completed(&parkway, run, &ended).await;
     assert_eq!(
         site.outputs(&parkway, run).await,
-        json!({"report": "out/reports/2026-11-23.md", "revenue": 200.0, "commented": true, "published": true})
+        json!({"report": "out/reports/2026-11-23.md", "revenue": 200, "commented": true, "published": true})
     );
     assert_eq!(
         site.read("out/reports/2026-11-23.md"),
