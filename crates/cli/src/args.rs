@@ -77,6 +77,7 @@ pub(crate) enum Command {
     /// Show the settings that apply, and where each comes from
     Config(ConfigArgs),
     /// Tell what works here, and how to mend what does not
+    #[command(before_help = "Example:\n  parkway doctor                        before the first run")]
     Doctor,
     /// Run an example that needs no model
     Try(TryArgs),
@@ -351,7 +352,13 @@ pub(crate) struct GraphArgs {
     pub(crate) all_edges: bool,
 }
 
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  parkway schema --output parkway.schema.json
+  # yaml-language-server: $schema=parkway.schema.json     first line of a workflow";
+
 #[derive(Debug, ClapArgs)]
+#[command(before_help = SCHEMA_EXAMPLES)]
 pub(crate) struct SchemaArgs {
     /// Write to a file instead of stdout
     #[arg(long, short, value_name = "FILE")]
@@ -455,7 +462,13 @@ pub(crate) enum ConfigCommand {
     },
 }
 
+const TRY_EXAMPLES: &str = "\
+Examples:
+  parkway try                           the examples
+  parkway try hello                     run one of them";
+
 #[derive(Debug, ClapArgs)]
+#[command(before_help = TRY_EXAMPLES)]
 pub(crate) struct TryArgs {
     /// The example; without it they are listed
     pub(crate) name: Option<String>,

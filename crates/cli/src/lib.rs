@@ -4,6 +4,7 @@ mod args;
 mod command;
 mod exit;
 mod failure;
+mod help;
 mod next;
 mod out;
 pub mod picture;
@@ -16,7 +17,7 @@ mod verbose;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use args::{Args, Command};
 use exit::Exit;
@@ -25,7 +26,8 @@ use out::Out;
 
 /// Reads the command line, does what it says, and gives the exit code.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let matches = help::grouped(Args::command()).get_matches();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if args.global.verbose {
         verbose::start();
     }

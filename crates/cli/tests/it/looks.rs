@@ -61,3 +61,17 @@ fn a_run_that_nobody_executes_says_how_to_go_on() {
     bench.parkway(&["resume", "--yes"]).code(0);
     assert_eq!(bench.parkway(&["show"]).code(0).err, "");
 }
+
+#[test]
+fn a_run_that_a_step_has_for_itself_is_not_taken_for_the_last_one() {
+    let child = "parkway: 1\nsteps:\n  ask: { approve: { prompt: Really? } }\noutputs: { yes: true }\n";
+    let bench = Bench::new("parkway: 1\nsteps:\n  sub: { workflow: child.yaml, own_run: true }\n");
+    bench.write("child.yaml", child);
+    bench.parkway(&["run", "flow.yaml"]).code(4).says("has a run of its own").says("its run:");
+    let shown = bench.parkway(&["show"]).code(0).out;
+    assert!(shown.contains("workflow child.yaml  waits for its run"), "{shown}");
+    let its = shown.lines().find_map(|line| line.trim().strip_prefix("run ")).unwrap();
+    bench.parkway(&["approve", its, "ask"]).code(0);
+    bench.parkway(&["resume"]).code(0);
+    assert!(bench.parkway(&["show", "--step", "sub"]).code(0).out.contains(&format!("its run: {its}")));
+}

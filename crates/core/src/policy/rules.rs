@@ -60,7 +60,7 @@ impl Policy for RulePolicy {
                 mildest = decision;
             }
         }
-        Foresight { mildest, strictest }
+        self.tightening.foresee(Foresight { mildest, strictest }, request, unknown)
     }
 
     fn fingerprint(&self) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parkway_core::engine::Executor;
 use parkway_core::label::Labels;
 use parkway_core::log::EventKind;
-use parkway_core::policy::{DefaultPolicy, Example, Match, Policy, PolicyRequest, Rule, RulePolicy, Verdict};
+use parkway_core::policy::{DefaultPolicy, Example, Match, Policy, PolicyRequest, Rule, RulePolicy, Unknown, Verdict};
 use parkway_core::tool::{Effect, ToolSpec, tool_fn};
 use serde_json::{Value, json};
 
@@ -42,6 +42,28 @@ fn decided(
     let spec = spec(name, effect);
     let decision = policy.decide(&PolicyRequest::new(&spec, args, labels, granted));
     (decision.verdict, decision.rule)
+}
+
+#[test]
+fn rules_that_only_tighten_are_heard_and_foreseen_and_loosen_nothing() {
+    let rule = |verdict: &str| rules(json!([{ "match": { "tool": "t.*" }, "verdict": verdict }]));
+    let spec = spec("t.send", Effect::AtMostOnce);
+    let request = PolicyRequest::new(&spec, &Value::Null, Labels::NONE, true);
+    for (site, project, expected) in [
+        ("", "allow", (Verdict::Ask, "default.at_most_once")),
+        ("allow", "allow", (Verdict::Allow, "site[0]")),
+        ("allow", "ask", (Verdict::Ask, "project[0]")),
+        ("ask", "deny", (Verdict::Deny, "project[0]")),
+        ("deny", "allow", (Verdict::Deny, "site[0]")),
+    ] {
+        let site = if site.is_empty() { Vec::new() } else { rule(site) };
+        let policy = RulePolicy::new(&site).unwrap().tightened("project", &rule(project)).unwrap();
+        let decision = policy.decide(&request);
+        assert_eq!((decision.verdict, decision.rule.as_str()), expected);
+        let foreseen = policy.foresee(&request, &Unknown::default());
+        assert_eq!((foreseen.mildest.rule.as_str(), foreseen.strictest.rule.as_str()), (expected.1, expected.1));
+        assert_ne!(policy.fingerprint(), RulePolicy::new(&site).unwrap().fingerprint());
+    }
 }
 
 #[test]
