@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn what_an_expression_gives_stands_in_its_field() {
         let mut form = form().filled(&json!({ "total": 12, "note": "as \u{1b}[2Jsent" }));
-        assert_eq!(form.outline()[0], "total what is  [31mdue (integer, at least 1) [12]");
+        assert_eq!(form.outline()[0], "total what is [31mdue (integer, at least 1) [12]");
         assert!(form.outline()[3].contains("as \\u001b[2Jsent"), "{:?}", form.outline());
         let heard: Vec<_> = ["", "", "y", "other"].iter().map(|line| form.hear(line)).collect();
         assert_eq!(heard[3], Some(json!({ "paid": true, "note": "other" })));

@@ -569,8 +569,8 @@ fn what_a_run_waits_for_is_seen() {
     insta::assert_snapshot!(timeless(&draw(&letters, 100, 40, None)), @r"
     ▸ watch                  running    0.1s
       01a1ee56-5e00-7707-8707-070707070707
-      ⏸ pause     wait                  0.0s
-      ⏸ deployed  wait                  0.0s
+      ⏸ pause     waits for a time      0.0s
+      ⏸ deployed  waits for a signal    0.0s
       ⏸ edit      waits for values      0.0s
           Is this right?
       ⏸ child     waits for its run     0.0s
@@ -658,7 +658,7 @@ fn what_a_run_waits_for_is_seen() {
     0.1s  run          the signal `other` received by ada (flag), and kept
     0.1s  edit         filled by ada (flag)
     0.1s  edit         completed  0.1s
-    0.1s  send         it was carried out by ada (flag)  looked into the outbox
+    0.1s  send         resolved by ada (flag): it was carried out  looked into the outbox
     0.1s  child        has a run of its own  01a1ee56-5e00-7a8d-b8da-81d87549f0ab
     0.1s  child        completed  0.1s
     0.1s  poll         round 3 is through, `until` holds
