@@ -12,8 +12,11 @@ use crate::model::{FinishReason, Usage};
 use crate::policy;
 use crate::tool::Effect;
 
-/// The version of events written here. Older ones are read, newer ones are refused.
-pub const LOG_VERSION: u32 = 1;
+/// The version of events written here. Older ones are read, newer ones are refused: an engine that passed over what it does
+/// not know, such as the places of secrets, would do something else than the log says.
+///
+/// Version 2 has the events of waiting, rounds and doubts, runs within runs, and the places of secrets.
+pub const LOG_VERSION: u32 = 2;
 
 /// A fact about a run: the envelope.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -697,7 +700,7 @@ mod tests {
         let bytes = event.to_bytes().unwrap();
         assert_eq!(
             String::from_utf8(bytes.clone()).unwrap(),
-            r#"{"at":"1970-01-01T00:00:00.000005Z","by":{"id":"w","type":"worker"},"fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":1}"#
+            r#"{"at":"1970-01-01T00:00:00.000005Z","by":{"id":"w","type":"worker"},"fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":2}"#
         );
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
         assert_eq!(Event::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);
@@ -706,9 +709,9 @@ mod tests {
     #[test]
     fn a_newer_log_is_refused_with_words() {
         let mut event = event(EventKind::RunCancelled);
-        event.v = 2;
+        event.v = LOG_VERSION + 1;
         let error = Event::from_bytes(&event.to_bytes().unwrap()).unwrap_err();
-        assert_eq!(error, EventError::Newer { found: 2 });
+        assert_eq!(error, EventError::Newer { found: LOG_VERSION + 1 });
         assert!(error.to_string().contains("newer parkway"));
     }
 
