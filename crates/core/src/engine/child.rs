@@ -70,7 +70,9 @@ impl ChildRun {
             Err(ExecutorError::Store(error)) => return Err(error),
             Err(error) => {
                 let message = format!("run {} of `{}` cannot go on: {error}", self.run, self.path);
-                return Ok(outcome(Err(Failure::new("run", message)), None, false));
+                // Nobody knows what it has used by then.
+                let failure = Failure { not_done: false, ..Failure::new("run", message) };
+                return Ok(outcome(Err(failure), None, false));
             }
         };
         let spent = state.committed();
