@@ -2,6 +2,7 @@
 //! never the outputs.
 
 mod call;
+mod labels;
 mod repeat;
 mod rules;
 mod stop;
@@ -343,7 +344,10 @@ impl RunState {
                 self.steps[index.0].output = *output;
                 self.steps[index.0].labels = *labels;
             }
-            EventKind::StepFailed { code, message, .. } => {
+            EventKind::StepFailed { attempt, code, message, .. } => {
+                if *attempt == 0 {
+                    self.steps[index.0].labels = self.labels_in_reach(index);
+                }
                 self.steps[index.0].error = Some(StepError { code: code.clone(), message: *message });
                 self.spread_failure(index);
             }
