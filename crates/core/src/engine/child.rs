@@ -9,8 +9,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::engine::context::{Site, labels_named};
-use crate::engine::executor::{Beginning, Control, Ended, Executor, ExecutorError, Services};
+use crate::engine::control::Control;
+use crate::engine::executor::{Beginning, Ended, Executor, ExecutorError};
 use crate::engine::secret::Known;
+use crate::engine::services::Services;
 use crate::engine::step::{Failure, Outcome, Output, words};
 use crate::id::{RunId, Seq, Time};
 use crate::label::Labels;
