@@ -1,5 +1,6 @@
 //! Checks a compiled workflow against the tools, models and policy at hand, and freezes it into a plan.
 
+mod denied;
 mod fit;
 mod limits;
 mod meaning;
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::compile::{Compiled, compile_top, names};
+use super::compile::{Compiled, MAX_STEPS, compile_top, names, too_many_steps};
 use super::definition::{Child, InputsDef, SubDef, VerbDef};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};
 use super::graph::{NodeIndex, Verb};
@@ -25,7 +26,21 @@ use crate::tool::{Effect, ToolSpec};
 
 /// The plan of a compiled workflow called `name`, and all that is wrong or doubtful.
 pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Requirements<'_>) -> (Plan, Vec<Diagnostic>) {
-    let mut checker = Checker { requirements, compiled, tools: BTreeMap::new() };
+    check_known(name, compiled, requirements, &mut OwnRuns::new())
+}
+
+/// The plans of the workflows that run as runs of their own, by their files, each with how many steps it has with all in
+/// it: one file may be used many times, at many levels.
+type OwnRuns = BTreeMap<String, (Plan, usize)>;
+
+fn check_known(
+    name: String,
+    compiled: Compiled<'_>,
+    requirements: &Requirements<'_>,
+    own_runs: &mut OwnRuns,
+) -> (Plan, Vec<Diagnostic>) {
+    let steps = compiled.graph.nodes.len();
+    let mut checker = Checker { requirements, compiled, tools: BTreeMap::new(), own_runs, steps };
     for i in 0..checker.compiled.graph.nodes.len() {
         checker.check_node(NodeIndex(u32::try_from(i).unwrap_or(u32::MAX)));
     }
@@ -43,7 +58,7 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
     }
     let Checker { compiled, tools, .. } = checker;
     let models = compiled.models();
-    let Compiled { graph, frames, problems, .. } = compiled;
+    let Compiled { graph, frames, mut problems, origins, .. } = compiled;
     let top = frames[0].top;
     let mut plan = Plan {
         version: PLAN_VERSION,
@@ -63,16 +78,20 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
         ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
     };
     narrow::narrow(&mut plan);
+    problems.extend(denied::check(&plan, requirements, &origins, &frames));
     (plan, problems)
 }
 
-struct Checker<'a> {
+struct Checker<'a, 'c> {
     requirements: &'a Requirements<'a>,
     compiled: Compiled<'a>,
     tools: BTreeMap<String, FrozenTool>,
+    own_runs: &'c mut OwnRuns,
+    /// The steps of the workflow, with those of the plans in it.
+    steps: usize,
 }
 
-impl<'a> Checker<'a> {
+impl<'a> Checker<'a, '_> {
     fn check_node(&mut self, index: NodeIndex) {
         let origin = self.compiled.origin(index);
         let Some(verb) = &origin.step.verb else { return };
@@ -192,21 +211,41 @@ impl<'a> Checker<'a> {
         let wider = narrow::wider(self.compiled.frames[frame].top, &child.top);
         self.compiled.problems.extend(wider.into_iter().map(|diagnostic| diagnostic.in_file(&child.file)));
         if sub.own_run {
-            self.plan_own_run(index, child);
+            self.plan_own_run(index, child, sub.path.place, frame);
         }
     }
 
     /// The plan of a workflow that runs as a run of its own.
-    fn plan_own_run(&mut self, index: NodeIndex, child: &'a Child) {
+    fn plan_own_run(&mut self, index: NodeIndex, child: &'a Child, place: Place, frame: usize) {
+        if !self.own_runs.contains_key(&child.file) {
+            let known = self.new_own_run(child);
+            self.own_runs.insert(child.file.clone(), known);
+        }
+        let Some((plan, steps)) = self.own_runs.get(&child.file) else { return };
+        let before = self.steps;
+        self.steps = before.saturating_add(*steps);
+        if self.steps > MAX_STEPS {
+            // Told once; a plan in a plan is a copy, and there could be more of them than fit into memory.
+            if before <= MAX_STEPS {
+                self.compiled.problem(frame, too_many_steps(place));
+            }
+        } else if let Verb::Workflow(sub) = &mut self.compiled.graph.nodes[index.0 as usize].verb {
+            sub.own_run = Some(Box::new(plan.clone()));
+        }
+    }
+
+    fn new_own_run(&mut self, child: &'a Child) -> (Plan, usize) {
         let name = child.top.name.clone().unwrap_or_else(|| {
             let name = child.file.rsplit('/').next().unwrap_or(&child.file);
             name.split('.').next().unwrap_or(name).to_owned()
         });
-        let (plan, problems) = check(name, compile_top(&child.top, Some(&child.file)), self.requirements);
+        let compiled = compile_top(&child.top, Some(&child.file));
+        // What its callers' rules say of it is told at the step.
+        let requirements = Requirements { rules: None, ..self.requirements.clone() };
+        let (plan, problems) = check_known(name, compiled, &requirements, self.own_runs);
         self.compiled.problems.extend(problems);
-        if let Verb::Workflow(sub) = &mut self.compiled.graph.nodes[index.0 as usize].verb {
-            sub.own_run = Some(Box::new(plan));
-        }
+        let steps = plan.steps();
+        (plan, steps)
     }
 
     /// Patterns, labels and examples of the file's rules.
