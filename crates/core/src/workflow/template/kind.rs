@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ const LEVELS: usize = 24;
 /// How many parts of a schema are read: one that refers to itself more than once has no end.
 const PARTS: usize = 5_000;
 
-/// The type of a value.
+/// The type of a value. Its parts are shared: an output may be large, and named by many.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Type {
     /// Nothing is known.
@@ -22,8 +23,8 @@ pub(crate) enum Type {
     Number,
     /// A text; one of these, if there are any.
     Text(Option<Vec<String>>),
-    List(Box<Type>),
-    Object(Fields),
+    List(Arc<Type>),
+    Object(Arc<Fields>),
     /// One of several, none of them `Any` or a union.
     Union(Vec<Type>),
 }
@@ -51,17 +52,22 @@ impl Type {
     /// An object with exactly these fields, all of them always there.
     pub(crate) fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Type)>) -> Type {
         let field = |(name, kind): (&str, Type)| (name.to_owned(), Field { kind, required: true });
-        Type::Object(Fields { known: fields.into_iter().map(field).collect(), rest: None })
+        Type::with_fields(Fields { known: fields.into_iter().map(field).collect(), rest: None })
     }
 
     /// An object of which nothing is known.
     pub(crate) fn open() -> Type {
-        Type::Object(Fields { known: BTreeMap::new(), rest: Some(Box::new(Type::Any)) })
+        Type::Object(Arc::new(Fields { known: BTreeMap::new(), rest: Some(Box::new(Type::Any)) }))
+    }
+
+    /// An object with these fields.
+    pub(crate) fn with_fields(fields: Fields) -> Type {
+        Type::Object(Arc::new(fields))
     }
 
     /// A list.
     pub(crate) fn list(of: Type) -> Type {
-        Type::List(Box::new(of))
+        Type::List(Arc::new(of))
     }
 
     /// One of the texts.
@@ -121,7 +127,7 @@ impl Type {
                     (name.clone(), Field { kind: field.kind.widened(), required: field.required })
                 };
                 let rest = fields.rest.as_ref().map(|rest| Box::new(rest.widened()));
-                Type::Object(Fields { known: fields.known.iter().map(field).collect(), rest })
+                Type::with_fields(Fields { known: fields.known.iter().map(field).collect(), rest })
             }
             Type::Union(all) => Type::union(all.iter().map(Type::widened)),
             other => other.clone(),
@@ -255,7 +261,7 @@ impl Reader<'_> {
             None if properties.is_none() || schema.get("patternProperties").is_some() => Some(Type::Any),
             None => None,
         };
-        Type::Object(Fields { known, rest: rest.map(Box::new) })
+        Type::with_fields(Fields { known, rest: rest.map(Box::new) })
     }
 }
 
