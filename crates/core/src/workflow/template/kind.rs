@@ -12,6 +12,9 @@ const LEVELS: usize = 24;
 /// How many parts of a schema are read: one that refers to itself more than once has no end.
 const PARTS: usize = 5_000;
 
+/// What else in a schema may speak of an object's fields.
+const MORE: [&str; 6] = ["patternProperties", "if", "then", "else", "dependentSchemas", "dependencies"];
+
 /// The type of a value. Its parts are shared: an output may be large, and named by many.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Type {
@@ -198,6 +201,12 @@ impl Reader<'_> {
         let (Some(levels), Some(left)) = (levels.checked_sub(1), self.left.checked_sub(1)) else { return Type::Any };
         self.left = left;
         let Value::Object(map) = schema else { return Type::Any };
+        // Schemas beside one another all count at once: what that leaves is not worked out.
+        let whole = ["$ref", "anyOf", "oneOf", "allOf", "properties", "items"];
+        let several = whole.iter().filter(|key| map.contains_key(**key)).count() > 1;
+        if several && whole[..4].iter().any(|key| map.contains_key(*key)) {
+            return Type::Any;
+        }
         if let Some(target) = map.get("$ref") {
             let pointer = target.as_str().and_then(|target| target.strip_prefix('#'));
             return pointer.and_then(|at| self.root.pointer(at)).map_or(Type::Any, |found| self.schema(found, levels));
@@ -215,7 +224,7 @@ impl Reader<'_> {
         }
         if let Some(Value::Array(all)) = map.get("allOf") {
             return match all.as_slice() {
-                [one] if !map.contains_key("properties") => self.schema(one, levels),
+                [one] => self.schema(one, levels),
                 _ => Type::Any,
             };
         }
@@ -254,12 +263,13 @@ impl Reader<'_> {
             (name.clone(), Field { kind: self.schema(schema, levels), required: required(name) })
         };
         let known: BTreeMap<_, _> = properties.into_iter().flatten().map(field).collect();
+        let more = MORE.iter().any(|key| schema.get(key).is_some());
         let rest = match schema.get("additionalProperties") {
+            _ if more => Some(Type::Any),
             Some(Value::Bool(false)) => None,
             Some(Value::Bool(true)) => Some(Type::Any),
             Some(others) => Some(self.schema(others, levels)),
-            None if properties.is_none() || schema.get("patternProperties").is_some() => Some(Type::Any),
-            None => None,
+            None => properties.is_none_or(serde_json::Map::is_empty).then_some(Type::Any),
         };
         Type::with_fields(Fields { known, rest: rest.map(Box::new) })
     }
@@ -330,6 +340,29 @@ mod tests {
         let fields: serde_json::Map<_, _> =
             names.map(|name| (name.to_owned(), json!({"$ref": "#"}))).into_iter().collect();
         assert!(matches!(Type::of_schema(&json!({"properties": fields})), Type::Object(_)));
+    }
+
+    #[test]
+    fn schemas_beside_one_another_are_not_taken_for_one_of_them() {
+        let fields = |name: &str| json!({"properties": {name: {"type": "string"}}});
+        let with = |key: &str, value: Value| {
+            let mut schema = fields("a");
+            schema[key] = value;
+            Type::of_schema(&schema)
+        };
+        assert_eq!(with("anyOf", json!([fields("b"), fields("c")])), Type::Any);
+        assert_eq!(with("allOf", json!([fields("b")])), Type::Any);
+        assert_eq!(with("$ref", json!("#/properties/a")), Type::Any);
+        for (key, value) in [
+            ("then", fields("b")),
+            ("dependentSchemas", json!({"a": fields("b")})),
+            ("patternProperties", json!({"^x": {"type": "string"}})),
+        ] {
+            let kind = with(key, value);
+            assert!(matches!(&kind, Type::Object(fields) if fields.rest.is_some()), "{key}: {kind:?}");
+        }
+        let closed = json!({"patternProperties": {"^x": {}}, "properties": {"a": {}}, "additionalProperties": false});
+        assert!(matches!(Type::of_schema(&closed), Type::Object(fields) if fields.rest.is_some()));
     }
 
     #[test]
