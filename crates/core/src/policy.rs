@@ -2,7 +2,7 @@
 
 mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -55,6 +55,30 @@ pub struct Decision {
     pub rule: String,
     /// Why, and what would change it.
     pub reason: String,
+}
+
+/// What is not known of a call before the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// The top-level arguments that may be anything.
+    pub args: BTreeSet<String>,
+    /// The labels that the arguments may have beside those that they have for sure.
+    pub labels: Labels,
+}
+
+/// What a policy may say of a call of which not all is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foresight {
+    /// The mildest decision that is possible.
+    pub mildest: Decision,
+    /// The strictest decision that is possible.
+    pub strictest: Decision,
+}
+
+impl Foresight {
+    fn sure(decision: Decision) -> Self {
+        Foresight { mildest: decision.clone(), strictest: decision }
+    }
 }
 
 /// A rule: calls that match get at least this verdict.
@@ -113,6 +137,18 @@ pub trait Policy: Send + Sync {
     /// The decision on one call.
     fn decide(&self, request: &PolicyRequest<'_>) -> Decision;
 
+    /// What it may say of a call of which only a part is known: `request` holds the known arguments and the labels that are
+    /// sure. Used by checks before a run, never in place of [`Policy::decide`]. A policy that does not say better may say
+    /// anything where something is unknown.
+    fn foresee(&self, request: &PolicyRequest<'_>, unknown: &Unknown) -> Foresight {
+        if *unknown == Unknown::default() {
+            return Foresight::sure(self.decide(request));
+        }
+        let reason = "the policy decides when the arguments are known".to_owned();
+        let may = |verdict| Decision { verdict, rule: "unforeseen".into(), reason: reason.clone() };
+        Foresight { mildest: may(Verdict::Allow), strictest: may(Verdict::Deny) }
+    }
+
     /// What the plan records about this policy: a text that changes when its rules change.
     fn fingerprint(&self) -> String;
 }
@@ -142,6 +178,11 @@ impl Policy for DefaultPolicy {
             }
             _ => decision(Verdict::Allow, &rule, format!("granted to `{}`", request.spec.family())),
         }
+    }
+
+    // It looks at no argument.
+    fn foresee(&self, request: &PolicyRequest<'_>, _: &Unknown) -> Foresight {
+        Foresight::sure(self.decide(request))
     }
 
     fn fingerprint(&self) -> String {

@@ -158,7 +158,8 @@ fn chain(plan: &Plan) -> Option<String> {
         at = longest.get(&index).and_then(|(_, before)| *before);
     }
     ids.reverse();
-    (*length > 2).then(|| format!("{length} steps: {}", ids.join(" > ")))
+    // Where all steps are one chain, the waves say so.
+    (*length > 2 && *length < plan.graph.roots.len()).then(|| format!("{length} steps: {}", ids.join(" > ")))
 }
 
 fn inputs(plan: &Plan) -> Vec<String> {

@@ -4,9 +4,12 @@
 
 mod bench;
 
+mod codes;
+
 mod letters;
 mod render;
 
+mod book;
 mod ends;
 mod forms;
 mod hostile;

@@ -28,7 +28,7 @@ steps:
     run_if: not_rejected
     on_error: continue
     tool: files.write_text
-    with: { path: out/a, text: "${{ steps.list.output.files | length }}" }
+    with: { path: out/a, text: "${{ steps.list.output.files | length }} files" }
   tidy: { needs: [write], run_if: always, set: { done: true } }
 "#;
 

@@ -15,7 +15,7 @@ use crate::log::{Budget, EventKind};
 use crate::model::{Capabilities, ChatMessage, ChatRequest, Constraint, ConstraintKind};
 use crate::schema::Side;
 use crate::tool::{Cancel, ToolSpec};
-use crate::workflow::{Chat, NodeIndex, Template};
+use crate::workflow::{Chat, NodeIndex, REPAIRS, Template};
 
 impl Executor {
     pub(super) async fn call_model(
@@ -60,7 +60,7 @@ impl Executor {
             adapter: chat.adapter.clone(),
         };
         // A model that cannot enforce the schema may be asked several times.
-        let turns = if enforced || schema.is_none() { 1 } else { 1 + u64::from(step::REPAIRS) };
+        let turns = if enforced || schema.is_none() { 1 } else { 1 + u64::from(REPAIRS) };
         let prompt = model.count_tokens(&request).unwrap_or(0) as u64;
         let share = Budget::new((prompt + u64::from(chat.max_tokens)) * turns, 0);
         let now = self.services.clock.now();

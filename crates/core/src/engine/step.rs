@@ -18,9 +18,7 @@ use crate::model::{
 use crate::schema::Schema;
 use crate::store::StoreError;
 use crate::tool::{Cancel, Effect, SharedTool, ToolContext, ToolError};
-
-/// How often a model that cannot enforce a schema is asked again for an answer of the right form.
-pub(crate) const REPAIRS: u32 = 2;
+use crate::workflow::REPAIRS;
 
 /// An attempt to be made.
 pub(crate) struct Attempt {

@@ -4,7 +4,7 @@
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
-use super::{Decision, DefaultPolicy, Example, Match, Policy, PolicyRequest, Rule, Verdict};
+use super::{Decision, DefaultPolicy, Example, Foresight, Match, Policy, PolicyRequest, Rule, Unknown, Verdict};
 use crate::id::Digest;
 use crate::label::Labels;
 use crate::tool::Effect;
@@ -14,32 +14,64 @@ use crate::tool::Effect;
 #[derive(Clone, Debug, Default)]
 pub struct RulePolicy {
     rules: Rules,
+    /// Rules that are heard after these, and only tighten.
+    tightening: Rules,
 }
 
 impl RulePolicy {
     /// The policy of these rules; or all that is wrong with them, by the names that decisions call them by (`site[0]`).
     pub fn new(rules: &[Rule]) -> Result<RulePolicy, Vec<String>> {
-        let named = |(index, rule): (usize, &Rule)| {
-            rule.problems().into_iter().map(move |problem| format!("site[{index}]: {problem}"))
-        };
-        let problems: Vec<_> = rules.iter().enumerate().flat_map(named).collect();
-        if problems.is_empty() { Ok(RulePolicy { rules: Rules::new("site", rules) }) } else { Err(problems) }
+        Ok(RulePolicy { rules: Rules::checked("site", rules)?, tightening: Rules::default() })
+    }
+
+    /// The policy with rules of somebody who may only tighten it, such as the project's own settings; decisions call them
+    /// by `name` and their place.
+    pub fn tightened(self, name: &str, rules: &[Rule]) -> Result<RulePolicy, Vec<String>> {
+        Ok(RulePolicy { tightening: Rules::checked(name, rules)?, ..self })
     }
 }
 
 impl Policy for RulePolicy {
     fn decide(&self, request: &PolicyRequest<'_>) -> Decision {
         let decision = DefaultPolicy.decide(request);
-        match self.rules.strictest(request) {
+        let decision = match self.rules.strictest(request) {
             // Not granted: rules say who may call what was granted, and grant nothing themselves.
             _ if decision.verdict == Verdict::Deny => decision,
             Some(ruled) => ruled,
             None => decision,
+        };
+        self.tightening.tighten(decision, request)
+    }
+
+    fn foresee(&self, request: &PolicyRequest<'_>, unknown: &Unknown) -> Foresight {
+        let default = DefaultPolicy.decide(request);
+        if default.verdict == Verdict::Deny {
+            return Foresight::sure(default);
         }
+        let (sure, possible) = self.rules.foreseen(request, unknown);
+        // Where no rule is about the call for sure, the default may decide, and so may any rule that might be about it.
+        let ruled = sure.is_some();
+        let base = sure.unwrap_or(default);
+        let (mut mildest, mut strictest) = (base.clone(), base.clone());
+        for decision in possible {
+            if decision.verdict > strictest.verdict {
+                strictest = decision;
+            } else if !ruled && decision.verdict < mildest.verdict {
+                mildest = decision;
+            }
+        }
+        Foresight { mildest, strictest }
     }
 
     fn fingerprint(&self) -> String {
-        if self.rules.list.is_empty() { DefaultPolicy.fingerprint() } else { format!("rules-1-{}", self.rules.digest) }
+        let rules = match self.rules.list.is_empty() {
+            true => DefaultPolicy.fingerprint(),
+            false => format!("rules-1-{}", self.rules.digest),
+        };
+        match self.tightening.list.is_empty() {
+            true => rules,
+            false => format!("{rules}+{}", self.tightening.digest),
+        }
     }
 }
 
@@ -66,19 +98,51 @@ impl Rules {
         Rules { name: name.to_owned(), list: rules.iter().map(Compiled::new).collect(), digest }
     }
 
+    fn checked(name: &str, rules: &[Rule]) -> Result<Rules, Vec<String>> {
+        let named = |(index, rule): (usize, &Rule)| {
+            rule.problems().into_iter().map(move |problem| format!("{name}[{index}]: {problem}"))
+        };
+        let problems: Vec<_> = rules.iter().enumerate().flat_map(named).collect();
+        if problems.is_empty() { Ok(Rules::new(name, rules)) } else { Err(problems) }
+    }
+
     /// What the strictest rule says that is about the call; the first of equals.
     fn strictest(&self, request: &PolicyRequest<'_>) -> Option<Decision> {
         let call = Call::of(request);
         let fitting = self.list.iter().enumerate().filter(|(_, rule)| rule.is_about(&call));
         let (index, rule) = fitting.reduce(|best, next| if next.1.verdict > best.1.verdict { next } else { best })?;
+        Some(self.said(index, rule))
+    }
+
+    /// What the strictest rule says that is about the call whatever the unknown is, and what those say that may be about it.
+    fn foreseen(&self, request: &PolicyRequest<'_>, unknown: &Unknown) -> (Option<Decision>, Vec<Decision>) {
+        let call = Call::of(request);
+        let possible = self.list.iter().enumerate().filter(|(_, rule)| rule.may_be_about(&call, unknown));
+        (self.strictest(request), possible.map(|(index, rule)| self.said(index, rule)).collect())
+    }
+
+    /// What these rules, which only tighten, may make of a foreseen decision.
+    pub(crate) fn foresee(&self, before: Foresight, request: &PolicyRequest<'_>, unknown: &Unknown) -> Foresight {
+        let (_, possible) = self.foreseen(request, unknown);
+        let strictest = possible
+            .into_iter()
+            .fold(before.strictest, |most, next| if next.verdict > most.verdict { next } else { most });
+        Foresight { mildest: self.tighten(before.mildest, request), strictest }
+    }
+
+    fn said(&self, index: usize, rule: &Compiled) -> Decision {
         let name = format!("{}[{index}]", self.name);
-        let whose = if self.name == "site" { "the site's policy" } else { "the workflow's `policy`" };
+        let whose = match self.name.as_str() {
+            "site" => "the site's policy",
+            "project" => "the project's policy",
+            _ => "the workflow's `policy`",
+        };
         let reason = match rule.verdict {
             Verdict::Allow => format!("{whose} allows it, rule {name}"),
             Verdict::Ask => format!("{whose} wants it approved, rule {name}"),
             Verdict::Deny => format!("{whose} forbids it, rule {name}"),
         };
-        Some(Decision { verdict: rule.verdict, reason, rule: name })
+        Decision { verdict: rule.verdict, reason, rule: name }
     }
 
     /// The decision, or that of a rule which is stricter.
@@ -139,12 +203,19 @@ impl Compiled {
     }
 
     fn is_about(&self, call: &Call<'_>) -> bool {
+        self.may_be_about(call, &Unknown::default())
+    }
+
+    /// Whether it is about the call for some value of what is not known.
+    fn may_be_about(&self, call: &Call<'_>, unknown: &Unknown) -> bool {
         let arg_fits = |(name, pattern): &(String, Pattern)| match call.args.and_then(|args| args.get(name)) {
+            _ if unknown.args.contains(name) => true,
             Some(Value::String(text)) => pattern.fits(text),
             Some(other) => pattern.fits(&other.to_string()),
             None => false,
         };
-        let shares = |labels: Labels| labels.untrusted && call.labels.untrusted || labels.secret && call.labels.secret;
+        let has = call.labels.union(unknown.labels);
+        let shares = |labels: Labels| labels.untrusted && has.untrusted || labels.secret && has.secret;
         self.tool.as_ref().is_none_or(|tool| tool.fits(call.tool))
             && (self.effect.is_none() || call.effect.is_none() || self.effect == call.effect)
             && self.args.iter().all(arg_fits)

@@ -1,5 +1,6 @@
 //! Checks a compiled workflow against the tools, models and policy at hand, and freezes it into a plan.
 
+mod denied;
 mod fit;
 mod limits;
 mod meaning;
@@ -58,7 +59,7 @@ fn check_known(
     }
     let Checker { compiled, tools, .. } = checker;
     let models = compiled.models();
-    let Compiled { graph, frames, problems, .. } = compiled;
+    let Compiled { graph, frames, mut problems, origins, .. } = compiled;
     let top = frames[0].top;
     let mut plan = Plan {
         version: PLAN_VERSION,
@@ -78,6 +79,7 @@ fn check_known(
         ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
     };
     narrow::narrow(&mut plan);
+    problems.extend(denied::check(&plan, requirements, &origins, &frames));
     (plan, problems)
 }
 
@@ -238,7 +240,9 @@ impl<'a> Checker<'a, '_> {
             name.split('.').next().unwrap_or(name).to_owned()
         });
         let compiled = compile_top(&child.top, Some(&child.file));
-        let (plan, problems) = check_known(name, compiled, self.requirements, self.own_runs);
+        // What its callers' rules say of it is told at the step.
+        let requirements = Requirements { rules: None, ..self.requirements.clone() };
+        let (plan, problems) = check_known(name, compiled, &requirements, self.own_runs);
         self.compiled.problems.extend(problems);
         let steps = plan.steps();
         (plan, steps)

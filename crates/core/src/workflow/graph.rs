@@ -244,6 +244,9 @@ pub struct Chat {
     pub seed: Option<u64>,
 }
 
+/// How often a model that cannot enforce a schema is asked again for an answer of the right form.
+pub(crate) const REPAIRS: u32 = 2;
+
 /// The template of one message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {

@@ -10,6 +10,7 @@ mod form;
 mod graph;
 mod inputs;
 mod narrow;
+mod outlook;
 mod plan;
 mod reading;
 mod retry;
@@ -25,11 +26,13 @@ pub use definition::{Definition, GgufSpec, GpuLayers, Isolation, ModelSpec, Open
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, did_you_mean};
 pub use file_schema::file_schema;
 pub use form::fill_form;
+pub(crate) use graph::REPAIRS;
 pub use graph::{
     Chat, ForEach, Graph, Message, Node, NodeIndex, OnError, OnItemError, Repeat, RunIf, SubWorkflow, Text, Verb, Wait,
 };
 pub use inputs::Inputs;
 pub(crate) use inputs::fill_inputs;
+pub use outlook::{Awaited, CallOutlook, ChatOutlook, Outlook, Pause, StepOutlook, Surroundings, Times, WorstTime};
 pub use plan::{FrozenTool, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
 pub(crate) use secret::misplaced_secret;

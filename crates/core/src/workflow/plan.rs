@@ -15,7 +15,7 @@ use super::graph::{Graph, Verb};
 use super::inputs::{Inputs, fill_inputs};
 use crate::id::Digest;
 use crate::model::SharedModel;
-use crate::policy::Rule;
+use crate::policy::{Policy, Rule};
 use crate::tool::{Effect, ToolSpec, Toolbox};
 
 /// The version of plans written here. Older ones are read, newer ones are refused.
@@ -107,6 +107,8 @@ pub struct Requirements<'a> {
     pub tools: &'a Toolbox,
     /// The policy's fingerprint.
     pub policy: String,
+    /// The policy itself, where a call that it forbids whatever its arguments are is to be an error.
+    pub rules: Option<&'a dyn Policy>,
     /// SHA-256 of the site settings that apply.
     pub settings: Option<Digest>,
     /// Models that are at hand already, by their names in workflows: what they can do is checked, and prompts are counted by
@@ -126,7 +128,7 @@ impl fmt::Debug for Requirements<'_> {
 impl<'a> Requirements<'a> {
     /// Requirements of these tools and a policy with this fingerprint.
     pub fn new(tools: &'a Toolbox, policy: impl Into<String>) -> Self {
-        Requirements { tools, policy: policy.into(), settings: None, models: BTreeMap::new() }
+        Requirements { tools, policy: policy.into(), rules: None, settings: None, models: BTreeMap::new() }
     }
 }
 

@@ -426,9 +426,9 @@ async fn arguments_that_do_not_fit_are_a_failure_before_the_call() {
     let world = World::new().tool(tool);
     check_in(
         &world,
-        "steps: { s: { set: { n: x } }, a: { tool: t.number, with: { n: '${{ steps.s.output.n }}' } } }",
+        "steps: { s: { tool: t.echo, with: { value: { n: x } } }, a: { tool: t.number, with: { n: '${{ steps.s.output.n }}' } } }",
         r##"
-            step_started s #1
+            step_started s #1 {"value":{"n":"x"}}
             step_completed s {"n":"x"}
             step_failed a invalid: the arguments do not fit `t.number`: at `/n`: "x" is not of type "integer"
             run_failed invalid at a: the arguments do not fit `t.number`: at `/n`: "x" is not of type "integer"
@@ -440,17 +440,19 @@ async fn arguments_that_do_not_fit_are_a_failure_before_the_call() {
 #[tokio::test]
 async fn a_condition_that_is_no_boolean_is_an_error() {
     check(
-        "steps: { a: { if: '1', set: { n: 1 } } }",
+        "steps: { v: { tool: t.echo, with: { value: 1 } }, a: { if: steps.v.output, set: { n: 1 } } }",
         r##"
+            step_started v #1 {"value":1}
+            step_completed v 1
             step_failed a template: `if` must be true or false, not `1`
             run_failed template at a: `if` must be true or false, not `1`
 "##,
     )
     .await;
     check(
-        "steps: { a: { set: { n: 1 } }, b: { if: steps.a.output.m, set: { n: 1 } } }",
+        "steps: { a: { tool: t.echo, with: { value: { n: 1 } } }, b: { if: steps.a.output.m, set: { n: 1 } } }",
         r##"
-            step_started a #1
+            step_started a #1 {"value":{"n":1}}
             step_completed a {"n":1}
             step_failed b template: `output` has no field `m`; it has n, in `steps.a.output.m`
             run_failed template at b: `output` has no field `m`; it has n, in `steps.a.output.m`

@@ -176,8 +176,10 @@ async fn two_items_of_one_name_are_an_error() {
 #[tokio::test]
 async fn a_key_that_is_no_text_is_an_error() {
     check(
-        "steps:\n  each: { for_each: [[1]], key: item, set: { n: 1 } }",
+        "steps:\n  v: { tool: t.echo, with: { value: [[1]] } }\n  each: { for_each: steps.v.output, key: item, set: { n: 1 } }",
         r##"
+            step_started v #1 {"value":[[1]]}
+            step_completed v [[1]]
             step_failed each template: the `key` of item 0 must be a text, not `[1]`
             run_failed template at each: the `key` of item 0 must be a text, not `[1]`
 "##,
@@ -188,8 +190,10 @@ async fn a_key_that_is_no_text_is_an_error() {
 #[tokio::test]
 async fn a_for_each_over_no_list_is_an_error() {
     check(
-        "steps:\n  each: { for_each: \"${{ 'abc' }}\", set: { n: 1 } }",
+        "steps:\n  v: { tool: t.echo, with: { value: abc } }\n  each: { for_each: steps.v.output, set: { n: 1 } }",
         r##"
+            step_started v #1 {"value":"abc"}
+            step_completed v "abc"
             step_failed each template: `for_each` needs a list, not `"abc"`
             run_failed template at each: `for_each` needs a list, not `"abc"`
 "##,
@@ -431,15 +435,15 @@ async fn a_false_ensure_fails_the_run() {
 
 #[tokio::test]
 async fn an_ensure_in_error_is_not_a_false_one() {
-    check("steps: { a: { set: { n: x } } }\nensure: [ 'steps.a.output.m > 0' ]", r##"
-            step_started a #1
+    check("steps: { a: { tool: t.echo, with: { value: { n: x } } } }\nensure: [ 'steps.a.output.m > 0' ]", r##"
+            step_started a #1 {"value":{"n":"x"}}
             step_completed a {"n":"x"}
             run_failed ensure_error: `ensure` could not be checked: `output` has no field `m`; it has n, in `steps.a.output.m > 0`
 "##).await;
     check(
-        "steps: { a: { set: { n: x } } }\nensure: [ 'steps.a.output.n' ]",
+        "steps: { a: { tool: t.echo, with: { value: { n: x } } } }\nensure: [ 'steps.a.output.n' ]",
         r##"
-            step_started a #1
+            step_started a #1 {"value":{"n":"x"}}
             step_completed a {"n":"x"}
             run_failed ensure_error: `ensure` must be true or false, not `"x"`: steps.a.output.n
 "##,
@@ -450,9 +454,9 @@ async fn an_ensure_in_error_is_not_a_false_one() {
 #[tokio::test]
 async fn outputs_without_a_value_fail_the_run() {
     check(
-        "steps: { a: { set: { n: x } } }\noutputs: { m: '${{ steps.a.output.m }}' }",
+        "steps: { a: { tool: t.echo, with: { value: { n: x } } } }\noutputs: { m: '${{ steps.a.output.m }}' }",
         r##"
-            step_started a #1
+            step_started a #1 {"value":{"n":"x"}}
             step_completed a {"n":"x"}
             run_failed outputs: the outputs have no value: `output` has no field `m`; it has n, in `steps.a.output.m`
 "##,

@@ -193,7 +193,6 @@ fn a_rule_is_written_as_it_was_read() {
 
 #[tokio::test]
 async fn the_rules_of_a_called_workflow_and_of_its_caller_hold_together() {
-    const HEAD: &str = "parkway: 1\ntools: { t: {} }\n";
     let deny = |tool: &str| format!("policy: [{{ match: {{ tool: {tool} }}, verdict: deny }}]\n");
     let world = World::new();
     for (of_caller, of_child, rule) in [
@@ -202,8 +201,8 @@ async fn the_rules_of_a_called_workflow_and_of_its_caller_hold_together() {
         (String::new(), deny("t.letter"), Some("sub.file[0]")),
         (String::new(), deny("t.echo"), None),
     ] {
-        let caller = format!("{HEAD}{of_caller}steps: {{ sub: {{ set: {{}} }} }}\n");
-        let child = format!("{HEAD}{of_child}steps: {{ read: {{ tool: t.letter, with: {{}} }} }}\n");
+        let caller = format!("{of_caller}steps: {{ sub: {{ set: {{}} }} }}\n");
+        let child = format!("{of_child}steps: {{ read: {{ tool: t.letter, with: {{}} }} }}\n");
         let plan = calling(&world, &caller, &child, false);
         let (run, ended) = world.drive(world.create_plan(plan, json!({})).await).await;
         let denied = world.events(run).await.into_iter().find_map(|event| match event.kind {

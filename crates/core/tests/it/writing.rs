@@ -72,6 +72,7 @@ models:
     adapters: {fr: fr.gguf}
   far:
     openai: {url: 'https://example.com/v1', model: x, key: '${{ secrets.TOKEN }}'}
+    adapters: {fr: far.gguf}
 policy:
 - match:
     tool: t.*

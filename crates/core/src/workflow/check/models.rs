@@ -51,20 +51,25 @@ pub(super) fn check(compiled: &Compiled<'_>, requirements: &Requirements<'_>) ->
 fn prompt(chat: &Chat, def: &ChatDef, place: Place, context: u32, model: Option<&SharedModel>) -> Option<Diagnostic> {
     let place = def.max_tokens.as_ref().map_or(place, |max| max.place);
     let (context, answer) = (context as usize, chat.max_tokens as usize);
-    let counted = model.and_then(|model| counted(chat, model));
-    let known = counted.unwrap_or_else(|| estimated(chat));
-    let about = if counted.is_some() { "" } else { "about " };
+    let (known, counted) = prompt_tokens(chat, model);
+    let about = if counted { "" } else { "about " };
     let sizes = format!(
         "{about}{known} tokens of prompt are written out, the answer may take {answer}, and the context of `{}` holds {context}",
         chat.model
     );
     let help = "shorten the prompt, lower `max_tokens`, or raise the model's `context`";
     // An estimate of the prompt is no proof.
-    if answer >= context || counted.is_some_and(|known| known + answer > context) {
+    if answer >= context || (counted && known + answer > context) {
         return Some(Diagnostic::new("prompt-too-long", place, sizes).help(help));
     }
     let near = known + answer > context - context / 10;
     near.then(|| Diagnostic::warning("prompt-near-limit", place, sizes).help(help))
+}
+
+/// How many tokens of a chat's prompt are written out, and whether they were counted.
+pub(crate) fn prompt_tokens(chat: &Chat, model: Option<&SharedModel>) -> (usize, bool) {
+    let counted = model.and_then(|model| counted(chat, model));
+    (counted.unwrap_or_else(|| estimated(chat)), counted.is_some())
 }
 
 fn counted(chat: &Chat, model: &SharedModel) -> Option<usize> {

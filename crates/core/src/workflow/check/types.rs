@@ -7,7 +7,7 @@ use super::fit::misfit;
 use super::unused::Named;
 use crate::tool::Toolbox;
 use crate::workflow::compile::{Compiled, Scope, Site, leaves, said};
-use crate::workflow::definition::{InputsDef, StepDef, VerbDef};
+use crate::workflow::definition::{InputsDef, SchemaDef, StepDef, VerbDef};
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::graph::{NodeIndex, OnError, OnItemError, RunIf};
 use crate::workflow::template::{Field, Fields, Inspected, Reference, Type};
@@ -321,9 +321,30 @@ impl<'a> Types<'_, 'a> {
         }
     }
 
-    /// What a step hands to a tool or a workflow.
+    /// What the fields of a form begin with, by expressions.
+    fn defaults(&mut self, frame: usize, form: &SchemaDef) {
+        let Type::Object(wanted) = Type::of_schema(&form.schema()) else { return };
+        for (name, tree) in form.filled() {
+            let Some(field) = wanted.known.get(name) else { continue };
+            if let Some(found) = misfit(tree, &field.kind, &|tree| self.tree_type(tree)) {
+                let message = format!(
+                    "the default of `{name}` must be {}, and this is {}",
+                    found.wanted.short(),
+                    found.given.short()
+                );
+                let mut diagnostic = Diagnostic::new("wrong-type", found.tree.place, message);
+                diagnostic.help = found.way_out();
+                self.found.push((frame, diagnostic));
+            }
+        }
+    }
+
+    /// What a step hands to a tool or a workflow, or into a form.
     fn arguments(&mut self, index: NodeIndex, step: &'a StepDef) {
         let frame = self.frame_of(index);
+        if let Some(VerbDef::Input(input)) = &step.verb {
+            return self.defaults(frame, &input.value.form);
+        }
         let (what, with, schema) = match &step.verb {
             Some(VerbDef::Tool { name, with }) => {
                 let Some(tool) = self.tools.get(&name.value) else { return };
@@ -344,7 +365,8 @@ impl<'a> Types<'_, 'a> {
                 let argument = &name.value;
                 let message = format!(
                     "the argument `{argument}` of `{what}` must be {}, and this is {}",
-                    found.wanted, found.given
+                    found.wanted.short(),
+                    found.given.short()
                 );
                 let mut diagnostic = Diagnostic::new("wrong-type", found.tree.place, message);
                 diagnostic.help = found.way_out();

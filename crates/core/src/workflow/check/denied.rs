@@ -1,0 +1,65 @@
+//! Calls that policy forbids whatever their arguments are.
+
+use crate::policy::{Rule, Verdict};
+use crate::workflow::compile::{Frame, Origin};
+use crate::workflow::definition::VerbDef;
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::graph::{NodeIndex, Verb};
+use crate::workflow::outlook::{CallOutlook, Calls, Surroundings};
+use crate::workflow::plan::{Plan, Requirements};
+
+/// What is forbidden, in the plan and in the runs that its steps have for themselves.
+pub(super) fn check(
+    plan: &Plan,
+    requirements: &Requirements<'_>,
+    origins: &[Origin<'_>],
+    frames: &[Frame<'_>],
+) -> Vec<Diagnostic> {
+    let Some(policy) = requirements.rules else { return Vec::new() };
+    let around = Surroundings::new(requirements.tools, policy, &requirements.models);
+    let tell = |(index, inside, call): (NodeIndex, Vec<String>, CallOutlook)| {
+        let origin = origins[index.0 as usize];
+        let place = match &origin.step.verb {
+            Some(VerbDef::Tool { name, .. }) => name.place,
+            Some(VerbDef::Workflow(sub)) => sub.path.place,
+            _ => origin.place,
+        };
+        let whose = if inside.is_empty() { String::new() } else { format!("its step `{}`: ", inside.join(".")) };
+        let message = format!("{whose}`{}` cannot be called: {}", call.tool, call.policy.mildest.reason);
+        let help =
+            "call another tool, or have the rule changed: `parkway config show` says where the site's rules stand";
+        let mut diagnostic = Diagnostic::new("denied", place, message).help(help);
+        diagnostic.file = frames[origin.frame].file.map(str::to_owned);
+        diagnostic
+    };
+    forbidden(plan, &around, &[], false).into_iter().map(tell).collect()
+}
+
+/// The steps that call what is forbidden, each with the ids of the steps inside the run that it has for itself.
+fn forbidden(
+    plan: &Plan,
+    around: &Surroundings<'_>,
+    callers: &[Rule],
+    called: bool,
+) -> Vec<(NodeIndex, Vec<String>, CallOutlook)> {
+    let calls = Calls::new(plan, around, callers, called);
+    let mut found = Vec::new();
+    for (index, node) in plan.graph.iter() {
+        if let Verb::Workflow(workflow) = &node.verb
+            && let Some(child) = &workflow.own_run
+        {
+            let inner = forbidden(child, around, &calls.rules_for_run_of(index), true);
+            found.extend(inner.into_iter().map(|(inner, mut path, call)| {
+                path.insert(0, child.graph.node(inner).id.clone());
+                (index, path, call)
+            }));
+        }
+        // That nothing is granted is told as `not-granted`.
+        let denied = |call: &CallOutlook| {
+            let mildest = &call.policy.mildest;
+            mildest.verdict == Verdict::Deny && mildest.rule != "default.grant"
+        };
+        found.extend(calls.of(index).filter(denied).map(|call| (index, Vec::new(), call)));
+    }
+    found
+}
