@@ -106,6 +106,7 @@ impl<'a> Types<'_, 'a> {
             RunIf::NotRejected | RunIf::Always => false,
         };
         let sites = std::mem::take(&mut self.of_step[at]);
+        self.written_out(index, step);
         let until = step.repeat.as_ref().map(|repeat| &repeat.value.until);
         let is_until = |site: &Site<'_>| until.is_some_and(|until| std::ptr::eq(until, site.tree));
         let is_first = |site: &Site<'_>| matches!(site.key, "if" | "for_each");
@@ -149,6 +150,9 @@ impl<'a> Types<'_, 'a> {
     }
 
     fn ends(&mut self, frame: usize) {
+        for ensure in &self.compiled.frames[frame].top.ensure {
+            self.truth(frame, ensure, "ensure");
+        }
         std::mem::take(&mut self.of_frame[frame]).iter().for_each(|site| self.site(site));
     }
 
