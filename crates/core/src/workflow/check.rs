@@ -11,12 +11,13 @@ mod unused;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::compile::{Compiled, MAX_STEPS, compile_top, names, too_many_steps};
-use super::definition::{Child, InputsDef, SubDef, VerbDef};
+use super::definition::{Child, SubDef, VerbDef};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};
 use super::graph::{NodeIndex, Verb};
+use super::inputs::{defaults_of, is_closed, refers};
 use super::narrow;
 use super::plan::{FrozenTool, PLAN_VERSION, Plan, Requirements, spec_hash};
 use super::retry::Retry;
@@ -161,9 +162,7 @@ impl<'a> Checker<'a, '_> {
     fn check_arguments(&mut self, what: &str, schema: &Value, with: &At<Entries<Tree>>, place: Place, frame: usize) {
         let empty = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        // A schema that lists properties and says nothing about others would let a slip of the pen pass.
-        let others = ["additionalProperties", "patternProperties"].map(|key| schema.get(key));
-        let closed = others[0] == Some(&json!(false)) || (!properties.is_empty() && others == [None, None]);
+        let closed = is_closed(schema);
         for (name, tree) in with.value.iter() {
             match properties.get(&name.value) {
                 Some(schema) => self.check_argument(what, &name.value, schema, tree, frame),
@@ -191,7 +190,7 @@ impl<'a> Checker<'a, '_> {
         let value = tree.value_for(schema);
         let constant = Template::Value(&value).references().is_ok_and(|r| r.is_empty()) && !has_marks(&value);
         // A `$ref` points into the whole schema, which a part of it does not hold.
-        if !constant || schema.to_string().contains("\"$ref\"") {
+        if !constant || refers(schema) {
             return;
         }
         if let Err(error) = crate::schema::check(schema, &value) {
@@ -203,10 +202,11 @@ impl<'a> Checker<'a, '_> {
     fn check_sub_workflow(&mut self, index: NodeIndex, sub: &'a SubDef, frame: usize) {
         let Some(child) = &sub.child else { return };
         let what = format!("`{}`", sub.path.value);
-        let schema = match &child.top.inputs {
-            InputsDef::Fields(_) => child.top.inputs.schema(),
-            InputsDef::Schema(schema) => schema.value.clone(),
-        };
+        let mut schema = child.top.inputs.schema();
+        let defaults = defaults_of(&schema);
+        if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+            required.retain(|name| name.as_str().is_none_or(|name| !defaults.contains(name)));
+        }
         self.check_arguments(&what, &schema, &sub.with, sub.path.place, frame);
         let wider = narrow::wider(self.compiled.frames[frame].top, &child.top);
         self.compiled.problems.extend(wider.into_iter().map(|diagnostic| diagnostic.in_file(&child.file)));
