@@ -12,6 +12,7 @@ mod doubt;
 mod failures;
 mod graphs;
 mod models;
+mod outlook;
 mod own_runs;
 mod policy;
 mod recovery;
