@@ -71,5 +71,12 @@ fn read(path: &Path) -> Result<String, String> {
         return Err(format!("it has {length} bytes, and {MAX_BYTES} is the most"));
     }
     let bytes = fs::read(path).map_err(|e| e.to_string())?;
-    String::from_utf8(bytes).map_err(|e| format!("it is no UTF-8 at byte {}", e.utf8_error().valid_up_to()))
+    String::from_utf8(bytes).map_err(|e| match e.as_bytes() {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is text in UTF-16; save it as UTF-8".to_owned(),
+        bytes => {
+            let good = e.utf8_error().valid_up_to();
+            let line = bytes.iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
+            format!("line {line} holds bytes that are no UTF-8; save it as UTF-8")
+        }
+    })
 }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use parkway::id::StepKey;
-use parkway::log::{Channel, Step, StepStatus, WaitFor};
+use parkway::log::{Channel, Commitment, Step, StepStatus, WaitFor};
 use parkway::{Inputs, Parkway, Record};
 use serde_json::Value;
 
@@ -47,16 +47,17 @@ pub(crate) async fn input(global: &Global, args: InputArgs) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-fn prompt_of(step: &Step) -> Option<parkway::log::Commitment> {
+/// What a step that asks for values asks: its prompt, and what stands in the fields already.
+fn asks(step: &Step) -> Option<(Commitment, Option<Commitment>)> {
     match step.waiting.as_ref().filter(|_| step.status == StepStatus::Waiting)?.what {
-        WaitFor::Input { prompt, .. } => Some(prompt),
+        WaitFor::Input { prompt, filled, .. } => Some((prompt, filled)),
         _ => None,
     }
 }
 
 /// The step that is meant, if it asks for values: the one found, or the only one with that id.
 fn asking(record: &Record, text: &str, found: Option<StepKey>) -> Result<StepKey, Failure> {
-    let asking: Vec<_> = record.state.steps().iter().filter(|step| prompt_of(step).is_some()).map(|s| &s.key).collect();
+    let asking: Vec<_> = record.state.steps().iter().filter(|step| asks(step).is_some()).map(|s| &s.key).collect();
     let fits = |key: &StepKey| key.last().is_some_and(|segment| segment.id == text);
     let fitting: Vec<_> = asking.iter().copied().filter(|key| Some(*key) == found.as_ref() || fits(key)).collect();
     if let [key] = fitting.as_slice() {
@@ -76,13 +77,16 @@ fn asking(record: &Record, text: &str, found: Option<StepKey>) -> Result<StepKey
 }
 
 async fn read(parkway: &Parkway, record: &Record, step: &StepKey) -> Result<Form, Failure> {
-    let prompt = record.state.step(step).and_then(prompt_of);
     let schema = form_of(&record.plan, step).cloned().unwrap_or_default();
-    let prompt = match prompt {
-        Some(prompt) => parkway.text(prompt).await?.as_str().unwrap_or_default().to_owned(),
-        None => String::new(),
+    let Some((prompt, filled)) = record.state.step(step).and_then(asks) else {
+        return Ok(Form::new(step.clone(), String::new(), schema));
     };
-    Ok(Form::new(step.clone(), prompt, schema))
+    let prompt = parkway.text(prompt).await?.as_str().unwrap_or_default().to_owned();
+    let form = Form::new(step.clone(), prompt, schema);
+    Ok(match filled {
+        Some(filled) => form.filled(&parkway.text(filled).await?),
+        None => form,
+    })
 }
 
 /// The values, asked field by field at the terminal.

@@ -52,6 +52,7 @@ pub(crate) fn new(args: &NewArgs, out: &mut Out) -> Result<Exit, Failure> {
         for template in TEMPLATES {
             out.line(&format!("{:<9}{}", template.name, template.about))?;
         }
+        out.flush()?;
         say("begin with one: parkway new NAME [FOLDER]");
         return Ok(Exit::Done);
     };

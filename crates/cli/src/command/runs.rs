@@ -1,8 +1,5 @@
 //! `parkway runs`.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use parkway::id::Time;
 use parkway::store::{RunFilter, RunSummary};
 use serde_json::{Value, json};
 
@@ -11,7 +8,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::{Out, now, say, terminal_columns};
 use crate::project::Project;
-use crate::render::{Symbols, clean, cut, elapsed, width};
+use crate::render::{Symbols, clean, cut, elapsed, local, width};
 
 /// Ids are shown whole from this width on; a terminal that is narrower gets their ends, which name a run as well.
 const WIDE: usize = 100;
@@ -86,10 +83,4 @@ fn table(runs: &[RunSummary], terminal: Option<usize>) -> Vec<String> {
             terminal.map_or_else(|| line.to_owned(), |columns| cut(line, columns, symbols))
         })
         .collect()
-}
-
-/// A time on this machine's clock, to the second.
-pub(crate) fn local(time: Time) -> String {
-    let Ok(timestamp) = Timestamp::from_microsecond(time.micros()) else { return time.to_string() };
-    timestamp.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

@@ -2,19 +2,22 @@
 
 use std::collections::HashMap;
 
-use parkway::id::StepKey;
-use parkway::log::{Commitment, Event, EventKind, ModelCall, WaitFor};
+use parkway::definition::Verb;
+use parkway::id::{StepKey, Time};
+use parkway::log::{Actor, Budget, Commitment, Event, EventKind, ModelCall, Resolution, WaitFor};
 use parkway::{Parkway, Record};
 use serde_json::Value;
 
-use super::runs::local;
 use crate::args::{Global, ShowArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::next::Next;
 use crate::out::{Out, colors, columns, now, say};
 use crate::project::Project;
-use crate::render::{Outline, RunView, Symbols, clean, elapsed, harmless, indented};
+use crate::render::{
+    Outline, RunView, Symbols, clean, counted, decided, elapsed, fired, harmless, indented, local, repeated, resolved,
+    ruled, skipped,
+};
 use crate::session::{explain, way_on};
 use crate::step;
 
@@ -54,7 +57,7 @@ pub(crate) async fn show(global: &Global, args: ShowArgs, out: &mut Out) -> Resu
     if left {
         out.flush()?;
         say("no process executes it");
-        way_on(&record.state, &Next::new(global));
+        way_on(&parkway, &record.state, &Next::new(global)).await?;
     }
     Ok(Exit::Done)
 }
@@ -81,6 +84,8 @@ struct StepStory {
     lines: Vec<String>,
     /// The arguments told last.
     args: Option<Value>,
+    /// Which run it has for itself.
+    own_run: Option<String>,
 }
 
 impl StepStory {
@@ -89,7 +94,7 @@ impl StepStory {
         let mut wanted: Vec<_> = events.iter().flat_map(|event| pointed_to(&event.kind)).collect();
         wanted.extend(events.iter().flat_map(|event| RunView::wanted(event)));
         let texts = wanted.iter().copied().zip(parkway.texts(&wanted).await?).collect();
-        let mut story = StepStory { texts, lines: Vec::new(), args: None };
+        let mut story = StepStory { texts, lines: Vec::new(), args: None, own_run: None };
         story.head(record, key);
         for event in events {
             story.tell(event);
@@ -102,11 +107,16 @@ impl StepStory {
         let node = record.plan.graph.node(step.node);
         let what = Outline::from(&*record.plan);
         let label = what.find(key).map(|step| step.label()).unwrap_or_default();
+        if matches!(&node.verb, Verb::Workflow(workflow) if workflow.own_run.is_some()) {
+            let run = record.state.run().child(key);
+            self.own_run = Some(format!("  its run: {run}"));
+        }
         let took = step.started.zip(step.ended).map(|(from, to)| format!("  {}", elapsed(to.since(from))));
         self.lines.push(format!("{key}  {label}  {}{}", step.status.as_str(), took.unwrap_or_default()));
         if let Some(description) = &node.description {
             self.lines.push(format!("  {}", clean(description)));
         }
+        self.lines.extend(self.own_run.take());
     }
 
     fn tell(&mut self, event: &Event) {
@@ -142,47 +152,84 @@ impl StepStory {
                 self.value("message", Some(*message));
             }
             EventKind::StepSkipped { reason, .. } => {
-                self.title(&format!("{at}  skipped: {}", crate::render::skipped(reason)));
+                self.title(&format!("{at}  skipped: {}", skipped(reason)));
             }
             EventKind::PolicyDecided { verdict, rule, tool, .. } => {
-                let verdict = format!("{verdict:?}").to_lowercase();
-                self.title(&format!("{at}  policy: {verdict} {} by the rule {}", clean(tool), clean(rule)));
+                self.title(&format!("{at}  {}  {}", clean(tool), ruled(*verdict, rule)));
             }
-            EventKind::ApprovalRequested { prompt, shown, .. } => {
-                self.title(&format!("{at}  asked"));
+            EventKind::ApprovalRequested { prompt, shown, expires, .. } => {
+                self.title(&format!("{at}  asked for approval{}", until(*expires)));
                 self.value("prompt", Some(*prompt));
                 self.value("the answer is bound to", Some(*shown));
             }
             EventKind::ApprovalDecided { verdict, note, .. } => {
-                let by = match &event.by {
-                    parkway::log::Actor::Person { name, via } => {
-                        let name = self.texts.get(name).and_then(Value::as_str).map(clean).unwrap_or_default();
-                        format!(" by {name} ({})", via.as_str())
-                    }
-                    _ => String::new(),
-                };
-                self.title(&format!("{at}  {}{by}", crate::render::decided(*verdict)));
+                self.title(&format!("{at}  {}{}", decided(*verdict), self.by(event)));
                 self.value("note", *note);
             }
-            EventKind::StepWaiting { what, .. } => {
-                let what = match what {
-                    WaitFor::Timer { at } => format!("waits until {at}"),
-                    WaitFor::Signal { .. } => "waits for a signal".to_owned(),
-                    _ => "asked for values".to_owned(),
-                };
-                self.title(&format!("{at}  {what}"));
-            }
+            EventKind::StepWaiting { what, .. } => self.waiting(&at, what),
             EventKind::InputReceived { values, .. } => {
-                self.title(&format!("{at}  filled"));
+                self.title(&format!("{at}  filled{}", self.by(event)));
                 self.value("values", Some(*values));
             }
-            EventKind::SignalReceived { payload, .. } => {
-                self.title(&format!("{at}  signal received"));
+            EventKind::SignalReceived { payload, kept, .. } => {
+                let kept = kept.map(|_| ", kept since it came").unwrap_or_default();
+                self.title(&format!("{at}  signal received{}{kept}", self.by(event)));
                 self.value("payload", Some(*payload));
             }
+            EventKind::StepResolved { outcome, note, .. } => {
+                self.title(&format!("{at}  resolved{}: {}", self.by(event), resolved(outcome)));
+                if let Resolution::Done { output } = outcome {
+                    self.value("output", Some(*output));
+                }
+                self.value("note", *note);
+            }
+            EventKind::StepRepeated { round, done, .. } => {
+                self.title(&format!("{at}  {}", repeated(*round, *done)));
+            }
+            EventKind::TimerFired { timer, .. } => {
+                self.title(&format!("{at}  {}", fired(*timer).unwrap_or("the time has come")));
+            }
+            EventKind::BudgetReserved { share, .. } => {
+                self.title(&format!("{at}  set aside of the budget: {}", amounts(*share)));
+            }
+            EventKind::BudgetSettled { spent, .. } => {
+                self.title(&format!("{at}  used of the budget: {}", amounts(*spent)));
+            }
             EventKind::StepCancelled { .. } => self.title(&format!("{at}  cancelled")),
-            _ => {}
+            // These are about the run.
+            EventKind::RunCreated { .. }
+            | EventKind::RunClaimed { .. }
+            | EventKind::CancelRequested { .. }
+            | EventKind::RunCompleted { .. }
+            | EventKind::RunFailed { .. }
+            | EventKind::RunCancelled => {}
+            other => self.title(&format!("{at}  {}", other.name().replace('_', " "))),
         }
+    }
+
+    fn waiting(&mut self, at: &str, what: &WaitFor) {
+        let until = until(what.until());
+        match what {
+            WaitFor::Timer { .. } => self.title(&format!("{at}  waits{until}")),
+            WaitFor::Signal { name, .. } => {
+                self.title(&format!("{at}  waits for a signal{until}"));
+                self.value("its name", Some(*name));
+            }
+            WaitFor::Run { run, .. } => self.title(&format!("{at}  waits for its run {run}{until}")),
+            WaitFor::Input { prompt, filled, .. } => {
+                self.title(&format!("{at}  asked for values{until}"));
+                self.value("prompt", Some(*prompt));
+                self.value("what stands there already", *filled);
+            }
+            _ => self.title(&format!("{at}  waits{until}")),
+        }
+    }
+
+    /// ` by ada (flag)`, for an event that a person made happen.
+    fn by(&self, event: &Event) -> String {
+        let Actor::Person { name, via } = &event.by else { return String::new() };
+        let name = self.texts.get(name).and_then(Value::as_str).map(clean).unwrap_or_default();
+        format!(" by {name} ({})", via.as_str())
     }
 
     fn call(&mut self, call: &ModelCall) {
@@ -248,6 +295,18 @@ impl StepStory {
     }
 }
 
+/// ` until 2026-11-23 06:00:00`.
+fn until(time: Option<Time>) -> String {
+    time.map(|time| format!(" until {}", local(time))).unwrap_or_default()
+}
+
+/// `320 tokens, 1 tool call`.
+fn amounts(budget: Budget) -> String {
+    let parts = [(budget.tokens, "token"), (budget.tool_calls, "tool call")];
+    let parts: Vec<_> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, noun)| counted(n, noun)).collect();
+    if parts.is_empty() { "nothing".into() } else { parts.join(", ") }
+}
+
 /// The texts that an event about a step points to.
 fn pointed_to(kind: &EventKind) -> Vec<Commitment> {
     match kind {
@@ -258,6 +317,8 @@ fn pointed_to(kind: &EventKind) -> Vec<Commitment> {
         EventKind::InputReceived { values, .. } => vec![*values],
         EventKind::SignalReceived { payload, .. } => vec![*payload],
         EventKind::ApprovalRequested { prompt, shown, .. } => vec![*prompt, *shown],
+        EventKind::StepResolved { outcome: Resolution::Done { output }, .. } => vec![*output],
+        EventKind::StepWaiting { what: WaitFor::Input { filled, .. }, .. } => filled.iter().copied().collect(),
         _ => Vec::new(),
     }
 }

@@ -17,6 +17,7 @@ impl Drawing<'_> {
             RunStatus::Completed => (State::Completed, "completed"),
             RunStatus::Failed => (State::Failed, "failed"),
             RunStatus::Cancelled => (State::Cancelled, "cancelled"),
+            _ if view.overdue => (State::Running, "overdue"),
             _ if view.cancelling => (State::Running, "cancelling"),
             _ => (State::Running, "running"),
         };

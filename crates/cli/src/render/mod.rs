@@ -15,6 +15,8 @@ mod line;
 mod row;
 mod words;
 
+mod phrases;
+
 mod plain;
 
 mod live;
@@ -24,10 +26,10 @@ mod waves;
 
 pub use live::Live;
 pub use outline::{Outline, OutlineStep};
+pub(crate) use phrases::{decided, fired, repeated, resolved, ruled, skipped};
 pub use question::Question;
 pub(crate) use question::indented;
 pub use symbols::Symbols;
 pub use view::RunView;
-pub(crate) use view::{decided, skipped};
 pub(crate) use waves::{span, waves};
-pub(crate) use words::{clean, counted, cut, elapsed, harmless, steers, width, wrap};
+pub(crate) use words::{clean, counted, cut, elapsed, harmless, local, steers, width, wrap};

@@ -26,6 +26,10 @@ pub struct OutlineStep {
     pub detail: String,
     /// Whether it runs once for each item of a list.
     pub fans_out: bool,
+    /// The most rounds that it has, if it is repeated.
+    pub rounds: Option<u32>,
+    /// Whether it is a workflow with a run of its own.
+    pub own_run: bool,
     /// The steps of a group.
     pub children: Vec<OutlineStep>,
 }
@@ -42,6 +46,7 @@ fn members(graph: &Graph, group: Option<NodeIndex>) -> Vec<OutlineStep> {
         let detail = match &node.verb {
             Verb::Tool { name, .. } => name.clone(),
             Verb::Chat(chat) => chat.model.clone(),
+            Verb::Workflow(workflow) => workflow.path.clone(),
             _ => String::new(),
         };
         OutlineStep {
@@ -49,6 +54,8 @@ fn members(graph: &Graph, group: Option<NodeIndex>) -> Vec<OutlineStep> {
             verb: node.verb.name().into(),
             detail,
             fans_out: node.for_each.is_some(),
+            rounds: node.repeat.as_ref().map(|repeat| repeat.max),
+            own_run: matches!(&node.verb, Verb::Workflow(workflow) if workflow.own_run.is_some()),
             children: members(graph, Some(*index)),
         }
     };
@@ -80,6 +87,8 @@ impl OutlineStep {
             verb: clean(&self.verb),
             detail: clean(&self.detail),
             fans_out: self.fans_out,
+            rounds: self.rounds,
+            own_run: self.own_run,
             children: self.children.into_iter().map(OutlineStep::cleaned).collect(),
         }
     }
@@ -89,6 +98,7 @@ impl OutlineStep {
         match (self.verb.as_str(), self.detail.as_str()) {
             ("tool", detail) if !detail.is_empty() => detail.into(),
             ("steps", "") if self.fans_out => "for each".into(),
+            ("steps", "") if self.rounds.is_some() => "repeat".into(),
             (verb, "") => verb.into(),
             (verb, detail) => format!("{verb} {detail}"),
         }

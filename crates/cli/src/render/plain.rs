@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use parkway::id::StepKey;
-use parkway::log::{Event, EventKind, WaitFor};
-use parkway::policy;
+use parkway::log::{Commitment, Event, EventKind, WaitFor};
+use parkway::policy::Verdict;
 
 use super::outline::OutlineStep;
-use super::view::{Node, RunView, WANTS_VALUES, decided, skipped};
-use super::words::{clean, counted, elapsed, width};
+use super::phrases::{WANTS_VALUES, decided, fired, repeated, resolved, ruled, skipped};
+use super::view::{Node, RunView};
+use super::words::{clean, counted, elapsed, local, width};
 
 /// Names of steps are aligned up to this width.
 const STEP_COLUMN: usize = 28;
@@ -38,6 +39,10 @@ impl RunView {
             }
             EventKind::CancelRequested { note } => {
                 words(&[&format!("cancel requested{}", self.actor(&event.by)), self.text(*note).unwrap_or("")])
+            }
+            EventKind::TimerFired { timer, .. } => fired(*timer)?.into(),
+            EventKind::SignalReceived { name, .. } => {
+                format!("{} received{}, and kept", self.signal(*name), self.actor(&event.by))
             }
             EventKind::RunCompleted { .. } => words(&["completed", &self.totals().join(", ")]),
             EventKind::RunCancelled => words(&["cancelled", &self.totals().join(", ")]),
@@ -75,19 +80,29 @@ impl RunView {
                 let tokens = counted(u64::from(call.usage.output_tokens), "token");
                 format!("answer {turn} is not of the form asked for  {tokens}")
             }
-            EventKind::PolicyDecided { verdict: policy::Verdict::Deny, tool, rule, .. } => {
-                words(&[&format!("{} denied by policy", clean(tool)), &clean(rule)])
+            EventKind::PolicyDecided { verdict: Verdict::Deny, tool, rule, .. } => {
+                words(&[&clean(tool), &ruled(Verdict::Deny, rule)])
+            }
+            EventKind::StepStarted { .. } => format!("has a run of its own  {}", node.own_run?),
+            EventKind::StepRepeated { round, done, .. } => repeated(*round, *done),
+            EventKind::StepResolved { outcome, note, .. } => {
+                let told = format!("resolved{}: {}", self.actor(&event.by), resolved(outcome));
+                words(&[&told, self.text(*note).unwrap_or("")])
+            }
+            EventKind::TimerFired { timer, .. } => fired(*timer)?.into(),
+            EventKind::SignalReceived { name, .. } => {
+                format!("{} received{}", self.signal(*name), self.actor(&event.by))
             }
             EventKind::ApprovalRequested { prompt, .. } => {
                 words(&["waits for approval", self.text(Some(*prompt)).unwrap_or("")])
             }
-            EventKind::StepWaiting { what: WaitFor::Input { prompt, .. }, .. } => {
-                words(&[WANTS_VALUES, self.text(Some(*prompt)).unwrap_or("")])
-            }
-            EventKind::StepWaiting { what: WaitFor::Timer { at }, .. } => format!("waits until {at}"),
-            EventKind::StepWaiting { what: WaitFor::Signal { name, .. }, .. } => {
-                words(&["waits for a signal", self.text(Some(*name)).unwrap_or("")])
-            }
+            EventKind::StepWaiting { what, .. } => match what {
+                WaitFor::Input { prompt, .. } => words(&[WANTS_VALUES, self.text(Some(*prompt)).unwrap_or("")]),
+                WaitFor::Timer { at } => format!("waits until {}", local(*at)),
+                WaitFor::Signal { name, .. } => format!("waits for {}", self.signal(*name)),
+                WaitFor::Run { run, .. } => format!("waits for its run  {run}"),
+                _ => "waits".into(),
+            },
             EventKind::InputReceived { .. } => format!("filled{}", self.actor(&event.by)),
             EventKind::ApprovalDecided { verdict, note, .. } => {
                 let by = format!("{}{}", decided(*verdict), self.actor(&event.by));
@@ -95,6 +110,11 @@ impl RunView {
             }
             _ => return None,
         })
+    }
+
+    /// What a signal is called.
+    pub(super) fn signal(&self, name: Commitment) -> String {
+        self.text(Some(name)).map_or("a signal".into(), |name| format!("the signal `{name}`"))
     }
 
     fn took(&self, node: &Node, event: &Event) -> String {

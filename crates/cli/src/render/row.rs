@@ -21,6 +21,8 @@ pub(super) struct Row {
     pub(super) id_column: usize,
     pub(super) label: String,
     pub(super) is_item: bool,
+    /// The most rounds that it may have.
+    pub(super) rounds: Option<u32>,
     pub(super) notes: Vec<(String, Tone)>,
     /// What a model is doing, and the end of what it has written.
     pub(super) doing: String,

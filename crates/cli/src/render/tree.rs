@@ -4,14 +4,17 @@ use parkway::id::Time;
 
 use super::line::{Line, Tone};
 use super::outline::OutlineStep;
+use super::phrases::WANTS_VALUES;
 use super::row::Row;
-use super::view::{Node, Part, RunView, State, WANTS_VALUES};
-use super::words::{count, elapsed, width, wrap};
+use super::view::{Node, Part, RunView, State, Waits};
+use super::words::{count, elapsed, local, width, wrap};
 
 /// The most lines that one message or prompt takes in a drawing that is limited in height, and in one that is not.
 const MESSAGE: (usize, usize) = (2, 12);
 /// A drawing has no footer if it would leave fewer lines for the steps.
 const STEPS: usize = 4;
+/// A drawing with fewer columns has no room for what is waited for beside a step.
+const NARROW: usize = 64;
 /// Ids are aligned up to this width.
 const ID_COLUMN: usize = 18;
 
@@ -120,7 +123,8 @@ impl<'a> Drawing<'a> {
         for (id, node, step) in steps {
             let node = node.unwrap_or(&pending);
             let label = step.map(OutlineStep::label).unwrap_or_default();
-            let row = Row { depth, id: id.into(), id_column, label, ..Row::default() };
+            let rounds = step.and_then(|step| step.rounds);
+            let row = Row { depth, id: id.into(), id_column, label, rounds, ..Row::default() };
             self.step(row, node, step.map_or(&[], |step| &step.children));
         }
     }
@@ -131,6 +135,7 @@ impl<'a> Drawing<'a> {
         if !node.has_failed_child() {
             self.message(node, depth);
         }
+        self.own_run(node, depth);
         if node.items.is_some() || node.children.keys().any(|part| matches!(part, Part::Item(_) | Part::Round(_))) {
             self.items(node, children, depth + 1);
         } else if !node.children.is_empty() {
@@ -182,6 +187,10 @@ impl<'a> Drawing<'a> {
         if let Some(items) = node.items {
             row.notes.push(tally(node, items));
         }
+        if let Some(round) = node.round() {
+            let most = row.rounds.map(|most| format!("/{most}")).unwrap_or_default();
+            row.notes.push((format!("round {round}{most}"), Tone::Plain));
+        }
         if telling.attempts > 1 {
             row.notes.push((format!("attempt {}", telling.attempts), Tone::Busy));
         }
@@ -194,14 +203,11 @@ impl<'a> Drawing<'a> {
             State::Retrying { not_before } if not_before > self.now => {
                 row.notes.push((format!("again in {}", elapsed(not_before.since(self.now))), Tone::Busy));
             }
-            State::Waiting => {
-                let values = telling.remark.as_deref() == Some(WANTS_VALUES);
-                row.notes.push((if values { WANTS_VALUES } else { "waits for approval" }.into(), Tone::Ask));
-            }
+            State::Waiting => row.notes.push((self.waits(telling), Tone::Ask)),
             State::InDoubt => row.notes.push(("in doubt".into(), Tone::Ask)),
             _ => {}
         }
-        if let Some(remark) = telling.remark.as_ref().filter(|_| telling.state != State::Waiting) {
+        if let Some(remark) = &telling.remark {
             row.notes.push((remark.clone(), if tone == Tone::Bad { tone } else { Tone::Dim }));
         }
         if let Some(turn) = &telling.turn {
@@ -216,6 +222,31 @@ impl<'a> Drawing<'a> {
         };
         let text = row.place(self.columns, self.view.symbols).finish(self.color);
         self.lines.push(Drawn { rank, text });
+    }
+
+    /// What a step waits for; in few words where there is little room.
+    fn waits(&self, node: &Node) -> String {
+        match node.waits {
+            Some(Waits::Time(_)) if self.columns < NARROW => "waits for a time".into(),
+            Some(Waits::Signal(_)) if self.columns < NARROW => "waits for a signal".into(),
+            Some(Waits::Approval) => "waits for approval".into(),
+            Some(Waits::Values) => WANTS_VALUES.into(),
+            Some(Waits::Time(until)) => format!("waits until {}", local(until)),
+            Some(Waits::Signal(name)) => format!("waits for {}", self.view.signal(name)),
+            Some(Waits::Run { .. }) => "waits for its run".into(),
+            Some(Waits::Other) | None => "waits".into(),
+        }
+    }
+
+    /// The run that a step has for itself, below the step until it has completed.
+    fn own_run(&mut self, node: &Node, depth: usize) {
+        let Some(run) = node.own_run.filter(|_| node.state != State::Completed || self.detail == Detail::Full) else {
+            return;
+        };
+        let mut line = Line::new(self.columns, self.view.symbols);
+        line.space((2 * depth + 4).min(self.columns / 3));
+        line.push(&format!("run {run}"), Tone::Dim);
+        self.lines.push(Drawn { rank: 4, text: line.finish(self.color) });
     }
 
     /// What an error or a prompt says, below its step.

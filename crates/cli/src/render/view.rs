@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use parkway::id::{RunId, StepKey, Time};
-use parkway::log::{Actor, Commitment, Event, EventKind, ModelCall, RunStatus, SkipReason, Verdict, WaitFor};
-use parkway::policy;
+use parkway::log::{Actor, Commitment, Event, EventKind, ModelCall, RunStatus, Timer, WaitFor};
+use parkway::policy::Verdict;
 
 use super::outline::Outline;
+use super::phrases::{decided, fired, resolved, ruled, skipped};
 use super::symbols::Symbols;
 use super::turn::Turn;
 use super::words::clean;
@@ -22,6 +23,7 @@ pub struct RunView {
     pub(super) created: Option<Time>,
     pub(super) ended: Option<Time>,
     pub(super) cancelling: bool,
+    pub(super) overdue: bool,
     pub(super) outcome: Option<RunStatus>,
     pub(super) failure: Option<Failure>,
     pub(super) root: Node,
@@ -40,8 +42,16 @@ pub(super) struct Failure {
     pub(super) message: Option<Commitment>,
 }
 
-/// What is said of a step that waits for a form to be filled.
-pub(super) const WANTS_VALUES: &str = "waits for values";
+/// What a step waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    Approval,
+    Values,
+    Time(Time),
+    Signal(Commitment),
+    Run { wakes: bool },
+    Other,
+}
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +96,9 @@ pub(super) struct Node {
     pub(super) code: Option<String>,
     pub(super) message: Option<Commitment>,
     pub(super) remark: Option<String>,
+    pub(super) waits: Option<Waits>,
+    /// The run that it has for itself.
+    pub(super) own_run: Option<RunId>,
     pub(super) items: Option<u32>,
     pub(super) names: Option<Commitment>,
     pub(super) spent: Spent,
@@ -137,9 +150,36 @@ impl Node {
         }
     }
 
+    /// The newest round of a `repeat`.
+    pub(super) fn round(&self) -> Option<u32> {
+        let round = |part: &Part| if let Part::Round(round) = part { Some(*round) } else { None };
+        self.children.keys().filter_map(round).max()
+    }
+
     /// Whether a step within tells why this one failed.
     pub(super) fn has_failed_child(&self) -> bool {
         self.children.values().any(|child| child.state == State::Failed)
+    }
+
+    fn wait(&mut self, waits: Waits, at: Time) {
+        self.state = State::Waiting;
+        self.waits = Some(waits);
+        self.message = None;
+        self.remark = None;
+        self.started.get_or_insert(at);
+    }
+
+    /// What was waited for has come.
+    fn go_on(&mut self) {
+        self.state = State::Running;
+        self.message = None;
+        self.remark = None;
+    }
+
+    /// Whether a step at or below it waits for something that may still come while it is looked at.
+    fn may_move(&self) -> bool {
+        let alone = self.state == State::Waiting && !matches!(self.waits, Some(Waits::Run { wakes: false }));
+        if self.children.is_empty() { alone } else { self.children.values().any(Node::may_move) }
     }
 
     fn end(&mut self, state: State, at: Time) {
@@ -225,8 +265,11 @@ impl RunView {
             | EventKind::StepInDoubt { message, .. } => wanted.push(*message),
             EventKind::ApprovalRequested { prompt, .. }
             | EventKind::StepWaiting { what: WaitFor::Input { prompt, .. }, .. } => wanted.push(*prompt),
-            EventKind::StepWaiting { what: WaitFor::Signal { name, .. }, .. } => wanted.push(*name),
-            EventKind::ApprovalDecided { note, .. } | EventKind::CancelRequested { note } => wanted.extend(note),
+            EventKind::StepWaiting { what: WaitFor::Signal { name, .. }, .. }
+            | EventKind::SignalReceived { name, .. } => wanted.push(*name),
+            EventKind::ApprovalDecided { note, .. }
+            | EventKind::StepResolved { note, .. }
+            | EventKind::CancelRequested { note } => wanted.extend(note),
             EventKind::RunFailed { reason } => wanted.extend(reason.message),
             _ => {}
         }
@@ -242,6 +285,7 @@ impl RunView {
                 self.created = Some(at);
             }
             EventKind::CancelRequested { .. } => self.cancelling = true,
+            EventKind::TimerFired { key: None, timer: Timer::Deadline } => self.overdue = true,
             EventKind::RunCompleted { .. } => self.end(RunStatus::Completed, at),
             EventKind::RunCancelled => self.end(RunStatus::Cancelled, at),
             EventKind::RunFailed { reason } => {
@@ -267,6 +311,7 @@ impl RunView {
             self.count_call(key, at, call);
         }
         let by = self.actor(&event.by);
+        let own_run = self.outline.find(key).is_some_and(|step| step.own_run).then(|| event.run.child(key));
         let node = self.reach(key, at);
         match &event.kind {
             EventKind::StepStarted { attempt, .. } => {
@@ -274,6 +319,7 @@ impl RunView {
                 node.attempts = *attempt;
                 node.started.get_or_insert(at);
                 node.ended = None;
+                node.own_run = own_run;
             }
             EventKind::StepExpanded { items, names, .. } => {
                 node.items = Some(*items);
@@ -281,6 +327,8 @@ impl RunView {
             }
             EventKind::StepCompleted { .. } => node.end(State::Completed, at),
             EventKind::StepFailed { code, message, .. } => {
+                // Its message tells it better.
+                node.remark.take_if(|_| code == "timeout");
                 node.fail(code, *message);
                 node.end(State::Failed, at);
             }
@@ -298,40 +346,42 @@ impl RunView {
             }
             EventKind::StepCancelled { .. } => node.end(State::Cancelled, at),
             EventKind::ApprovalRequested { prompt, .. } => {
-                node.state = State::Waiting;
+                node.wait(Waits::Approval, at);
                 node.message = Some(*prompt);
-                node.started.get_or_insert(at);
             }
             EventKind::ApprovalDecided { verdict, note, .. } => {
                 node.state = State::Running;
                 node.message = *note;
                 node.remark = Some(format!("{}{by}", decided(*verdict)));
             }
-            EventKind::StepWaiting { what, .. } => {
-                node.started.get_or_insert(at);
-                match what {
-                    WaitFor::Input { prompt, .. } => {
-                        node.state = State::Waiting;
-                        node.message = Some(*prompt);
-                        node.remark = Some(WANTS_VALUES.into());
-                    }
-                    WaitFor::Timer { at } => node.remark = Some(format!("waits until {at}")),
-                    WaitFor::Signal { .. } => node.remark = Some("waits for a signal".into()),
-                    WaitFor::Run { run, .. } => node.remark = Some(format!("waits for run {run}")),
-                    _ => {}
+            EventKind::StepWaiting { what, .. } => match what {
+                WaitFor::Timer { at: until } => node.wait(Waits::Time(*until), at),
+                WaitFor::Signal { name, .. } => node.wait(Waits::Signal(*name), at),
+                WaitFor::Run { wake, .. } => node.wait(Waits::Run { wakes: wake.is_some() }, at),
+                WaitFor::Input { prompt, .. } => {
+                    node.wait(Waits::Values, at);
+                    node.message = Some(*prompt);
                 }
-            }
-            EventKind::TimerFired { .. } | EventKind::SignalReceived { .. } => node.remark = None,
+                _ => node.wait(Waits::Other, at),
+            },
+            EventKind::TimerFired { timer, .. } => match fired(*timer) {
+                Some(fired) => node.remark = Some(fired.into()),
+                None => node.go_on(),
+            },
+            EventKind::SignalReceived { .. } => node.go_on(),
             EventKind::InputReceived { .. } => {
-                node.state = State::Running;
-                node.message = None;
+                node.go_on();
                 node.remark = Some(format!("filled{by}"));
             }
-            EventKind::PolicyDecided { verdict, .. } => match verdict {
-                policy::Verdict::Allow => {}
-                policy::Verdict::Ask => node.remark = Some("policy asks".into()),
-                policy::Verdict::Deny => node.remark = Some("denied by policy".into()),
-            },
+            EventKind::StepResolved { outcome, note, .. } => {
+                node.go_on();
+                node.message = *note;
+                node.remark = Some(format!("resolved{by}: {}", resolved(outcome)));
+            }
+            // What is to be approved may be approved already; if not, it is asked about next.
+            EventKind::PolicyDecided { verdict: Verdict::Deny, rule, .. } => {
+                node.remark = Some(ruled(Verdict::Deny, rule));
+            }
             _ => {}
         }
     }
@@ -390,6 +440,12 @@ impl RunView {
         format!(" by {name} ({})", via.as_str())
     }
 
+    /// Whether something that the run waits for may come while it is looked at: not a word about a call in doubt, nor what
+    /// moves a run that a step has for itself.
+    pub(crate) fn may_move(&self) -> bool {
+        self.root.may_move()
+    }
+
     /// Where the run stands.
     pub fn status(&self) -> RunStatus {
         if let Some(outcome) = self.outcome {
@@ -422,23 +478,4 @@ fn parts(key: &StepKey) -> impl Iterator<Item = Part> {
         let round = (segment.iteration > 0).then_some(Part::Round(segment.iteration));
         [Some(step), round, segment.item.map(Part::Item)].into_iter().flatten()
     })
-}
-
-pub(crate) fn decided(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Approved => "approved",
-        Verdict::Rejected => "rejected",
-        _ => "answered",
-    }
-}
-
-pub(crate) fn skipped(reason: &SkipReason) -> String {
-    match reason {
-        SkipReason::Condition => "its `if` is false".into(),
-        SkipReason::Dependency { id } => format!("needs {}", clean(id)),
-        SkipReason::RunIf => "its `run_if` does not hold".into(),
-        SkipReason::RunFailed => "the run failed".into(),
-        SkipReason::RunCancelled => "the run was cancelled".into(),
-        _ => "skipped".into(),
-    }
 }

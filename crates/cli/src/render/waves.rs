@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use parkway::Plan;
-use parkway::definition::{Node, NodeIndex, OnError, OnItemError, RunIf, Verb};
+use parkway::definition::{Node, NodeIndex, OnError, OnItemError, RunIf, Verb, Wait};
 
 use super::words::{clean, width};
 
@@ -38,6 +38,8 @@ fn what(node: &Node) -> String {
         Verb::Tool { name, .. } => clean(name),
         Verb::Chat(chat) => format!("chat {}", clean(&chat.model)),
         Verb::Steps { .. } if node.for_each.is_some() => "for each".into(),
+        Verb::Steps { .. } if node.repeat.is_some() => "repeat".into(),
+        Verb::Workflow(workflow) => format!("workflow {}", clean(&workflow.path)),
         verb => verb.name().into(),
     }
 }
@@ -48,10 +50,21 @@ fn notes(plan: &Plan, node: &Node) -> String {
         Verb::Tool { name, .. } => notes.extend(plan.tools.get(name).map(|tool| tool.effect.as_str().to_owned())),
         Verb::Chat(chat) => notes.push(format!("at most {} tokens", chat.max_tokens)),
         Verb::Approve { timeout_ms, .. } => {
-            let within = timeout_ms.map(|ms| format!(" within {}", span(ms)));
-            notes.push(format!("asks a person{}", within.unwrap_or_default()));
+            notes.push(format!("asks a person{}", within(*timeout_ms)));
         }
+        Verb::Input { timeout_ms, .. } => notes.push(format!("asks a person for values{}", within(*timeout_ms))),
+        Verb::Wait(Wait::For(ms)) => notes.push(format!("for {}", span(*ms))),
+        Verb::Wait(Wait::Until(time)) => notes.push(format!("until {}", clean(time))),
+        Verb::Wait(Wait::Signal { name, timeout_ms }) => {
+            notes.push(format!("for the signal {}{}", clean(name), within(*timeout_ms)));
+        }
+        Verb::Workflow(workflow) if workflow.own_run.is_some() => notes.push("in a run of its own".into()),
+        // Others say all by their names.
         _ => {}
+    }
+    if let Some(repeat) = &node.repeat {
+        let delay = if repeat.delay_ms > 0 { format!(", {} between", span(repeat.delay_ms)) } else { String::new() };
+        notes.push(format!("at most {} rounds{delay}", repeat.max));
     }
     if let Some(for_each) = &node.for_each {
         let mut note = if matches!(node.verb, Verb::Steps { .. }) { String::new() } else { "for each, ".into() };
@@ -78,6 +91,10 @@ fn notes(plan: &Plan, node: &Node) -> String {
         max => format!("{max} retries"),
     }));
     notes.join(", ")
+}
+
+fn within(millis: Option<u64>) -> String {
+    millis.map(|millis| format!(" within {}", span(millis))).unwrap_or_default()
 }
 
 /// A duration as an author writes it: `24h`.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use parkway::id::Time;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::symbols::Symbols;
@@ -113,6 +116,12 @@ pub(crate) fn elapsed(time: Duration) -> String {
         3_600..86_400 => format!("{}h{:02}m", seconds / 3_600, seconds % 3_600 / 60),
         _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3_600),
     }
+}
+
+/// A time on this machine's clock, to the second.
+pub(crate) fn local(time: Time) -> String {
+    let Ok(timestamp) = Timestamp::from_microsecond(time.micros()) else { return time.to_string() };
+    timestamp.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// `950`, `9.6k`, `120k`, `2.1M`: rounded down.

@@ -73,11 +73,15 @@ impl Desk {
                 self.open.push_back(Asked::Approval(Question { step: key.clone(), prompt, shown }));
                 Ok(changed)
             }
-            EventKind::StepWaiting { what: WaitFor::Input { prompt, .. }, .. } => {
-                let Some(form) = form_of(plan, key) else { return Ok(false) };
+            EventKind::StepWaiting { what: WaitFor::Input { prompt, filled, .. }, .. } => {
+                let Some(schema) = form_of(plan, key) else { return Ok(false) };
                 let prompt = text(Some(parkway.text(*prompt).await?));
+                let mut form = Form::new(key.clone(), prompt, schema.clone());
+                if let Some(filled) = filled {
+                    form = form.filled(&parkway.text(*filled).await?);
+                }
                 let changed = self.close(key);
-                self.open.push_back(Asked::Form(Form::new(key.clone(), prompt, form.clone())));
+                self.open.push_back(Asked::Form(form));
                 Ok(changed)
             }
             EventKind::ApprovalDecided { .. }

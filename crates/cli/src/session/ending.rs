@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use parkway::id::RunId;
+use parkway::id::{RunId, StepKey};
 use parkway::log::{RunState, RunStatus, Step, StepStatus, WaitFor};
 use parkway::{Ended, Error, Parkway, Run};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, of_code};
 use crate::next::Next;
 use crate::out::{Out, say};
-use crate::render::clean;
+use crate::render::{clean, local};
 
 /// The most steps of one kind that are named; a fan-out may have thousands.
 const NAMED: usize = 12;
@@ -84,7 +84,7 @@ impl Ending {
     async fn waiting(&self, parkway: &Parkway, run: &Run) -> Result<Exit, Failure> {
         let state = parkway.record(run.id()).await?.state;
         say(&format!("run {} waits", run.id()));
-        way_on(&state, &self.next);
+        way_on(parkway, &state, &self.next).await?;
         Ok(Exit::Waiting)
     }
 
@@ -102,8 +102,8 @@ impl Ending {
     }
 }
 
-/// Says which commands move a run that nobody executes.
-pub(crate) fn way_on(state: &RunState, next: &Next) {
+/// Says what moves a run that nobody executes.
+pub(crate) async fn way_on(parkway: &Parkway, state: &RunState, next: &Next) -> Result<(), Failure> {
     let run = state.run();
     let name = |title: &str, commands: Vec<String>| {
         commands.iter().take(NAMED).for_each(|command| say(&format!("  {title:<13}{command}")));
@@ -112,19 +112,38 @@ pub(crate) fn way_on(state: &RunState, next: &Next) {
         }
     };
     name("answer:", state.asking().map(|step| next.approve(run, &step.key)).collect());
-    let wants_values = |step: &&Step| {
-        let waiting = step.waiting.as_ref().filter(|_| step.status == StepStatus::Waiting);
-        waiting.is_some_and(|waiting| matches!(waiting.what, WaitFor::Input { .. }))
-    };
-    name("fill:", state.steps().iter().filter(wants_values).map(|step| next.input(run, &step.key)).collect());
-    let own_run = |step: &Step| match &step.waiting.as_ref().filter(|_| step.status == StepStatus::Waiting)?.what {
-        WaitFor::Run { run, .. } => Some(*run),
+    let waits = |step: &Step| Some(step.waiting.as_ref().filter(|_| step.status == StepStatus::Waiting)?.what.clone());
+    let waiting: Vec<_> = state.steps().iter().filter_map(|step| Some((&step.key, waits(step)?))).collect();
+    let signals = waiting.iter().filter_map(|(key, what)| match what {
+        WaitFor::Signal { name, .. } => Some((*key, *name)),
         _ => None,
+    });
+    let (keys, names): (Vec<&StepKey>, Vec<_>) = signals.unzip();
+    let names = parkway.texts(&names).await?;
+    let of = |told: fn(RunId, &StepKey, &WaitFor, &Next) -> Option<String>| -> Vec<String> {
+        waiting.iter().filter_map(|(key, what)| told(run, key, what, next)).collect()
     };
-    name("its run:", state.steps().iter().filter_map(own_run).map(|run| next.show(run)).collect());
+    name("fill:", of(|run, key, what, next| matches!(what, WaitFor::Input { .. }).then(|| next.input(run, key))));
+    name(
+        "its run:",
+        of(|_, _, what, next| if let WaitFor::Run { run, .. } = what { Some(next.show(*run)) } else { None }),
+    );
+    let signal = |(key, name): (&StepKey, &Value)| match name.as_str() {
+        Some(name) => format!("`{}`, for {key}", clean(name)),
+        None => format!("for {key}"),
+    };
+    name("signal:", keys.into_iter().zip(&names).map(signal).collect());
+    name(
+        "time:",
+        of(|_, key, what, _| match what {
+            WaitFor::Timer { at } => Some(format!("{}, for {key}", local(*at))),
+            _ => None,
+        }),
+    );
     let in_doubt = state.steps().iter().filter(|step| step.status == StepStatus::InDoubt);
     name("in doubt:", in_doubt.map(|step| next.show_step(run, &step.key)).collect());
     name("go on:", vec![next.resume(run)]);
+    Ok(())
 }
 
 /// Writes a file as a whole or not at all; to a pipe or a device as it comes.

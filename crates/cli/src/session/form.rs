@@ -28,6 +28,17 @@ impl Form {
         Form { step, prompt, schema, values: Map::new(), at: 0, problem: None }
     }
 
+    /// The form with what stands in its fields already as their defaults.
+    pub(crate) fn filled(mut self, values: &Value) -> Self {
+        for (name, value) in values.as_object().into_iter().flatten() {
+            let field = self.schema.get_mut("properties").and_then(|fields| fields.get_mut(name));
+            if let Some(Value::Object(field)) = field {
+                field.insert("default".into(), value.clone());
+            }
+        }
+        self
+    }
+
     fn fields(&self) -> Vec<(&str, &Value)> {
         let properties = self.schema.get("properties").and_then(Value::as_object);
         properties.into_iter().flatten().map(|(name, field)| (name.as_str(), field)).collect()
@@ -199,6 +210,16 @@ mod tests {
         assert!(!told.iter().any(|line| line.contains('\u{1b}')));
         insta::assert_snapshot!(told.join("\n"));
         assert_eq!(form.hear("\n"), Some(json!({ "total": 12, "currency": "USD", "paid": true })));
+    }
+
+    #[test]
+    fn what_an_expression_gives_stands_in_its_field() {
+        let mut form = form().filled(&json!({ "total": 12, "note": "as \u{1b}[2Jsent" }));
+        assert_eq!(form.outline()[0], "total what is  [31mdue (integer, at least 1) [12]");
+        assert!(form.outline()[3].contains("as \\u001b[2Jsent"), "{:?}", form.outline());
+        let heard: Vec<_> = ["", "", "y", "other"].iter().map(|line| form.hear(line)).collect();
+        assert_eq!(heard[3], Some(json!({ "paid": true, "note": "other" })));
+        assert_eq!(form.hear(""), None);
     }
 
     #[test]

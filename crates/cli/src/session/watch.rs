@@ -188,8 +188,11 @@ impl<'a> Session<'a> {
                     if let Some(question) = desk.lines(console::Term::stderr().size().1.into(), Symbols::from_env()) {
                         lines.get_or_insert_with(Lines::new).want();
                         live.ask(&question, now());
-                    } else if live.view().status() == RunStatus::Waiting && idle_since.elapsed() > STUCK {
-                        // It waits for nothing that can come here: a step is in doubt.
+                    } else if live.view().status() == RunStatus::Waiting
+                        && !live.view().may_move()
+                        && idle_since.elapsed() > STUCK
+                    {
+                        // It waits for nothing that can come here: a step is in doubt, or its own run asks somebody.
                         run.stop();
                     }
                 }

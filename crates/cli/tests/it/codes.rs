@@ -12,12 +12,13 @@ use crate::bench::Bench;
 
 const CODES: &str = include_str!("../../src/command/explain/codes.md");
 /// Codes whose example would be a huge file, no text, or no workflow.
-const WITHOUT_EXAMPLE: [&str; 12] = [
+const WITHOUT_EXAMPLE: [&str; 13] = [
     "bad-file",
     "bad-setting",
     "inline-secret",
     "not-text",
     "out-of-bounds",
+    "outside-project",
     "toml",
     "too-large",
     "too-many-steps",

@@ -2,7 +2,7 @@
 
 use parkway::Labels;
 use parkway::id::{Digest, Fence, RunId, Seq, StepKey, Time, WorkerId};
-use parkway::log::{Actor, Channel, Commitment, Event, EventKind, FailureReason, SkipReason, Verdict};
+use parkway::log::{Actor, Channel, Commitment, Event, EventKind, FailureReason, SkipReason, Verdict, WaitFor};
 use parkway_cli::render::{Outline, OutlineStep, RunView};
 use serde_json::json;
 
@@ -12,6 +12,11 @@ const START: i64 = 1_795_000_000_000_000;
 /// The time `ms` milliseconds after the start of the run.
 pub(crate) fn at(ms: i64) -> Time {
     Time::from_micros(START + ms * 1_000)
+}
+
+/// The run.
+pub(crate) fn run() -> RunId {
+    RunId::new(at(0), [7; 16])
 }
 
 /// A run that goes on, and what is seen of it.
@@ -83,9 +88,8 @@ impl Letters {
     }
 
     pub(crate) fn push_by(&mut self, ms: i64, by: Actor, kind: EventKind) {
-        let run = RunId::new(at(0), [7; 16]);
         self.seq += 1;
-        let event = Event::new("default", run, Seq(self.seq), at(ms), Fence(1), by, kind);
+        let event = Event::new("default", run(), Seq(self.seq), at(ms), Fence(1), by, kind);
         self.view.apply(&event);
         self.told.extend(self.view.plain(&event));
     }
@@ -152,9 +156,18 @@ impl Letters {
     }
 
     pub(crate) fn answer(&mut self, ms: i64, step: &str, verdict: Verdict, note: &str) {
-        let (name, note) = (self.text("ada"), self.text(note));
-        let by = Actor::Person { name, via: Channel::Flag };
-        self.push_by(ms, by, EventKind::ApprovalDecided { key: key(step), verdict, note: Some(note) });
+        let note = Some(self.text(note));
+        self.push_as("ada", ms, EventKind::ApprovalDecided { key: key(step), verdict, note });
+    }
+
+    /// What a person did.
+    pub(crate) fn push_as(&mut self, name: &str, ms: i64, kind: EventKind) {
+        let name = self.text(name);
+        self.push_by(ms, Actor::Person { name, via: Channel::Flag }, kind);
+    }
+
+    pub(crate) fn wait(&mut self, ms: i64, step: &str, what: WaitFor) {
+        self.push(ms, EventKind::StepWaiting { key: key(step), what });
     }
 
     pub(crate) fn doubt(&mut self, ms: i64, step: &str) {

@@ -9,6 +9,7 @@ mod codes;
 mod letters;
 mod render;
 
+mod book;
 mod ends;
 mod forms;
 mod hostile;

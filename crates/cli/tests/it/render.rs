@@ -1,11 +1,18 @@
 //! What a person sees of a run.
 
-use parkway::log::{EventKind, SkipReason, Verdict};
-use parkway_cli::render::Symbols;
+use parkway::log::{EventKind, Resolution, SkipReason, Timer, Verdict, WaitFor};
+use parkway::{Labels, policy};
+use parkway_cli::render::{Outline, OutlineStep, Symbols};
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 use unicode_width::UnicodeWidthStr;
 
-use crate::letters::{Letters, at};
+use crate::letters::{Letters, at, run};
+
+/// With all times of a clock alike, since that is the machine's.
+fn timeless(text: &str) -> String {
+    let clock = regex::Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d").unwrap();
+    clock.replace_all(text, "2026-01-01 00:00:00").into_owned()
+}
 
 /// The drawing without colours.
 fn draw(letters: &Letters, now: i64, columns: usize, height: Option<usize>) -> String {
@@ -322,7 +329,7 @@ fn every_status_has_its_mark() {
       ○ write    files.write_csv
       ? mail     crash  in doubt                                                0.9s
           the process ended while the call was under way
-      ▸ poll                                                                    0.9s
+      ▸ poll     round 2                                                        0.9s
         ✓ #1                                                                    0.0s
         ▸ #2                                                                    0.9s
           ▸ fetch                                                               0.9s
@@ -341,7 +348,7 @@ fn every_status_has_its_mark() {
       . write    files.write_csv
       ? mail     crash  in doubt                                                0.9s
           the process ended while the call was under way
-      > poll                                                                    0.9s
+      > poll     round 2                                                        0.9s
         + #1                                                                    0.0s
         > #2                                                                    0.9s
           > fetch                                                               0.9s
@@ -363,7 +370,7 @@ fn every_status_has_its_mark() {
       ? mail     crash  in doubt        1.9s
           the process ended while the call
           was under way
-      > poll                            1.9s
+      > poll     round 2                1.9s
         + #1                            0.0s
         > #2                            1.9s
           > fetch                       1.9s
@@ -493,4 +500,199 @@ proptest! {
             }
         }
     }
+}
+
+/// Steps that wait, are repeated, run out of time, and have runs of their own.
+fn waiting() -> Letters {
+    let mut letters = Letters::new();
+    let step = |id: &str, verb: &str| OutlineStep { id: id.into(), verb: verb.into(), ..OutlineStep::default() };
+    letters.view.describe(Outline {
+        workflow: "watch".into(),
+        steps: vec![
+            step("pause", "wait"),
+            step("deployed", "wait"),
+            step("edit", "input"),
+            OutlineStep { detail: "child.yaml".into(), own_run: true, ..step("child", "workflow") },
+            OutlineStep { rounds: Some(20), children: vec![step("probe", "tool")], ..step("poll", "steps") },
+            OutlineStep { children: vec![step("slow", "tool"), step("later", "tool")], ..step("group", "steps") },
+            step("send", "tool"),
+        ],
+    });
+    let (signal, prompt) = (letters.text("deployed"), letters.text("Is this right?"));
+    letters.wait(10, "pause", WaitFor::Timer { at: at(60_000) });
+    letters.wait(10, "deployed", WaitFor::Signal { name: signal, expires: Some(at(90_000)) });
+    let form = WaitFor::Input { prompt, filled: None, labels: Labels::NONE, expires: None };
+    letters.wait(20, "edit", form);
+    letters.start(20, "child", 1);
+    letters.wait(30, "child", WaitFor::Run { run: run().child(&"child".parse().unwrap()), wake: None });
+    letters.start(40, "poll", 1);
+    for round in 1..3 {
+        letters.start(50, &format!("poll#{round}.probe"), 1);
+        letters.complete(60, &format!("poll#{round}.probe"), 1);
+        letters.complete(60, &format!("poll#{round}"), 1);
+        letters.push(70, EventKind::StepRepeated { key: "poll".parse().unwrap(), round, done: false });
+    }
+    letters.start(80, "poll#3.probe", 1);
+    letters.start(80, "group", 1);
+    letters.start(80, "group.slow", 1);
+    letters.push(90, EventKind::TimerFired { key: Some("group".parse().unwrap()), timer: Timer::Timeout });
+    letters.push(91, EventKind::StepCancelled { key: "group.slow".parse().unwrap(), attempt: 1 });
+    letters.skip(92, "group.later", SkipReason::TimedOut { id: "group".into() });
+    letters.fail(93, "group", "timeout", "it took longer than 10s");
+    letters.doubt(94, "send");
+    letters
+}
+
+#[test]
+fn what_a_run_waits_for_is_seen() {
+    let mut letters = waiting();
+    insta::assert_snapshot!(timeless(&draw(&letters, 100, 80, None)), @r"
+    ▸ watch  01a1ee56-5e00-7707-8707-070707070707                    running    0.1s
+      ⏸ pause     wait  waits until 2026-01-01 00:00:00                         0.0s
+      ⏸ deployed  wait  waits for the signal `deployed`                         0.0s
+      ⏸ edit      input  waits for values                                       0.0s
+          Is this right?
+      ⏸ child     workflow child.yaml  waits for its run                        0.0s
+          run 01a1ee56-5e00-7a8d-b8da-81d87549f0ab
+      ▸ poll      repeat  round 3/20                                            0.0s
+        ✓ #1                                                                    0.0s
+        ✓ #2                                                                    0.0s
+        ▸ #3                                                                    0.0s
+          ▸ probe  tool                                                         0.0s
+      ✗ group     steps  timeout                                                0.0s
+          it took longer than 10s
+        ⊘ slow   tool                                                           0.0s
+        – later  tool  the time of group was over
+      ? send      tool  crash  in doubt
+          the process ended while the call was under way
+    ");
+    insta::assert_snapshot!(timeless(&draw(&letters, 100, 40, None)), @r"
+    ▸ watch                  running    0.1s
+      01a1ee56-5e00-7707-8707-070707070707
+      ⏸ pause     wait                  0.0s
+      ⏸ deployed  wait                  0.0s
+      ⏸ edit      waits for values      0.0s
+          Is this right?
+      ⏸ child     waits for its run     0.0s
+          run 01a1ee56-5e00-7a8d-b8da-81d87…
+      ▸ poll      repeat  round 3/20    0.0s
+        ✓ #1                            0.0s
+        ✓ #2                            0.0s
+        ▸ #3                            0.0s
+          ▸ probe  tool                 0.0s
+      ✗ group     steps  timeout        0.0s
+          it took longer than 10s
+        ⊘ slow   tool                   0.0s
+        – later  the time of group was over
+      ? send      tool  crash  in doubt
+          the process ended while the call
+          was under way
+    ");
+    assert!(letters.view.lines(at(100), 80, Some(40), false).len() <= 40);
+
+    // All that was waited for comes, and the deadline passes.
+    let (signal, payload, other) = (letters.text("deployed"), letters.text("{}"), letters.text("other"));
+    let received = |key: Option<&str>, name| EventKind::SignalReceived {
+        key: key.map(|key| key.parse().unwrap()),
+        name,
+        payload,
+        kept: None,
+    };
+    letters.push(110, EventKind::TimerFired { key: Some("pause".parse().unwrap()), timer: Timer::Wait });
+    letters.complete(110, "pause", 0);
+    letters.push_as("ada", 120, received(Some("deployed"), signal));
+    letters.push_as("ada", 121, received(None, other));
+    letters.push_as("ada", 130, EventKind::InputReceived { key: "edit".parse().unwrap(), values: payload });
+    letters.complete(131, "edit", 0);
+    let note = Some(letters.text("looked into the outbox"));
+    let outcome = Resolution::Done { output: payload };
+    letters.push_as("ada", 140, EventKind::StepResolved { key: "send".parse().unwrap(), outcome, note });
+    letters.start(150, "child", 1);
+    letters.complete(160, "child", 1);
+    letters.push(165, EventKind::StepRepeated { key: "poll".parse().unwrap(), round: 3, done: true });
+    let tool = "mail.send".to_owned();
+    for (verdict, rule) in [(policy::Verdict::Ask, "default.at_most_once"), (policy::Verdict::Deny, "project[0]")] {
+        let key = "send".parse().unwrap();
+        letters.push(166, EventKind::PolicyDecided { key, tool: tool.clone(), verdict, rule: rule.into() });
+    }
+    letters.push(170, EventKind::TimerFired { key: None, timer: Timer::Deadline });
+    letters.push(180, EventKind::TimerFired { key: None, timer: Timer::Grace });
+    insta::assert_snapshot!(draw(&letters, 190, 80, None), @r"
+    ▸ watch  01a1ee56-5e00-7707-8707-070707070707                    overdue    0.1s
+      ✓ pause     wait                                                          0.1s
+      ▸ deployed  wait                                                          0.1s
+      ✓ edit      input  filled by ada (flag)                                   0.1s
+      ✓ child     workflow child.yaml                                           0.1s
+          run 01a1ee56-5e00-7a8d-b8da-81d87549f0ab
+      ▸ poll      repeat  round 3/20                                            0.1s
+        ✓ #1                                                                    0.0s
+        ✓ #2                                                                    0.0s
+        ▸ #3                                                                    0.1s
+          ▸ probe  tool                                                         0.1s
+      ✗ group     steps  timeout                                                0.0s
+          it took longer than 10s
+        ⊘ slow   tool                                                           0.0s
+        – later  tool  the time of group was over
+      ▸ send      tool  denied by policy, rule project[0]
+    ");
+    insta::assert_snapshot!(timeless(&letters.told.join("\n")), @r"
+    0.0s  run                 created  01a1ee56-5e00-7707-8707-070707070707  order_intake
+    0.0s  pause        waits until 2026-01-01 00:00:00
+    0.0s  deployed     waits for the signal `deployed`
+    0.0s  edit         waits for values  Is this right?
+    0.0s  child        has a run of its own  01a1ee56-5e00-7a8d-b8da-81d87549f0ab
+    0.0s  child        waits for its run  01a1ee56-5e00-7a8d-b8da-81d87549f0ab
+    0.0s  poll#1.probe  completed  0.0s
+    0.0s  poll#1       completed  0.0s
+    0.0s  poll         round 1 is through, `until` does not hold yet
+    0.0s  poll#2.probe  completed  0.0s
+    0.0s  poll#2       completed  0.0s
+    0.0s  poll         round 2 is through, `until` does not hold yet
+    0.0s  group        its time is over
+    0.0s  group.slow   cancelled
+    0.0s  group.later  skipped  the time of group was over
+    0.0s  group        failed  timeout: it took longer than 10s
+    0.0s  send         in doubt  crash: the process ended while the call was under way
+    0.1s  pause        completed  0.1s
+    0.1s  deployed     the signal `deployed` received by ada (flag)
+    0.1s  run          the signal `other` received by ada (flag), and kept
+    0.1s  edit         filled by ada (flag)
+    0.1s  edit         completed  0.1s
+    0.1s  send         it was carried out by ada (flag)  looked into the outbox
+    0.1s  child        has a run of its own  01a1ee56-5e00-7a8d-b8da-81d87549f0ab
+    0.1s  child        completed  0.1s
+    0.1s  poll         round 3 is through, `until` holds
+    0.1s  send         mail.send  denied by policy, rule project[0]
+    0.1s  run          the deadline has passed
+    0.1s  run          the time for ending is over
+    ");
+    letters.push_as("ada", 200, EventKind::CancelRequested { note: None });
+    letters.push(210, EventKind::RunCancelled);
+    insta::assert_snapshot!(letters.told[letters.told.len() - 2..].join("\n"), @r"
+    0.2s  run          cancel requested by ada (flag)
+    0.2s  run          cancelled
+    ");
+}
+
+#[test]
+fn no_event_is_new_to_those_who_tell_it() {
+    // Whoever adds an event decides here what is said of it: a line, or nothing.
+    let source = include_str!("../../../core/src/log/event.rs");
+    let names = source.split("pub fn name(&self)").nth(1).and_then(|rest| rest.split("/// The step").next()).unwrap();
+    let known: Vec<_> = names.split('"').skip(1).step_by(2).collect();
+    assert_eq!(
+        known.join(" "),
+        "run_created run_claimed step_started step_expanded step_completed step_failed step_retried step_skipped \
+         step_cancelled step_in_doubt step_resolved step_repeated step_waiting timer_fired signal_received \
+         input_received model_called policy_decided approval_requested approval_decided budget_reserved budget_settled \
+         cancel_requested run_completed run_failed run_cancelled"
+    );
+    let source = include_str!("../../../core/src/log/waiting.rs");
+    let variants = |name: &str| {
+        let body = source.split(&format!("pub enum {name} {{")).nth(1).unwrap().split("\n}").next().unwrap();
+        let starts = body.lines().filter_map(|line| line.strip_prefix("    ")?.split([' ', ',', '{']).next());
+        starts.filter(|word| word.starts_with(char::is_uppercase)).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(variants("WaitFor"), "Timer Signal Run Input");
+    assert_eq!(variants("Timer"), "Wait Timeout Deadline Grace");
 }

@@ -53,7 +53,7 @@ fn config_is_data_for_programs() {
     assert_eq!(find("store")["from"], json!({ "flag": "--store" }));
     assert_eq!(find("models.main.context")["from"]["line"], 5);
     assert_eq!((&find("secrets.HERE")["there"], &find("secrets.GONE")["there"]), (&json!(true), &json!(false)));
-    assert_eq!(find("site[0]")["value"]["verdict"], "ask");
+    assert_eq!(find("project[0]")["value"]["verdict"], "ask");
     assert!(!shown.to_string().contains("\"ada\""), "the value of a secret is shown");
 }
 
@@ -76,7 +76,7 @@ fn the_sites_rule_asks_where_the_workflow_would_just_write() {
     bench.parkway(&["approve", "last", "write"]).code(0);
     bench.parkway(&["resume"]).code(0);
     let events = bench.parkway(&["show", "--json"]).out;
-    assert!(events.contains(r#""rule":"site[0]""#), "{events}");
+    assert!(events.contains(r#""rule":"project[0]""#), "{events}");
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn command(state: &RunState, work: Work) -> Option<Command> {
             recover(state, index)
         }
         Work::Cancel(index) => Command::Cancel { key: key(index) },
-        Work::Look(index) if state.cut_off(index).is_some() => Command::Cancel { key: key(index) },
+        Work::Look(index) if state.barred(index).is_some() => Command::Cancel { key: key(index) },
         Work::Look(index) => Command::Begin { key: key(index) },
         Work::Wake(index) => Command::Fire { key: Some(key(index)), timer: Timer::Wait },
         Work::Moved(index) => moved(state, index),

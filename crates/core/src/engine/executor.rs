@@ -420,8 +420,10 @@ impl Executor {
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (stop, poke) = (self.control.stop.clone(), self.control.poke.clone());
         let mut disk = self.recorder.disk();
-        self.give_preapprovals().await?;
         self.hand_out_signals().await?;
+        // What was said while nobody had the run comes before what time alone would bring, and before any call.
+        self.read_inbox().await?;
+        self.give_preapprovals().await?;
         loop {
             if stop.is_cancelled() {
                 self.wind_down().await?;

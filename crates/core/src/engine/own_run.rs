@@ -15,7 +15,7 @@ use crate::engine::recorder::Draft;
 use crate::engine::step::{Attempt, Call, Failure};
 use crate::id::StepKey;
 use crate::log::{Budget, EventKind, Parent, StepIndex};
-use crate::store::{NewRun, RunFilter, Write};
+use crate::store::{Message, NewRun, RunFilter, Write};
 use crate::tool::Cancel;
 use crate::workflow::{Plan, Verb};
 
@@ -132,10 +132,13 @@ impl Executor {
         for (index, run) in waiting {
             let filter = RunFilter { run: Some(run), ..RunFilter::default() };
             let Some(summary) = self.services.store.runs(&filter).await?.pop() else { continue };
-            let spoken_to = !summary.held && !self.services.store.inbox(run).await?.is_empty();
+            // What only a newer version can read moves nobody here.
+            let unread = if summary.held { Vec::new() } else { self.services.store.inbox(run).await? };
+            let spoken_to = unread.iter().any(|(_, message)| *message != Message::Unknown);
             if summary.status.ended() || spoken_to {
                 let key = self.state.at(index).key.clone();
-                self.call_run(key, false).await?;
+                let cancelled = self.state.barred(index).is_some();
+                self.call_run(key, cancelled).await?;
             }
         }
         Ok(())

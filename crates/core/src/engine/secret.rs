@@ -46,13 +46,14 @@ impl Known {
                     values.insert(name.clone(), secret);
                     continue;
                 }
+                // Nothing advises to name a source where one is named.
                 Ok(Some(_)) => "is empty".to_owned(),
-                Ok(None) => "has no source".to_owned(),
+                Ok(None) => format!(
+                    "has no source; say where it comes from in `parkway.toml`: `[secrets]`, `{name} = {{ env = \"{name}\" }}`"
+                ),
                 Err(error) => format!("cannot be read: {error}"),
             };
-            missing.push(format!(
-                "the secret `{name}` {why}; say where it comes from in `parkway.toml`: `[secrets] {name} = {{ env = \"{name}\" }}`"
-            ));
+            missing.push(format!("the secret `{name}` {why}"));
         }
         if missing.is_empty() { Ok(Known::of(values)) } else { Err(ExecutorError::Missing(missing)) }
     }

@@ -205,13 +205,15 @@ impl Executor {
         values: Value,
         by: Actor,
     ) -> Result<(), ExecutorError> {
-        let asked = self.state.step(&key).filter(|step| step.status == StepStatus::Waiting && step.waiting.is_some());
-        let filled = match asked.and_then(|step| step.waiting.as_ref()).map(|waiting| &waiting.what) {
-            Some(WaitFor::Input { filled: Some(filled), .. }) => Some(*filled),
+        let asked = self.state.step(&key).filter(|step| step.status == StepStatus::Waiting);
+        let asked = asked.and_then(|step| match &step.waiting.as_ref()?.what {
+            WaitFor::Input { filled, .. } => Some((step.node, *filled)),
             _ => None,
-        };
+        });
         let plan = self.state.plan().clone();
-        if let Some(Verb::Input { form, .. }) = asked.map(|step| &plan.graph.node(step.node).verb) {
+        if let Some((node, filled)) = asked
+            && let Verb::Input { form, .. } = &plan.graph.node(node).verb
+        {
             let filled = match values {
                 Value::Object(mut values) => {
                     if let Some(filled) = filled

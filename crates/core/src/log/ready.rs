@@ -117,6 +117,11 @@ impl Ready {
         }
     }
 
+    /// The first timer of each kind.
+    pub(crate) fn first_timers(&self) -> [Option<(Time, Work)>; 2] {
+        [self.alarms.first().copied(), self.timers.first().copied()]
+    }
+
     pub(crate) fn next_timer(&self) -> Option<Time> {
         let next = self.timers.first().map(|(time, _)| *time);
         next.into_iter().chain(self.next_alarm()).min()

@@ -202,6 +202,7 @@ impl RunState {
         self.updated = event.at;
         if !self.status.ended() && self.head > Seq(1) {
             self.forget_done_work();
+            self.forget_done_timers();
             let waits = self.running == 0 && self.paused > 0 && self.ready.is_idle();
             self.status = if waits { RunStatus::Waiting } else { RunStatus::Running };
         }
@@ -286,7 +287,10 @@ impl RunState {
         let node = self.steps[index.0].node;
         match &event.kind {
             EventKind::StepStarted { attempt, args, labels, secrets, .. } => {
+                // Its own run, for which it waited, is told to stop by this attempt.
+                let told = self.steps[index.0].waits_for_run() && self.barred(index).is_some();
                 let step = &mut self.steps[index.0];
+                step.told |= told;
                 if *attempt != step.attempt + 1 {
                     return Err(format!("attempt {attempt} follows attempt {}", step.attempt));
                 }
@@ -652,6 +656,16 @@ impl RunState {
                 break;
             }
             self.ready.skip();
+        }
+    }
+
+    /// Takes away timers that mean nothing any more, as far as the next that does: whoever lets the run go is woken for that
+    /// one, and a log that is read again has no others than the state that wrote it.
+    fn forget_done_timers(&mut self) {
+        while let Some((at, work)) =
+            self.ready.first_timers().into_iter().flatten().find(|(_, work)| !self.stands(*work))
+        {
+            self.ready.forget(at, work);
         }
     }
 }

@@ -235,6 +235,8 @@ pub struct Step {
     pub(crate) redo: u32,
     /// What a person said about its call, until it is acted on.
     pub(crate) resolution: Option<Resolution<Commitment>>,
+    /// Whether its own run was told to stop after it had come to wait.
+    pub(crate) told: bool,
     /// When its time is over, where it is a group with a `timeout`.
     pub(crate) time_up: Option<Time>,
     /// That its time is over.
@@ -283,6 +285,7 @@ impl Step {
             rounds: None,
             redo: 0,
             resolution: None,
+            told: false,
             time_up: None,
             overtime: None,
             members: Vec::new(),
@@ -316,6 +319,12 @@ impl Step {
     pub(crate) fn is_moved(&self) -> bool {
         let came = self.waiting.as_ref().is_some_and(|waiting| waiting.came.is_some());
         self.status == StepStatus::Running && (came || self.resolution.is_some())
+    }
+
+    /// Whether it has waited for a run of its own since its newest attempt, and nothing has come.
+    pub(crate) fn waits_for_run(&self) -> bool {
+        let waits = |waiting: &Waiting| matches!(waiting.what, WaitFor::Run { .. }) && waiting.came.is_none();
+        self.waiting.as_ref().is_some_and(waits)
     }
 
     /// Whether only the outside can move it: it waits for a person, a signal, or a word about a call in doubt.

@@ -14,28 +14,33 @@ use crate::tool::Effect;
 #[derive(Clone, Debug, Default)]
 pub struct RulePolicy {
     rules: Rules,
+    /// Rules that are heard after these, and only tighten.
+    tightening: Rules,
 }
 
 impl RulePolicy {
     /// The policy of these rules; or all that is wrong with them, by the names that decisions call them by (`site[0]`).
     pub fn new(rules: &[Rule]) -> Result<RulePolicy, Vec<String>> {
-        let named = |(index, rule): (usize, &Rule)| {
-            rule.problems().into_iter().map(move |problem| format!("site[{index}]: {problem}"))
-        };
-        let problems: Vec<_> = rules.iter().enumerate().flat_map(named).collect();
-        if problems.is_empty() { Ok(RulePolicy { rules: Rules::new("site", rules) }) } else { Err(problems) }
+        Ok(RulePolicy { rules: Rules::checked("site", rules)?, tightening: Rules::default() })
+    }
+
+    /// The policy with rules of somebody who may only tighten it, such as the project's own settings; decisions call them
+    /// by `name` and their place.
+    pub fn tightened(self, name: &str, rules: &[Rule]) -> Result<RulePolicy, Vec<String>> {
+        Ok(RulePolicy { tightening: Rules::checked(name, rules)?, ..self })
     }
 }
 
 impl Policy for RulePolicy {
     fn decide(&self, request: &PolicyRequest<'_>) -> Decision {
         let decision = DefaultPolicy.decide(request);
-        match self.rules.strictest(request) {
+        let decision = match self.rules.strictest(request) {
             // Not granted: rules say who may call what was granted, and grant nothing themselves.
             _ if decision.verdict == Verdict::Deny => decision,
             Some(ruled) => ruled,
             None => decision,
-        }
+        };
+        self.tightening.tighten(decision, request)
     }
 
     fn foresee(&self, request: &PolicyRequest<'_>, unknown: &Unknown) -> Foresight {
@@ -59,7 +64,14 @@ impl Policy for RulePolicy {
     }
 
     fn fingerprint(&self) -> String {
-        if self.rules.list.is_empty() { DefaultPolicy.fingerprint() } else { format!("rules-1-{}", self.rules.digest) }
+        let rules = match self.rules.list.is_empty() {
+            true => DefaultPolicy.fingerprint(),
+            false => format!("rules-1-{}", self.rules.digest),
+        };
+        match self.tightening.list.is_empty() {
+            true => rules,
+            false => format!("{rules}+{}", self.tightening.digest),
+        }
     }
 }
 
@@ -84,6 +96,14 @@ impl Rules {
         let text = serde_json::to_vec(rules).unwrap_or_default();
         let digest = Digest::of(&[b"parkway-rules-1\0", &text]);
         Rules { name: name.to_owned(), list: rules.iter().map(Compiled::new).collect(), digest }
+    }
+
+    fn checked(name: &str, rules: &[Rule]) -> Result<Rules, Vec<String>> {
+        let named = |(index, rule): (usize, &Rule)| {
+            rule.problems().into_iter().map(move |problem| format!("{name}[{index}]: {problem}"))
+        };
+        let problems: Vec<_> = rules.iter().enumerate().flat_map(named).collect();
+        if problems.is_empty() { Ok(Rules::new(name, rules)) } else { Err(problems) }
     }
 
     /// What the strictest rule says that is about the call; the first of equals.
@@ -112,7 +132,11 @@ impl Rules {
 
     fn said(&self, index: usize, rule: &Compiled) -> Decision {
         let name = format!("{}[{index}]", self.name);
-        let whose = if self.name == "site" { "the site's policy" } else { "the workflow's `policy`" };
+        let whose = match self.name.as_str() {
+            "site" => "the site's policy",
+            "project" => "the project's policy",
+            _ => "the workflow's `policy`",
+        };
         let reason = match rule.verdict {
             Verdict::Allow => format!("{whose} allows it, rule {name}"),
             Verdict::Ask => format!("{whose} wants it approved, rule {name}"),

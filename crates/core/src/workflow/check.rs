@@ -13,20 +13,43 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::compile::{Compiled, compile_top, names};
+use super::compile::{Compiled, MAX_STEPS, compile_top, names, too_many_steps};
 use super::definition::{Child, InputsDef, SubDef, VerbDef};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};
 use super::graph::{NodeIndex, Verb};
 use super::narrow;
 use super::plan::{FrozenTool, PLAN_VERSION, Plan, Requirements, spec_hash};
 use super::retry::Retry;
-use super::template::Template;
+use super::template::{Template, Type};
 use super::tree::{At, Entries, Tree};
 use crate::tool::{Effect, ToolSpec};
 
 /// The plan of a compiled workflow called `name`, and all that is wrong or doubtful.
 pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Requirements<'_>) -> (Plan, Vec<Diagnostic>) {
-    let mut checker = Checker { requirements, compiled, tools: BTreeMap::new() };
+    let (plan, problems, _) = check_known(name, compiled, requirements, &mut OwnRuns::new());
+    (plan, problems)
+}
+
+/// The workflows that run as runs of their own, by their files: one file may be used many times, at many levels.
+type OwnRuns = BTreeMap<String, OwnRun>;
+
+/// A workflow that runs as a run of its own.
+struct OwnRun {
+    plan: Plan,
+    /// How many steps it has, with those of all plans in it.
+    steps: usize,
+    /// The type of what it gives its caller.
+    outputs: Type,
+}
+
+fn check_known(
+    name: String,
+    compiled: Compiled<'_>,
+    requirements: &Requirements<'_>,
+    own_runs: &mut OwnRuns,
+) -> (Plan, Vec<Diagnostic>, Type) {
+    let steps = compiled.graph.nodes.len();
+    let mut checker = Checker { requirements, compiled, tools: BTreeMap::new(), own_runs, steps };
     for i in 0..checker.compiled.graph.nodes.len() {
         checker.check_node(NodeIndex(u32::try_from(i).unwrap_or(u32::MAX)));
     }
@@ -34,7 +57,8 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
         checker.check_grants(frame);
         checker.check_policy(frame);
     }
-    let types::Known { mut found, named, skipped } = types::check(&checker.compiled, requirements.tools);
+    let own = |file: &str| checker.own_runs.get(file).map(|own| own.outputs.clone());
+    let types::Known { mut found, named, skipped, outputs } = types::check(&checker.compiled, requirements.tools, &own);
     found.extend(models::check(&checker.compiled, requirements));
     found.extend(limits::check(&checker.compiled, &skipped));
     found.extend(reach::check(&checker.compiled));
@@ -65,16 +89,19 @@ pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Require
     };
     narrow::narrow(&mut plan);
     problems.extend(denied::check(&plan, requirements, &origins, &frames));
-    (plan, problems)
+    (plan, problems, outputs)
 }
 
-struct Checker<'a> {
+struct Checker<'a, 'c> {
     requirements: &'a Requirements<'a>,
     compiled: Compiled<'a>,
     tools: BTreeMap<String, FrozenTool>,
+    own_runs: &'c mut OwnRuns,
+    /// The steps of the workflow, with those of the plans in it.
+    steps: usize,
 }
 
-impl<'a> Checker<'a> {
+impl<'a> Checker<'a, '_> {
     fn check_node(&mut self, index: NodeIndex) {
         let origin = self.compiled.origin(index);
         let Some(verb) = &origin.step.verb else { return };
@@ -194,23 +221,41 @@ impl<'a> Checker<'a> {
         let wider = narrow::wider(self.compiled.frames[frame].top, &child.top);
         self.compiled.problems.extend(wider.into_iter().map(|diagnostic| diagnostic.in_file(&child.file)));
         if sub.own_run {
-            self.plan_own_run(index, child);
+            self.plan_own_run(index, child, sub.path.place, frame);
         }
     }
 
     /// The plan of a workflow that runs as a run of its own.
-    fn plan_own_run(&mut self, index: NodeIndex, child: &'a Child) {
+    fn plan_own_run(&mut self, index: NodeIndex, child: &'a Child, place: Place, frame: usize) {
+        if !self.own_runs.contains_key(&child.file) {
+            let known = self.new_own_run(child);
+            self.own_runs.insert(child.file.clone(), known);
+        }
+        let Some(OwnRun { plan, steps, .. }) = self.own_runs.get(&child.file) else { return };
+        let before = self.steps;
+        self.steps = before.saturating_add(*steps);
+        if self.steps > MAX_STEPS {
+            // Told once; a plan in a plan is a copy, and there could be more of them than fit into memory.
+            if before <= MAX_STEPS {
+                self.compiled.problem(frame, too_many_steps(place));
+            }
+        } else if let Verb::Workflow(sub) = &mut self.compiled.graph.nodes[index.0 as usize].verb {
+            sub.own_run = Some(Box::new(plan.clone()));
+        }
+    }
+
+    fn new_own_run(&mut self, child: &'a Child) -> OwnRun {
         let name = child.top.name.clone().unwrap_or_else(|| {
             let name = child.file.rsplit('/').next().unwrap_or(&child.file);
             name.split('.').next().unwrap_or(name).to_owned()
         });
-        // What its callers' rules say of it is told at the step.
+        let compiled = compile_top(&child.top, Some(&child.file));
+        // What policy says of its calls is told at the step: there the rules of all callers are known.
         let requirements = Requirements { rules: None, ..self.requirements.clone() };
-        let (plan, problems) = check(name, compile_top(&child.top, Some(&child.file)), &requirements);
+        let (plan, problems, outputs) = check_known(name, compiled, &requirements, self.own_runs);
         self.compiled.problems.extend(problems);
-        if let Verb::Workflow(sub) = &mut self.compiled.graph.nodes[index.0 as usize].verb {
-            sub.own_run = Some(Box::new(plan));
-        }
+        let steps = plan.steps();
+        OwnRun { plan, steps, outputs }
     }
 
     /// Patterns, labels and examples of the file's rules.

@@ -15,11 +15,14 @@ use super::template::Template;
 use super::tree::{Entries, Kind, Tree};
 
 pub(super) use link::said;
-pub(super) use lower::names;
+pub(super) use lower::{names, too_many_steps};
 pub(super) use site::{Scope, Site};
 
 /// The most steps that a workflow may have, those of its sub-workflows counted each time they are used.
-const MAX_STEPS: usize = 20_000;
+pub(super) const MAX_STEPS: usize = 20_000;
+
+/// How many names are compared with those that are not known, in all.
+const MAX_COMPARISONS: usize = 200_000;
 
 /// A definition that was lowered and linked, with all that is wrong with it so far.
 pub(super) struct Compiled<'a> {
@@ -31,6 +34,8 @@ pub(super) struct Compiled<'a> {
     pub(super) problems: Vec<Diagnostic>,
     /// The members of each group by their ids; of the top level for `None`.
     names: HashMap<Option<NodeIndex>, HashMap<&'a str, NodeIndex>>,
+    /// How many names may still be compared with one that is not known: many mistakes in a large file take their time.
+    comparisons: usize,
 }
 
 /// What a node was made of.
@@ -75,6 +80,7 @@ pub(super) fn compile_top<'a>(top: &'a Top, file: Option<&'a str>) -> Compiled<'
         frames: vec![Frame { top, file, node: None }],
         problems: Vec::new(),
         names: HashMap::new(),
+        comparisons: MAX_COMPARISONS,
     };
     compiled.graph.roots = compiled.add_steps(&top.steps, None, 0);
     if top.steps.is_empty() {

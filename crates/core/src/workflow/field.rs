@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value, json};
 
 use super::diagnostic::{Diagnostic, Place};
-use super::reading::{Files, Reader};
+use super::reading::{Files, Reader, truth_word};
 use super::tree::{At, Entries, Kind as Shape, Tree};
 
 /// One field of `inputs`, of a form, or of a chat's `output`.
@@ -169,7 +169,9 @@ fn check(reader: &mut Reader<'_, '_>, place: Place, field: &Field) {
                 && let Err(error) = validator.validate(&default.value)
             {
                 let message = format!("the default does not fit: {error}");
-                reader.problem(Diagnostic::new("bad-default", default.place, message));
+                let mut problem = Diagnostic::new("bad-default", default.place, message);
+                problem.help = default.value.as_str().filter(|_| field.kind == Kind::Boolean).and_then(truth_word);
+                reader.problem(problem);
             }
         }
     }

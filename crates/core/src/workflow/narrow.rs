@@ -46,7 +46,9 @@ fn lies_in(folder: &str, path: &str) -> bool {
         let parts = Path::new(text).components().filter(|part| *part != Component::CurDir);
         parts.map(|part| (part != Component::ParentDir).then_some(part)).collect::<Option<Vec<_>>>()
     };
-    folder == path || parts(folder).zip(parts(path)).is_some_and(|(folder, path)| path.starts_with(&folder))
+    // `.` has no parts, and is the beginning of any path: a folder of the project is none of the whole machine.
+    let alike = Path::new(folder).has_root() == Path::new(path).has_root();
+    folder == path || alike && parts(folder).zip(parts(path)).is_some_and(|(folder, path)| path.starts_with(&folder))
 }
 
 /// What a workflow wants beyond what its caller has. The places are those of its own file.
@@ -170,5 +172,12 @@ mod tests {
         ] {
             assert!(narrowed(&caller, &own).is_err(), "{own}");
         }
+    }
+
+    #[test]
+    fn all_of_the_project_is_not_all_of_the_machine() {
+        let caller = json!({"read": ["."]});
+        assert!(narrowed(&caller, &json!({"read": ["data"]})).is_ok());
+        assert!(narrowed(&caller, &json!({"read": ["/etc"]})).is_err());
     }
 }

@@ -171,6 +171,15 @@ impl Plan {
         fill_inputs(&self.inputs, values, |name| format!("give it with `--input {name}=…`"))
     }
 
+    /// How many steps it has, those of the plans in it too.
+    pub(super) fn steps(&self) -> usize {
+        let plans = self.graph.nodes.iter().filter_map(|node| match &node.verb {
+            Verb::Workflow(workflow) => workflow.own_run.as_deref(),
+            _ => None,
+        });
+        plans.fold(self.graph.nodes.len(), |steps, plan| steps.saturating_add(plan.steps()))
+    }
+
     /// The tools that are not what they were when the plan was checked, each with what differs.
     pub fn changed_tools(&self, tools: &Toolbox) -> Vec<String> {
         let mut changed = Vec::new();

@@ -11,6 +11,7 @@ use super::diagnostic::{Diagnostic, Place, nearest};
 use super::tree::{At, Entries, Kind, Tree};
 use super::unit::{parse_count, parse_duration};
 use crate::id::Digest;
+pub(crate) use hint::truth_word;
 use hint::{KEYS, WORDS, did, example, found, is_expression, joined_key, listed, meant, one_of};
 
 /// How many unknown keys of one map get a hint: who has more of them has not misspelled a name.
@@ -110,14 +111,7 @@ impl Reader<'_, '_> {
         if let Kind::Bool(value) = tree.kind {
             return Some(value);
         }
-        let word = tree.as_text().unwrap_or_default().to_ascii_lowercase();
-        let help = match word.as_str() {
-            "yes" | "on" | "y" => Some("`yes` and `on` are texts here: write true".to_owned()),
-            "no" | "off" | "n" => Some("`no` and `off` are texts here: write false".to_owned()),
-            "true" | "false" => Some(format!("write {word}, small and without quotes")),
-            _ => None,
-        };
-        self.unexpected(tree, "true or false", help);
+        self.unexpected(tree, "true or false", truth_word(tree.as_text().unwrap_or_default()));
         None
     }
 
@@ -226,6 +220,12 @@ impl Reader<'_, '_> {
 
     /// A map of nested YAML, with expressions at its leaves.
     pub(super) fn values(&mut self, tree: &Tree) -> Entries<Tree> {
+        if is_expression(tree) {
+            let message = "expected a map of values, found one expression";
+            let help = "give the value a name: `{ name: \"${{ … }}\" }`";
+            self.problem(Diagnostic::new("bad-value", tree.place, message).help(help));
+            return Entries::default();
+        }
         self.entries(tree, |_, _, tree| Some(tree.clone()))
     }
 

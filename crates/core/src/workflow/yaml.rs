@@ -25,6 +25,9 @@ const STACK: usize = 16 << 20;
 /// How many values it may have, those that aliases repeat counted each time.
 const MAX_NODES: usize = 200_000;
 
+/// How many values aliases may repeat together.
+const MAX_REPLAYED: usize = 20_000;
+
 /// The tree of a file, with all that is wrong in it as YAML; `None` where nothing can be made of it.
 pub(super) fn parse(source: &str) -> (Option<Tree>, Vec<Diagnostic>) {
     if let Some(problem) = unreadable(source) {
@@ -50,6 +53,7 @@ fn parse_here(source: &str) -> (Option<Tree>, Vec<Diagnostic>) {
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
         non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
         with_snippet: false,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPLAYED },
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH, max_nodes: MAX_NODES },
     };
     match serde_saphyr::from_str_with_options::<Raw>(source, options) {
@@ -80,10 +84,12 @@ fn unreadable(source: &str) -> Option<Diagnostic> {
         if c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}') {
             let message =
                 format!("the character U+{:04X} cannot stand in a workflow: this may be no text file", c as u32);
-            return Some(
-                Diagnostic::new("not-text", Place { line, column }, message)
-                    .help("remove it, or write \"\\x…\" in quotes"),
-            );
+            let help = match c {
+                // Between the letters of UTF-16.
+                '\0' => "if it is text in another encoding, save it as UTF-8",
+                _ => "remove it, or write \"\\x…\" in quotes",
+            };
+            return Some(Diagnostic::new("not-text", Place { line, column }, message).help(help));
         }
         (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
     }

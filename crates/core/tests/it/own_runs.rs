@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parkway_core::engine::Control;
 use parkway_core::id::{CommitId, RunId, Seq, WorkerId};
-use parkway_core::log::{Channel, Commitment, EventKind, RunStatus, StepStatus, WaitFor};
+use parkway_core::log::{Channel, Commitment, EventKind, Resolution, RunStatus, StepStatus, WaitFor};
 use parkway_core::store::{Commit, Lease, Log, Message, NewRun, Queue, RunFilter, Write};
 use parkway_core::testing::MemoryStore;
 use parkway_core::tool::{Cancel, Effect, ToolContext, ToolError};
@@ -346,4 +346,56 @@ outputs: { said: '${{ steps.sub.output.said }}' }";
     assert_eq!(world.outputs(run).await, json!({"said": "north [secret TOKEN]"}));
     let env = world.state(child).await.env().unwrap();
     assert_eq!(world.payload(env).await, json!({"REGION": "north"}));
+}
+
+/// A child whose call is in doubt once somebody has approved it.
+const SENDING: &str = "
+steps: { ask: { approve: { prompt: go? } }, send: { needs: [ask], tool: t.send } }";
+
+/// A run whose child waits for a word about a call in doubt, and for nothing else.
+async fn child_in_doubt(world: &World) -> (RunId, RunId) {
+    let (run, child, _) = run(world, parent(world, "steps: { sub: { set: {} } }", SENDING)).await;
+    world.answer(child, "ask", true).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Waiting);
+    assert!(world.log(child).await.contains("step_in_doubt send"), "{}", world.log(child).await);
+    (run, child)
+}
+
+fn losing() -> Acting<impl Fn(Value, ToolContext) -> Hang> {
+    Acting::new("t.send", Effect::AtMostOnce, |_, _| -> Hang {
+        Box::pin(async { Err(ToolError::transient("net", "the line broke")) })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_a_parent_whose_run_is_in_doubt_waits_and_does_not_spin() {
+    let world = World::paced().tool(losing());
+    let (run, child) = child_in_doubt(&world).await;
+    cancel(&world, run).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Waiting);
+    // Nor does it once the time of the steps that always run is over.
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Waiting);
+    let (said, done) = (world.events(run).await.len(), world.events(child).await.len());
+    assert!(said < 40 && done < 40, "{said} {done}\n{}", world.log(run).await);
+    assert_eq!((world.state(run).await.wake(), world.state(child).await.wake()), (None, None));
+    world.resolve(child, "send", Resolution::NotDone).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Cancelled);
+    assert_eq!(world.state(child).await.status(), RunStatus::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_a_run_leaves_unread_does_not_keep_its_parent_busy() {
+    let mut world = World::paced();
+    world.control.stay = true;
+    let executor = world.create_plan(parent(&world, "steps: { sub: { set: {} } }", ASKING), json!({})).await;
+    let (run, child) = (executor.run(), executor.run().child(&"sub".parse().unwrap()));
+    let going = tokio::spawn(executor.execute());
+    wait_until(&world, run, |status| status == StepStatus::Waiting).await;
+    world.store.signal(child, Message::Unknown).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let events = world.events(run).await.len();
+    assert!(events < 12, "{}", world.log(run).await);
+    world.answer(child, "confirm", true).await;
+    assert_eq!(going.await.unwrap().unwrap().status, RunStatus::Completed);
 }

@@ -373,3 +373,50 @@ steps:
     }
     assert!(refused > 100, "{refused}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_form_for_a_step_between_two_rounds_is_passed_over() {
+    let world = World::paced();
+    let yaml = "
+parkway: 1
+steps:
+  form:
+    repeat: { until: steps.form.output.n == 2, max: 3, delay: 1h }
+    input: { prompt: p, output: { n: { type: integer } } }
+outputs: { n: '${{ steps.form.output.n }}' }
+";
+    let yaml = yaml.replace("steps.form.output.n == 2", "previous.n == 2");
+    let (run, _) = world.run(&yaml, json!({})).await;
+    world.fill(run, "form#1", json!({"n": 1})).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Waiting);
+    // The step itself waits for its delay, and not for a form.
+    world.fill(run, "form", json!({"n": 2})).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Waiting);
+    assert!(world.store.inbox(run).await.unwrap().is_empty());
+    tokio::time::advance(Duration::from_secs(3_600)).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Waiting);
+    world.fill(run, "form#2", json!({"n": 2})).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_while_nobody_had_the_run_comes_before_what_follows_without_it() {
+    let world = World::paced();
+    let yaml = "
+parkway: 1
+steps:
+  wait: { wait: 2h }
+  next: { needs: [wait], set: { n: 1 } }
+  ask: { approve: { prompt: go?, timeout: 3h } }
+";
+    let (run, _) = world.run(yaml, json!({})).await;
+    world.answer(run, "ask", true).await;
+    tokio::time::advance(Duration::from_secs(4 * 3_600)).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed, "{}", world.log(run).await);
+
+    let (run, _) = world.run(yaml, json!({})).await;
+    world.cancel(run).await;
+    tokio::time::advance(Duration::from_secs(2 * 3_600)).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Cancelled);
+    assert!(!world.log(run).await.contains("step_started next"), "{}", world.log(run).await);
+}

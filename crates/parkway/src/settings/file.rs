@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use parkway_core::policy::Rule;
 use parkway_core::workflow::{Diagnostic, Diagnostics, ModelSpec, Place, did_you_mean};
@@ -15,10 +15,15 @@ use super::secret::SecretSource;
 
 const KEYS: [&str; 8] = ["store", "models", "secrets", "env", "roots", "egress", "policy", "profile"];
 
+/// How profiles are written.
+const PROFILE: &str = "write `[profile.dev]` above the settings of a profile, and choose it with `--profile dev`";
+
 /// What a file says.
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) path: PathBuf,
+    /// Whether it is the project's own, which comes with the project and may tighten only.
+    pub(super) of_project: bool,
     pub(super) base: Vec<Said>,
     pub(super) profiles: BTreeMap<String, Vec<Said>>,
 }
@@ -48,8 +53,8 @@ pub(super) fn read(path: &Path, source: &str, of_project: bool) -> Result<File, 
         return Err(Diagnostics::new(&name, source, reader.problems));
     }
     let table = table.get_ref();
-    let mut file =
-        File { path: path.to_path_buf(), base: reader.part(in_order(table), true), profiles: BTreeMap::new() };
+    let base = reader.part(in_order(table), true);
+    let mut file = File { path: path.to_path_buf(), of_project, base, profiles: BTreeMap::new() };
     if let Some(profiles) = table.get("profile") {
         for (name, part) in reader.table("profile", profiles) {
             let tables = reader.table("a profile", part);
@@ -111,6 +116,11 @@ impl Reader<'_> {
                 "policy" => said.extend(self.rules(node)),
                 "profile" if top => {}
                 other => {
+                    if other == "profiles" && top {
+                        let message = "`profiles` is no setting";
+                        self.problem("unknown-setting", key.span(), message, Some(PROFILE.into()));
+                        continue;
+                    }
                     let known: Vec<_> = KEYS.into_iter().filter(|known| top || *known != "profile").collect();
                     let message = format!("`{other}` is no setting");
                     self.problem("unknown-setting", key.span(), message, did_you_mean(other, known));
@@ -126,7 +136,13 @@ impl Reader<'_> {
             DeValue::Table(table) => in_order(table),
             other => {
                 let message = format!("`{what}` is a table, not {}", described(other));
-                self.problem("bad-setting", node.span(), message, None);
+                let help = (what == "profile").then(|| match other.as_str() {
+                    Some(name) => {
+                        format!("write `[profile.{name}]` above its settings, and choose it with `--profile {name}`")
+                    }
+                    None => PROFILE.to_owned(),
+                });
+                self.problem("bad-setting", node.span(), message, help);
                 Vec::new()
             }
         }
@@ -227,6 +243,16 @@ impl Reader<'_> {
             self.problem("bad-setting", node.span(), message, help(name_text));
             return None;
         };
+        if let SecretSource::File(path) = &source
+            && self.folder.is_none()
+            && !is_within(path)
+        {
+            let message = format!("the source of the secret `{name_text}` lies outside the project");
+            let help = "the file of a project names files within it only, since it comes with the project; name others in \
+                        your own ~/.config/parkway/parkway.toml, or take a variable: `{ env = \"NAME\" }`";
+            self.problem("outside-project", node.span(), message, Some(help.to_owned()));
+            return None;
+        }
         let value = match source {
             SecretSource::Env(variable) => json!({ "env": variable }),
             SecretSource::File(path) => json!({ "file": self.located(&path.display().to_string()) }),
@@ -307,6 +333,11 @@ impl Reader<'_> {
             }
         })
     }
+}
+
+/// Whether a path stays in the folder that it is relative to, as far as its letters tell.
+fn is_within(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 type Entries<'n, 'i> = Vec<(&'n Key<'i>, &'n Node<'i>)>;

@@ -14,6 +14,8 @@ use crate::error::Error;
 pub(super) const BOUNDS: [&str; 3] = ["env", "roots", "egress"];
 /// How decisions call the site's rules.
 pub(super) const RULES: &str = "site";
+/// How decisions call the rules of the project's file, which only tighten.
+pub(super) const PROJECT_RULES: &str = "project";
 /// The most bytes of a file of settings.
 const MAX_BYTES: u64 = 1024 * 1024;
 const MODEL: &str = "PARKWAY_MODEL_";
@@ -78,7 +80,9 @@ fn of_file(file: &File, profile: Option<&str>) -> Vec<(String, Value, Origin)> {
     let profile = profile.and_then(|name| file.profiles.get(name));
     let said = file.base.iter().chain(profile.into_iter().flatten());
     said.map(|Said { key, value, line }| {
-        (key.clone(), value.clone(), Origin::File { path: file.path.clone(), line: *line })
+        // What comes with a project cannot loosen what the machine or its user says.
+        let key = if file.of_project && key == RULES { PROJECT_RULES } else { key };
+        (key.to_owned(), value.clone(), Origin::File { path: file.path.clone(), line: *line })
     })
     .collect()
 }
@@ -144,13 +148,13 @@ impl Layered {
     /// What applies: of each setting the nearest, of bounds one a layer, of rules all.
     pub(super) fn settled(self) -> Vec<Setting> {
         let mut list: Vec<Setting> = Vec::new();
-        let mut rules = 0;
+        let mut rules = [(RULES, 0), (PROJECT_RULES, 0)];
         for layer in self.layers {
             let before = list.len();
             for (key, value, origin) in layer {
-                if key == RULES {
-                    let key = format!("{RULES}[{rules}]");
-                    rules += 1;
+                if let Some((name, count)) = rules.iter_mut().find(|(name, _)| key == *name) {
+                    let key = format!("{name}[{count}]");
+                    *count += 1;
                     list.push(Setting { key, value, origin, over: Vec::new() });
                     continue;
                 }
@@ -182,10 +186,15 @@ fn replaces(key: &str, other: &str) -> bool {
 }
 
 fn name_of(key: &str) -> &str {
-    if key.starts_with(RULES) { "" } else { key }
+    if is_rule(key) { "" } else { key }
+}
+
+/// Whether it is the name of a rule.
+pub(super) fn is_rule(key: &str) -> bool {
+    [RULES, PROJECT_RULES].iter().any(|name| key.strip_prefix(name).is_some_and(|rest| rest.starts_with('[')))
 }
 
 fn rank(key: &str) -> usize {
-    let kinds = ["store", "models", "secrets", "env", "roots", "egress", RULES];
+    let kinds = ["store", "models", "secrets", "env", "roots", "egress", RULES, PROJECT_RULES];
     kinds.iter().position(|kind| key.starts_with(kind)).unwrap_or(kinds.len())
 }

@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use parkway_core::id::Digest;
-use parkway_core::policy::{Rule, RulePolicy};
+use parkway_core::policy::{Rule, RulePolicy, Verdict};
 use parkway_core::workflow::ModelSpec;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
-use layers::{BOUNDS, RULES};
+use layers::{BOUNDS, PROJECT_RULES, RULES, is_rule};
 pub use secret::SecretSource;
 pub use sources::Sources;
 
@@ -51,7 +51,8 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Setting {
-    /// Its name, for example `models.main.context`. Rules are called as decisions call them: `site[0]`.
+    /// Its name, for example `models.main.context`. Rules are called as decisions call them: `site[0]`,
+    /// and `project[0]` those of the project's file.
     pub key: String,
     /// What is said.
     pub value: Value,
@@ -126,14 +127,21 @@ impl Settings {
         store.map_or(("", &Origin::Default), |store| (store.value.as_str().unwrap_or_default(), &store.origin))
     }
 
-    /// Rules of the policy, in the order of their names.
+    /// Rules of the policy, in the order of their names: those of the system and of the user, then the project's.
     pub fn rules(&self) -> Vec<Rule> {
-        let rules = self.list.iter().filter(|setting| setting.key.starts_with(RULES));
-        rules.filter_map(|setting| serde_json::from_value(setting.value.clone()).ok()).collect()
+        [RULES, PROJECT_RULES].into_iter().flat_map(|name| self.rules_called(name)).map(|(_, rule)| rule).collect()
+    }
+
+    fn rules_called(&self, name: &str) -> impl Iterator<Item = (&Setting, Rule)> {
+        let rules = self.list.iter().filter(move |setting| is_rule(&setting.key) && setting.key.starts_with(name));
+        rules.filter_map(|setting| Some((setting, serde_json::from_value(setting.value.clone()).ok()?)))
     }
 
     pub(crate) fn policy(&self) -> Result<RulePolicy, Error> {
-        RulePolicy::new(&self.rules()).map_err(|problems| Error::Setup(problems.join("; ")))
+        let rules = |name| self.rules_called(name).map(|(_, rule)| rule).collect::<Vec<_>>();
+        RulePolicy::new(&rules(RULES))
+            .and_then(|policy| policy.tightened(PROJECT_RULES, &rules(PROJECT_RULES)))
+            .map_err(|problems| Error::Setup(problems.join("; ")))
     }
 
     /// What is said of a model beside, or in place of, what a workflow says of it; with `now`, by flags and variables only.
@@ -199,11 +207,20 @@ impl Settings {
         Digest::of(&[b"parkway-settings-1\0", text.as_bytes()])
     }
 
-    /// What should not be as it is, though it works: files of secrets that others can read.
+    /// What should not be as it is, though it works: files of secrets that others can read, and rules without effect.
     pub fn warnings(&self) -> Vec<String> {
         let secrets = self.list.iter().filter_map(|setting| Some((setting.key.strip_prefix("secrets.")?, setting)));
         let sources = secrets.filter_map(|(name, setting)| Some((name, SecretSource::from_value(&setting.value)?)));
-        sources.filter_map(|(name, source)| source.warning(name, &self.root)).collect()
+        let exposed = sources.filter_map(|(name, source)| source.warning(name, &self.root));
+        let idle = self.rules_called(PROJECT_RULES).filter(|(_, rule)| rule.verdict == Verdict::Allow);
+        let idle = idle.map(|(setting, _)| {
+            format!(
+                "the rule {} ({}) says `allow` and changes nothing: the file of a project only tightens; a rule of your \
+                 own ~/.config/parkway/{FILE} is heard",
+                setting.key, setting.origin
+            )
+        });
+        exposed.chain(idle).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use parkway_core::secret::{Secret, SecretError, Secrets};
 use serde_json::Value;
 
-use super::Settings;
+use super::{FILE, Settings};
 
 /// The most bytes of a secret.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -41,7 +41,7 @@ impl SecretSource {
                 env::var(name).map_err(|_| format!("the environment variable {name} is not set, or is no text; set it"))
             }
             SecretSource::File(path) => {
-                let path = root.join(path);
+                let path = located(path, root)?;
                 let cannot = |e: std::io::Error| format!("{} cannot be read: {e}", path.display());
                 let length = fs::metadata(&path).map_err(cannot)?.len();
                 if length > MAX_BYTES {
@@ -79,12 +79,29 @@ impl SecretSource {
     }
 }
 
+/// Where a file of a secret lies. One that is named relative to the root comes from the project's own file, and lies within
+/// it: no link in a project that somebody handed over leads to the files of the one who runs it.
+fn located(path: &Path, root: &Path) -> Result<PathBuf, String> {
+    let file = root.join(path);
+    let cannot = |e: std::io::Error| format!("{} cannot be read: {e}", file.display());
+    if path.is_absolute() {
+        return Ok(file);
+    }
+    let (real, root) = (file.canonicalize().map_err(cannot)?, root.canonicalize().map_err(cannot)?);
+    match real.starts_with(&root) {
+        true => Ok(real),
+        false => Err(format!(
+            "{} leads out of the project; name it in your own ~/.config/parkway/{FILE}, or take a variable: `{{ env = \"NAME\" }}`",
+            file.display()
+        )),
+    }
+}
+
 #[async_trait]
 impl Secrets for Settings {
     async fn get(&self, name: &str) -> Result<Option<Secret>, SecretError> {
-        match self.secret(name) {
-            Ok(value) => Ok(Some(Secret::new(value))),
-            Err(why) => Err(SecretError(why.to_string())),
-        }
+        // A name without a source is told by who asks, like those of other vaults.
+        let Some(source) = self.secret_source(name) else { return Ok(None) };
+        source.read(&self.root).map(|value| Some(Secret::new(value))).map_err(SecretError)
     }
 }

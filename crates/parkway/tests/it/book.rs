@@ -2,7 +2,14 @@
 //! `error=CODE` (what the check says), `outputs=JSON`, `fails=CODE` (what the run says), or `file=NAME` (a file that the
 //! page's other examples use).
 
-use std::path::{Path, PathBuf};
+mod failures;
+mod keys;
+mod links;
+mod made;
+mod pages;
+mod trials;
+
+use std::path::Path;
 
 use parkway::{Effect, Error, Inputs, ModelBinding, Parkway, ToolError, Workflow, tool_fn};
 use parkway_core::testing::ScriptedModel;
@@ -15,35 +22,18 @@ struct Example {
     text: String,
 }
 
-fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            pages(&path, found);
-        } else if path.extension().is_some_and(|ending| ending == "md") {
-            found.push(path);
-        }
-    }
-    found.sort();
-}
-
+/// The fences of all pages but that of codes, whose files are tested where they are kept.
 fn examples() -> Vec<Example> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src");
-    let mut found = Vec::new();
-    pages(&root, &mut found);
-    let mut examples = Vec::new();
-    for page in found {
-        let text = std::fs::read_to_string(&page).unwrap();
-        let name = page.strip_prefix(&root).unwrap().display().to_string();
-        let mut lines = text.lines().enumerate();
-        while let Some((line, fence)) = lines.next() {
-            let Some(says) = fence.strip_prefix("```yaml") else { continue };
-            let body = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```");
-            let text = body.map(|line| format!("{line}\n")).collect();
-            examples.push(Example { page: name.clone(), line: line + 1, says: says.trim().to_owned(), text });
-        }
-    }
-    examples
+    let of_page = |page: String| {
+        let (_, fences) = pages::apart(&pages::read(&format!("docs/src/{page}")));
+        let of_yaml = fences.into_iter().filter_map(move |fence| {
+            let (language, says) = fence.says.split_once(' ').unwrap_or((&fence.says, ""));
+            let says = (language == "yaml" || says.starts_with("file=")).then(|| says.to_owned())?;
+            Some(Example { page: page.clone(), line: fence.line, says, text: fence.text })
+        });
+        of_yaml.collect::<Vec<_>>()
+    };
+    pages::pages().into_iter().filter(|page| page != "format/codes.md").flat_map(of_page).collect()
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]

@@ -283,7 +283,7 @@ async fn the_sites_rules_are_heard_in_a_run() {
     let run = site.parkway().await.start(workflow, parkway::inputs! {}).await.unwrap();
     let Error::Failed { code, message, .. } = run.output::<serde_json::Value>().await.unwrap_err() else { panic!() };
     assert_eq!(code, "denied");
-    assert!(message.contains("site[0]"), "{message}");
+    assert!(message.contains("project[0]"), "{message}");
 }
 
 #[test]
@@ -317,4 +317,52 @@ async fn a_tool_is_given_the_secret_that_the_site_names() {
     let builder = Parkway::builder().settings(site.load()).store("sqlite::memory:").tool(send);
     let run = builder.build().await.unwrap().start(workflow, parkway::inputs! {}).await.unwrap();
     assert_eq!(run.output::<serde_json::Value>().await.unwrap()["length"], 7);
+}
+
+#[tokio::test]
+async fn a_project_that_was_handed_over_cannot_allow_itself_what_is_asked_about() {
+    let yaml = "parkway: 1\ntools: { mail: {} }\nsteps:\n  send: { tool: mail.send, with: { to: ada } }\n";
+    let allow = "[[policy]]\nmatch = { tool = \"mail.*\" }\nverdict = \"allow\"\n";
+    let status = async |site: Site| {
+        let send = parkway::tool_fn("mail.send", parkway::Effect::AtMostOnce, |_: serde_json::Value| async move {
+            Ok(serde_json::json!({}))
+        });
+        let builder = Parkway::builder().settings(site.load()).store("sqlite::memory:").tool(send);
+        let mut options = parkway::RunOptions::default();
+        options.stay = false;
+        let workflow = Workflow::from_source("flow.yaml", yaml).unwrap();
+        let run = builder.build().await.unwrap().start_with(workflow, parkway::inputs! {}, options).await.unwrap();
+        run.wait().await.unwrap().status
+    };
+    assert_eq!(status(Site::new(allow)).await, parkway::log::RunStatus::Waiting);
+    assert_eq!(status(Site::new("").write("user.toml", allow)).await, parkway::log::RunStatus::Completed);
+    let deny = "[[policy]]\nmatch = { tool = \"mail.*\" }\nverdict = \"deny\"\n";
+    assert_eq!(status(Site::new(deny).write("user.toml", allow)).await, parkway::log::RunStatus::Failed);
+
+    let warnings = Site::new(allow).load().warnings();
+    assert!(warnings[0].contains("project[0]") && warnings[0].contains("only tightens"), "{warnings:?}");
+    assert!(Site::new("").write("user.toml", allow).load().warnings().is_empty());
+}
+
+#[test]
+fn a_project_that_was_handed_over_cannot_reach_for_files_of_its_user() {
+    for path in ["/etc/passwd", "../outside", "a/../../outside"] {
+        let secrets = format!("[secrets]\nTOKEN = {{ file = \"{path}\" }}\n");
+        for project in [secrets.clone(), format!("[profile.x.secrets]\nTOKEN = {{ file = \"{path}\" }}\n")] {
+            let site = Site::new(&project);
+            let wrong = site.wrong(site.sources());
+            assert!(wrong.contains("error[outside-project]") && wrong.contains("lies outside the project"), "{wrong}");
+        }
+        // The same is the user's own business.
+        Site::new("").write("user.toml", &secrets).load();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_a_project_does_not_lead_to_files_of_its_user() {
+    let site = Site::new("[secrets]\nTOKEN = { file = \"token\" }\n").write("private", "hunter2");
+    std::os::unix::fs::symlink(site.path("private"), site.path("project/token")).unwrap();
+    let error = site.load().secret("TOKEN").unwrap_err().to_string();
+    assert!(error.contains("leads out of the project") && !error.contains("hunter2"), "{error}");
 }

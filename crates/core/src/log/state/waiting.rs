@@ -88,8 +88,9 @@ impl RunState {
             WaitFor::Signal { .. } => self.listeners.push(index),
             WaitFor::Run { .. } => {
                 self.children.push(index);
-                // It was stopped while its run came to wait.
-                if self.barred(index).is_some() {
+                // It was stopped while its run came to wait. A run that still waits after it was told to stop needs more than
+                // another word.
+                if self.barred(index).is_some() && !self.steps[index.0].told {
                     self.ready.push(Work::Cancel(index));
                 }
             }

@@ -7,7 +7,7 @@ use super::fit::misfit;
 use super::unused::Named;
 use crate::tool::Toolbox;
 use crate::workflow::compile::{Compiled, Scope, Site, leaves, said};
-use crate::workflow::definition::{InputsDef, StepDef, VerbDef};
+use crate::workflow::definition::{InputsDef, SchemaDef, StepDef, VerbDef};
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::graph::{NodeIndex, OnError, OnItemError, RunIf};
 use crate::workflow::template::{Field, Fields, Inspected, Reference, Type};
@@ -20,6 +20,8 @@ const PARTS: usize = 2_000;
 pub(super) struct Types<'c, 'a> {
     compiled: &'c Compiled<'a>,
     tools: &'c Toolbox,
+    /// What a workflow gives that runs as a run of its own, by its file.
+    own_run: &'c dyn Fn(&str) -> Option<Type>,
     /// By step: its sites, but for the ends of a workflow that it is.
     of_step: Vec<Vec<Site<'a>>>,
     /// By workflow: the sites at its ends.
@@ -50,10 +52,12 @@ pub(super) struct Known {
     pub(super) named: Vec<Named>,
     /// By step: whether it may be skipped.
     pub(super) skipped: Vec<bool>,
+    /// What the workflow gives.
+    pub(super) outputs: Type,
 }
 
 /// What is known of the values of a workflow.
-pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> Known {
+pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox, own_run: &dyn Fn(&str) -> Option<Type>) -> Known {
     let steps = compiled.graph.nodes.len();
     let (mut of_step, mut of_frame) = (vec![Vec::new(); steps], vec![Vec::new(); compiled.frames.len()]);
     for site in compiled.sites() {
@@ -67,6 +71,7 @@ pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> Known {
     let mut types = Types {
         compiled,
         tools,
+        own_run,
         of_step,
         of_frame,
         frames,
@@ -82,7 +87,9 @@ pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> Known {
     };
     types.walk(None);
     types.ends(0);
-    Known { found: types.found, named: types.named, skipped: types.skipped }
+    let outputs = compiled.frames[0].top.outputs.as_ref();
+    let outputs = outputs.map_or(Type::Any, |outputs| bounded(types.entries_type(&outputs.value).widened()));
+    Known { found: types.found, named: types.named, skipped: types.skipped, outputs }
 }
 
 impl<'a> Types<'_, 'a> {
@@ -287,12 +294,11 @@ impl<'a> Types<'_, 'a> {
             // What a signal brings is known to who sends it.
             Some(VerbDef::Wait(_)) => Type::Any,
             Some(VerbDef::Workflow(sub)) => {
-                let outputs = sub.child.as_ref().and_then(|child| child.top.outputs.as_ref());
-                let Some(outputs) = outputs else { return Type::Any };
+                let Some(child) = &sub.child else { return Type::Any };
                 if sub.own_run {
-                    // Its templates are looked at with a plan of their own.
-                    return Type::object(outputs.value.names().into_iter().map(|name| (name, Type::Any)));
+                    return (self.own_run)(&child.file).unwrap_or(Type::Any);
                 }
+                let Some(outputs) = &child.top.outputs else { return Type::Any };
                 self.entries_type(&outputs.value).widened()
             }
             Some(VerbDef::Steps { result: Some(result), .. }) => self.tree_type(result).widened(),
@@ -326,9 +332,30 @@ impl<'a> Types<'_, 'a> {
         }
     }
 
-    /// What a step hands to a tool or a workflow.
+    /// What the fields of a form begin with, by expressions.
+    fn defaults(&mut self, frame: usize, form: &SchemaDef) {
+        let Type::Object(wanted) = Type::of_schema(&form.schema()) else { return };
+        for (name, tree) in form.filled() {
+            let Some(field) = wanted.known.get(name) else { continue };
+            if let Some(found) = misfit(tree, &field.kind, &|tree| self.tree_type(tree)) {
+                let message = format!(
+                    "the default of `{name}` must be {}, and this is {}",
+                    found.wanted.short(),
+                    found.given.short()
+                );
+                let mut diagnostic = Diagnostic::new("wrong-type", found.tree.place, message);
+                diagnostic.help = found.way_out();
+                self.found.push((frame, diagnostic));
+            }
+        }
+    }
+
+    /// What a step hands to a tool or a workflow, or into a form.
     fn arguments(&mut self, index: NodeIndex, step: &'a StepDef) {
         let frame = self.frame_of(index);
+        if let Some(VerbDef::Input(input)) = &step.verb {
+            return self.defaults(frame, &input.value.form);
+        }
         let (what, with, schema) = match &step.verb {
             Some(VerbDef::Tool { name, with }) => {
                 let Some(tool) = self.tools.get(&name.value) else { return };
@@ -349,7 +376,8 @@ impl<'a> Types<'_, 'a> {
                 let argument = &name.value;
                 let message = format!(
                     "the argument `{argument}` of `{what}` must be {}, and this is {}",
-                    found.wanted, found.given
+                    found.wanted.short(),
+                    found.given.short()
                 );
                 let mut diagnostic = Diagnostic::new("wrong-type", found.tree.place, message);
                 diagnostic.help = found.way_out();

@@ -43,11 +43,9 @@ impl<'a> Compiled<'a> {
                 self.problem(frame, Diagnostic::new("cycle", need.place, message));
             }
             None => {
-                let siblings: Vec<_> =
-                    self.ids(group).into_iter().filter(|id| *id != self.graph.node(index).id).collect();
                 let message = format!("no step beside this one is called `{}`", need.value);
                 let mut diagnostic = Diagnostic::new("unknown-step", need.place, message);
-                diagnostic.help = suggest(&need.value, &siblings);
+                diagnostic.help = self.suggest_step(&need.value, &[group], Some(index));
                 self.problem(frame, diagnostic);
             }
         }
@@ -109,7 +107,8 @@ impl<'a> Compiled<'a> {
             }
             None => {
                 let mut diagnostic = Diagnostic::new("unknown-step", place, format!("no step is called `{id}` here"));
-                diagnostic.help = suggest(id, &self.known_steps(site));
+                let groups: Vec<_> = self.scopes(site).into_iter().map(|(group, _)| group).collect();
+                diagnostic.help = self.suggest_step(id, &groups, site.node);
                 self.site_problem(site, diagnostic);
             }
         }
@@ -146,10 +145,13 @@ impl<'a> Compiled<'a> {
         })
     }
 
-    fn known_steps(&self, site: &Site<'_>) -> Vec<&str> {
-        let own = site.node.map(|node| self.graph.node(node).id.as_str());
-        let ids = self.scopes(site).into_iter().flat_map(|(group, _)| self.ids(group));
-        ids.filter(|id| Some(*id) != own).collect()
+    /// The step of these groups that may be meant, which is not `own`.
+    fn suggest_step(&mut self, id: &str, groups: &[Option<NodeIndex>], own: Option<NodeIndex>) -> Option<String> {
+        let count: usize = groups.iter().map(|group| self.graph.members(*group).len()).sum();
+        self.comparisons = self.comparisons.checked_sub(count)?;
+        let own = own.map(|node| self.graph.node(node).id.as_str());
+        let ids = groups.iter().flat_map(|group| self.ids(*group)).filter(|id| Some(*id) != own);
+        suggest(id, &ids.collect::<Vec<_>>())
     }
 
     fn check_step_field(&mut self, site: &Site<'_>, place: Place, reference: &Reference) {

@@ -34,9 +34,7 @@ impl<'a> Compiled<'a> {
     ) -> Option<NodeIndex> {
         if self.graph.nodes.len() >= MAX_STEPS {
             if self.graph.nodes.len() == MAX_STEPS && !self.problems.iter().any(|p| p.code == "too-many-steps") {
-                let message = format!("the workflow has more than {MAX_STEPS} steps, its sub-workflows counted in");
-                let help = "use `for_each` over data in place of steps, or `own_run: true` for a part";
-                self.problem(frame, Diagnostic::new("too-many-steps", id.place, message).help(help));
+                self.problem(frame, too_many_steps(id.place));
             }
             return None;
         }
@@ -283,6 +281,12 @@ impl VerbDef {
             VerbDef::Set(_) => "set",
         }
     }
+}
+
+/// A workflow of more than [`MAX_STEPS`] steps.
+pub(crate) fn too_many_steps(place: Place) -> Diagnostic {
+    let message = format!("the workflow has more than {MAX_STEPS} steps, its sub-workflows counted in");
+    Diagnostic::new("too-many-steps", place, message).help("use `for_each` over data in place of steps")
 }
 
 fn retry_of(def: &RetryDef) -> Retry {

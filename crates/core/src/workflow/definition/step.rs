@@ -365,6 +365,16 @@ pub(crate) struct ExampleDef {
 }
 
 fn read_example(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<ExampleDef> {
+    if let Kind::Map(map) = &tree.kind
+        && let Some((key, _)) = map.iter().find(|(key, _)| key.value != "prompt" && key.value != "answer")
+    {
+        // One slip, which would else be told once for each key.
+        let names: Vec<_> = map.iter().take(4).map(|(key, _)| format!("`{}`", key.value)).collect();
+        let message = format!("an example has `prompt` and `answer`, not {}", names.join(", "));
+        let help = "write `{ prompt: \"what is asked\", answer: \"what is answered\" }`";
+        reader.problem(Diagnostic::new("unknown-key", key.place, message).help(help));
+        return None;
+    }
     let mut keys = reader.keys(tree, "an example")?;
     let prompt = keys.required(reader, "prompt").and_then(|tree| text(reader, tree));
     let answer = keys.required(reader, "answer").and_then(|tree| match &tree.kind {

@@ -70,6 +70,17 @@ pub(super) fn example(what: &str, tree: &Tree) -> Option<String> {
     Some(format!("write `{shape}`"))
 }
 
+/// What to write in place of a word that means true or false elsewhere.
+pub(crate) fn truth_word(word: &str) -> Option<String> {
+    let word = word.to_ascii_lowercase();
+    Some(match word.as_str() {
+        "yes" | "on" | "y" => format!("write `true`; `{word}` is a text in YAML 1.2"),
+        "no" | "off" | "n" => format!("write `false`; `{word}` is a text in YAML 1.2"),
+        "true" | "false" => format!("write `{word}`, small and without quotes"),
+        _ => return None,
+    })
+}
+
 /// What authors of other formats mean by a key or a word.
 pub(super) fn meant(name: &str, known: &[&str], meanings: &[(&str, &str)]) -> Option<String> {
     let (_, right) = meanings.iter().find(|(wrong, right)| *wrong == name && known.contains(right))?;

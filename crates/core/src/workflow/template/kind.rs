@@ -259,6 +259,25 @@ impl Reader<'_> {
     }
 }
 
+impl Type {
+    /// In a few words: its parts are told only where they tell much and take little.
+    pub(crate) fn short(&self) -> String {
+        let whole = self.to_string();
+        match self {
+            _ if whole.chars().count() <= 60 => whole,
+            Type::List(_) => "a list".into(),
+            Type::Object(_) => "an object".into(),
+            Type::Text(_) => "a text".into(),
+            Type::Union(all) => {
+                let mut kinds: Vec<_> = all.iter().map(Type::short).collect();
+                kinds.dedup();
+                kinds.join(", or ")
+            }
+            _ => whole,
+        }
+    }
+}
+
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -273,7 +292,11 @@ impl fmt::Display for Type {
             }
             Type::Text(_) => f.write_str("a text"),
             Type::List(of) if **of == Type::Any => f.write_str("a list"),
-            Type::List(of) => write!(f, "a list, each of it {of}"),
+            // What its items are made of helps where it is short.
+            Type::List(of) => match of.as_ref() {
+                Type::Object(_) | Type::Union(_) | Type::List(_) => f.write_str("a list"),
+                of => write!(f, "a list, each of it {of}"),
+            },
             Type::Object(fields) if fields.known.is_empty() => f.write_str("an object"),
             Type::Object(fields) => {
                 let names: Vec<_> = fields.known.keys().take(8).map(String::as_str).collect();

@@ -8,7 +8,11 @@ pub(super) fn in_our_words(source: &str, place: Option<Place>, message: &str) ->
     // The parser appends its own place, which we show in our own way.
     let message = message.split(" at line ").next().unwrap_or(message).trim_end_matches(',');
     let yaml = |message: &str| Diagnostic::new("yaml", place, message);
-    if message.starts_with("budget breached") || message.starts_with("recursion limit") || message.contains("nesting") {
+    if message.starts_with("budget breached")
+        || message.starts_with("alias replay limit")
+        || message.starts_with("recursion limit")
+        || message.contains("nesting")
+    {
         let message = "the file nests too deep, or its aliases make too much of it";
         return Diagnostic::new("too-large", place, message).help("write what is needed, without aliases of aliases");
     }

@@ -1,0 +1,65 @@
+//! What is said of things that happen to steps: the same words in the drawing, in lines for a pipe, and in `show`.
+
+use parkway::log::{Resolution, SkipReason, Timer, Verdict};
+use parkway::policy;
+
+use super::words::clean;
+
+/// What is said of a step that waits for a form to be filled.
+pub(super) const WANTS_VALUES: &str = "waits for values";
+
+pub(crate) fn decided(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approved => "approved",
+        Verdict::Rejected => "rejected",
+        _ => "answered",
+    }
+}
+
+pub(crate) fn skipped(reason: &SkipReason) -> String {
+    match reason {
+        SkipReason::Condition => "its `if` is false".into(),
+        SkipReason::Dependency { id } => format!("needs {}", clean(id)),
+        SkipReason::RunIf => "its `run_if` does not hold".into(),
+        SkipReason::RunFailed => "the run failed".into(),
+        SkipReason::RunCancelled => "the run was cancelled".into(),
+        SkipReason::TimedOut { id } => format!("the time of {} was over", clean(id)),
+        _ => "for a reason that only a newer parkway knows".into(),
+    }
+}
+
+/// What a person found out about a call in doubt.
+pub(crate) fn resolved<O>(outcome: &Resolution<O>) -> &'static str {
+    match outcome {
+        Resolution::Done { .. } => "it was carried out",
+        Resolution::NotDone => "it was not carried out",
+        Resolution::Redo => "it is to be made again",
+    }
+}
+
+/// That a time has come, of a step or of the whole run; nothing of the end of a wait, which tells itself.
+pub(crate) fn fired(timer: Timer) -> Option<&'static str> {
+    match timer {
+        Timer::Wait => None,
+        Timer::Timeout => Some("its time is over"),
+        Timer::Deadline => Some("the deadline has passed"),
+        Timer::Grace => Some("the time for ending is over"),
+        _ => Some("a time has come"),
+    }
+}
+
+/// That a round of a `repeat` is through.
+pub(crate) fn repeated(round: u32, done: bool) -> String {
+    let then = if done { "`until` holds" } else { "`until` does not hold yet" };
+    format!("round {round} is through, {then}")
+}
+
+/// What the policy said about a call.
+pub(crate) fn ruled(verdict: policy::Verdict, rule: &str) -> String {
+    let word = match verdict {
+        policy::Verdict::Allow => "allowed",
+        policy::Verdict::Ask => "needs an approval",
+        policy::Verdict::Deny => "denied by policy",
+    };
+    format!("{word}, rule {}", clean(rule))
+}
