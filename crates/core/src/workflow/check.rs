@@ -21,25 +21,34 @@ use super::inputs::{defaults_of, is_closed, refers};
 use super::narrow;
 use super::plan::{FrozenTool, PLAN_VERSION, Plan, Requirements, spec_hash};
 use super::retry::Retry;
-use super::template::Template;
+use super::template::{Template, Type};
 use super::tree::{At, Entries, Tree};
 use crate::tool::{Effect, ToolSpec};
 
 /// The plan of a compiled workflow called `name`, and all that is wrong or doubtful.
 pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Requirements<'_>) -> (Plan, Vec<Diagnostic>) {
-    check_known(name, compiled, requirements, &mut OwnRuns::new())
+    let (plan, problems, _) = check_known(name, compiled, requirements, &mut OwnRuns::new());
+    (plan, problems)
 }
 
-/// The plans of the workflows that run as runs of their own, by their files, each with how many steps it has with all in
-/// it: one file may be used many times, at many levels.
-type OwnRuns = BTreeMap<String, (Plan, usize)>;
+/// The workflows that run as runs of their own, by their files: one file may be used many times, at many levels.
+type OwnRuns = BTreeMap<String, OwnRun>;
+
+/// A workflow that runs as a run of its own.
+struct OwnRun {
+    plan: Plan,
+    /// How many steps it has, with those of all plans in it.
+    steps: usize,
+    /// The type of what it gives its caller.
+    outputs: Type,
+}
 
 fn check_known(
     name: String,
     compiled: Compiled<'_>,
     requirements: &Requirements<'_>,
     own_runs: &mut OwnRuns,
-) -> (Plan, Vec<Diagnostic>) {
+) -> (Plan, Vec<Diagnostic>, Type) {
     let steps = compiled.graph.nodes.len();
     let mut checker = Checker { requirements, compiled, tools: BTreeMap::new(), own_runs, steps };
     for i in 0..checker.compiled.graph.nodes.len() {
@@ -49,7 +58,8 @@ fn check_known(
         checker.check_grants(frame);
         checker.check_policy(frame);
     }
-    let types::Known { mut found, named, skipped } = types::check(&checker.compiled, requirements.tools);
+    let own = |file: &str| checker.own_runs.get(file).map(|own| own.outputs.clone());
+    let types::Known { mut found, named, skipped, outputs } = types::check(&checker.compiled, requirements.tools, &own);
     found.extend(models::check(&checker.compiled, requirements));
     found.extend(limits::check(&checker.compiled, &skipped));
     found.extend(reach::check(&checker.compiled));
@@ -80,7 +90,7 @@ fn check_known(
     };
     narrow::narrow(&mut plan);
     problems.extend(denied::check(&plan, requirements, &origins, &frames));
-    (plan, problems)
+    (plan, problems, outputs)
 }
 
 struct Checker<'a, 'c> {
@@ -221,7 +231,7 @@ impl<'a> Checker<'a, '_> {
             let known = self.new_own_run(child);
             self.own_runs.insert(child.file.clone(), known);
         }
-        let Some((plan, steps)) = self.own_runs.get(&child.file) else { return };
+        let Some(OwnRun { plan, steps, .. }) = self.own_runs.get(&child.file) else { return };
         let before = self.steps;
         self.steps = before.saturating_add(*steps);
         if self.steps > MAX_STEPS {
@@ -234,18 +244,18 @@ impl<'a> Checker<'a, '_> {
         }
     }
 
-    fn new_own_run(&mut self, child: &'a Child) -> (Plan, usize) {
+    fn new_own_run(&mut self, child: &'a Child) -> OwnRun {
         let name = child.top.name.clone().unwrap_or_else(|| {
             let name = child.file.rsplit('/').next().unwrap_or(&child.file);
             name.split('.').next().unwrap_or(name).to_owned()
         });
         let compiled = compile_top(&child.top, Some(&child.file));
-        // What its callers' rules say of it is told at the step.
+        // What policy says of its calls is told at the step: there the rules of all callers are known.
         let requirements = Requirements { rules: None, ..self.requirements.clone() };
-        let (plan, problems) = check_known(name, compiled, &requirements, self.own_runs);
+        let (plan, problems, outputs) = check_known(name, compiled, &requirements, self.own_runs);
         self.compiled.problems.extend(problems);
         let steps = plan.steps();
-        (plan, steps)
+        OwnRun { plan, steps, outputs }
     }
 
     /// Patterns, labels and examples of the file's rules.

@@ -397,3 +397,24 @@ ensure: [1, true]
         ],
     );
 }
+
+#[test]
+fn what_a_run_of_its_own_gives_has_types_too() {
+    let child = "parkway: 1
+steps:
+  a: { set: { n: 1, list: [x] } }
+outputs: { n: \"${{ steps.a.output.n }}\", words: \"${{ steps.a.output.list }}\" }
+";
+    let said = check_file(
+        "parkway: 1
+steps:
+  child: { workflow: child.yaml, own_run: true }
+  each:  { for_each: \"${{ steps.child.output.n }}\", set: { n: 1 } }
+  fine:  { for_each: \"${{ steps.child.output.words }}\", set: { n: \"${{ item | upper }}\" } }
+  none:  { set: { n: \"${{ steps.child.output.m }}\" } }
+",
+        &[("child.yaml", child)],
+        &["not-a-list 4:22", "unknown-field 6:42"],
+    );
+    assert!(said.contains("this is an integer"), "{said}");
+}

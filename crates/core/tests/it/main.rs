@@ -13,6 +13,7 @@ mod failures;
 mod graphs;
 mod models;
 mod older;
+mod outlook;
 mod own_runs;
 mod policy;
 mod recovery;

@@ -22,6 +22,8 @@ const LEVELS: usize = 24;
 pub(super) struct Types<'c, 'a> {
     compiled: &'c Compiled<'a>,
     tools: &'c Toolbox,
+    /// What a workflow gives that runs as a run of its own, by its file.
+    own_run: &'c dyn Fn(&str) -> Option<Type>,
     /// By step: its sites, but for the ends of a workflow that it is.
     of_step: Vec<Vec<Site<'a>>>,
     /// By workflow: the sites at its ends.
@@ -52,10 +54,12 @@ pub(super) struct Known {
     pub(super) named: Vec<Named>,
     /// By step: whether it may be skipped.
     pub(super) skipped: Vec<bool>,
+    /// What the workflow gives.
+    pub(super) outputs: Type,
 }
 
 /// What is known of the values of a workflow.
-pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> Known {
+pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox, own_run: &dyn Fn(&str) -> Option<Type>) -> Known {
     let steps = compiled.graph.nodes.len();
     let (mut of_step, mut of_frame) = (vec![Vec::new(); steps], vec![Vec::new(); compiled.frames.len()]);
     for site in compiled.sites() {
@@ -69,6 +73,7 @@ pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> Known {
     let mut types = Types {
         compiled,
         tools,
+        own_run,
         of_step,
         of_frame,
         frames,
@@ -84,7 +89,9 @@ pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> Known {
     };
     types.walk(None);
     types.ends(0);
-    Known { found: types.found, named: types.named, skipped: types.skipped }
+    let outputs = compiled.frames[0].top.outputs.as_ref();
+    let outputs = outputs.map_or(Type::Any, |outputs| bounded(types.entries_type(&outputs.value).widened()));
+    Known { found: types.found, named: types.named, skipped: types.skipped, outputs }
 }
 
 impl<'a> Types<'_, 'a> {
@@ -286,12 +293,11 @@ impl<'a> Types<'_, 'a> {
             // What a signal brings is known to who sends it.
             Some(VerbDef::Wait(_)) => Type::Any,
             Some(VerbDef::Workflow(sub)) => {
-                let outputs = sub.child.as_ref().and_then(|child| child.top.outputs.as_ref());
-                let Some(outputs) = outputs else { return Type::Any };
+                let Some(child) = &sub.child else { return Type::Any };
                 if sub.own_run {
-                    // Its templates are looked at with a plan of their own.
-                    return Type::object(outputs.value.names().into_iter().map(|name| (name, Type::Any)));
+                    return (self.own_run)(&child.file).unwrap_or(Type::Any);
                 }
+                let Some(outputs) = &child.top.outputs else { return Type::Any };
                 self.entries_type(&outputs.value).widened()
             }
             Some(VerbDef::Steps { result: Some(result), .. }) => self.tree_type(result).widened(),
