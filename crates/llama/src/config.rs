@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Llama, LoadError, load};
+use crate::{Llama, LoadError, Vocabulary, load};
 
 /// How many layers of a model run on a GPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +62,12 @@ impl LlamaConfig {
     /// loaded, from 0 to 1; llama.cpp calls it, so a panic in it ends the process.
     pub fn load(self, progress: impl FnMut(f32) + Send + 'static) -> Result<Llama, LoadError> {
         load::load(self, progress)
+    }
+
+    /// Reads the vocabulary and the chat template alone, which takes a fraction of a second: enough to count the tokens of
+    /// prompts.
+    pub fn load_vocabulary(self) -> Result<Vocabulary, LoadError> {
+        load::vocabulary(self)
     }
 
     /// Loads the model on a blocking thread of the tokio runtime that this is called in.

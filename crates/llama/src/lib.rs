@@ -35,8 +35,10 @@ mod template;
 mod text;
 mod token_env;
 mod tokenizer;
+mod vocabulary;
 
 pub use config::{GpuLayers, LlamaConfig};
 pub use device::{Device, DeviceKind, devices};
 pub use error::LoadError;
 pub use model::Llama;
+pub use vocabulary::Vocabulary;

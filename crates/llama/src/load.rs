@@ -21,7 +21,7 @@ use crate::template::ChatTemplate;
 use crate::token_env::token_env;
 use crate::tokenizer::Tokenizer;
 use crate::worker::{Engine, Prompter, Worker};
-use crate::{Llama, LlamaConfig, LoadError};
+use crate::{Llama, LlamaConfig, LoadError, Vocabulary};
 
 /// Tokens computed at a time, on a CPU and on a GPU: few, so that a dropped request ends soon and little of a prefix is
 /// lost to whole chunks; many, so that the hardware is busy.
@@ -86,7 +86,7 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
         // Keeps all cells of sliding-window models, so that a shared prefix can be reused.
         .with_swa_full(true);
 
-    let name = config.name.unwrap_or_else(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+    let name = name_of(&config);
     let capabilities = Capabilities {
         name: name.clone(),
         context_length: Some(context_length),
@@ -103,6 +103,43 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
     // An answer's tokens, the notices of its prefill, and its end.
     let room = context_length as usize + context_length as usize / chunk + 3;
     Ok(Llama::new(Inner { capabilities, prompter, worker, room }))
+}
+
+/// Reads a model's vocabulary; see [`LlamaConfig::load_vocabulary`].
+pub(crate) fn vocabulary(config: LlamaConfig) -> Result<Vocabulary, LoadError> {
+    let path = config.path.as_path();
+    check_file(path)?;
+    let own = || path.to_owned();
+    let backend = device::backend().map_err(|cause| LoadError::Backend { path: own(), cause: cause.to_owned() })?;
+    let params = LlamaModelParams::default().with_n_gpu_layers(0).with_vocab_only(true);
+    let model = LlamaModel::load_from_file(backend, path, &params).map_err(|_| LoadError::Refused { path: own() })?;
+    let model = Arc::new(model);
+    let template = chat_template(&model).map_err(|cause| LoadError::Template { path: own(), cause })?;
+    let tokenizer = Arc::new(Tokenizer::new(Arc::clone(&model), template.source()));
+    let context_length = trained_on(&model).map_or(config.context_length, |most| config.context_length.min(most));
+    let name = name_of(&config);
+    let capabilities = Capabilities {
+        name: name.clone(),
+        context_length: Some(context_length),
+        constraints: vec![ConstraintKind::JsonSchema, ConstraintKind::Choice],
+        // The file is not read as a whole.
+        model_hash: None,
+        template_hash: Some(hex::encode(Sha256::digest(template.source()))),
+        device: String::new(),
+        adapters: Vec::new(),
+    };
+    Ok(Vocabulary::new(capabilities, Prompter { name, context_length, template, tokenizer }))
+}
+
+/// The context that the model was trained on. llama.cpp keeps it from one who reads the vocabulary alone.
+fn trained_on(model: &LlamaModel) -> Option<u32> {
+    let kind = model.meta_val_str("general.architecture").ok()?;
+    model.meta_val_str(&format!("{kind}.context_length")).ok()?.parse().ok()
+}
+
+fn name_of(config: &LlamaConfig) -> String {
+    let stem = || config.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    config.name.clone().unwrap_or_else(stem)
 }
 
 fn check_file(path: &Path) -> Result<(), LoadError> {

@@ -94,23 +94,76 @@ fn missing_support(spec: &ModelSpec) -> Option<&'static str> {
     None
 }
 
+/// What may be read to know a model better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Nothing: only what is in memory already.
+    Loaded,
+    /// The vocabularies of model files, which takes a moment.
+    Vocabularies,
+}
+
 /// Finds models by name, and keeps those that were loaded.
 pub(crate) struct Models {
     bound: HashMap<String, ModelBinding>,
     loaded: Mutex<HashMap<String, SharedModel>>,
+    #[cfg(feature = "llama")]
+    vocabularies: std::sync::Mutex<HashMap<String, Option<SharedModel>>>,
     progress: Option<LoadProgress>,
     require_gpu: bool,
 }
 
 impl Models {
     pub(crate) fn new(bound: HashMap<String, ModelBinding>, progress: Option<LoadProgress>, require_gpu: bool) -> Self {
-        Models { bound, loaded: Mutex::default(), progress, require_gpu }
+        Models {
+            bound,
+            loaded: Mutex::default(),
+            #[cfg(feature = "llama")]
+            vocabularies: std::sync::Mutex::default(),
+            progress,
+            require_gpu,
+        }
+    }
+
+    /// The model that `name` stands for, to be asked what it can do and how long prompts are: one that is loaded, else the
+    /// vocabulary of its file; `None` where neither is at hand.
+    pub(crate) fn at_hand(&self, name: &str, spec: &ModelSpec, root: &Path, reading: Reading) -> Option<SharedModel> {
+        if let Some(Source::Ready(model)) = self.bound.get(name).map(|binding| &binding.source) {
+            return Some(model.clone());
+        }
+        // Another run may be loading one: then this does not wait for it.
+        let loaded = self.loaded.try_lock().ok().and_then(|loaded| loaded.get(&key(name, spec)).cloned());
+        loaded.or_else(|| self.vocabulary(name, spec, root, reading))
+    }
+
+    #[cfg(not(feature = "llama"))]
+    #[expect(clippy::unused_self, reason = "with llama.cpp it keeps them")]
+    fn vocabulary(&self, _: &str, _: &ModelSpec, _: &Path, _: Reading) -> Option<SharedModel> {
+        None
+    }
+
+    #[cfg(feature = "llama")]
+    fn vocabulary(&self, name: &str, spec: &ModelSpec, root: &Path, reading: Reading) -> Option<SharedModel> {
+        if reading == Reading::Loaded {
+            return None;
+        }
+        let mut known = self.vocabularies.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let read = || {
+            let config = match self.bound.get(name).map(|binding| binding.source.clone()) {
+                Some(Source::Llama(config)) => *config,
+                Some(Source::Ready(_)) => return None,
+                None if missing_support(spec).is_some() => return None,
+                None => config_of(name, spec, root).ok()?,
+            };
+            // A file that is absent or broken is told when it is loaded.
+            Some(Arc::new(config.load_vocabulary().ok()?) as SharedModel)
+        };
+        known.entry(key(name, spec)).or_insert_with(read).clone()
     }
 
     /// The model that `name` stands for: the program's, else the one that the plan says. Paths are relative to `root`.
     pub(crate) async fn find(&self, name: &str, spec: &ModelSpec, root: &Path) -> Result<SharedModel, Error> {
-        // The name is part of the key, since it is what progress and errors call the model.
-        let key = format!("{name} {}", serde_json::to_string(spec).unwrap_or_default());
+        let key = key(name, spec);
         // Held while loading, so that two runs do not load one model twice.
         let mut loaded = self.loaded.lock().await;
         if let Some(model) = loaded.get(&key) {
@@ -140,34 +193,7 @@ impl Models {
 
     #[cfg(feature = "llama")]
     async fn open(&self, name: &str, spec: &ModelSpec, root: &Path) -> Result<SharedModel, Error> {
-        use parkway_core::workflow::GpuLayers;
-
-        let fail = |cause: String| Error::Model { name: name.into(), cause };
-        let gguf = spec.gguf.as_ref();
-        let path = match (gguf.and_then(|g| g.name.as_ref()), gguf.and_then(|g| g.path.as_ref())) {
-            (Some(known), None) => {
-                let catalog = crate::models::Catalog::open().map_err(|e| fail(e.to_string()))?;
-                catalog.resolve(known).map_err(|e| fail(e.to_string()))?
-            }
-            (None, Some(path)) => root.join(path),
-            _ => {
-                let cause = "the workflow must say where it comes from: `gguf: { name: … }` or `gguf: { path: … }`";
-                return Err(fail(cause.into()));
-            }
-        };
-        let mut config = parkway_llama::Llama::gguf(path);
-        if let Some(known) = gguf.and_then(|g| g.name.as_ref()) {
-            config = config.name(known);
-        }
-        if let Some(context) = spec.context {
-            config = config.context_length(context);
-        }
-        config = config.gpu_layers(match spec.gpu_layers.unwrap_or_default() {
-            GpuLayers::Auto => parkway_llama::GpuLayers::Auto,
-            GpuLayers::All => parkway_llama::GpuLayers::All,
-            GpuLayers::Count(count) => parkway_llama::GpuLayers::Count(count),
-        });
-        self.load(name, config).await
+        self.load(name, config_of(name, spec, root)?).await
     }
 
     #[cfg(feature = "llama")]
@@ -186,6 +212,43 @@ impl Models {
             Err(error) => Err(Error::Model { name: name.into(), cause: error.to_string() }),
         }
     }
+}
+
+/// The name is part of the key, since it is what progress and errors call the model.
+fn key(name: &str, spec: &ModelSpec) -> String {
+    format!("{name} {}", serde_json::to_string(spec).unwrap_or_default())
+}
+
+/// The file that a workflow means, and how it is to be loaded.
+#[cfg(feature = "llama")]
+fn config_of(name: &str, spec: &ModelSpec, root: &Path) -> Result<parkway_llama::LlamaConfig, Error> {
+    use parkway_core::workflow::GpuLayers;
+
+    let fail = |cause: String| Error::Model { name: name.into(), cause };
+    let gguf = spec.gguf.as_ref();
+    let path = match (gguf.and_then(|g| g.name.as_ref()), gguf.and_then(|g| g.path.as_ref())) {
+        (Some(known), None) => {
+            let catalog = crate::models::Catalog::open().map_err(|e| fail(e.to_string()))?;
+            catalog.resolve(known).map_err(|e| fail(e.to_string()))?
+        }
+        (None, Some(path)) => root.join(path),
+        _ => {
+            let cause = "the workflow must say where it comes from: `gguf: { name: … }` or `gguf: { path: … }`";
+            return Err(fail(cause.into()));
+        }
+    };
+    let mut config = parkway_llama::Llama::gguf(path);
+    if let Some(known) = gguf.and_then(|g| g.name.as_ref()) {
+        config = config.name(known);
+    }
+    if let Some(context) = spec.context {
+        config = config.context_length(context);
+    }
+    Ok(config.gpu_layers(match spec.gpu_layers.unwrap_or_default() {
+        GpuLayers::Auto => parkway_llama::GpuLayers::Auto,
+        GpuLayers::All => parkway_llama::GpuLayers::All,
+        GpuLayers::Count(count) => parkway_llama::GpuLayers::Count(count),
+    }))
 }
 
 impl fmt::Debug for Models {

@@ -10,10 +10,10 @@ use parkway_core::log::{Channel, Commitment, Event, EventKind, Payload, Verdict}
 use parkway_core::model::SharedModel;
 use parkway_core::store::{Message, RunFilter, RunSummary, StoreError};
 use parkway_core::tool::Toolbox;
-use parkway_core::workflow::{Diagnostics, Inputs, ModelSpec, Plan, Requirements, Verb};
+use parkway_core::workflow::{Diagnostics, Inputs, ModelSpec, Outlook, Plan, Requirements, Surroundings, Verb};
 use serde_json::Value;
 
-use crate::binding::Models;
+use crate::binding::{Models, Reading};
 use crate::builder::Builder;
 use crate::error::Error;
 use crate::record::Record;
@@ -94,15 +94,41 @@ impl Parkway {
         &self.inner.root
     }
 
-    /// Checks a workflow against the tools, the policy and the settings at hand.
+    /// Checks a workflow against the tools, the policy, the models and the settings at hand. Of a model in a file that is
+    /// here, only the vocabulary is read.
     pub fn check(&self, workflow: &Workflow) -> Result<Plan, Error> {
         self.check_all(workflow).map(|(plan, _)| plan)
     }
 
     /// The same, with what is doubtful in a workflow that can be run.
     pub fn check_all(&self, workflow: &Workflow) -> Result<(Plan, Diagnostics), Error> {
+        self.check_with(workflow, Reading::Vocabularies)
+    }
+
+    /// What a checked workflow would do, as far as it is known before it runs.
+    pub fn outlook(&self, plan: &Plan) -> Outlook {
+        let services = self.services();
+        let models = self.at_hand(&plan.models, Reading::Vocabularies);
+        plan.outlook(&Surroundings::new(&services.tools, services.policy.as_ref(), &models))
+    }
+
+    /// The models of these names that need no loading.
+    fn at_hand(&self, specs: &BTreeMap<String, ModelSpec>, reading: Reading) -> BTreeMap<String, SharedModel> {
+        let models = specs.iter().filter_map(|(name, spec)| {
+            let settings = self.inner.settings.as_ref().map(|settings| settings.model(name, spec, false));
+            // A binding that is wrong is told where it is used.
+            let spec = settings.and_then(Result::ok).unwrap_or_else(|| spec.clone());
+            let model = self.inner.models.at_hand(name, &spec, &self.inner.root, reading)?;
+            Some((name.clone(), model))
+        });
+        models.collect()
+    }
+
+    fn check_with(&self, workflow: &Workflow, reading: Reading) -> Result<(Plan, Diagnostics), Error> {
         let services = self.services();
         let mut requirements = Requirements::new(&services.tools, services.policy.fingerprint());
+        requirements.rules = Some(services.policy.as_ref());
+        requirements.models = self.at_hand(&workflow.definition.models(), reading);
         requirements.settings = self.inner.settings.as_ref().map(|settings| settings.digest());
         let (plan, problems) = Plan::check_all(&workflow.definition, &requirements);
         let Some(mut plan) = plan else { return Err(problems.into()) };
@@ -132,7 +158,8 @@ impl Parkway {
 
     /// Starts a run with options.
     pub async fn start_with(&self, workflow: Workflow, inputs: Inputs, options: RunOptions) -> Result<Run, Error> {
-        let plan = Arc::new(self.check(&workflow)?);
+        // Its models are loaded next: what their vocabularies tell, they tell themselves.
+        let plan = Arc::new(self.check_with(&workflow, Reading::Loaded)?.0);
         let inputs = plan.fill_inputs(inputs).map_err(Error::Inputs)?;
         let models = self.models_of(plan.models.clone(), &plan).await?;
         let control = control(options);

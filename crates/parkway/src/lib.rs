@@ -38,7 +38,7 @@ pub use parkway_core::store;
 pub use parkway_core::testing;
 pub use parkway_core::tool::{self, Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, tool_fn};
 pub use parkway_core::workflow as definition;
-pub use parkway_core::workflow::{Diagnostics, Inputs, Plan};
+pub use parkway_core::workflow::{Diagnostics, Inputs, Outlook, Plan};
 
 #[cfg(feature = "llama")]
 pub use parkway_llama as llama;

@@ -1,12 +1,11 @@
 //! `parkway check FILE`.
 
+mod outlook;
 mod sarif;
 
-use std::collections::HashMap;
-
-use parkway::definition::{Diagnostic, ModelSpec, Node, NodeIndex, Verb};
+use parkway::definition::{Diagnostic, ModelSpec, NodeIndex, Verb};
 use parkway::models::{Catalog, Presence};
-use parkway::{Diagnostics, Error, Plan, Workflow};
+use parkway::{Diagnostics, Error, Outlook, Plan, Workflow};
 use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, CheckFormat, Global};
@@ -14,7 +13,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::{Out, columns, say};
 use crate::project::Project;
-use crate::render::{Symbols, clean, counted, harmless, span, waves, wrap};
+use crate::render::{Symbols, clean, counted, harmless, waves, wrap};
 
 /// What this version leaves to the run.
 const NOT_CHECKED: &str = "whether files and folders are there, how long prompts become by what stands in them, and the types \
@@ -37,17 +36,18 @@ pub(crate) async fn check(global: &Global, args: CheckArgs, out: &mut Out) -> Re
     if args.strict && !doubts.list.is_empty() {
         return wrong(&doubts, format, out);
     }
+    let outlook = parkway.outlook(&plan);
     let file = args.file.display().to_string();
     match format {
         CheckFormat::Json => {
             let waves = ids(&plan, None);
             out.pretty(
-                &json!({ "ok": true, "file": file, "problems": listed(&doubts), "waves": waves, "plan": plan }),
+                &json!({ "ok": true, "file": file, "problems": listed(&doubts), "waves": waves, "outlook": outlook, "plan": plan }),
             )?;
         }
         CheckFormat::Sarif => out.pretty(&sarif::report(&doubts))?,
         CheckFormat::Text => {
-            for line in describe(&plan, &file, workflow.description()) {
+            for line in describe(&plan, &outlook, &file, workflow.description()) {
                 out.text(&line)?;
             }
             if !doubts.list.is_empty() {
@@ -109,7 +109,7 @@ fn ids(plan: &Plan, group: Option<NodeIndex>) -> Value {
 }
 
 /// The plan, for people.
-fn describe(plan: &Plan, file: &str, description: Option<&str>) -> Vec<String> {
+fn describe(plan: &Plan, outlook: &Outlook, file: &str, description: Option<&str>) -> Vec<String> {
     let mut lines = vec![format!("{}  {}", clean(&plan.workflow), harmless(file))];
     let most = columns().min(100).saturating_sub(2);
     let description = description.map(|text| wrap(&clean(text), most, 6, Symbols::from_env())).unwrap_or_default();
@@ -122,45 +122,30 @@ fn describe(plan: &Plan, file: &str, description: Option<&str>) -> Vec<String> {
         }
     };
     part("inputs", inputs(plan));
-    part("steps, in waves", waves(plan));
-    part(
-        "longest chain",
-        chain(plan)
-            .into_iter()
-            .flat_map(|chain| wrap(&chain, most, 4, Symbols::from_env()))
-            .map(|l| format!("  {l}"))
-            .collect(),
-    );
-    part("approvals", approvals(plan));
-    part("models", plan.models.iter().map(|(name, spec)| format!("  {name}  {}", model(spec))).collect());
+    part("steps, in waves", waves(plan, Some(outlook)));
+    let lines_of = |text: &str| -> Vec<String> {
+        wrap(text, most, 4, Symbols::from_env()).into_iter().map(|line| format!("  {line}")).collect()
+    };
+    part("longest chain", outlook::chain(outlook).map(|chain| lines_of(&chain)).unwrap_or_default());
+    part("asks people", outlook::questions(plan, outlook));
+    part("waits", outlook::waits(outlook));
+    let models = plan.models.iter().flat_map(|(name, spec)| {
+        let own = format!("  {name}  {}", model(spec));
+        std::iter::once(own).chain(outlook::chats(outlook, name))
+    });
+    part("models", models.collect());
     part(
         "grants",
         plan.grants.iter().map(|(family, grant)| format!("  {family}  {}", harmless(&grant.to_string()))).collect(),
     );
-    part("budget", budget(plan));
+    part("secrets", outlook::secrets(outlook));
+    part(
+        "reads from the environment",
+        (!outlook.env.is_empty()).then(|| format!("  {}", outlook.env.join(", "))).into_iter().collect(),
+    );
+    part("budget", outlook::budget(outlook));
     part("not checked", wrap(NOT_CHECKED, most, 4, Symbols::Ascii).into_iter().map(|l| format!("  {l}")).collect());
     lines
-}
-
-/// The steps of the longest chain of waiting, where it is more than two.
-fn chain(plan: &Plan) -> Option<String> {
-    let mut longest: HashMap<NodeIndex, (usize, Option<NodeIndex>)> = HashMap::new();
-    for index in plan.graph.waves(None).into_iter().flatten() {
-        let before =
-            plan.graph.node(index).after.iter().filter_map(|after| Some((longest.get(after)?.0, *after))).max();
-        longest.insert(index, before.map_or((1, None), |(length, after)| (length + 1, Some(after))));
-    }
-    let (last, (length, _)) =
-        longest.iter().max_by_key(|(index, (length, _))| (*length, std::cmp::Reverse(**index)))?;
-    let mut ids = Vec::new();
-    let mut at = Some(*last);
-    while let Some(index) = at {
-        ids.push(clean(&plan.graph.node(index).id));
-        at = longest.get(&index).and_then(|(_, before)| *before);
-    }
-    ids.reverse();
-    // Where all steps are one chain, the waves say so.
-    (*length > 2 && *length < plan.graph.roots.len()).then(|| format!("{length} steps: {}", ids.join(" > ")))
 }
 
 fn inputs(plan: &Plan) -> Vec<String> {
@@ -172,27 +157,6 @@ fn inputs(plan: &Plan) -> Vec<String> {
         format!("  {name}  {}{}{gap}{}", text("type"), default.unwrap_or_default(), text("description"))
     };
     properties.into_iter().flatten().map(line).collect()
-}
-
-fn approvals(plan: &Plan) -> Vec<String> {
-    let asks = |node: &Node| match &node.verb {
-        Verb::Approve { prompt, .. } => Some(format!("  {}  {}", path(plan, node), clean(prompt))),
-        Verb::Tool { name, .. } => {
-            let effect = plan.tools.get(name)?.effect;
-            (effect == parkway::Effect::AtMostOnce)
-                .then(|| format!("  {}  calls {name}, which must not be repeated", path(plan, node)))
-        }
-        _ => None,
-    };
-    plan.graph.iter().filter_map(|(_, node)| asks(node)).collect()
-}
-
-/// `group.step`.
-fn path(plan: &Plan, node: &Node) -> String {
-    match node.parent {
-        Some(parent) => format!("{}.{}", path(plan, plan.graph.node(parent)), node.id),
-        None => node.id.clone(),
-    }
 }
 
 fn model(spec: &ModelSpec) -> String {
@@ -212,15 +176,4 @@ fn presence(name: &str) -> String {
         Some(_) => format!(", not here: parkway models pull {name}"),
         None => ", not known here: parkway models list".into(),
     }
-}
-
-fn budget(plan: &Plan) -> Vec<String> {
-    let limits = &plan.limits;
-    let parts = [
-        limits.tokens.map(|n| format!("  {n} tokens")),
-        limits.tool_calls.map(|n| format!("  {n} tool calls")),
-        limits.wall_ms.map(|ms| format!("  {} with steps running", span(ms))),
-    ];
-    let parts: Vec<_> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { vec!["  no limit".into()] } else { parts }
 }

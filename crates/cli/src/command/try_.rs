@@ -42,7 +42,7 @@ pub(crate) async fn try_(global: &Global, args: TryArgs, out: &mut Out) -> Resul
     let workflow = Workflow::from_source(&format!("{name}.yaml"), example.source)?;
     let plan = parkway.check(&workflow)?;
     say("the plan, in waves:");
-    waves(&plan).iter().for_each(|line| say(line));
+    waves(&plan, None).iter().for_each(|line| say(line));
     say("");
     let options = session.options(Vec::new());
     let exit =

@@ -2,19 +2,20 @@
 
 use std::fmt::Write as _;
 
-use parkway::Plan;
-use parkway::definition::{Node, NodeIndex, OnError, OnItemError, RunIf, Verb, Wait};
+use parkway::definition::{CallOutlook, Node, NodeIndex, OnError, OnItemError, RunIf, Verb, Wait};
+use parkway::policy::Verdict;
+use parkway::{Outlook, Plan};
 
 use super::words::{clean, width};
 
 /// The plan's steps, in waves, groups with their members below them.
-pub(crate) fn waves(plan: &Plan) -> Vec<String> {
+pub(crate) fn waves(plan: &Plan, outlook: Option<&Outlook>) -> Vec<String> {
     let mut lines = Vec::new();
-    group(plan, None, 1, &mut lines);
+    group(plan, outlook, None, 1, &mut lines);
     lines
 }
 
-fn group(plan: &Plan, parent: Option<NodeIndex>, depth: usize, lines: &mut Vec<String>) {
+fn group(plan: &Plan, outlook: Option<&Outlook>, parent: Option<NodeIndex>, depth: usize, lines: &mut Vec<String>) {
     let graph = &plan.graph;
     let waves = graph.waves(parent);
     let column = waves.iter().flatten().map(|index| width(&graph.node(*index).id)).max().unwrap_or(0);
@@ -24,11 +25,12 @@ fn group(plan: &Plan, parent: Option<NodeIndex>, depth: usize, lines: &mut Vec<S
             let node = graph.node(*index);
             let number = if place == 0 { number.to_string() } else { String::new() };
             let pad = " ".repeat(column.saturating_sub(width(&node.id)));
-            let notes = notes(plan, node);
+            let call = outlook.and_then(|outlook| outlook.steps.get(index.0 as usize)?.call.as_ref());
+            let notes = notes(plan, node, call);
             let gap = if notes.is_empty() { "" } else { "  " };
             let indent = "  ".repeat(depth);
             lines.push(format!("{indent}{number:>numbers$}  {}{pad}  {}{gap}{notes}", node.id, what(node)));
-            group(plan, Some(*index), depth + 1, lines);
+            group(plan, outlook, Some(*index), depth + 1, lines);
         }
     }
 }
@@ -44,10 +46,13 @@ fn what(node: &Node) -> String {
     }
 }
 
-fn notes(plan: &Plan, node: &Node) -> String {
+fn notes(plan: &Plan, node: &Node, call: Option<&CallOutlook>) -> String {
     let mut notes = Vec::new();
     match &node.verb {
-        Verb::Tool { name, .. } => notes.extend(plan.tools.get(name).map(|tool| tool.effect.as_str().to_owned())),
+        Verb::Tool { name, .. } => {
+            notes.extend(plan.tools.get(name).map(|tool| tool.effect.as_str().to_owned()));
+            notes.extend(call.and_then(policy).map(str::to_owned));
+        }
         Verb::Chat(chat) => notes.push(format!("at most {} tokens", chat.max_tokens)),
         Verb::Approve { timeout_ms, .. } => {
             notes.push(format!("asks a person{}", within(*timeout_ms)));
@@ -95,6 +100,19 @@ fn notes(plan: &Plan, node: &Node) -> String {
 
 fn within(millis: Option<u64>) -> String {
     millis.map(|millis| format!(" within {}", span(millis))).unwrap_or_default()
+}
+
+/// What policy says of a call, where that is more than yes.
+fn policy(call: &CallOutlook) -> Option<&'static str> {
+    match (call.policy.mildest.verdict, call.policy.strictest.verdict) {
+        (Verdict::Deny, _) => Some("forbidden"),
+        (Verdict::Ask, Verdict::Deny) => Some("asks, may be forbidden"),
+        (Verdict::Allow, Verdict::Deny) => Some("may be forbidden"),
+        (Verdict::Ask, _) if call.approved_by.is_some() => Some("approved before"),
+        (Verdict::Ask, _) => Some("asks"),
+        (_, Verdict::Ask) => Some("may ask"),
+        _ => None,
+    }
 }
 
 /// A duration as an author writes it: `24h`.

@@ -8,6 +8,7 @@ use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::recorder::Draft;
 use crate::engine::step::Failure;
 use crate::id::{StepKey, Time};
+use crate::label::Labels;
 use crate::log::{Actor, Channel, EventKind, StepStatus, Verdict};
 use crate::policy;
 use crate::workflow::{Template, Verb};
@@ -197,9 +198,12 @@ impl Executor {
             None => Value::Null,
         };
         let output = json!({ "by": by, "via": via, "at": answer.at.to_string(), "note": note });
+        let plan = self.state.plan().clone();
+        let labels =
+            self.place(&key).map_or(Labels::NONE, |(node, site)| self.condition_labels(plan.graph.node(node), site));
         let mut draft = Draft::default();
         let output = Some(self.value(&mut draft, &output)?);
-        draft.event(EventKind::StepCompleted { key, attempt: step.attempt, output, labels: step.labels });
+        draft.event(EventKind::StepCompleted { key, attempt: step.attempt, output, labels });
         self.record(draft).await?;
         Ok(())
     }

@@ -9,8 +9,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::engine::context::{Site, labels_named};
-use crate::engine::executor::{Beginning, Control, Ended, Executor, ExecutorError, Services};
+use crate::engine::control::Control;
+use crate::engine::executor::{Beginning, Ended, Executor, ExecutorError};
 use crate::engine::secret::Known;
+use crate::engine::services::Services;
 use crate::engine::step::{Failure, Outcome, Output, words};
 use crate::id::{RunId, Seq, Time};
 use crate::label::Labels;
@@ -70,7 +72,9 @@ impl ChildRun {
             Err(ExecutorError::Store(error)) => return Err(error),
             Err(error) => {
                 let message = format!("run {} of `{}` cannot go on: {error}", self.run, self.path);
-                return Ok(outcome(Err(Failure::new("run", message)), None, false));
+                // Nobody knows what it has used by then.
+                let failure = Failure { not_done: false, ..Failure::new("run", message) };
+                return Ok(outcome(Err(failure), None, false));
             }
         };
         let spent = state.committed();

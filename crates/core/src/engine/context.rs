@@ -357,7 +357,7 @@ pub(crate) fn labels_named(state: &RunState, site: Site, template: Template<'_>)
 
 fn named_labels(state: &RunState, site: Site, references: &BTreeSet<Reference>) -> Labels {
     let steps = step_ids(references).into_iter().filter_map(|id| state.resolve(site.scope, id));
-    let of_steps = steps.fold(Labels::NONE, |all, index| all.union(labels_of(state, index)));
+    let of_steps = steps.fold(Labels::NONE, |all, index| all.union(state.labels_of(index)));
     let names: BTreeSet<_> = references.iter().map(|reference| reference.root.as_str()).collect();
     let of_inputs = match state.calls_around(site.scope).next() {
         _ if !names.contains("inputs") => Labels::NONE,
@@ -369,29 +369,10 @@ fn named_labels(state: &RunState, site: Site, references: &BTreeSet<Reference>) 
     let of_steps = of_steps.union(of_inputs);
     let of_part = |part: Part<'_>| match part {
         Part::Item { name, fan, .. } if names.contains(name) => state.at(fan).fan.as_ref().map(|fan| fan.labels),
-        Part::Round(round) if names.contains("previous") => {
-            round.previous(state).map(|before| labels_of(state, before))
-        }
+        Part::Round(round) if names.contains("previous") => round.previous(state).map(|before| state.labels_of(before)),
         _ => None,
     };
     parts(state, site).into_iter().filter_map(of_part).fold(of_steps, Labels::union)
-}
-
-/// The labels of what a step gives: its output's, or its members' together; of one that failed, those of what it was given,
-/// for its error may quote it.
-pub(crate) fn labels_of(state: &RunState, index: StepIndex) -> Labels {
-    let step = state.at(index);
-    let own =
-        if step.status == StepStatus::Failed { step.labels.union(step.arg_labels.scrubbed()) } else { step.labels };
-    let (members, list) = match &step.fan {
-        Some(fan) => (&fan.items, fan.labels),
-        None => (&step.members, Labels::NONE),
-    };
-    if step.status == StepStatus::Completed {
-        return own;
-    }
-    let rounds = step.rounds.iter().flat_map(|rounds| &rounds.begun);
-    members.iter().chain(rounds).fold(own.union(list), |all, member| all.union(labels_of(state, *member)))
 }
 
 fn step_ids(references: &BTreeSet<Reference>) -> BTreeSet<&str> {

@@ -5,32 +5,27 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use serde_json::{Map, Value};
-use tokio::sync::Notify;
+use serde_json::Value;
 use tokio::task::{Id, JoinSet};
 use tracing::Instrument;
 
-use crate::clock::Clock;
 use crate::engine::context::{EvaluateError, Values};
+use crate::engine::control::Control;
 use crate::engine::decide::decide;
 use crate::engine::recorder::{Draft, RecordError, Recorder};
 use crate::engine::reporter::Reporter;
 use crate::engine::ruling::{Rulebook, rulebook};
 use crate::engine::secret::Known;
+use crate::engine::services::{Services, environment};
 use crate::engine::step::{self, Attempt, Failure, Outcome};
-use crate::id::{RunId, Seq, StepKey, Time, WorkerId};
+use crate::id::{RunId, Seq, Time};
 use crate::label::Labels;
-use crate::log::{
-    Actor, Channel, Commitment, EventKind, IllegalEvent, Parent, PayloadError, RunState, RunStatus, StepIndex, Verdict,
-};
+use crate::log::{Commitment, EventKind, IllegalEvent, Parent, PayloadError, RunState, RunStatus, StepIndex};
 use crate::model::SharedModel;
-use crate::policy::Policy;
 use crate::schema::Schemas;
-use crate::secret::{Secret, SecretError, Secrets};
-use crate::store::{Claim, Lease, Message, MessageId, NewRun, Released, Store, StoreError, Write};
-use crate::tool::{Cancel, Toolbox};
-use crate::workflow::{Plan, Verb};
+use crate::store::{Claim, Lease, Message, MessageId, NewRun, Released, StoreError, Write};
+use crate::tool::Cancel;
+use crate::workflow::Plan;
 
 /// How long a stop waits for calls that must not be cut off.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -38,116 +33,6 @@ pub(crate) const GRACE: Duration = Duration::from_secs(10);
 const BURST: usize = 64;
 /// How often the inbox is looked at.
 const INBOX: Duration = Duration::from_millis(200);
-
-/// Gives the value of an environment variable, where there is one.
-pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
-
-/// What an executor works with.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct Services {
-    /// Where runs are kept.
-    pub store: Arc<dyn Store>,
-    /// The tools at hand.
-    pub tools: Arc<Toolbox>,
-    /// What may be called.
-    pub policy: Arc<dyn Policy>,
-    /// Time and chance.
-    pub clock: Arc<dyn Clock>,
-    /// This process.
-    pub worker: WorkerId,
-    /// How long a lease lasts without a renewal.
-    pub lease: Duration,
-    /// How many calls of one run may be under way at once.
-    pub concurrency: usize,
-    /// Where secrets come from.
-    pub secrets: Arc<dyn Secrets>,
-    /// The value of an environment variable: asked when a run is created, for those that its plan declares.
-    pub env: Environment,
-}
-
-impl Services {
-    /// Services with a lease of 10 seconds and at most 64 calls of a run at once, without secrets or an environment.
-    pub fn new(
-        store: Arc<dyn Store>,
-        tools: Arc<Toolbox>,
-        policy: Arc<dyn Policy>,
-        clock: Arc<dyn Clock>,
-        worker: WorkerId,
-    ) -> Self {
-        Services {
-            store,
-            tools,
-            policy,
-            clock,
-            worker,
-            lease: Duration::from_secs(10),
-            concurrency: 64,
-            secrets: Arc::new(NoSecrets),
-            env: Arc::new(|_| None),
-        }
-    }
-}
-
-struct NoSecrets;
-
-#[async_trait]
-impl Secrets for NoSecrets {
-    async fn get(&self, _: &str) -> Result<Option<Secret>, SecretError> {
-        Ok(None)
-    }
-}
-
-impl fmt::Debug for Services {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Services").field("worker", &self.worker).field("tools", &self.tools).finish_non_exhaustive()
-    }
-}
-
-/// How an executor is spoken to while it works.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Control {
-    /// Raise it to stop: what can be repeated is cut off, the rest gets a grace time, and the run can be resumed.
-    pub stop: Cancel,
-    /// Poke it when there may be something in the inbox, to be quicker than the next look.
-    pub poke: Poke,
-    /// Whether to stay while the run only waits for a person; otherwise the run is given back.
-    pub stay: bool,
-    /// Approvals given in advance.
-    pub preapprovals: Vec<Preapproval>,
-}
-
-/// Wakes an executor that looks at its inbox only now and then.
-#[derive(Clone, Debug, Default)]
-pub struct Poke(Arc<Notify>);
-
-impl Poke {
-    /// Makes the executor look now, or as soon as it can.
-    pub fn poke(&self) {
-        self.0.notify_one();
-    }
-}
-
-/// An approval that was given before it was asked for. It counts for the workflow's own `approve` steps only, never for
-/// what a policy asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Preapproval {
-    /// The step's id, or its whole key; every `approve` if absent.
-    pub step: Option<String>,
-    /// The person's name.
-    pub by: String,
-    /// How the word came in.
-    pub via: Channel,
-}
-
-impl Preapproval {
-    /// Whether it answers what this step asks.
-    pub fn covers(&self, key: &StepKey) -> bool {
-        let id = key.last().map_or("", |segment| segment.id.as_str());
-        self.step.as_ref().is_none_or(|step| *step == id || *step == key.to_string())
-    }
-}
 
 /// What a run begins with.
 pub(crate) struct Beginning<'a> {
@@ -223,7 +108,7 @@ pub struct Executor {
     pub(crate) calls: JoinSet<Result<Outcome, StoreError>>,
     pub(crate) under_way: HashMap<Id, StepIndex>,
     pub(crate) cancels: HashMap<StepIndex, Cancel>,
-    taken: HashSet<MessageId>,
+    pub(super) taken: HashSet<MessageId>,
 }
 
 impl fmt::Debug for Executor {
@@ -448,7 +333,7 @@ impl Executor {
                         self.take_outcome(joined).await?;
                     }
                 }
-                () = poke.0.notified() => self.read_inbox().await?,
+                () = poke.poked() => self.read_inbox().await?,
                 _ = inbox.tick() => self.read_inbox().await?,
                 _ = renewal.tick() => self.services.store.renew(&self.lease, self.services.lease).await?,
                 () = tokio::time::sleep(timer), if !more => {}
@@ -552,22 +437,6 @@ impl Executor {
         Ok(self.recorder.disk().holds(head).await?)
     }
 
-    /// Records the approvals that were given in advance and are waited for already.
-    async fn give_preapprovals(&mut self) -> Result<(), ExecutorError> {
-        let graph = &self.state.plan().graph;
-        let waits = |step: &&crate::log::Step| matches!(graph.node(step.node).verb, Verb::Approve { .. });
-        let given = |key: &StepKey| self.control.preapprovals.iter().find(|given| given.covers(key)).cloned();
-        let answers: Vec<_> =
-            self.state.asking().filter(waits).filter_map(|step| Some((step.key.clone(), given(&step.key)?))).collect();
-        for (key, given) in answers {
-            let mut draft = Draft::default();
-            let by = self.person(&mut draft, &given.by, given.via)?;
-            draft.event_by(by, EventKind::ApprovalDecided { key, verdict: Verdict::Approved, note: None });
-            self.record(draft).await?;
-        }
-        Ok(())
-    }
-
     /// Sends an attempt on its way, after its `StepStarted` was recorded.
     pub(crate) fn launch(&mut self, attempt: Attempt) {
         let index = attempt.index;
@@ -601,64 +470,6 @@ impl Executor {
         self.settle_outcome(outcome).await
     }
 
-    async fn read_inbox(&mut self) -> Result<(), ExecutorError> {
-        for (id, message) in self.services.store.inbox(self.lease.run).await? {
-            if self.taken.insert(id) {
-                self.take_message(id, message).await?;
-            }
-        }
-        self.look_at_children().await
-    }
-
-    /// What somebody said becomes an event, if it still means something; it leaves the inbox either way.
-    async fn take_message(&mut self, id: MessageId, message: Message) -> Result<(), ExecutorError> {
-        let mut draft = Draft { writes: vec![Write::Consume(id)], ..Draft::default() };
-        match message {
-            Message::Approval { step, verdict, note, by, via } => {
-                if self.state.step(&step).is_some_and(crate::log::Step::asks) {
-                    let note = self.note(&mut draft, note)?;
-                    let by = self.person(&mut draft, &by, via)?;
-                    draft.event_by(by, EventKind::ApprovalDecided { key: step, verdict, note });
-                }
-            }
-            Message::Cancel { note, by, via } => {
-                // A run whose deadline has passed fails, whatever is said then.
-                if !self.state.stopping() {
-                    let note = self.note(&mut draft, note)?;
-                    let by = self.person(&mut draft, &by, via)?;
-                    draft.event_by(by, EventKind::CancelRequested { note });
-                }
-            }
-            Message::Signal { name, payload, by, via } => {
-                let by = self.person(&mut draft, &by, via)?;
-                return self.take_signal(draft, name, &payload, by).await;
-            }
-            Message::Input { step, values, by, via } => {
-                let by = self.person(&mut draft, &by, via)?;
-                return self.take_input(draft, step, values, by).await;
-            }
-            Message::Resolve { step, outcome, note, by, via } => {
-                let note = self.note(&mut draft, note)?;
-                let by = self.person(&mut draft, &by, via)?;
-                return self.take_resolution(draft, step, outcome, note, by).await;
-            }
-            Message::Unknown => {
-                tracing::warn!(run = %self.lease.run, "a message of a newer version is left in the inbox");
-                return Ok(());
-            }
-        }
-        self.record(draft).await?;
-        Ok(())
-    }
-
-    pub(crate) fn person(&self, draft: &mut Draft, name: &str, via: Channel) -> Result<Actor, PayloadError> {
-        Ok(Actor::Person { name: self.text(draft, name)?, via })
-    }
-
-    fn note(&self, draft: &mut Draft, note: Option<String>) -> Result<Option<Commitment>, PayloadError> {
-        note.map(|note| self.text(draft, &note)).transpose()
-    }
-
     pub(crate) fn text(&self, draft: &mut Draft, text: &str) -> Result<Commitment, PayloadError> {
         draft.payload(&*self.services.clock, text)
     }
@@ -675,24 +486,6 @@ impl Executor {
             Err(EvaluateError::Store(error)) => Err(error.into()),
         }
     }
-}
-
-/// The values of the environment variables that a plan declares; all that are missing are told at once.
-fn environment(services: &Services, plan: &Plan) -> Result<Option<Value>, ExecutorError> {
-    let mut values = Map::new();
-    let mut missing = Vec::new();
-    for name in &plan.env {
-        match (services.env)(name) {
-            Some(value) => drop(values.insert(name.clone(), Value::String(value))),
-            None => {
-                missing.push(format!("the environment variable `{name}` is not there; set it before the run starts"))
-            }
-        }
-    }
-    if !missing.is_empty() {
-        return Err(ExecutorError::Missing(missing));
-    }
-    Ok((!values.is_empty()).then_some(Value::Object(values)))
 }
 
 /// Gives a run back that cannot go on here: the next executor starts from the log, and need not wait for the lease to run

@@ -24,9 +24,12 @@ impl Executor {
         if self.state.step(&key).is_some_and(|step| step.status == StepStatus::InDoubt) {
             let outcome = match outcome {
                 Resolution::Done { output } => match self.check_output(&key, &output) {
-                    Ok(()) => Some(Resolution::Done { output: self.value(&mut draft, &output)? }),
+                    Ok(()) => {
+                        let output = self.secrets.scrub_value(output);
+                        Some(Resolution::Done { output: self.value(&mut draft, &output)? })
+                    }
                     Err(problem) => {
-                        self.refuse(key.clone(), problem);
+                        self.refuse(key.clone(), self.secrets.scrub(&problem));
                         None
                     }
                 },
@@ -64,7 +67,7 @@ impl Executor {
                     Verb::Tool { name, .. } => self.services.tools.get(name).map(|tool| tool.spec().labels),
                     _ => None,
                 };
-                let labels = labels.unwrap_or(Labels::NONE).union(step.arg_labels);
+                let labels = labels.unwrap_or(Labels::NONE).union(step.arg_labels.scrubbed());
                 draft.event(EventKind::StepCompleted { key, attempt: step.attempt, output: Some(output), labels });
             }
             Some(Resolution::NotDone) => {

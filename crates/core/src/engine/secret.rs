@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::engine::executor::{ExecutorError, Services};
+use crate::engine::executor::ExecutorError;
+use crate::engine::services::Services;
 use crate::engine::step::Failure;
 use crate::secret::Secret;
 use crate::workflow::Plan;

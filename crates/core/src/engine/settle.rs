@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::engine::context::{Site, labels_named, labels_of};
+use crate::engine::context::{Site, labels_named};
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::recorder::Draft;
 use crate::engine::step::{self, Failure, Outcome, Turn};
@@ -31,7 +31,7 @@ impl Executor {
                 let until = node.repeat.as_ref().map(|repeat| expression_or_value(&repeat.until));
                 let site = last_round.map(|_| Site::of(&self.state, index));
                 let of_until = until.zip(site).map(|(until, site)| labels_named(&self.state, site, until));
-                let labels = labels_of(&self.state, index).union(of_until.unwrap_or(Labels::NONE));
+                let labels = self.state.labels_of(index).union(of_until.unwrap_or(Labels::NONE));
                 (output, labels.union(condition))
             }
             Verb::Steps { result: Some(result), .. } if !fans_out => {
@@ -45,7 +45,7 @@ impl Executor {
                 Ok((value, labels)) => (Some(self.value(&mut draft, &value)?), labels.union(condition)),
                 Err(failure) => return self.fail(key, &failure).await,
             },
-            _ => (None, labels_of(&self.state, index).union(condition)),
+            _ => (None, self.state.labels_of(index).union(condition)),
         };
         draft.event(EventKind::StepCompleted { key, attempt, output, labels });
         self.record(draft).await?;

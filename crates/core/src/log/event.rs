@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
+use super::model_call::ModelCall;
 use super::payload::Commitment;
 use super::waiting::{Resolution, Timer, WaitFor};
 use crate::id::{Digest, Fence, RunId, Seq, StepKey, Time, WorkerId};
 use crate::label::Labels;
-use crate::model::{FinishReason, Usage};
 use crate::policy;
 use crate::tool::Effect;
 
-/// The version of events written here. Older ones are read, newer ones are refused.
-pub const LOG_VERSION: u32 = 1;
+/// The version of events written here. Older ones are read, newer ones are refused: an engine that passed over what it does
+/// not know, such as the places of secrets, would do something else than the log says.
+///
+/// Version 2 has the events of waiting, rounds and doubts, runs within runs, and the places of secrets.
+pub const LOG_VERSION: u32 = 2;
 
 /// A fact about a run: the envelope.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -258,104 +262,6 @@ impl Parent {
     /// The step `step` of `run`.
     pub fn new(run: RunId, step: StepKey) -> Self {
         Parent { run, step }
-    }
-}
-
-/// An amount of what a `budget` counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Budget {
-    /// Prompt and output tokens of model calls.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub tokens: u64,
-    /// Calls of tools.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub tool_calls: u64,
-}
-
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
-
-impl Budget {
-    /// An amount of tokens and of tool calls.
-    pub fn new(tokens: u64, tool_calls: u64) -> Self {
-        Budget { tokens, tool_calls }
-    }
-
-    /// Both amounts together.
-    pub(crate) fn plus(self, other: Budget) -> Budget {
-        Budget {
-            tokens: self.tokens.saturating_add(other.tokens),
-            tool_calls: self.tool_calls.saturating_add(other.tool_calls),
-        }
-    }
-
-    /// What is left of this amount without `other`.
-    pub(crate) fn minus(self, other: Budget) -> Budget {
-        Budget {
-            tokens: self.tokens.saturating_sub(other.tokens),
-            tool_calls: self.tool_calls.saturating_sub(other.tool_calls),
-        }
-    }
-}
-
-/// One answer of a model, with what is needed to decode it again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ModelCall {
-    /// The model's name in the workflow.
-    pub model: String,
-    /// What the model calls itself.
-    pub name: String,
-    /// SHA-256 of the model file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model_hash: Option<String>,
-    /// SHA-256 of the chat template.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template_hash: Option<String>,
-    /// The adapter that was put on the model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adapter: Option<String>,
-    /// SHA-256 of the constraint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grammar_hash: Option<String>,
-    /// Where it ran.
-    pub device: String,
-    /// The sampler's seed.
-    #[serde(with = "string_number")]
-    pub seed: u64,
-    /// The sampler's temperature, in thousandths.
-    pub temperature_milli: u32,
-    /// The most tokens that the answer could have.
-    pub max_tokens: u32,
-    /// The request's messages, and the prefix of the answer if there was one.
-    pub messages: Commitment,
-    /// The answer's text.
-    pub answer: Commitment,
-    /// Ids of the answer's tokens, where the backend tells them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<Commitment>,
-    /// Tokens read and written.
-    pub usage: Usage,
-    /// Why it ended.
-    pub finish: FinishReason,
-    /// How long it took, in milliseconds.
-    pub took_ms: u32,
-    /// Whether the answer was of the form asked for; one that was not is asked again.
-    pub valid: bool,
-}
-
-mod string_number {
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(number)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -697,7 +603,7 @@ mod tests {
         let bytes = event.to_bytes().unwrap();
         assert_eq!(
             String::from_utf8(bytes.clone()).unwrap(),
-            r#"{"at":"1970-01-01T00:00:00.000005Z","by":{"id":"w","type":"worker"},"fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":1}"#
+            r#"{"at":"1970-01-01T00:00:00.000005Z","by":{"id":"w","type":"worker"},"fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":2}"#
         );
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
         assert_eq!(Event::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);
@@ -706,9 +612,9 @@ mod tests {
     #[test]
     fn a_newer_log_is_refused_with_words() {
         let mut event = event(EventKind::RunCancelled);
-        event.v = 2;
+        event.v = LOG_VERSION + 1;
         let error = Event::from_bytes(&event.to_bytes().unwrap()).unwrap_err();
-        assert_eq!(error, EventError::Newer { found: 2 });
+        assert_eq!(error, EventError::Newer { found: LOG_VERSION + 1 });
         assert!(error.to_string().contains("newer parkway"));
     }
 

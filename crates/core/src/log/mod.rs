@@ -1,16 +1,20 @@
 //! What did happen: events, the texts that they point to, and the state that is their fold. Pure data.
 
+mod budget;
 mod event;
+mod model_call;
 mod payload;
 mod ready;
 mod state;
 mod step;
 mod waiting;
 
+pub use budget::Budget;
 pub use event::{
-    Actor, Budget, Channel, Event, EventError, EventKind, FailureReason, Finish, LOG_VERSION, ModelCall, Parent,
-    RunStatus, SkipReason, Verdict,
+    Actor, Channel, Event, EventError, EventKind, FailureReason, Finish, LOG_VERSION, Parent, RunStatus, SkipReason,
+    Verdict,
 };
+pub use model_call::ModelCall;
 pub use payload::{Codec, Commitment, Payload, PayloadError};
 pub(crate) use ready::Work;
 pub(crate) use state::{Gate, Settlement};

@@ -2,9 +2,13 @@
 //! never the outputs.
 
 mod call;
+mod fan;
+mod labels;
 mod repeat;
 mod rules;
+mod shape;
 mod stop;
+mod view;
 mod waiting;
 
 use std::collections::HashMap;
@@ -19,9 +23,10 @@ use crate::log::{
     Budget, Commitment, Event, EventKind, FailureReason, Finish, Parent, Resolution, RunStatus, Timer, WaitFor,
 };
 use crate::model::Usage;
-use crate::workflow::{Graph, NodeIndex, OnError, OnItemError, Plan, RunIf};
+use crate::workflow::{OnError, OnItemError, Plan};
 
 pub(crate) use rules::{Gate, Settlement};
+use shape::Shape;
 pub(crate) use waiting::Kept;
 pub use waiting::Question;
 
@@ -80,55 +85,6 @@ pub struct RunState {
     /// What called workflows have used that limit it.
     used: HashMap<StepIndex, call::Used>,
     pub(crate) ready: Ready,
-}
-
-/// What the plan's graph says, turned round for quick look-ups.
-#[derive(Debug)]
-struct Shape {
-    /// The nodes beside it that wait for each node.
-    dependents: Vec<Vec<NodeIndex>>,
-    /// The place of each node among the members of its group.
-    position: Vec<usize>,
-    /// The places of a group's members by their ids; of the top level for `None`.
-    names: HashMap<Option<NodeIndex>, HashMap<String, usize>>,
-    /// Whether each node, or a group around it, still runs when the run has failed.
-    after_failure: Vec<bool>,
-    /// Whether each node, or a group around it, still runs when the run is being cancelled.
-    after_cancel: Vec<bool>,
-}
-
-impl Shape {
-    fn of(graph: &Graph) -> Self {
-        let size = graph.nodes.len();
-        let mut shape = Shape {
-            dependents: vec![Vec::new(); size],
-            position: vec![0; size],
-            names: HashMap::new(),
-            after_failure: Vec::with_capacity(size),
-            after_cancel: Vec::with_capacity(size),
-        };
-        // A group stands before its members.
-        for (index, node) in graph.iter() {
-            for after in &node.after {
-                shape.dependents[after.0 as usize].push(index);
-            }
-            let around = |flags: &[bool]| node.parent.is_some_and(|parent| flags[parent.0 as usize]);
-            let after_failure = node.run_if.runs_after_failure() || around(&shape.after_failure);
-            let after_cancel = node.run_if == RunIf::Always || around(&shape.after_cancel);
-            shape.after_failure.push(after_failure);
-            shape.after_cancel.push(after_cancel);
-        }
-        let groups = graph.iter().filter(|(_, node)| node.verb.has_members());
-        for group in std::iter::once(None).chain(groups.map(|(index, _)| Some(index))) {
-            let mut names = HashMap::new();
-            for (place, member) in graph.members(group).iter().enumerate() {
-                shape.position[member.0 as usize] = place;
-                names.insert(graph.node(*member).id.clone(), place);
-            }
-            shape.names.insert(group, names);
-        }
-        shape
-    }
 }
 
 impl RunState {
@@ -343,7 +299,10 @@ impl RunState {
                 self.steps[index.0].output = *output;
                 self.steps[index.0].labels = *labels;
             }
-            EventKind::StepFailed { code, message, .. } => {
+            EventKind::StepFailed { attempt, code, message, .. } => {
+                if *attempt == 0 {
+                    self.steps[index.0].labels = self.labels_in_reach(index);
+                }
                 self.steps[index.0].error = Some(StepError { code: code.clone(), message: *message });
                 self.spread_failure(index);
             }
@@ -452,23 +411,6 @@ impl RunState {
         }
     }
 
-    fn begin_item(&mut self, key: &StepKey, item: u32) -> Result<StepIndex, String> {
-        let unknown = || format!("there is no step `{key}`");
-        let fan_index = *self.index.get(&key.fan_out()).ok_or_else(unknown)?;
-        let node = self.steps[fan_index.0].node;
-        let next = StepIndex(self.steps.len());
-        let fan = self.steps[fan_index.0].fan.as_mut().ok_or_else(unknown)?;
-        if item >= fan.total || item as usize != fan.items.len() {
-            return Err(format!("`{key}` does not follow item {} of {}", fan.items.len(), fan.total));
-        }
-        fan.items.push(next);
-        fan.active += 1;
-        let index = self.add(Step::new(key.clone(), node, Some(fan_index), 0));
-        self.ready.push(Work::Item(index));
-        self.go_on_with_fan(fan_index);
-        Ok(index)
-    }
-
     /// Counts the steps that wait or are in doubt; and the leaves that run, and for how long any does: that is what a
     /// `wall` budget limits.
     fn set_status(&mut self, index: StepIndex, after: StepStatus, event: &Event) {
@@ -507,53 +449,12 @@ impl RunState {
         }
     }
 
-    /// Counts the steps that wait for the outside, in each item around them: such an item leaves its place to another.
-    fn count_asking(&mut self, index: StepIndex, asks: bool) {
-        if let (false, Some(expires)) = (asks, self.steps[index.0].approval.as_ref().and_then(|asked| asked.expires)) {
-            self.ready.forget(expires, Work::Expire(index));
-        }
-        let mut at = Some(index);
-        while let Some(here) = at {
-            at = self.steps[here.0].parent;
-            if self.steps[here.0].item().is_none() {
-                continue;
-            }
-            let step = &mut self.steps[here.0];
-            let before = step.asking;
-            step.asking = if asks { before + 1 } else { before.saturating_sub(1) };
-            let after = step.asking;
-            let Some(fan_index) = at else { continue };
-            if let Some(fan) = self.steps[fan_index.0].fan.as_mut() {
-                match (before, after) {
-                    (0, 1) => fan.active = fan.active.saturating_sub(1),
-                    (1, 0) => fan.active += 1,
-                    _ => {}
-                }
-            }
-            self.go_on_with_fan(fan_index);
-        }
-    }
-
     /// A step has ended: what waits for it, and what it belongs to, may go on.
     fn end_step(&mut self, index: StepIndex) {
         let parent = self.steps[index.0].parent;
         let is_item = self.steps[index.0].item().is_some();
         if let (true, Some(fan_index)) = (is_item, parent) {
-            let error = self.steps[index.0].error.clone().filter(|_| self.steps[index.0].status == StepStatus::Failed);
-            let item = self.steps[index.0].item().unwrap_or(0);
-            let asking = self.steps[index.0].asking;
-            if let Some(fan) = self.steps[fan_index.0].fan.as_mut() {
-                fan.ended += 1;
-                if asking == 0 {
-                    fan.active = fan.active.saturating_sub(1);
-                }
-                if let Some(error) = error
-                    && fan.failed.as_ref().is_none_or(|(first, _)| item < *first)
-                {
-                    fan.failed = Some((item, error));
-                }
-            }
-            return self.go_on_with_fan(fan_index);
+            return self.end_item(fan_index, index);
         }
         if let (true, Some(host)) = (self.steps[index.0].is_part(), parent) {
             return self.end_round(host);
@@ -584,12 +485,6 @@ impl RunState {
                     self.ready.push(Work::Finish);
                 }
             }
-        }
-    }
-
-    fn go_on_with_fan(&mut self, index: StepIndex) {
-        if self.steps[index.0].status == StepStatus::Running {
-            self.ready.push(Work::Items(index));
         }
     }
 
@@ -667,183 +562,5 @@ impl RunState {
         {
             self.ready.forget(at, work);
         }
-    }
-}
-
-/// Looking at the state.
-impl RunState {
-    /// The plan.
-    pub fn plan(&self) -> &Arc<Plan> {
-        &self.plan
-    }
-
-    /// The run.
-    pub fn run(&self) -> RunId {
-        self.run
-    }
-
-    /// When the run was created.
-    pub fn created(&self) -> Time {
-        self.created
-    }
-
-    /// When the newest event was recorded.
-    pub fn updated(&self) -> Time {
-        self.updated
-    }
-
-    /// The newest event.
-    pub fn head(&self) -> Seq {
-        self.head
-    }
-
-    /// Where the run stands.
-    pub fn status(&self) -> RunStatus {
-        self.status
-    }
-
-    /// How it ended.
-    pub fn finish(&self) -> Option<&Finish> {
-        self.finish.as_ref()
-    }
-
-    /// The values of its inputs.
-    pub fn inputs(&self) -> Option<Commitment> {
-        self.inputs
-    }
-
-    /// Labels of its inputs together.
-    pub(crate) fn input_labels(&self) -> Labels {
-        self.input_labels
-    }
-
-    /// The values of its environment variables.
-    pub fn env(&self) -> Option<Commitment> {
-        self.env
-    }
-
-    /// The step of another run that it is made for.
-    pub fn parent(&self) -> Option<&Parent> {
-        self.parent.as_ref()
-    }
-
-    /// All steps that have come into being, in that order.
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
-    }
-
-    /// The step with this key.
-    pub fn step(&self, key: &StepKey) -> Option<&Step> {
-        self.index.get(key).map(|index| &self.steps[index.0])
-    }
-
-    /// The steps that wait for a person's approval; [`RunState::questions`] gives those that wait for a form too.
-    pub fn asking(&self) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(|step| step.asks())
-    }
-
-    /// What was used of the budget, what is set aside by running steps counted in.
-    pub fn committed(&self) -> Budget {
-        self.spent.plus(self.reserved)
-    }
-
-    /// Model calls, and their tokens together.
-    pub fn usage(&self) -> (u32, Usage) {
-        (self.model_calls, self.usage)
-    }
-
-    /// For how long steps have been running.
-    pub(crate) fn active(&self, now: Time) -> Duration {
-        self.active + if self.running > 0 { now.since(self.active_since) } else { Duration::ZERO }
-    }
-
-    /// The first failure that nothing handles.
-    pub fn failure(&self) -> Option<&FailureReason> {
-        self.failure.as_ref()
-    }
-
-    /// Whether the run is being cancelled.
-    pub fn cancelling(&self) -> bool {
-        self.stop.cancelling
-    }
-
-    /// The earliest timer.
-    pub fn wake(&self) -> Option<Time> {
-        self.ready.next_timer()
-    }
-
-    pub(crate) fn at(&self, index: StepIndex) -> &Step {
-        &self.steps[index.0]
-    }
-
-    pub(crate) fn index_of(&self, key: &StepKey) -> Option<StepIndex> {
-        self.index.get(key).copied()
-    }
-
-    /// The step `id` as seen from inside the scope of `parent`: among its members, then further out.
-    pub(crate) fn resolve(&self, parent: Option<StepIndex>, id: &str) -> Option<StepIndex> {
-        let mut scope = parent;
-        loop {
-            // A fan-out shares its node with its items, and has no members itself.
-            let members = scope.map_or(&self.roots, |scope| &self.steps[scope.0].members);
-            let names = self.shape.names.get(&scope.map(|scope| self.steps[scope.0].node));
-            let found = names.and_then(|names| names.get(id)).and_then(|place| members.get(*place));
-            match (found, scope) {
-                (Some(found), _) => return Some(*found),
-                (None, None) => return None,
-                // A workflow within this one does not see its caller's steps.
-                (None, Some(step)) if self.called(step).is_some() => return None,
-                (None, Some(step)) => scope = self.steps[step.0].parent,
-            }
-        }
-    }
-
-    /// The steps beside this one that it waited for.
-    pub(crate) fn dependencies(&self, index: StepIndex) -> Vec<StepIndex> {
-        let step = &self.steps[index.0];
-        let siblings = step.parent.map_or(&self.roots, |parent| &self.steps[parent.0].members);
-        let after = &self.plan.graph.node(step.node).after;
-        after.iter().filter_map(|node| siblings.get(self.shape.position[node.0 as usize])).copied().collect()
-    }
-
-    /// The steps beside this one that wait for it.
-    pub(crate) fn dependents(&self, index: StepIndex) -> Vec<StepIndex> {
-        let step = &self.steps[index.0];
-        let siblings = step.parent.map_or(&self.roots, |parent| &self.steps[parent.0].members);
-        let dependents = &self.shape.dependents[step.node.0 as usize];
-        dependents.iter().filter_map(|node| siblings.get(self.shape.position[node.0 as usize])).copied().collect()
-    }
-
-    /// Whether a step calls, asks or computes something itself: no group, no fan-out, nothing that has rounds.
-    pub(crate) fn is_leaf(&self, index: StepIndex) -> bool {
-        let step = &self.steps[index.0];
-        let node = self.plan.graph.node(step.node);
-        let fans_out = node.for_each.is_some() && step.item().is_none();
-        !fans_out && self.repeat(index).is_none() && !node.verb.has_members()
-    }
-
-    /// Whether a step, or a group around it, is for the time after a failure.
-    pub(crate) fn runs_after_failure(&self, index: StepIndex) -> bool {
-        self.shape.after_failure[self.steps[index.0].node.0 as usize]
-    }
-
-    /// Whether a step, or a group around it, is for the time after a cancel.
-    pub(crate) fn runs_after_cancel(&self, index: StepIndex) -> bool {
-        self.shape.after_cancel[self.steps[index.0].node.0 as usize]
-    }
-
-    /// Whether some step waits for more than a word about a call in doubt.
-    pub(crate) fn waits(&self) -> bool {
-        self.waiting > 0
-    }
-
-    /// The next time at which something is to be stopped.
-    pub(crate) fn alarm(&self) -> Option<Time> {
-        self.ready.next_alarm()
-    }
-
-    /// Whether the run's deadline has passed.
-    pub(crate) fn overdue(&self) -> bool {
-        self.stop.overdue
     }
 }

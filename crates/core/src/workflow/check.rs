@@ -11,34 +11,44 @@ mod unused;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::compile::{Compiled, MAX_STEPS, compile_top, names, too_many_steps};
-use super::definition::{Child, InputsDef, SubDef, VerbDef};
+use super::definition::{Child, SubDef, VerbDef};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};
 use super::graph::{NodeIndex, Verb};
+use super::inputs::{defaults_of, is_closed, refers};
 use super::narrow;
 use super::plan::{FrozenTool, PLAN_VERSION, Plan, Requirements, spec_hash};
 use super::retry::Retry;
-use super::template::Template;
+use super::template::{Template, Type};
 use super::tree::{At, Entries, Tree};
 use crate::tool::{Effect, ToolSpec};
 
 /// The plan of a compiled workflow called `name`, and all that is wrong or doubtful.
 pub(super) fn check(name: String, compiled: Compiled<'_>, requirements: &Requirements<'_>) -> (Plan, Vec<Diagnostic>) {
-    check_known(name, compiled, requirements, &mut OwnRuns::new())
+    let (plan, problems, _) = check_known(name, compiled, requirements, &mut OwnRuns::new());
+    (plan, problems)
 }
 
-/// The plans of the workflows that run as runs of their own, by their files, each with how many steps it has with all in
-/// it: one file may be used many times, at many levels.
-type OwnRuns = BTreeMap<String, (Plan, usize)>;
+/// The workflows that run as runs of their own, by their files: one file may be used many times, at many levels.
+type OwnRuns = BTreeMap<String, OwnRun>;
+
+/// A workflow that runs as a run of its own.
+struct OwnRun {
+    plan: Plan,
+    /// How many steps it has, with those of all plans in it.
+    steps: usize,
+    /// The type of what it gives its caller.
+    outputs: Type,
+}
 
 fn check_known(
     name: String,
     compiled: Compiled<'_>,
     requirements: &Requirements<'_>,
     own_runs: &mut OwnRuns,
-) -> (Plan, Vec<Diagnostic>) {
+) -> (Plan, Vec<Diagnostic>, Type) {
     let steps = compiled.graph.nodes.len();
     let mut checker = Checker { requirements, compiled, tools: BTreeMap::new(), own_runs, steps };
     for i in 0..checker.compiled.graph.nodes.len() {
@@ -48,7 +58,8 @@ fn check_known(
         checker.check_grants(frame);
         checker.check_policy(frame);
     }
-    let types::Known { mut found, named, skipped } = types::check(&checker.compiled, requirements.tools);
+    let own = |file: &str| checker.own_runs.get(file).map(|own| own.outputs.clone());
+    let types::Known { mut found, named, skipped, outputs } = types::check(&checker.compiled, requirements.tools, &own);
     found.extend(models::check(&checker.compiled, requirements));
     found.extend(limits::check(&checker.compiled, &skipped));
     found.extend(reach::check(&checker.compiled));
@@ -79,7 +90,7 @@ fn check_known(
     };
     narrow::narrow(&mut plan);
     problems.extend(denied::check(&plan, requirements, &origins, &frames));
-    (plan, problems)
+    (plan, problems, outputs)
 }
 
 struct Checker<'a, 'c> {
@@ -161,9 +172,7 @@ impl<'a> Checker<'a, '_> {
     fn check_arguments(&mut self, what: &str, schema: &Value, with: &At<Entries<Tree>>, place: Place, frame: usize) {
         let empty = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        // A schema that lists properties and says nothing about others would let a slip of the pen pass.
-        let others = ["additionalProperties", "patternProperties"].map(|key| schema.get(key));
-        let closed = others[0] == Some(&json!(false)) || (!properties.is_empty() && others == [None, None]);
+        let closed = is_closed(schema);
         for (name, tree) in with.value.iter() {
             match properties.get(&name.value) {
                 Some(schema) => self.check_argument(what, &name.value, schema, tree, frame),
@@ -191,7 +200,7 @@ impl<'a> Checker<'a, '_> {
         let value = tree.value_for(schema);
         let constant = Template::Value(&value).references().is_ok_and(|r| r.is_empty()) && !has_marks(&value);
         // A `$ref` points into the whole schema, which a part of it does not hold.
-        if !constant || schema.to_string().contains("\"$ref\"") {
+        if !constant || refers(schema) {
             return;
         }
         if let Err(error) = crate::schema::check(schema, &value) {
@@ -203,10 +212,11 @@ impl<'a> Checker<'a, '_> {
     fn check_sub_workflow(&mut self, index: NodeIndex, sub: &'a SubDef, frame: usize) {
         let Some(child) = &sub.child else { return };
         let what = format!("`{}`", sub.path.value);
-        let schema = match &child.top.inputs {
-            InputsDef::Fields(_) => child.top.inputs.schema(),
-            InputsDef::Schema(schema) => schema.value.clone(),
-        };
+        let mut schema = child.top.inputs.schema();
+        let defaults = defaults_of(&schema);
+        if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+            required.retain(|name| name.as_str().is_none_or(|name| !defaults.contains(name)));
+        }
         self.check_arguments(&what, &schema, &sub.with, sub.path.place, frame);
         let wider = narrow::wider(self.compiled.frames[frame].top, &child.top);
         self.compiled.problems.extend(wider.into_iter().map(|diagnostic| diagnostic.in_file(&child.file)));
@@ -221,7 +231,7 @@ impl<'a> Checker<'a, '_> {
             let known = self.new_own_run(child);
             self.own_runs.insert(child.file.clone(), known);
         }
-        let Some((plan, steps)) = self.own_runs.get(&child.file) else { return };
+        let Some(OwnRun { plan, steps, .. }) = self.own_runs.get(&child.file) else { return };
         let before = self.steps;
         self.steps = before.saturating_add(*steps);
         if self.steps > MAX_STEPS {
@@ -234,18 +244,18 @@ impl<'a> Checker<'a, '_> {
         }
     }
 
-    fn new_own_run(&mut self, child: &'a Child) -> (Plan, usize) {
+    fn new_own_run(&mut self, child: &'a Child) -> OwnRun {
         let name = child.top.name.clone().unwrap_or_else(|| {
             let name = child.file.rsplit('/').next().unwrap_or(&child.file);
             name.split('.').next().unwrap_or(name).to_owned()
         });
         let compiled = compile_top(&child.top, Some(&child.file));
-        // What its callers' rules say of it is told at the step.
+        // What policy says of its calls is told at the step: there the rules of all callers are known.
         let requirements = Requirements { rules: None, ..self.requirements.clone() };
-        let (plan, problems) = check_known(name, compiled, &requirements, self.own_runs);
+        let (plan, problems, outputs) = check_known(name, compiled, &requirements, self.own_runs);
         self.compiled.problems.extend(problems);
         let steps = plan.steps();
-        (plan, steps)
+        OwnRun { plan, steps, outputs }
     }
 
     /// Patterns, labels and examples of the file's rules.

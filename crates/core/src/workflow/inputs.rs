@@ -1,5 +1,7 @@
 //! The values of a workflow's inputs: from a person or a program, or from the workflow that calls it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::diagnostic::did_you_mean;
@@ -17,7 +19,8 @@ pub(crate) fn fill_inputs(
     let properties = schema.get("properties").and_then(Value::as_object);
     let names: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     let mut problems = Vec::new();
-    for name in values.keys().filter(|name| !names.contains(&name.as_str())) {
+    let closed = is_closed(schema) || names.is_empty();
+    for name in values.keys().filter(|name| closed && !names.contains(&name.as_str())) {
         let help = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| "the workflow has no inputs".into());
         problems.push(format!("no input is called `{name}`; {help}"));
     }
@@ -41,10 +44,55 @@ pub(crate) fn fill_inputs(
             if value.is_null() && optional(name, schema) {
                 continue;
             }
+            // A part that points elsewhere is checked with the whole.
+            if refers(schema) {
+                continue;
+            }
             if let Err(error) = crate::schema::check(schema, value) {
                 problems.push(format!("the input `{name}` is wrong: {error}"));
             }
         }
     }
+    if problems.is_empty() {
+        let absent = |name: &String, value: &Value| value.is_null() && !required.contains(&name.as_str());
+        let given = values.iter().filter(|(name, value)| !absent(name, value));
+        let given = Value::Object(given.map(|(name, value)| (name.clone(), value.clone())).collect());
+        problems
+            .extend(crate::schema::check(schema, &given).err().map(|error| format!("the inputs are wrong: {error}")));
+    }
     if problems.is_empty() { Ok(Value::Object(values)) } else { Err(problems) }
+}
+
+/// Whether an object has no other fields than those that its schema lists. One that lists some and says nothing about
+/// others has none, since a slip of the pen would pass.
+pub(super) fn is_closed(schema: &Value) -> bool {
+    let has = |key: &&str| schema.get(key).is_some();
+    let lists = schema.get("properties").and_then(Value::as_object).is_some_and(|properties| !properties.is_empty());
+    match schema.get("additionalProperties") {
+        Some(Value::Bool(false)) => !has(&"patternProperties"),
+        Some(_) => false,
+        None => lists && !MORE.iter().any(has),
+    }
+}
+
+/// What in a schema may speak of other fields than those under `properties`.
+const MORE: [&str; 9] =
+    ["patternProperties", "$ref", "allOf", "anyOf", "oneOf", "then", "else", "dependentSchemas", "dependencies"];
+
+/// The names of the fields that have a default.
+pub(super) fn defaults_of(schema: &Value) -> BTreeSet<String> {
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    properties.filter(|(_, schema)| schema.get("default").is_some()).map(|(name, _)| name.clone()).collect()
+}
+
+/// Whether a schema points to another place.
+pub(super) fn refers(schema: &Value) -> bool {
+    match schema {
+        Value::Object(map) => {
+            ["$ref", "$dynamicRef", "$recursiveRef"].iter().any(|key| map.contains_key(*key))
+                || map.values().any(refers)
+        }
+        Value::Array(list) => list.iter().any(refers),
+        _ => false,
+    }
 }

@@ -231,6 +231,12 @@ impl Reader<'_, '_> {
 
     /// The text of a file that this one names, and its path relative to the top file.
     pub(super) fn file(&mut self, path: &At<String>) -> Option<(String, String)> {
+        if path.value.contains("${{") {
+            let message = "expected a path, and an expression cannot stand here";
+            let help = "this is read before the run: write the path itself";
+            self.problem(Diagnostic::new("bad-value", path.place, message).help(help));
+            return None;
+        }
         let missing = |why: &str| {
             Diagnostic::new("missing-file", path.place, format!("cannot read `{}`: {why}", path.value))
                 .help("the path is relative to the workflow file")

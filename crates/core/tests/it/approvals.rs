@@ -316,3 +316,20 @@ async fn an_answer_reaches_a_live_run() {
     let ended = tokio::time::timeout(Duration::from_secs(5), going).await.expect("hangs").unwrap().unwrap();
     assert_eq!(ended.status, RunStatus::Completed);
 }
+
+#[tokio::test]
+async fn an_answer_keeps_the_labels_of_the_condition_under_which_it_was_asked() {
+    let world = World::new();
+    let yaml = "
+parkway: 1
+tools: { t: {} }
+steps:
+  letter: { tool: t.letter }
+  ask: { if: \"steps.letter.output.text != ''\", approve: { prompt: go? } }
+";
+    let (run, _) = world.run(yaml, serde_json::json!({})).await;
+    world.answer(run, "ask", true).await;
+    world.resume(run).await.unwrap();
+    let state = world.state(run).await;
+    assert!(state.step(&"ask".parse().unwrap()).unwrap().labels.untrusted, "{}", world.log(run).await);
+}

@@ -320,3 +320,101 @@ steps:
     assert_eq!(codes, ["wrong-type 8:42", "wrong-type 9:44"], "{said}");
     assert!(said.to_string().contains("the default of `currency` must be a text, and this is a list"), "{said}");
 }
+
+#[test]
+fn schemas_that_say_more_than_fields_cause_no_false_alarm() {
+    let child = "parkway: 1
+input_schema:
+  type: object
+  properties:
+    kind: { $ref: \"#/$defs/kind\" }
+    size: { type: integer, default: 3 }
+  required: [kind, size]
+  anyOf: [{ required: [kind] }, { required: [other] }]
+  patternProperties: { \"^x_\": { type: string } }
+  additionalProperties: false
+  $defs: { kind: { type: string, enum: [a, b] } }
+steps: { one: { set: { kind: \"${{ inputs.kind }}\", size: \"${{ inputs.size + 1 }}\", x: \"${{ inputs.x_one }}\" } } }
+outputs: { kind: \"${{ steps.one.output.kind }}\" }
+";
+    for own_run in [false, true] {
+        let caller = format!(
+            "parkway: 1
+steps:
+  sub: {{ workflow: child.yaml, own_run: {own_run}, with: {{ kind: a, x_one: \"1\" }} }}
+outputs: {{ kind: \"${{{{ steps.sub.output.kind }}}}\" }}
+"
+        );
+        check_file(&caller, &[("child.yaml", child)], &[]);
+    }
+}
+
+#[test]
+fn workflows_of_runs_of_their_own_do_not_multiply_without_end() {
+    let calls = |times: usize, next: usize| {
+        let call = |i: usize| format!("  s{i}: {{ workflow: w{next}.yaml, own_run: true }}\n");
+        format!("parkway: 1\nsteps:\n{}", (0..times).map(call).collect::<String>())
+    };
+    let check = |times: usize, levels: usize, expected: &[&str]| {
+        let mut files: Vec<_> = (1..levels).map(|i| (format!("w{i}.yaml"), calls(times, i + 1))).collect();
+        files.push((format!("w{levels}.yaml"), "parkway: 1\nsteps: { last: { set: { x: 1 } } }\n".to_owned()));
+        let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        check_file(&calls(times, 1), &files, expected);
+    };
+    check(2, 8, &[]);
+    // Each level has three times the steps of the one below it.
+    check(3, 10, &["too-many-steps 4:19", "too-many-steps w1.yaml:4:19"]);
+}
+
+#[test]
+fn an_item_does_not_hide_a_function_or_a_word_of_expressions() {
+    for name in ["get", "range", "in", "not", "none", "loop"] {
+        let step = format!("  a: {{ for_each: [1], as: {name}, set: {{ x: 1 }} }}\n");
+        check(&step, &["bad-id 3:27"]);
+    }
+}
+
+#[test]
+fn what_is_written_out_in_place_of_an_expression_is_looked_at() {
+    check(
+        "  a: { if: 1, set: { x: 1 } }
+  b: { for_each: 3, set: { x: 1 } }
+  c: { for_each: { a: 1 }, set: { x: 1 } }
+  d: { repeat: { until: 1, max: 2 }, set: { x: 1 } }
+  e: { wait: { until: \"tomorrow\" } }
+  f: { if: true, wait: { until: \"2027-01-31T12:00:00Z\" } }
+  g: { if: false, for_each: [], wait: { until: \"${{ run.started_at }}\" } }
+ensure: [1, true]
+",
+        &[
+            "not-boolean 3:12",
+            "not-a-list 4:18",
+            "not-a-list 5:18",
+            "not-boolean 6:25",
+            "bad-value 7:23",
+            "never-runs 9:12",
+            "not-boolean 10:10",
+        ],
+    );
+}
+
+#[test]
+fn what_a_run_of_its_own_gives_has_types_too() {
+    let child = "parkway: 1
+steps:
+  a: { set: { n: 1, list: [x] } }
+outputs: { n: \"${{ steps.a.output.n }}\", words: \"${{ steps.a.output.list }}\" }
+";
+    let said = check_file(
+        "parkway: 1
+steps:
+  child: { workflow: child.yaml, own_run: true }
+  each:  { for_each: \"${{ steps.child.output.n }}\", set: { n: 1 } }
+  fine:  { for_each: \"${{ steps.child.output.words }}\", set: { n: \"${{ item | upper }}\" } }
+  none:  { set: { n: \"${{ steps.child.output.m }}\" } }
+",
+        &[("child.yaml", child)],
+        &["not-a-list 4:22", "unknown-field 6:42"],
+    );
+    assert!(said.contains("this is an integer"), "{said}");
+}

@@ -673,3 +673,23 @@ impl Clock for CountingClock {
         SystemClock.random()
     }
 }
+
+#[tokio::test]
+async fn an_error_that_quotes_what_is_untrusted_is_untrusted() {
+    let world = World::new();
+    let plan = world.plan(
+        "
+parkway: 1
+tools: { t: {} }
+steps:
+  letter: { tool: t.letter }
+  each: { for_each: '${{ steps.letter.output.text }}', on_error: continue, set: { n: 1 } }
+  told: { needs: [each], run_if: always, set: { text: '${{ steps.each.error.message }}' } }
+",
+    );
+    let (run, _) = world.drive(world.create_plan(plan.unwrap(), json!({})).await).await;
+    let log = world.log(run).await;
+    assert!(log.contains("step_failed each template: `for_each` needs a list, not `\"dear all\"`"), "{log}");
+    assert!(log.contains("(untrusted)") && log.contains("step_completed told"), "{log}");
+    assert!(world.state(run).await.step(&"told".parse().unwrap()).unwrap().labels.untrusted, "{log}");
+}

@@ -12,6 +12,8 @@ mod doubt;
 mod failures;
 mod graphs;
 mod models;
+mod older;
+mod outlook;
 mod own_runs;
 mod policy;
 mod recovery;

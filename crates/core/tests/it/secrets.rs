@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use parkway_core::engine::{Executor, ExecutorError};
 use parkway_core::id::RunId;
-use parkway_core::log::{EventKind, RunStatus};
+use parkway_core::log::{EventKind, Resolution, RunStatus};
 use parkway_core::store::Log;
 use parkway_core::tool::{Effect, ToolContext, ToolError, ToolOutput, tool_fn};
 use parkway_core::workflow::{Plan, Verb};
@@ -268,4 +268,23 @@ impl parkway_core::tool::Tool for Exact {
     async fn call(&self, input: Value, _: &ToolContext) -> Result<ToolOutput, ToolError> {
         Ok(ToolOutput::new(input["value"].clone()))
     }
+}
+
+#[tokio::test]
+async fn a_secret_that_a_person_tells_of_a_call_in_doubt_is_not_kept() {
+    let (mut world, _) = world();
+    let lost = Acting::new("t.lost", Effect::AtMostOnce, |_: Value, _: ToolContext| async move {
+        Err::<Value, _>(ToolError::transient("net", "the line broke"))
+    });
+    world = world.tool(lost);
+    let with = json!({"token": "${{ secrets.TOKEN }}"});
+    let run = run(&world, sending(&world, "t.lost", &with, "")).await;
+    world.answer(run, "send", true).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Waiting);
+    world.resolve(run, "send", Resolution::Done { output: json!({"echo": format!("sent {VALUE}")}) }).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+    let log = world.log(run).await;
+    assert!(log.contains(r#"step_completed send {"echo":"sent [secret TOKEN]"}"#), "{log}");
+    let state = world.state(run).await;
+    assert!(!state.steps()[0].labels.secret);
 }

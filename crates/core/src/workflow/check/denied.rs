@@ -3,8 +3,8 @@
 use crate::policy::{Rule, Verdict};
 use crate::workflow::compile::{Frame, Origin};
 use crate::workflow::definition::VerbDef;
-use crate::workflow::diagnostic::Diagnostic;
-use crate::workflow::graph::{NodeIndex, Verb};
+use crate::workflow::diagnostic::{Diagnostic, Severity};
+use crate::workflow::graph::{NodeIndex, RunIf, Verb};
 use crate::workflow::outlook::{CallOutlook, Calls, Surroundings};
 use crate::workflow::plan::{Plan, Requirements};
 
@@ -17,7 +17,7 @@ pub(super) fn check(
 ) -> Vec<Diagnostic> {
     let Some(policy) = requirements.rules else { return Vec::new() };
     let around = Surroundings::new(requirements.tools, policy, &requirements.models);
-    let tell = |(index, inside, call): (NodeIndex, Vec<String>, CallOutlook)| {
+    let tell = |Forbidden { index, inside, sure, call }: Forbidden| {
         let origin = origins[index.0 as usize];
         let place = match &origin.step.verb {
             Some(VerbDef::Tool { name, .. }) => name.place,
@@ -29,29 +29,37 @@ pub(super) fn check(
         let help =
             "call another tool, or have the rule changed: `parkway config show` says where the site's rules stand";
         let mut diagnostic = Diagnostic::new("denied", place, message).help(help);
+        if !sure {
+            diagnostic.severity = Severity::Warning;
+        }
         diagnostic.file = frames[origin.frame].file.map(str::to_owned);
         diagnostic
     };
     forbidden(plan, &around, &[], false).into_iter().map(tell).collect()
 }
 
-/// The steps that call what is forbidden, each with the ids of the steps inside the run that it has for itself.
-fn forbidden(
-    plan: &Plan,
-    around: &Surroundings<'_>,
-    callers: &[Rule],
-    called: bool,
-) -> Vec<(NodeIndex, Vec<String>, CallOutlook)> {
+/// A call that no arguments make possible.
+struct Forbidden {
+    index: NodeIndex,
+    /// The ids of the steps inside the run that the step has for itself.
+    inside: Vec<String>,
+    /// Whether no condition may keep it from being made.
+    sure: bool,
+    call: CallOutlook,
+}
+
+fn forbidden(plan: &Plan, around: &Surroundings<'_>, callers: &[Rule], called: bool) -> Vec<Forbidden> {
     let calls = Calls::new(plan, around, callers, called);
     let mut found = Vec::new();
     for (index, node) in plan.graph.iter() {
+        let sure = is_sure(plan, index);
         if let Verb::Workflow(workflow) = &node.verb
             && let Some(child) = &workflow.own_run
         {
             let inner = forbidden(child, around, &calls.rules_for_run_of(index), true);
-            found.extend(inner.into_iter().map(|(inner, mut path, call)| {
-                path.insert(0, child.graph.node(inner).id.clone());
-                (index, path, call)
+            found.extend(inner.into_iter().map(|mut inner| {
+                inner.inside.insert(0, child.graph.node(inner.index).id.clone());
+                Forbidden { index, sure: sure && inner.sure, ..inner }
             }));
         }
         // That nothing is granted is told as `not-granted`.
@@ -59,7 +67,14 @@ fn forbidden(
             let mildest = &call.policy.mildest;
             mildest.verdict == Verdict::Deny && mildest.rule != "default.grant"
         };
-        found.extend(calls.of(index).filter(denied).map(|call| (index, Vec::new(), call)));
+        let own = calls.of(index).filter(denied);
+        found.extend(own.map(|call| Forbidden { index, inside: Vec::new(), sure, call }));
     }
     found
+}
+
+/// Whether a step has no condition of its own or around it: one may be false just where the rule applies.
+fn is_sure(plan: &Plan, index: NodeIndex) -> bool {
+    let around = std::iter::successors(Some(index), |index| plan.graph.node(*index).parent);
+    around.map(|index| plan.graph.node(index)).all(|node| node.condition.is_none() && node.run_if != RunIf::Failed)
 }

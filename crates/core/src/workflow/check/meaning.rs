@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::types::Types;
 use crate::workflow::compile::Site;
-use crate::workflow::definition::VerbDef;
+use crate::workflow::definition::{StepDef, VerbDef, WaitDef};
 use crate::workflow::diagnostic::{Diagnostic, Place};
+use crate::workflow::graph::NodeIndex;
 use crate::workflow::template::{Type, Use};
-use crate::workflow::tree::Tree;
+use crate::workflow::tree::{Kind, Tree};
 
 impl<'a> Types<'_, 'a> {
     /// A template's result must be of use where the template stands.
@@ -18,16 +19,7 @@ impl<'a> Types<'_, 'a> {
                 self.not_boolean(site.frame, site.tree, site.key, &result.to_string());
             }
             "for_each" if self.is_list_of(site) && !may_be(|kind| matches!(kind, Type::List(_))) => {
-                let help = match result.without_null() {
-                    Type::Object(_) => Some("`value | items` gives the pairs of an object"),
-                    Type::Text(_) => Some("`value | lines` or `value | split(',')` makes a list of a text"),
-                    Type::Integer => Some("`range(n)` counts from 0"),
-                    _ => None,
-                };
-                let message = format!("`for_each` takes a list, and this is {}", result.short());
-                let mut diagnostic = Diagnostic::new("not-a-list", site.tree.place, message);
-                diagnostic.help = help.map(str::to_owned);
-                self.tell(site.frame, diagnostic);
+                self.not_a_list(site.frame, site.tree, result);
             }
             "key" if !may_be(|kind| !matches!(kind, Type::Null | Type::List(_) | Type::Object(_))) => {
                 let message = format!("the `key` of an item is a text, and this is {}", result.short());
@@ -36,6 +28,52 @@ impl<'a> Types<'_, 'a> {
             }
             _ => {}
         }
+    }
+
+    /// What stands where an expression is expected and is none: it is known before the run.
+    pub(super) fn written_out(&mut self, index: NodeIndex, step: &StepDef) {
+        let frame = self.frame_of(index);
+        if let Some(condition) = &step.condition {
+            self.truth(frame, condition, "if");
+        }
+        if let Some(repeat) = &step.repeat {
+            self.truth(frame, &repeat.value.until, "repeat");
+        }
+        if let Some(for_each) = &step.for_each {
+            let list = &for_each.list;
+            if !matches!(list.kind, Kind::Text(_) | Kind::List(_)) {
+                self.not_a_list(frame, list, &Type::of_value(&list.to_value()));
+            }
+        }
+        if let Some(VerbDef::Wait(wait)) = &step.verb
+            && let WaitDef::Until(time) = &wait.value
+            && let Some(text) = time.as_text().filter(|text| !text.contains("${{") && !text.contains("{%"))
+            && (text.trim().ends_with("us") || text.trim().parse::<crate::id::Time>().is_err())
+        {
+            let message = format!("`until` needs a time, and `{text}` is none");
+            let help = "write it with its date and its zone: \"2027-01-31T12:00:00Z\"";
+            self.tell(frame, Diagnostic::new("bad-value", time.place, message).help(help));
+        }
+    }
+
+    /// Something under `if`, `until` or `ensure` that is neither an expression nor a truth value.
+    pub(super) fn truth(&mut self, frame: usize, tree: &Tree, key: &str) {
+        if !matches!(tree.kind, Kind::Text(_) | Kind::Bool(_)) {
+            self.not_boolean(frame, tree, key, tree.what());
+        }
+    }
+
+    fn not_a_list(&mut self, frame: usize, tree: &Tree, kind: &Type) {
+        let help = match kind.without_null() {
+            Type::Object(_) => Some("`value | items` gives the pairs of an object"),
+            Type::Text(_) => Some("`value | lines` or `value | split(',')` makes a list of a text"),
+            Type::Integer => Some("`range(n)` counts from 0"),
+            _ => None,
+        };
+        let message = format!("`for_each` takes a list, and this is {}", kind.short());
+        let mut diagnostic = Diagnostic::new("not-a-list", tree.place, message);
+        diagnostic.help = help.map(str::to_owned);
+        self.tell(frame, diagnostic);
     }
 
     /// An output that may be missing stands in an expression that tests the step's status.

@@ -15,11 +15,15 @@ use crate::workflow::tree::{Entries, Kind, Tree};
 
 /// How many parts a type may have: outputs that hold each other twice would grow without end.
 const PARTS: usize = 2_000;
+/// How deep a type may nest, for the same reason.
+const LEVELS: usize = 24;
 
 /// Walks the steps of a workflow, and knows what it has seen.
 pub(super) struct Types<'c, 'a> {
     compiled: &'c Compiled<'a>,
     tools: &'c Toolbox,
+    /// What a workflow gives that runs as a run of its own, by its file.
+    own_run: &'c dyn Fn(&str) -> Option<Type>,
     /// By step: its sites, but for the ends of a workflow that it is.
     of_step: Vec<Vec<Site<'a>>>,
     /// By workflow: the sites at its ends.
@@ -50,10 +54,12 @@ pub(super) struct Known {
     pub(super) named: Vec<Named>,
     /// By step: whether it may be skipped.
     pub(super) skipped: Vec<bool>,
+    /// What the workflow gives.
+    pub(super) outputs: Type,
 }
 
 /// What is known of the values of a workflow.
-pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> Known {
+pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox, own_run: &dyn Fn(&str) -> Option<Type>) -> Known {
     let steps = compiled.graph.nodes.len();
     let (mut of_step, mut of_frame) = (vec![Vec::new(); steps], vec![Vec::new(); compiled.frames.len()]);
     for site in compiled.sites() {
@@ -67,6 +73,7 @@ pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> Known {
     let mut types = Types {
         compiled,
         tools,
+        own_run,
         of_step,
         of_frame,
         frames,
@@ -82,7 +89,9 @@ pub(super) fn check<'a>(compiled: &Compiled<'a>, tools: &Toolbox) -> Known {
     };
     types.walk(None);
     types.ends(0);
-    Known { found: types.found, named: types.named, skipped: types.skipped }
+    let outputs = compiled.frames[0].top.outputs.as_ref();
+    let outputs = outputs.map_or(Type::Any, |outputs| bounded(types.entries_type(&outputs.value).widened()));
+    Known { found: types.found, named: types.named, skipped: types.skipped, outputs }
 }
 
 impl<'a> Types<'_, 'a> {
@@ -104,6 +113,7 @@ impl<'a> Types<'_, 'a> {
             RunIf::NotRejected | RunIf::Always => false,
         };
         let sites = std::mem::take(&mut self.of_step[at]);
+        self.written_out(index, step);
         let until = step.repeat.as_ref().map(|repeat| &repeat.value.until);
         let is_until = |site: &Site<'_>| until.is_some_and(|until| std::ptr::eq(until, site.tree));
         let is_first = |site: &Site<'_>| matches!(site.key, "if" | "for_each");
@@ -147,6 +157,9 @@ impl<'a> Types<'_, 'a> {
     }
 
     fn ends(&mut self, frame: usize) {
+        for ensure in &self.compiled.frames[frame].top.ensure {
+            self.truth(frame, ensure, "ensure");
+        }
         std::mem::take(&mut self.of_frame[frame]).iter().for_each(|site| self.site(site));
     }
 
@@ -187,7 +200,6 @@ impl<'a> Types<'_, 'a> {
 
     /// What is known of a root, or of a step.
     fn known(&self, site: &Site<'a>, reference: &Reference) -> Option<Type> {
-        let open = |known: Fields| Type::Object(Fields { rest: Some(Box::new(Type::Any)), ..known });
         match reference.root.as_str() {
             "steps" => {
                 let index = self.compiled.step_named(site, reference.path.first()?)?;
@@ -195,12 +207,9 @@ impl<'a> Types<'_, 'a> {
             }
             "inputs" => self.inputs.get(site.frame).cloned(),
             "env" | "secrets" => {
-                Some(Type::Object(Fields { known: Default::default(), rest: Some(Box::new(Type::TEXT)) }))
+                Some(Type::with_fields(Fields { known: Default::default(), rest: Some(Box::new(Type::TEXT)) }))
             }
-            "run" => match Type::object([("id", Type::TEXT), ("started_at", Type::TEXT)]) {
-                Type::Object(fields) => Some(open(fields)),
-                other => Some(other),
-            },
+            "run" => Some(opened(Type::object([("id", Type::TEXT), ("started_at", Type::TEXT)]))),
             name => self.loop_value(site, name),
         }
     }
@@ -255,10 +264,7 @@ impl<'a> Types<'_, 'a> {
             ]);
             fields.push(("items", Type::list(item)));
         }
-        match Type::object(fields) {
-            Type::Object(fields) => Type::Object(Fields { rest: Some(Box::new(Type::Any)), ..fields }),
-            other => other,
-        }
+        opened(Type::object(fields))
     }
 
     /// What one run of a step gives.
@@ -287,12 +293,11 @@ impl<'a> Types<'_, 'a> {
             // What a signal brings is known to who sends it.
             Some(VerbDef::Wait(_)) => Type::Any,
             Some(VerbDef::Workflow(sub)) => {
-                let outputs = sub.child.as_ref().and_then(|child| child.top.outputs.as_ref());
-                let Some(outputs) = outputs else { return Type::Any };
+                let Some(child) = &sub.child else { return Type::Any };
                 if sub.own_run {
-                    // Its templates are looked at with a plan of their own.
-                    return Type::object(outputs.value.names().into_iter().map(|name| (name, Type::Any)));
+                    return (self.own_run)(&child.file).unwrap_or(Type::Any);
                 }
+                let Some(outputs) = &child.top.outputs else { return Type::Any };
                 self.entries_type(&outputs.value).widened()
             }
             Some(VerbDef::Steps { result: Some(result), .. }) => self.tree_type(result).widened(),
@@ -386,9 +391,7 @@ fn inputs_type(inputs: &InputsDef) -> Type {
     let schema = inputs.schema();
     match with_nulls(Type::of_schema(&schema)) {
         // Names that are no input are told elsewhere.
-        Type::Object(fields) if matches!(inputs, InputsDef::Fields(_)) => {
-            Type::Object(Fields { rest: Some(Box::new(Type::Any)), ..fields })
-        }
+        kind @ Type::Object(_) if matches!(inputs, InputsDef::Fields(_)) => opened(kind),
         kind @ Type::Object(_) => kind,
         _ => Type::open(),
     }
@@ -398,12 +401,22 @@ fn inputs_type(inputs: &InputsDef) -> Type {
 fn with_nulls(kind: Type) -> Type {
     match kind {
         Type::Object(fields) => {
-            let seen = |field: Field| {
-                let kind = if field.required { field.kind } else { field.kind.or_null() };
+            let seen = |field: &Field| {
+                let kind = if field.required { field.kind.clone() } else { field.kind.clone().or_null() };
                 Field { kind, required: true }
             };
-            let known = fields.known.into_iter().map(|(name, field)| (name, seen(field))).collect();
-            Type::Object(Fields { known, rest: fields.rest })
+            let known = fields.known.iter().map(|(name, field)| (name.clone(), seen(field))).collect();
+            Type::with_fields(Fields { known, rest: fields.rest.clone() })
+        }
+        other => other,
+    }
+}
+
+/// An object that may have other fields, too.
+fn opened(kind: Type) -> Type {
+    match kind {
+        Type::Object(fields) => {
+            Type::with_fields(Fields { known: fields.known.clone(), rest: Some(Box::new(Type::Any)) })
         }
         other => other,
     }
@@ -411,25 +424,25 @@ fn with_nulls(kind: Type) -> Type {
 
 /// The type, or nothing about its deeper parts where it has too many.
 fn bounded(kind: Type) -> Type {
-    fn parts(kind: &Type, left: &mut usize) -> bool {
-        let Some(rest) = left.checked_sub(1) else { return false };
+    fn parts(kind: &Type, left: &mut usize, levels: usize) -> bool {
+        let (Some(rest), Some(levels)) = (left.checked_sub(1), levels.checked_sub(1)) else { return false };
         *left = rest;
         match kind {
-            Type::List(of) => parts(of, left),
+            Type::List(of) => parts(of, left, levels),
             Type::Object(fields) => {
-                fields.known.values().all(|field| parts(&field.kind, left))
-                    && fields.rest.as_ref().is_none_or(|rest| parts(rest, left))
+                fields.known.values().all(|field| parts(&field.kind, left, levels))
+                    && fields.rest.as_ref().is_none_or(|rest| parts(rest, left, levels))
             }
-            Type::Union(all) => all.iter().all(|kind| parts(kind, left)),
+            Type::Union(all) => all.iter().all(|kind| parts(kind, left, levels)),
             _ => true,
         }
     }
-    match (parts(&kind, &mut PARTS.clone()), kind) {
+    match (parts(&kind, &mut PARTS.clone(), LEVELS), kind) {
         (true, kind) => kind,
         (false, Type::Object(fields)) => {
             let vague = |field: &Field| Field { kind: Type::Any, required: field.required };
             let known = fields.known.iter().map(|(name, field)| (name.clone(), vague(field))).collect();
-            Type::Object(Fields { known, rest: fields.rest.map(|_| Box::new(Type::Any)) })
+            Type::with_fields(Fields { known, rest: fields.rest.as_ref().map(|_| Box::new(Type::Any)) })
         }
         (false, _) => Type::Any,
     }

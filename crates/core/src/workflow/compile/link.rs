@@ -100,7 +100,11 @@ impl<'a> Compiled<'a> {
                 } else {
                     "a step cannot use the output of a group that encloses it"
                 };
-                self.site_problem(site, Diagnostic::new("cycle", place, message));
+                let mut diagnostic = Diagnostic::new("cycle", place, message);
+                if self.loop_names(site).contains("previous") {
+                    diagnostic.help = Some("what the last round gave is `previous`".to_owned());
+                }
+                self.site_problem(site, diagnostic);
             }
             Some(Found::Beside(found, from)) => {
                 self.wait(from, found);

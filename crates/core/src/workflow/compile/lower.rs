@@ -12,8 +12,11 @@ use crate::workflow::graph::{Chat, ForEach, Message, Node, NodeIndex, OnError, R
 use crate::workflow::retry::Retry;
 use crate::workflow::tree::{At, Entries};
 
-/// Names that an item may not have.
-const ROOTS: [&str; 8] = ["inputs", "steps", "env", "secrets", "run", "index", "previous", "loop"];
+/// Names that an item may not have: those of roots and functions, and the words of expressions.
+const TAKEN: [&str; 21] = [
+    "inputs", "steps", "env", "secrets", "run", "index", "previous", "loop", "dict", "get", "range", "and", "else",
+    "false", "if", "in", "is", "none", "not", "or", "true",
+];
 
 impl<'a> Compiled<'a> {
     pub(super) fn add_steps(
@@ -130,9 +133,9 @@ impl<'a> Compiled<'a> {
 
     fn for_each(&mut self, def: &ForEachDef, frame: usize) -> ForEach {
         let item = def.item.as_ref().map_or("item", |name| name.value.as_str());
-        if let Some(name) = def.item.as_ref().filter(|_| !is_step_id(item) || ROOTS.contains(&item)) {
+        if let Some(name) = def.item.as_ref().filter(|_| !is_step_id(item) || TAKEN.contains(&item)) {
             let message = format!("an item cannot be called `{item}`");
-            let help = "take another name: [a-z][a-z0-9_]*, not one of the roots";
+            let help = "take another name: [a-z][a-z0-9_]*, no root, function or word of expressions";
             self.problem(frame, Diagnostic::new("bad-id", name.place, message).help(help));
         }
         let max_parallel = def.max_parallel.as_ref().or(self.frames[frame].top.defaults.max_parallel.as_ref());

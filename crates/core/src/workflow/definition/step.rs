@@ -299,6 +299,10 @@ fn read_chat(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<ChatDef> {
     }
     let temperature = keys.get(reader, "temperature").and_then(|tree| reader.number(tree));
     let max_tokens = keys.get(reader, "max_tokens").and_then(|tree| reader.count(tree));
+    if let Some(none) = max_tokens.as_ref().filter(|max| max.value == 0) {
+        let message = "`max_tokens: 0` leaves no room for an answer";
+        reader.problem(Diagnostic::new("bad-value", none.place, message).help("take 1 or more"));
+    }
     let seed = keys.get(reader, "seed").and_then(|tree| reader.integer(tree)).map(|seed| seed.value);
     let adapter = keys.get(reader, "adapter").and_then(|tree| reader.text(tree));
     let tools = keys.get(reader, "tools");

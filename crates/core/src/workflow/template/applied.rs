@@ -152,7 +152,7 @@ pub(super) fn reach(kind: &Type, path: &str) -> Result<Type, (String, Vec<String
     let mut at = kind.clone();
     for name in path.split('.') {
         at = match (at.without_null(), name.parse::<usize>()) {
-            (Type::List(of), Ok(_)) => *of,
+            (Type::List(of), Ok(_)) => (*of).clone(),
             (other, _) => field_of(&other, name).map_err(|known| (name.to_owned(), known))?,
         };
     }

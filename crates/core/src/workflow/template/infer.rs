@@ -277,7 +277,7 @@ impl Inspector<'_> {
 
 fn item_of(kind: &Type) -> Type {
     match kind.without_null() {
-        Type::List(of) => *of,
+        Type::List(of) => (*of).clone(),
         Type::Text(_) => Type::TEXT,
         _ => Type::Any,
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -11,7 +12,10 @@ const LEVELS: usize = 24;
 /// How many parts of a schema are read: one that refers to itself more than once has no end.
 const PARTS: usize = 5_000;
 
-/// The type of a value.
+/// What else in a schema may speak of an object's fields.
+const MORE: [&str; 6] = ["patternProperties", "if", "then", "else", "dependentSchemas", "dependencies"];
+
+/// The type of a value. Its parts are shared: an output may be large, and named by many.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Type {
     /// Nothing is known.
@@ -22,8 +26,8 @@ pub(crate) enum Type {
     Number,
     /// A text; one of these, if there are any.
     Text(Option<Vec<String>>),
-    List(Box<Type>),
-    Object(Fields),
+    List(Arc<Type>),
+    Object(Arc<Fields>),
     /// One of several, none of them `Any` or a union.
     Union(Vec<Type>),
 }
@@ -51,17 +55,22 @@ impl Type {
     /// An object with exactly these fields, all of them always there.
     pub(crate) fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Type)>) -> Type {
         let field = |(name, kind): (&str, Type)| (name.to_owned(), Field { kind, required: true });
-        Type::Object(Fields { known: fields.into_iter().map(field).collect(), rest: None })
+        Type::with_fields(Fields { known: fields.into_iter().map(field).collect(), rest: None })
     }
 
     /// An object of which nothing is known.
     pub(crate) fn open() -> Type {
-        Type::Object(Fields { known: BTreeMap::new(), rest: Some(Box::new(Type::Any)) })
+        Type::Object(Arc::new(Fields { known: BTreeMap::new(), rest: Some(Box::new(Type::Any)) }))
+    }
+
+    /// An object with these fields.
+    pub(crate) fn with_fields(fields: Fields) -> Type {
+        Type::Object(Arc::new(fields))
     }
 
     /// A list.
     pub(crate) fn list(of: Type) -> Type {
-        Type::List(Box::new(of))
+        Type::List(Arc::new(of))
     }
 
     /// One of the texts.
@@ -121,7 +130,7 @@ impl Type {
                     (name.clone(), Field { kind: field.kind.widened(), required: field.required })
                 };
                 let rest = fields.rest.as_ref().map(|rest| Box::new(rest.widened()));
-                Type::Object(Fields { known: fields.known.iter().map(field).collect(), rest })
+                Type::with_fields(Fields { known: fields.known.iter().map(field).collect(), rest })
             }
             Type::Union(all) => Type::union(all.iter().map(Type::widened)),
             other => other.clone(),
@@ -192,6 +201,12 @@ impl Reader<'_> {
         let (Some(levels), Some(left)) = (levels.checked_sub(1), self.left.checked_sub(1)) else { return Type::Any };
         self.left = left;
         let Value::Object(map) = schema else { return Type::Any };
+        // Schemas beside one another all count at once: what that leaves is not worked out.
+        let whole = ["$ref", "anyOf", "oneOf", "allOf", "properties", "items"];
+        let several = whole.iter().filter(|key| map.contains_key(**key)).count() > 1;
+        if several && whole[..4].iter().any(|key| map.contains_key(*key)) {
+            return Type::Any;
+        }
         if let Some(target) = map.get("$ref") {
             let pointer = target.as_str().and_then(|target| target.strip_prefix('#'));
             return pointer.and_then(|at| self.root.pointer(at)).map_or(Type::Any, |found| self.schema(found, levels));
@@ -209,7 +224,7 @@ impl Reader<'_> {
         }
         if let Some(Value::Array(all)) = map.get("allOf") {
             return match all.as_slice() {
-                [one] if !map.contains_key("properties") => self.schema(one, levels),
+                [one] => self.schema(one, levels),
                 _ => Type::Any,
             };
         }
@@ -248,14 +263,15 @@ impl Reader<'_> {
             (name.clone(), Field { kind: self.schema(schema, levels), required: required(name) })
         };
         let known: BTreeMap<_, _> = properties.into_iter().flatten().map(field).collect();
+        let more = MORE.iter().any(|key| schema.get(key).is_some());
         let rest = match schema.get("additionalProperties") {
+            _ if more => Some(Type::Any),
             Some(Value::Bool(false)) => None,
             Some(Value::Bool(true)) => Some(Type::Any),
             Some(others) => Some(self.schema(others, levels)),
-            None if properties.is_none() || schema.get("patternProperties").is_some() => Some(Type::Any),
-            None => None,
+            None => properties.is_none_or(serde_json::Map::is_empty).then_some(Type::Any),
         };
-        Type::Object(Fields { known, rest: rest.map(Box::new) })
+        Type::with_fields(Fields { known, rest: rest.map(Box::new) })
     }
 }
 
@@ -343,6 +359,29 @@ mod tests {
         let fields: serde_json::Map<_, _> =
             names.map(|name| (name.to_owned(), json!({"$ref": "#"}))).into_iter().collect();
         assert!(matches!(Type::of_schema(&json!({"properties": fields})), Type::Object(_)));
+    }
+
+    #[test]
+    fn schemas_beside_one_another_are_not_taken_for_one_of_them() {
+        let fields = |name: &str| json!({"properties": {name: {"type": "string"}}});
+        let with = |key: &str, value: Value| {
+            let mut schema = fields("a");
+            schema[key] = value;
+            Type::of_schema(&schema)
+        };
+        assert_eq!(with("anyOf", json!([fields("b"), fields("c")])), Type::Any);
+        assert_eq!(with("allOf", json!([fields("b")])), Type::Any);
+        assert_eq!(with("$ref", json!("#/properties/a")), Type::Any);
+        for (key, value) in [
+            ("then", fields("b")),
+            ("dependentSchemas", json!({"a": fields("b")})),
+            ("patternProperties", json!({"^x": {"type": "string"}})),
+        ] {
+            let kind = with(key, value);
+            assert!(matches!(&kind, Type::Object(fields) if fields.rest.is_some()), "{key}: {kind:?}");
+        }
+        let closed = json!({"patternProperties": {"^x": {}}, "properties": {"a": {}}, "additionalProperties": false});
+        assert!(matches!(Type::of_schema(&closed), Type::Object(fields) if fields.rest.is_some()));
     }
 
     #[test]

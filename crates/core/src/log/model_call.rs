@@ -1,0 +1,65 @@
+//! What an event tells of one answer of a model.
+
+use serde::{Deserialize, Serialize};
+
+use super::payload::Commitment;
+use crate::model::{FinishReason, Usage};
+
+/// One answer of a model, with what is needed to decode it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ModelCall {
+    /// The model's name in the workflow.
+    pub model: String,
+    /// What the model calls itself.
+    pub name: String,
+    /// SHA-256 of the model file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_hash: Option<String>,
+    /// SHA-256 of the chat template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_hash: Option<String>,
+    /// The adapter that was put on the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    /// SHA-256 of the constraint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grammar_hash: Option<String>,
+    /// Where it ran.
+    pub device: String,
+    /// The sampler's seed.
+    #[serde(with = "string_number")]
+    pub seed: u64,
+    /// The sampler's temperature, in thousandths.
+    pub temperature_milli: u32,
+    /// The most tokens that the answer could have.
+    pub max_tokens: u32,
+    /// The request's messages, and the prefix of the answer if there was one.
+    pub messages: Commitment,
+    /// The answer's text.
+    pub answer: Commitment,
+    /// Ids of the answer's tokens, where the backend tells them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Commitment>,
+    /// Tokens read and written.
+    pub usage: Usage,
+    /// Why it ended.
+    pub finish: FinishReason,
+    /// How long it took, in milliseconds.
+    pub took_ms: u32,
+    /// Whether the answer was of the form asked for; one that was not is asked again.
+    pub valid: bool,
+}
+
+mod string_number {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,189 @@
+//! Looking at the state of a run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::RunState;
+use crate::id::{RunId, Seq, StepKey, Time};
+use crate::label::Labels;
+use crate::log::step::{Step, StepIndex};
+use crate::log::{Budget, Commitment, FailureReason, Finish, Parent, RunStatus};
+use crate::model::Usage;
+use crate::workflow::Plan;
+
+impl RunState {
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The run.
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// When the run was created.
+    pub fn created(&self) -> Time {
+        self.created
+    }
+
+    /// When the newest event was recorded.
+    pub fn updated(&self) -> Time {
+        self.updated
+    }
+
+    /// The newest event.
+    pub fn head(&self) -> Seq {
+        self.head
+    }
+
+    /// Where the run stands.
+    pub fn status(&self) -> RunStatus {
+        self.status
+    }
+
+    /// How it ended.
+    pub fn finish(&self) -> Option<&Finish> {
+        self.finish.as_ref()
+    }
+
+    /// The values of its inputs.
+    pub fn inputs(&self) -> Option<Commitment> {
+        self.inputs
+    }
+
+    /// Labels of its inputs together.
+    pub(crate) fn input_labels(&self) -> Labels {
+        self.input_labels
+    }
+
+    /// The values of its environment variables.
+    pub fn env(&self) -> Option<Commitment> {
+        self.env
+    }
+
+    /// The step of another run that it is made for.
+    pub fn parent(&self) -> Option<&Parent> {
+        self.parent.as_ref()
+    }
+
+    /// All steps that have come into being, in that order.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The step with this key.
+    pub fn step(&self, key: &StepKey) -> Option<&Step> {
+        self.index.get(key).map(|index| &self.steps[index.0])
+    }
+
+    /// The steps that wait for a person's approval; [`RunState::questions`] gives those that wait for a form too.
+    pub fn asking(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.asks())
+    }
+
+    /// What was used of the budget, what is set aside by running steps counted in.
+    pub fn committed(&self) -> Budget {
+        self.spent.plus(self.reserved)
+    }
+
+    /// Model calls, and their tokens together.
+    pub fn usage(&self) -> (u32, Usage) {
+        (self.model_calls, self.usage)
+    }
+
+    /// For how long steps have been running.
+    pub(crate) fn active(&self, now: Time) -> Duration {
+        self.active + if self.running > 0 { now.since(self.active_since) } else { Duration::ZERO }
+    }
+
+    /// The first failure that nothing handles.
+    pub fn failure(&self) -> Option<&FailureReason> {
+        self.failure.as_ref()
+    }
+
+    /// Whether the run is being cancelled.
+    pub fn cancelling(&self) -> bool {
+        self.stop.cancelling
+    }
+
+    /// The earliest timer.
+    pub fn wake(&self) -> Option<Time> {
+        self.ready.next_timer()
+    }
+
+    pub(crate) fn at(&self, index: StepIndex) -> &Step {
+        &self.steps[index.0]
+    }
+
+    pub(crate) fn index_of(&self, key: &StepKey) -> Option<StepIndex> {
+        self.index.get(key).copied()
+    }
+
+    /// The step `id` as seen from inside the scope of `parent`: among its members, then further out.
+    pub(crate) fn resolve(&self, parent: Option<StepIndex>, id: &str) -> Option<StepIndex> {
+        let mut scope = parent;
+        loop {
+            // A fan-out shares its node with its items, and has no members itself.
+            let members = scope.map_or(&self.roots, |scope| &self.steps[scope.0].members);
+            let names = self.shape.names.get(&scope.map(|scope| self.steps[scope.0].node));
+            let found = names.and_then(|names| names.get(id)).and_then(|place| members.get(*place));
+            match (found, scope) {
+                (Some(found), _) => return Some(*found),
+                (None, None) => return None,
+                // A workflow within this one does not see its caller's steps.
+                (None, Some(step)) if self.called(step).is_some() => return None,
+                (None, Some(step)) => scope = self.steps[step.0].parent,
+            }
+        }
+    }
+
+    /// The steps beside this one that it waited for.
+    pub(crate) fn dependencies(&self, index: StepIndex) -> Vec<StepIndex> {
+        let step = &self.steps[index.0];
+        let siblings = step.parent.map_or(&self.roots, |parent| &self.steps[parent.0].members);
+        let after = &self.plan.graph.node(step.node).after;
+        after.iter().filter_map(|node| siblings.get(self.shape.position[node.0 as usize])).copied().collect()
+    }
+
+    /// The steps beside this one that wait for it.
+    pub(crate) fn dependents(&self, index: StepIndex) -> Vec<StepIndex> {
+        let step = &self.steps[index.0];
+        let siblings = step.parent.map_or(&self.roots, |parent| &self.steps[parent.0].members);
+        let dependents = &self.shape.dependents[step.node.0 as usize];
+        dependents.iter().filter_map(|node| siblings.get(self.shape.position[node.0 as usize])).copied().collect()
+    }
+
+    /// Whether a step calls, asks or computes something itself: no group, no fan-out, nothing that has rounds.
+    pub(crate) fn is_leaf(&self, index: StepIndex) -> bool {
+        let step = &self.steps[index.0];
+        let node = self.plan.graph.node(step.node);
+        let fans_out = node.for_each.is_some() && step.item().is_none();
+        !fans_out && self.repeat(index).is_none() && !node.verb.has_members()
+    }
+
+    /// Whether a step, or a group around it, is for the time after a failure.
+    pub(crate) fn runs_after_failure(&self, index: StepIndex) -> bool {
+        self.shape.after_failure[self.steps[index.0].node.0 as usize]
+    }
+
+    /// Whether a step, or a group around it, is for the time after a cancel.
+    pub(crate) fn runs_after_cancel(&self, index: StepIndex) -> bool {
+        self.shape.after_cancel[self.steps[index.0].node.0 as usize]
+    }
+
+    /// Whether some step waits for more than a word about a call in doubt.
+    pub(crate) fn waits(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// The next time at which something is to be stopped.
+    pub(crate) fn alarm(&self) -> Option<Time> {
+        self.ready.next_alarm()
+    }
+
+    /// Whether the run's deadline has passed.
+    pub(crate) fn overdue(&self) -> bool {
+        self.stop.overdue
+    }
+}
