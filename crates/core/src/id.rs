@@ -305,7 +305,7 @@ impl StepKey {
     }
 
     /// The key of round `number` of this step, from 1.
-    pub fn round(&self, number: u32) -> Self {
+    pub(crate) fn round(&self, number: u32) -> Self {
         let mut path = self.path.clone();
         if let Some(last) = path.last_mut() {
             last.iteration = number;
@@ -314,7 +314,7 @@ impl StepKey {
     }
 
     /// The key of the step that this is a round of; the key itself if it is no round.
-    pub fn repeated(&self) -> Self {
+    pub(crate) fn repeated(&self) -> Self {
         self.round(0)
     }
 
@@ -381,7 +381,7 @@ impl FromStr for StepKey {
 string_serde!(StepKey);
 
 /// Whether `id` may name a step: `[a-z][a-z0-9_]*`.
-pub fn is_step_id(id: &str) -> bool {
+pub(crate) fn is_step_id(id: &str) -> bool {
     let mut chars = id.chars();
     chars.next().is_some_and(|c| c.is_ascii_lowercase())
         && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')

@@ -20,7 +20,7 @@ impl Labels {
     pub const UNTRUSTED: Labels = Labels { untrusted: true, secret: false };
 
     /// Only `secret`.
-    pub const SECRET: Labels = Labels { untrusted: false, secret: true };
+    pub(crate) const SECRET: Labels = Labels { untrusted: false, secret: true };
 
     /// The labels of a value made of both.
     pub fn union(self, other: Labels) -> Labels {
@@ -28,7 +28,7 @@ impl Labels {
     }
 
     /// The labels of what comes back from a call: secrets are taken out of it.
-    pub fn scrubbed(self) -> Labels {
+    pub(crate) fn scrubbed(self) -> Labels {
         Labels { secret: false, ..self }
     }
 

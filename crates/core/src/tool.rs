@@ -39,7 +39,7 @@ impl Effect {
     }
 
     /// Whether every earlier event must be on disk before the call starts.
-    pub fn waits_for_disk(self) -> bool {
+    pub(crate) fn waits_for_disk(self) -> bool {
         matches!(self, Effect::Idempotent | Effect::Transactional | Effect::AtMostOnce)
     }
 

@@ -177,11 +177,18 @@ impl Parkway {
         Ok(self.services().store.runs(filter).await?)
     }
 
-    /// The run that a text means: an id, the beginning or the end of one, or `last`.
+    /// The run that a text means: an id, the beginning or the end of one, or `last`, the newest that somebody started.
     pub async fn find_run(&self, text: &str) -> Result<RunSummary, Error> {
         let all = self.runs(&RunFilter::default()).await?;
         if text == "last" {
-            return all.into_iter().next().ok_or_else(|| Error::NoRun("there are no runs yet".into()));
+            let mut last = all.first().ok_or_else(|| Error::NoRun("there are no runs yet".into()))?;
+            // A run that a step has for itself is not what somebody has started.
+            while let Some(parent) = self.parent(last.run).await?
+                && let Some(found) = all.iter().find(|run| run.run == parent)
+            {
+                last = found;
+            }
+            return Ok(last.clone());
         }
         let fits = |run: &RunSummary| {
             let id = run.run.to_string();
@@ -200,6 +207,15 @@ impl Parkway {
         let events = self.services().store.events(run, Seq(0)).await?;
         let plan = self.plan(run, &events).await?;
         Record::new(run, plan, events)
+    }
+
+    /// The run that a run was made for by one of its steps.
+    async fn parent(&self, run: RunId) -> Result<Option<RunId>, Error> {
+        let events = self.services().store.events(run, Seq(0)).await?;
+        Ok(events.first().and_then(|event| match &event.kind {
+            EventKind::RunCreated { parent, .. } => parent.as_ref().map(|parent| parent.run),
+            _ => None,
+        }))
     }
 
     /// The plan that a run's first event points to.

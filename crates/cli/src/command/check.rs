@@ -17,7 +17,8 @@ use crate::project::Project;
 use crate::render::{Symbols, clean, counted, harmless, span, waves, wrap};
 
 /// What this version leaves to the run.
-const NOT_CHECKED: &str = "whether files and folders are there, and how long prompts become by what stands in them";
+const NOT_CHECKED: &str = "whether files and folders are there, how long prompts become by what stands in them, and the types \
+                           of what only a run brings: signals, and outputs of tools and workflows that declare none";
 
 /// Says what is wrong with a workflow, or what it would do.
 pub(crate) async fn check(global: &Global, args: CheckArgs, out: &mut Out) -> Result<Exit, Failure> {

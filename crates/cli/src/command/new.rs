@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::args::NewArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::next::quoted;
 use crate::out::{Out, say};
 
 struct Template {
@@ -64,8 +65,8 @@ pub(crate) fn new(args: &NewArgs, out: &mut Out) -> Result<Exit, Failure> {
     };
     let folder = args.folder.clone().unwrap_or_else(|| PathBuf::from(template.name));
     let mark = [(parkway::settings::FILE, MARK)];
-    // The mark of a project around it, or of this one, stays as it is.
-    let mark = mark.into_iter().filter(|_| !marked(&folder));
+    // Its paths begin in its own folder, also where that lies within another project; the mark of its own stays as it is.
+    let mark = mark.into_iter().filter(|(path, _)| !folder.join(path).is_file());
     let files: Vec<_> =
         template.files.iter().copied().chain(mark).map(|(path, text)| (folder.join(path), text)).collect();
     let there: Vec<_> = files.iter().filter(|(path, _)| path.symlink_metadata().is_ok()).collect();
@@ -79,19 +80,14 @@ pub(crate) fn new(args: &NewArgs, out: &mut Out) -> Result<Exit, Failure> {
         out.text(&path.display().to_string())?;
     }
     out.flush()?;
-    let flow = folder.join(format!("{name}.yaml"));
-    let into = if folder.components().all(|part| part == Component::CurDir) { "" } else { "in that folder, " };
-    say(&format!(
-        "next, {into}parkway test and parkway check {name}.yaml; what to change stands in {}",
-        flow.display()
-    ));
+    say("next:");
+    if !folder.components().all(|part| part == Component::CurDir) {
+        say(&format!("  cd {}", quoted(&folder.display().to_string())));
+    }
+    say("  parkway test                   does it do what it should?");
+    say(&format!("  {:<31}what would it do?", format!("parkway check {name}.yaml")));
+    say(&format!("what to change stands at the top of {name}.yaml"));
     Ok(Exit::Done)
-}
-
-/// Whether the folder is part of a project.
-fn marked(folder: &Path) -> bool {
-    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
-    folder.ancestors().any(|folder| folder.join(parkway::settings::FILE).is_file())
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

@@ -40,7 +40,14 @@ fn a_template_is_never_written_over_what_is_there() {
     assert!(!bench.path("report.test.yaml").exists());
     bench.parkway(&["new", "rapport"]).code(2).says("there are: extract, report, review");
     bench.parkway(&["new", "review", "deep/er"]).code(0);
-    // The folder is part of a project already.
-    assert!(bench.path("deep/er/review.yaml").exists() && !bench.path("deep/er/parkway.toml").exists());
     bench.parkway(&["new", "review", "deep/er"]).code(2);
+}
+
+#[test]
+fn a_template_within_another_project_finds_its_own_files() {
+    let bench = Bench::new("");
+    bench.parkway(&["new", "report", "deep/er"]).code(0).says("cd deep/er");
+    let run = bench.command(&["run", "report.yaml"]).current_dir(bench.path("deep/er")).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(bench.path("deep/er/out/report.csv").exists());
 }

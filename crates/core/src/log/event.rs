@@ -284,7 +284,7 @@ impl Budget {
     }
 
     /// Both amounts together.
-    pub fn plus(self, other: Budget) -> Budget {
+    pub(crate) fn plus(self, other: Budget) -> Budget {
         Budget {
             tokens: self.tokens.saturating_add(other.tokens),
             tool_calls: self.tool_calls.saturating_add(other.tool_calls),
@@ -292,7 +292,7 @@ impl Budget {
     }
 
     /// What is left of this amount without `other`.
-    pub fn minus(self, other: Budget) -> Budget {
+    pub(crate) fn minus(self, other: Budget) -> Budget {
         Budget {
             tokens: self.tokens.saturating_sub(other.tokens),
             tool_calls: self.tool_calls.saturating_sub(other.tool_calls),

@@ -713,7 +713,7 @@ impl RunState {
     }
 
     /// Labels of its inputs together.
-    pub fn input_labels(&self) -> Labels {
+    pub(crate) fn input_labels(&self) -> Labels {
         self.input_labels
     }
 
@@ -753,7 +753,7 @@ impl RunState {
     }
 
     /// For how long steps have been running.
-    pub fn active(&self, now: Time) -> Duration {
+    pub(crate) fn active(&self, now: Time) -> Duration {
         self.active + if self.running > 0 { now.since(self.active_since) } else { Duration::ZERO }
     }
 

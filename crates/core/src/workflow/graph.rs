@@ -140,7 +140,7 @@ impl Verb {
     }
 
     /// Whether it is made of steps within the same run: a group, or a workflow that has no run of its own.
-    pub fn has_members(&self) -> bool {
+    pub(crate) fn has_members(&self) -> bool {
         match self {
             Verb::Steps { .. } => true,
             Verb::Workflow(workflow) => workflow.own_run.is_none(),
@@ -304,7 +304,7 @@ impl RunIf {
     }
 
     /// Whether a step with this condition still starts when the run has failed.
-    pub fn runs_after_failure(self) -> bool {
+    pub(crate) fn runs_after_failure(self) -> bool {
         matches!(self, RunIf::Failed | RunIf::Always)
     }
 }

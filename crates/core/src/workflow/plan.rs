@@ -181,7 +181,7 @@ impl Plan {
     }
 
     /// The tools that are not what they were when the plan was checked, each with what differs.
-    pub fn changed_tools(&self, tools: &Toolbox) -> Vec<String> {
+    pub(crate) fn changed_tools(&self, tools: &Toolbox) -> Vec<String> {
         let mut changed = Vec::new();
         for (name, frozen) in &self.tools {
             match tools.get(name) {

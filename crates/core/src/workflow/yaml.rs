@@ -86,7 +86,7 @@ fn unreadable(source: &str) -> Option<Diagnostic> {
                 format!("the character U+{:04X} cannot stand in a workflow: this may be no text file", c as u32);
             let help = match c {
                 // Between the letters of UTF-16.
-                '\0' => "if it is text in another encoding, save it as UTF-8",
+                '\0' => "remove it; if the file is in another encoding, save it as UTF-8",
                 _ => "remove it, or write \"\\x…\" in quotes",
             };
             return Some(Diagnostic::new("not-text", Place { line, column }, message).help(help));

@@ -377,3 +377,23 @@ ensure: [1, true]
         ],
     );
 }
+
+#[test]
+fn a_form_cannot_begin_with_what_its_fields_do_not_hold() {
+    let yaml = "parkway: 1
+steps:
+  got: { set: { total: 12, currency: EUR, tags: [a] } }
+  edit:
+    input:
+      prompt: Is this right?
+      output:
+        total: { type: integer, default: '${{ steps.got.output.currency }}' }
+        currency: { type: string, default: '${{ steps.got.output.tags }}' }
+        name: { type: string, default: '${{ steps.got.output.currency }}' }
+        sure: { type: boolean, default: '${{ steps.got.output.total > 3 }}' }
+        line: { type: string, default: 'about ${{ steps.got.output.total }}' }
+";
+    let (codes, said) = problems(yaml, &[]);
+    assert_eq!(codes, ["wrong-type 8:42", "wrong-type 9:44"], "{said}");
+    assert!(said.to_string().contains("the default of `currency` must be a text, and this is a list"), "{said}");
+}

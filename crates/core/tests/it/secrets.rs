@@ -197,8 +197,8 @@ async fn what_is_missing_is_told_before_the_run_exists() {
     let error = start(&world, plan.clone()).await.unwrap_err().to_string();
     assert_eq!(
         error,
-        "the secret `NONE` has no source; say where it comes from in `parkway.toml`: `[secrets] NONE = { env = \"NONE\" }`; \
-         the secret `NEITHER` has no source; say where it comes from in `parkway.toml`: `[secrets] NEITHER = { env = \"NEITHER\" }`"
+        "the secret `NONE` has no source; say where it comes from in `parkway.toml`: `[secrets]`, `NONE = { env = \"NONE\" }`; \
+         the secret `NEITHER` has no source; say where it comes from in `parkway.toml`: `[secrets]`, `NEITHER = { env = \"NEITHER\" }`"
     );
     (plan.secrets, plan.env) = (Vec::new(), vec!["REGION".into()]);
     let error = start(&world, plan).await.unwrap_err();

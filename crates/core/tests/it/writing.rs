@@ -181,6 +181,25 @@ fn a_plan_is_written_as_the_file_that_makes_it() {
 }
 
 #[test]
+fn what_a_form_begins_with_is_written_back() {
+    let definition = parse(
+        "parkway: 1
+steps:
+  got: { set: { total: 12 } }
+  edit:
+    input:
+      prompt: Is this right?
+      output:
+        total: { type: integer, min: 1, default: '${{ steps.got.output.total }}' }
+        note: { type: string, optional: true, default: 'was ${{ steps.got.output.total }}' }
+        paid: { type: boolean, default: false }
+",
+    );
+    let written = check_definition(definition).to_yaml();
+    assert!(written.contains("default: ${{ steps.got.output.total }}"), "{written}");
+}
+
+#[test]
 fn needs_that_templates_imply_are_not_written() {
     let value = json!({
         "parkway": 1,

@@ -22,7 +22,7 @@ impl<'a> Types<'_, 'a> {
                 self.not_a_list(site.frame, site.tree, result);
             }
             "key" if !may_be(|kind| !matches!(kind, Type::Null | Type::List(_) | Type::Object(_))) => {
-                let message = format!("the `key` of an item is a text, and this is {result}");
+                let message = format!("the `key` of an item is a text, and this is {}", result.short());
                 let help = "name a field that is a text, and another for each item";
                 self.tell(site.frame, Diagnostic::new("bad-item-key", site.tree.place, message).help(help));
             }
@@ -70,7 +70,7 @@ impl<'a> Types<'_, 'a> {
             Type::Integer => Some("`range(n)` counts from 0"),
             _ => None,
         };
-        let message = format!("`for_each` takes a list, and this is {kind}");
+        let message = format!("`for_each` takes a list, and this is {}", kind.short());
         let mut diagnostic = Diagnostic::new("not-a-list", tree.place, message);
         diagnostic.help = help.map(str::to_owned);
         self.tell(frame, diagnostic);

@@ -261,7 +261,7 @@ fn no_field(of: &Type, owner: &str, name: &str, span: Span, known: &[String]) ->
         owner => (format!("`{owner}`"), owner),
     };
     if known.is_empty() {
-        let message = format!("{subject} is {}, and has no field `{name}`", of.without_null());
+        let message = format!("{subject} is {}, and has no field `{name}`", of.without_null().short());
         let of_list = matches!(of.without_null(), Type::List(_))
             .then(|| format!("write `{list}[0].{name}` for one, `{list} | map(attribute='{name}')` for each"));
         return Problem::new("unknown-field", span, message).maybe_help(foreign.or(of_list));

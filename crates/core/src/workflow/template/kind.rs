@@ -280,7 +280,7 @@ impl Type {
     pub(crate) fn short(&self) -> String {
         let whole = self.to_string();
         match self {
-            _ if whole.chars().count() <= 60 => whole,
+            _ if whole.chars().count() <= 30 => whole,
             Type::List(_) => "a list".into(),
             Type::Object(_) => "an object".into(),
             Type::Text(_) => "a text".into(),
@@ -308,11 +308,7 @@ impl fmt::Display for Type {
             }
             Type::Text(_) => f.write_str("a text"),
             Type::List(of) if **of == Type::Any => f.write_str("a list"),
-            // What its items are made of helps where it is short.
-            Type::List(of) => match of.as_ref() {
-                Type::Object(_) | Type::Union(_) | Type::List(_) => f.write_str("a list"),
-                of => write!(f, "a list, each of it {of}"),
-            },
+            Type::List(of) => write!(f, "a list, each of it {of}"),
             Type::Object(fields) if fields.known.is_empty() => f.write_str("an object"),
             Type::Object(fields) => {
                 let names: Vec<_> = fields.known.keys().take(8).map(String::as_str).collect();

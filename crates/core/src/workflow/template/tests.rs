@@ -183,7 +183,7 @@ fn lists_are_followed_through_filters() {
     );
     inspects(
         "steps.load.output.rows.n",
-        "1:24 unknown-field: `rows` is a list, each of it an object with n, name, ok, and has no field `n` | write `rows[0].n` for one, `rows | map(attribute='n')` for each",
+        "1:24 unknown-field: `rows` is a list, and has no field `n` | write `rows[0].n` for one, `rows | map(attribute='n')` for each",
     );
     inspects(
         "{% for r in steps.load.output.rows %}${{ r.nam }}{% endfor %}",
@@ -242,7 +242,7 @@ fn habits_of_other_languages_get_the_right_form() {
         ),
         (
             "steps.load.output.rows.length > 1",
-            "1:24 unknown-field: `rows` is a list, each of it an object with n, name, ok, and has no field `length` | write `value | length`",
+            "1:24 unknown-field: `rows` is a list, and has no field `length` | write `value | length`",
         ),
         ("inputs.name.upper()", "1:1 method: values have no methods: `.upper(…)` | write `text | upper`"),
         ("len(inputs.name)", "1:1 unknown-function: no function is called `len` | write `value | length`"),

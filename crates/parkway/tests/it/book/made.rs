@@ -12,10 +12,11 @@ fn hold(page: &str, title: &str, source: &str, body: &str) {
         "# {title}\n\n<!-- Made of {source}: UPDATE_BOOK=1 cargo test -p parkway --test it book -->\n\n{}\n",
         body.trim()
     );
-    if std::env::var_os("UPDATE_BOOK").is_some() {
+    let mut stands = std::fs::read_to_string(&path).unwrap_or_default();
+    if stands != made && std::env::var_os("UPDATE_BOOK").is_some() {
         std::fs::write(&path, &made).unwrap();
+        stands.clone_from(&made);
     }
-    let stands = std::fs::read_to_string(&path).unwrap_or_default();
     let differs = made.lines().zip(stands.lines()).find(|(made, stands)| made != stands);
     assert!(
         stands == made,
