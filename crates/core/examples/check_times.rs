@@ -1,6 +1,8 @@
 //! How long it takes to read and check workflows of several shapes and sizes, as a table:
 //! `cargo run --release -p parkway-core --example check_times`.
 
+#![expect(clippy::print_stdout, reason = "a table is what it is for")]
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +12,10 @@ use parkway_core::workflow::{Definition, Plan, Requirements};
 use serde_json::Value;
 
 const SIZES: [usize; 4] = [100, 1_000, 4_000, 10_000];
-const SHAPES: [(&str, fn(usize) -> String); 7] = [
+/// Makes a workflow of so many steps.
+type Shape = fn(usize) -> String;
+
+const SHAPES: [(&str, Shape); 7] = [
     ("chain", chain),
     ("chain of tools", tools),
     ("growing outputs", growing),

@@ -46,7 +46,7 @@ pub(in super::super) const FILTERS: &[Row] = &[
     row("replace", "text | replace(old, new, count)", "Each `old`, or the first `count` of them, replaced by `new`.", "'a-b-c' | replace('-', '+')", "\"a+b+c\"", text),
     row("reverse", "value | reverse", "A list or a text the other way round.", "[1, 2] | reverse", "[2,1]", reversed),
     row("round", "number | round(digits, 'common')", "Rounded to so many digits; `'ceil'` up, `'floor'` down.", "2.567 | round(2)", "2.57", same_number),
-    row("seconds_since", "time | seconds_since(earlier)", "How many seconds it is later than the other time; negative if it is earlier.", "'2026-01-01T00:01:00Z' | seconds_since('2026-01-01T00:00:00Z')", "60.0", number),
+    row("seconds_since", "time | seconds_since(earlier)", "How many seconds it is later than the other time; negative if it is earlier.", "'2026-01-01T00:01:00Z' | seconds_since('2026-01-01T00:00:00Z')", "60", number),
     row("select", "list | select('test', …)", "The elements that pass the test; those that are true without one.", "[1, 2, 3] | select('odd')", "[1,3]", same_list),
     row("selectattr", "list | selectattr('a.b', 'test', …)", "The elements whose value there passes the test, or is true.", "[{'n': 1}, {'n': 5}] | selectattr('n', 'gt', 2)", "[{\"n\":5}]", same_list),
     row("slice", "list | slice(n, fill)", "The list in `n` columns.", "[1, 2, 3] | slice(2)", "[[1,2],[3]]", lists),
