@@ -131,7 +131,7 @@ fn describe(plan: &Plan, outlook: &Outlook, file: &str, description: Option<&str
     part("waits", outlook::waits(outlook));
     let models = plan.models.iter().flat_map(|(name, spec)| {
         let own = format!("  {name}  {}", model(spec));
-        std::iter::once(own).chain(outlook::chats(outlook, name))
+        std::iter::once(own).chain(outlook::chats(outlook, name, spec.context))
     });
     part("models", models.collect());
     part(

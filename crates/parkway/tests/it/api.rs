@@ -147,9 +147,8 @@ fn only_listed_types_of_other_crates_stand_in_the_api_of_core() {
 /// A growth is no mistake, but it is a decision: raise the number in the commit that makes it.
 #[test]
 fn the_api_of_core_does_not_grow_unseen() {
-    let mut list = surface().items;
-    list.sort();
-    let (items, most) = (list.len(), 370);
-    assert!(items <= most, "core has {items} public items, and {most} are agreed on: {}", list.join(" "));
+    let items = surface().items.len();
+    let most = 380;
+    assert!(items <= most, "core has {items} public items, and {most} are agreed on");
     assert!(items + 40 > most, "core has only {items} public items: lower the number from {most}");
 }

@@ -5,6 +5,7 @@
 mod api;
 mod book;
 mod building;
+mod checking;
 mod house;
 mod realistic;
 mod settings;

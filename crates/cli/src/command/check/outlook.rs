@@ -81,7 +81,7 @@ pub(super) fn waits(outlook: &Outlook) -> Vec<String> {
 }
 
 /// What a model is asked: how many steps do, and the longest prompt and answer.
-pub(super) fn chats(outlook: &Outlook, model: &str) -> Option<String> {
+pub(super) fn chats(outlook: &Outlook, model: &str, said: Option<u32>) -> Option<String> {
     let mut chats: Vec<ChatOutlook> = Vec::new();
     each(outlook, "", &mut |_, step, _| chats.extend(step.chat.clone().filter(|chat| chat.model == model)));
     let longest = chats.iter().max_by_key(|chat| chat.prompt_tokens)?;
@@ -89,7 +89,12 @@ pub(super) fn chats(outlook: &Outlook, model: &str) -> Option<String> {
     let more = if longest.whole { "" } else { " and what is filled in" };
     let prompt = format!("prompts up to {about}{}{more}", counted(longest.prompt_tokens, "token"));
     let answer = chats.iter().map(|chat| chat.max_tokens).max().unwrap_or_default();
-    let context = longest.context.map(|context| format!(", context {context}")).unwrap_or_default();
+    // The model's own may be shorter than what the file says.
+    let context = longest
+        .context
+        .filter(|context| Some(*context) != said)
+        .map(|context| format!(", context {context}"))
+        .unwrap_or_default();
     let steps = counted(chats.len() as u64, "step");
     Some(format!("    {steps}: {prompt}, answers up to {answer}{context}"))
 }
@@ -119,7 +124,7 @@ pub(super) fn budget(outlook: &Outlook) -> Vec<String> {
         let uses = match times.most {
             Some(most) if most == times.least => format!("uses {most}"),
             Some(most) => format!("uses {} to {most}", times.least),
-            None => format!("uses {} or more", times.least),
+            None => format!("uses at least {}, and no bound is known", times.least),
         };
         Some(format!("  {limit}, {uses}"))
     };
