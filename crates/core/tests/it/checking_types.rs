@@ -416,5 +416,5 @@ steps:
         &[("child.yaml", child)],
         &["not-a-list 4:22", "unknown-field 6:42"],
     );
-    assert!(said.contains("this is an integer"), "{said}");
+    assert!(said.contains("this is a whole number"), "{said}");
 }

@@ -277,13 +277,13 @@ async fn a_site_binds_models_before_a_workflow_does() {
 }
 
 #[tokio::test]
-async fn the_sites_rules_are_heard_in_a_run() {
+async fn the_sites_rules_are_heard_before_a_run() {
     let site = Site::new("[[policy]]\nmatch = { tool = \"files.list\" }\nverdict = \"deny\"\n");
     let workflow = Workflow::from_source("flow.yaml", FILES).unwrap();
-    let run = site.parkway().await.start(workflow, parkway::inputs! {}).await.unwrap();
-    let Error::Failed { code, message, .. } = run.output::<serde_json::Value>().await.unwrap_err() else { panic!() };
-    assert_eq!(code, "denied");
-    assert!(message.contains("project[0]"), "{message}");
+    let refused = site.parkway().await.start(workflow, parkway::inputs! {}).await.unwrap_err();
+    let Error::Invalid(problems) = refused else { panic!("{refused}") };
+    assert_eq!(problems.list[0].code, "denied");
+    assert!(problems.list[0].message.contains("project[0]"), "{problems}");
 }
 
 #[test]
@@ -321,7 +321,7 @@ async fn a_tool_is_given_the_secret_that_the_site_names() {
 
 #[tokio::test]
 async fn a_project_that_was_handed_over_cannot_allow_itself_what_is_asked_about() {
-    let yaml = "parkway: 1\ntools: { mail: {} }\nsteps:\n  send: { tool: mail.send, with: { to: ada } }\n";
+    let yaml = "parkway: 1\ntools: { mail: {} }\nsteps:\n  send: { tool: mail.send, with: { to: \"${{ run.id and 'ada' }}\" } }\n";
     let allow = "[[policy]]\nmatch = { tool = \"mail.*\" }\nverdict = \"allow\"\n";
     let status = async |site: Site| {
         let send = parkway::tool_fn("mail.send", parkway::Effect::AtMostOnce, |_: serde_json::Value| async move {
@@ -336,7 +336,8 @@ async fn a_project_that_was_handed_over_cannot_allow_itself_what_is_asked_about(
     };
     assert_eq!(status(Site::new(allow)).await, parkway::log::RunStatus::Waiting);
     assert_eq!(status(Site::new("").write("user.toml", allow)).await, parkway::log::RunStatus::Completed);
-    let deny = "[[policy]]\nmatch = { tool = \"mail.*\" }\nverdict = \"deny\"\n";
+    // Whether this call is meant is not known before its arguments are.
+    let deny = "[[policy]]\nmatch = { tool = \"mail.*\", args = { to = \"ada\" } }\nverdict = \"deny\"\n";
     assert_eq!(status(Site::new(deny).write("user.toml", allow)).await, parkway::log::RunStatus::Failed);
 
     let warnings = Site::new(allow).load().warnings();

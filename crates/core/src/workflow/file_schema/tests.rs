@@ -197,6 +197,7 @@ const UNSEEN: [&str; 19] = [
     "schema_file_broken",
     "schema_file_missing",
     "workflow_in_a_circle",
+    "default_of_a_boolean",
     "workflow_in_itself",
     "workflow_missing",
     "workflow_that_is_no_yaml",
