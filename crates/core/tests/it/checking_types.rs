@@ -414,7 +414,7 @@ steps:
   none:  { set: { n: \"${{ steps.child.output.m }}\" } }
 ",
         &[("child.yaml", child)],
-        &["not-a-list 4:22", "unknown-field 6:42"],
+        &["not-a-list 4:22", "unknown-field 6:46"],
     );
     assert!(said.contains("this is a whole number"), "{said}");
 }
