@@ -39,7 +39,6 @@ fn plan(name: &str, source: &str) -> Result<Plan, Diagnostics> {
 }
 
 /// What is said about a file, within the time and the room that an author gives it.
-#[expect(clippy::print_stderr, reason = "a slow one is no failure, and somebody should see it")]
 fn said(name: &str, source: &str) -> String {
     let start = Instant::now();
     let said = plan(name, source).map(|_| ()).expect_err(name).to_string();
