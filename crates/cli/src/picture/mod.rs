@@ -1,4 +1,4 @@
-//! Pictures of a workflow: what waits for what, groups as boxes in boxes. [`scheme`] says what is drawn, in words; the
+//! Pictures of a workflow: what waits for what, groups as boxes in boxes. `scheme` says what is drawn, in words; the
 //! layered layout is our own, pure and the same every time; the writers below it know one format each.
 
 mod scheme;
