@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::habits;
-use super::infer::{Class, apart};
+use super::infer::Class;
 use super::inspect::{Inspector, field_of};
 use super::kind::Type;
 use super::library::{self, FILTERS, Given, Row, TESTS};
@@ -289,9 +289,4 @@ impl Argument {
     fn value_as_name(&self) -> Expr {
         Expr { span: self.value.span, kind: ExprKind::Name(String::new()) }
     }
-}
-
-/// Whether a value of one type can be passed where another is expected, as far as that can be known.
-pub(crate) fn clashes(given: &Type, expected: &Type) -> bool {
-    apart(given, expected).is_some()
 }

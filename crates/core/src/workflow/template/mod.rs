@@ -3,7 +3,6 @@
 //!
 //! `marks` finds expressions in a text; `syntax` reads them into a `tree`; `inspect`, `infer` and `applied` say what is known
 //! of a tree before a run; `library` is the table of filters; `compiled` and `evaluate` run what was read.
-#![allow(dead_code, unused_imports, reason = "the checker takes up what `inspect` finds")]
 
 mod applied;
 mod compiled;
@@ -24,10 +23,9 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub(crate) use applied::clashes;
 use compiled::{Compiled, Mode};
 pub(crate) use habits::foreign_root;
-pub(crate) use inspect::{Inspected, ROOTS, Use};
+pub(crate) use inspect::{Inspected, Use};
 pub(crate) use kind::{Field, Fields, Type};
 pub use library::library_page;
 pub(crate) use marks::literal;
