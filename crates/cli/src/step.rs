@@ -4,6 +4,8 @@ use parkway::id::StepKey;
 use parkway::{Error, Parkway, Record};
 use serde_json::Value;
 
+use crate::failure::Failure;
+
 /// The step of a run that a text means; `None` if no such step has begun.
 pub(crate) async fn find(parkway: &Parkway, record: &Record, text: &str) -> Result<Option<StepKey>, Error> {
     if let Some(step) = text.parse().ok().and_then(|key| record.state.step(&key)) {
@@ -59,6 +61,34 @@ fn parts(text: &str) -> Vec<(&str, Option<&str>)> {
         }
     }
     parts
+}
+
+/// The step among those that ask that is meant: the one found, or the only one with that id. `ask` says what they do, and
+/// `none` that nobody does.
+pub(crate) fn meant(
+    record: &Record,
+    asking: Vec<&StepKey>,
+    text: &str,
+    found: Option<StepKey>,
+    ask: &str,
+    none: &str,
+) -> Result<StepKey, Failure> {
+    let fits = |key: &StepKey| key.last().is_some_and(|segment| segment.id == text);
+    let fitting: Vec<_> = asking.iter().copied().filter(|key| Some(*key) == found.as_ref() || fits(key)).collect();
+    if let [key] = fitting.as_slice() {
+        return Ok((*key).clone());
+    }
+    let problem = match found.and_then(|key| record.state.step(&key)) {
+        Some(step) => format!("`{text}` does not {ask}: it is {}", step.status.as_str()),
+        None if fitting.is_empty() => format!("`{text}` does not {ask}: no such step has begun"),
+        None => format!("several steps are called `{text}`, and {ask}"),
+    };
+    let known: Vec<_> = asking.iter().take(12).map(|key| format!("`{key}`")).collect();
+    let help = match known.len() {
+        0 => none.to_owned(),
+        _ => format!("these steps {ask}: {}", known.join(", ")),
+    };
+    Err(Failure::invalid(problem).help(help))
 }
 
 #[cfg(test)]

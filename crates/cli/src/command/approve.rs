@@ -41,21 +41,6 @@ pub(crate) async fn approve(global: &Global, args: ApproveArgs) -> Result<Exit, 
 
 /// The step that is meant, if it asks: the one found, or the only one with that id.
 fn asking(record: &Record, text: &str, found: Option<StepKey>) -> Result<StepKey, Failure> {
-    let asking: Vec<_> = record.state.asking().map(|step| &step.key).collect();
-    let fits = |key: &StepKey| key.last().is_some_and(|segment| segment.id == text);
-    let fitting: Vec<_> = asking.iter().copied().filter(|key| Some(*key) == found.as_ref() || fits(key)).collect();
-    if let [key] = fitting.as_slice() {
-        return Ok((*key).clone());
-    }
-    let problem = match found.and_then(|key| record.state.step(&key)) {
-        Some(step) => format!("`{text}` does not ask: it is {}", step.status.as_str()),
-        None if fitting.is_empty() => format!("`{text}` does not ask: no such step has begun"),
-        None => format!("several steps are called `{text}`, and ask"),
-    };
-    let known: Vec<_> = asking.iter().take(12).map(|key| format!("`{key}`")).collect();
-    let help = match known.len() {
-        0 => "no step of the run asks now".to_owned(),
-        _ => format!("these steps ask: {}", known.join(", ")),
-    };
-    Err(Failure::invalid(problem).help(help))
+    let asking = record.state.asking().map(|step| &step.key).collect();
+    step::meant(record, asking, text, found, "ask", "no step of the run asks now")
 }

@@ -57,23 +57,9 @@ fn asks(step: &Step) -> Option<(Commitment, Option<Commitment>)> {
 
 /// The step that is meant, if it asks for values: the one found, or the only one with that id.
 fn asking(record: &Record, text: &str, found: Option<StepKey>) -> Result<StepKey, Failure> {
-    let asking: Vec<_> = record.state.steps().iter().filter(|step| asks(step).is_some()).map(|s| &s.key).collect();
-    let fits = |key: &StepKey| key.last().is_some_and(|segment| segment.id == text);
-    let fitting: Vec<_> = asking.iter().copied().filter(|key| Some(*key) == found.as_ref() || fits(key)).collect();
-    if let [key] = fitting.as_slice() {
-        return Ok((*key).clone());
-    }
-    let problem = match found.and_then(|key| record.state.step(&key)) {
-        Some(step) => format!("`{text}` does not ask for values: it is {}", step.status.as_str()),
-        None if fitting.is_empty() => format!("`{text}` does not ask for values: no such step has begun"),
-        None => format!("several steps are called `{text}`, and ask for values"),
-    };
-    let known: Vec<_> = asking.iter().take(12).map(|key| format!("`{key}`")).collect();
-    let help = match known.len() {
-        0 => "no step of the run asks for values now; an approval is answered by `parkway approve`".to_owned(),
-        _ => format!("these steps ask for values: {}", known.join(", ")),
-    };
-    Err(Failure::invalid(problem).help(help))
+    let asking = record.state.steps().iter().filter(|step| asks(step).is_some()).map(|step| &step.key).collect();
+    let none = "no step of the run asks for values now; an approval is answered by `parkway approve`";
+    step::meant(record, asking, text, found, "ask for values", none)
 }
 
 async fn read(parkway: &Parkway, record: &Record, step: &StepKey) -> Result<Form, Failure> {
