@@ -12,6 +12,7 @@ pub mod secret;
 pub mod store;
 pub mod tool;
 pub mod workflow;
+pub mod write;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::id::{CommitId, Fence, RunId, Seq, StepKey, Time, WorkerId};
 use crate::log::{Channel, Commitment, Event, EventError, Payload, PayloadError, Resolution, RunStatus, Verdict};
+use crate::write::{OutboxEntry, SqlWrite};
 
 /// The right to change a run, until somebody else gets a newer fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Commit {
     pub fn creates(&self) -> Option<&NewRun> {
         self.writes.iter().find_map(|write| match write {
             Write::Enqueue(new) if new.run == self.lease.run => Some(new),
-            Write::Enqueue(_) | Write::Consume(_) => None,
+            _ => None,
         })
     }
 }
@@ -98,6 +99,12 @@ pub enum Write {
     /// A message was acted on, and leaves the inbox. One that is not in the run's inbox makes the commit malformed: it was
     /// acted on before.
     Consume(MessageId),
+    /// A statement on tables of the embedder's, in the store's own database.
+    Sql(SqlWrite),
+    /// A message to another run, or to the commit's own. One to a run that does not exist is refused.
+    Send(RunId, Message),
+    /// Something for the world outside, which a relay takes from [`Queue::outbox`] and carries out at least once.
+    Outbox(OutboxEntry),
 }
 
 impl Write {
@@ -105,7 +112,8 @@ impl Write {
         match (self, other) {
             (Write::Enqueue(a), Write::Enqueue(b)) => a.run == b.run,
             (Write::Consume(a), Write::Consume(b)) => a == b,
-            (Write::Enqueue(_), Write::Consume(_)) | (Write::Consume(_), Write::Enqueue(_)) => false,
+            // The others may be done as often as they stand there.
+            _ => false,
         }
     }
 }
@@ -121,11 +129,53 @@ pub struct NewRun {
     pub workflow: String,
     /// When it was created.
     pub at: Time,
+    /// The run that it is a part of, where a step has made it.
+    pub parent: Option<RunId>,
 }
 
 /// The name of a message in a run's inbox, given by the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub u64);
+
+/// A message in a run's inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Its name.
+    pub id: MessageId,
+    /// When it was sent, by the store's clock.
+    pub at: Time,
+    /// What it says.
+    pub message: Message,
+}
+
+/// The name of an outbox entry, given by the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutboxId(pub u64);
+
+/// An outbox entry that was not delivered yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Its name: the same each time that it is read, so that the other side can tell a repetition.
+    pub id: OutboxId,
+    /// The run whose step wrote it.
+    pub run: RunId,
+    /// When it was committed, by the store's clock.
+    pub at: Time,
+    /// What it says.
+    pub entry: OutboxEntry,
+}
+
+/// The state of a run at some event, as an engine has written it down: a cache, never evidence. Deleting it loses time and
+/// nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The newest event in it.
+    pub seq: Seq,
+    /// The version of the engine that can read it; others pass it over.
+    pub engine: String,
+    /// The state.
+    pub bytes: Vec<u8>,
+}
 
 /// Something said to a run from outside. It becomes an event when the run's executor takes it up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,6 +239,24 @@ pub enum Message {
         /// How the word came in.
         via: Channel,
     },
+    /// What became of a call whose worker had lost the run by then: evidence for a step in doubt.
+    Outcome {
+        /// The step.
+        step: StepKey,
+        /// Which attempt.
+        attempt: u32,
+        /// What became of it; never [`Resolution::Redo`].
+        outcome: Resolution<Value>,
+        /// The process that made the call.
+        worker: WorkerId,
+    },
+    /// A run that a step has for itself has ended.
+    RunEnded {
+        /// The step.
+        step: StepKey,
+        /// That run.
+        run: RunId,
+    },
     /// A message of a newer version: it stays in the inbox.
     #[serde(other)]
     Unknown,
@@ -214,22 +282,15 @@ pub struct RunSummary {
     pub head: Seq,
     /// Whether a living process holds it now.
     pub held: bool,
+    /// The run that it is a part of, where a step has made it.
+    pub parent: Option<RunId>,
 }
 
 impl RunSummary {
-    /// A summary of all its parts.
-    #[expect(clippy::too_many_arguments, reason = "a plain record that only stores build")]
-    pub fn new(
-        run: RunId,
-        tenant: String,
-        workflow: String,
-        status: RunStatus,
-        created: Time,
-        updated: Time,
-        head: Seq,
-        held: bool,
-    ) -> Self {
-        RunSummary { run, tenant, workflow, status, created, updated, head, held }
+    /// What has become of a run.
+    pub fn new(new: NewRun, status: RunStatus, updated: Time, head: Seq, held: bool) -> Self {
+        let NewRun { run, tenant, workflow, at, parent } = new;
+        RunSummary { run, tenant, workflow, status, created: at, updated, head, held, parent }
     }
 }
 
@@ -253,6 +314,15 @@ pub struct Claim {
     pub run: Option<RunId>,
     /// How long the lease lasts without a renewal.
     pub lease: Duration,
+    /// Whether `run` may have ended: it is to be reopened. Means nothing without `run`.
+    pub ended: bool,
+}
+
+impl Claim {
+    /// A claim of one run that has not ended, or of any that can go on now.
+    pub fn new(worker: WorkerId, run: Option<RunId>, lease: Duration) -> Self {
+        Claim { worker, run, lease, ended: false }
+    }
 }
 
 /// What became of a release.
@@ -296,6 +366,14 @@ pub enum StoreError {
     /// The commit itself is malformed: an error of the caller.
     #[error("malformed commit: {0}")]
     Malformed(String),
+    /// One of the commit's writes cannot be done, and so nothing of the commit was.
+    #[error("{message}")]
+    Refused {
+        /// Which of [`Commit::writes`], from 0.
+        write: usize,
+        /// Why not, and a way out.
+        message: String,
+    },
     /// The disk, or the space given to the store, is full.
     #[error("no space is left for the store: {0}")]
     Full(String),
@@ -322,6 +400,7 @@ impl StoreError {
             StoreError::Newer(_) => "newer",
             StoreError::Corrupt(_) => "corrupt",
             StoreError::Malformed(_) => "malformed",
+            StoreError::Refused { .. } => "refused",
             StoreError::Full(_) => "full",
             StoreError::ReadOnly(_) => "read_only",
             StoreError::Backend { .. } => "backend",
@@ -337,6 +416,7 @@ impl StoreError {
             | StoreError::Newer(_)
             | StoreError::Corrupt(_)
             | StoreError::Malformed(_)
+            | StoreError::Refused { .. }
             | StoreError::ReadOnly(_) => false,
             StoreError::Full(_) => true,
             StoreError::Backend { retryable, .. } => *retryable,
@@ -383,6 +463,18 @@ pub trait Log: Send + Sync {
 
     /// Events of all runs with a leaf number above `after`, in the order of their commits; at most `limit`.
     async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError>;
+
+    /// The newest snapshot of a run's state that was kept. A store without a place for them has none.
+    async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {
+        let _ = run;
+        Ok(None)
+    }
+
+    /// Keeps a snapshot in place of the run's older one. It may be lost at any time.
+    async fn keep_snapshot(&self, run: RunId, snapshot: Snapshot) -> Result<(), StoreError> {
+        let _ = (run, snapshot);
+        Ok(())
+    }
 }
 
 /// Who may go on with a run.
@@ -404,7 +496,13 @@ pub trait Queue: Send + Sync {
     async fn signal(&self, run: RunId, message: Message) -> Result<MessageId, StoreError>;
 
     /// The messages that were not consumed, oldest first.
-    async fn inbox(&self, run: RunId) -> Result<Vec<(MessageId, Message)>, StoreError>;
+    async fn inbox(&self, run: RunId) -> Result<Vec<Received>, StoreError>;
+
+    /// Entries that were not delivered, oldest first; at most `limit`.
+    async fn outbox(&self, limit: u32) -> Result<Vec<Outgoing>, StoreError>;
+
+    /// Takes entries away that were delivered. One that is gone already is no error.
+    async fn delivered(&self, entries: &[OutboxId]) -> Result<(), StoreError>;
 }
 
 /// A store that does both.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::id::{EffectKey, Fence, RunId, StepKey, Time};
 use crate::label::Labels;
+use crate::write::ToolWrite;
 
 /// What calling a tool does to the world. Static: a tool whose effect depends on its arguments is two tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,12 +88,21 @@ pub struct ToolOutput {
     pub value: Value,
     /// Labels of this output beside those that the spec declares for every output.
     pub labels: Labels,
+    /// What becomes true in the commit of the step. Only a tool with [`Effect::Transactional`] may ask for any.
+    pub writes: Vec<ToolWrite>,
 }
 
 impl ToolOutput {
-    /// An output with no labels beside the spec's.
+    /// An output with no labels beside the spec's, and no writes.
     pub fn new(value: Value) -> Self {
-        ToolOutput { value, labels: Labels::NONE }
+        ToolOutput { value, labels: Labels::NONE, writes: Vec::new() }
+    }
+
+    /// Asks for a change in the commit of the step.
+    #[must_use]
+    pub fn write(mut self, write: ToolWrite) -> Self {
+        self.writes.push(write);
+        self
     }
 }
 

@@ -271,7 +271,7 @@ impl Parkway {
     /// The answer to a step's question that was given, and that no executor has taken up yet.
     pub async fn pending_answer(&self, run: RunId, step: &StepKey) -> Result<Option<Verdict>, Error> {
         let inbox = self.services().store.inbox(run).await?;
-        Ok(inbox.into_iter().find_map(|(_, message)| match message {
+        Ok(inbox.into_iter().find_map(|received| match received.message {
             Message::Approval { step: answered, verdict, .. } if answered == *step => Some(verdict),
             _ => None,
         }))
@@ -280,7 +280,7 @@ impl Parkway {
     /// The values for a step's form that were given, and that no executor has taken up yet.
     pub async fn pending_values(&self, run: RunId, step: &StepKey) -> Result<Option<Value>, Error> {
         let inbox = self.services().store.inbox(run).await?;
-        Ok(inbox.into_iter().find_map(|(_, message)| match message {
+        Ok(inbox.into_iter().find_map(|received| match received.message {
             Message::Input { step: filled, values, .. } if filled == *step => Some(values),
             _ => None,
         }))

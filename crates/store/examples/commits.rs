@@ -59,7 +59,7 @@ async fn chain(store: Arc<SqliteStore>, until: Instant) -> Outcome<()> {
     let clock = SystemClock;
     let (at, run) = (clock.now(), RunId::new(clock.now(), clock.random()));
     let lease = Lease { run, worker: WorkerId::new("benchmark"), fence: Fence(1) };
-    let new = NewRun { run, tenant: "default".into(), workflow: "benchmark".into(), at };
+    let new = NewRun { run, tenant: "default".into(), workflow: "benchmark".into(), at, parent: None };
     let mut head = Seq(0);
     while Instant::now() < until {
         let mut commit = step(&lease, head)?;

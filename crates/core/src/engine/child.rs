@@ -110,7 +110,7 @@ impl ChildRun {
             }
             let plan = state.as_ref().map_or_else(|| self.plan.clone(), |state| state.plan().clone());
             let secrets = Known::fetch(&self.services, &plan).await?;
-            let claim = Claim { worker: self.services.worker.clone(), run: Some(self.run), lease: self.services.lease };
+            let claim = Claim::new(self.services.worker.clone(), Some(self.run), self.services.lease);
             let Some(lease) = store.claim(&claim).await? else {
                 // Somebody else drives it.
                 tokio::time::sleep(LOOK).await;

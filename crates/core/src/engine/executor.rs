@@ -132,7 +132,7 @@ impl Executor {
         let now = services.clock.now();
         let run = RunId::new(now, services.clock.random());
         let lease = Lease { run, worker: services.worker.clone(), fence: crate::id::Fence(1) };
-        let new = NewRun { run, tenant: TENANT.into(), workflow: plan.workflow.clone(), at: now };
+        let new = NewRun { run, tenant: TENANT.into(), workflow: plan.workflow.clone(), at: now, parent: None };
         let beginning = Beginning { plan, inputs, labels: Labels::NONE, env, parent: None, new: Some(new) };
         Executor::begin_run(services, models, control, lease, secrets, beginning).await
     }
@@ -183,7 +183,7 @@ impl Executor {
             return Err(ExecutorError::ToolsChanged(changed));
         }
         let secrets = Known::fetch(&services, &plan).await?;
-        let claim = Claim { worker: services.worker.clone(), run: Some(run), lease: services.lease };
+        let claim = Claim::new(services.worker.clone(), Some(run), services.lease);
         let Some(lease) = services.store.claim(&claim).await? else {
             let status = RunState::replay(run, plan, &services.store.events(run, Seq(0)).await?)?.status();
             return Err(if status.ended() { ExecutorError::Over(run, status) } else { ExecutorError::Held(run) });
@@ -378,7 +378,7 @@ impl Executor {
             return Ok(true);
         }
         let unread = self.services.store.inbox(self.lease.run).await?;
-        if unread.iter().any(|(id, message)| !(self.taken.contains(id) && *message == Message::Unknown)) {
+        if unread.iter().any(|unread| !(self.taken.contains(&unread.id) && unread.message == Message::Unknown)) {
             return Ok(false);
         }
         // What only a newer version can read keeps nobody: the lease ends at once.

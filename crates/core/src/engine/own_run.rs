@@ -65,6 +65,7 @@ impl Executor {
                     tenant: TENANT.into(),
                     workflow: child_plan.workflow.clone(),
                     at: now,
+                    parent: Some(self.lease.run),
                 }));
                 inputs
             }
@@ -135,7 +136,7 @@ impl Executor {
             let Some(summary) = self.services.store.runs(&filter).await?.pop() else { continue };
             // What only a newer version can read moves nobody here.
             let unread = if summary.held { Vec::new() } else { self.services.store.inbox(run).await? };
-            let spoken_to = unread.iter().any(|(_, message)| *message != Message::Unknown);
+            let spoken_to = unread.iter().any(|unread| unread.message != Message::Unknown);
             if summary.status.ended() || spoken_to {
                 let key = self.state.at(index).key.clone();
                 let cancelled = self.state.barred(index).is_some();

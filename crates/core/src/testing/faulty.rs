@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use crate::id::{RunId, Seq, Time};
 use crate::log::{Commitment, Event, Payload};
 use crate::store::{
-    Claim, Commit, Lease, Log, Message, MessageId, Queue, Released, RunFilter, RunSummary, Store, StoreError,
+    Claim, Commit, Lease, Log, Message, MessageId, OutboxId, Outgoing, Queue, Received, Released, RunFilter,
+    RunSummary, Snapshot, Store, StoreError,
 };
 
 /// A [`Store`] in front of another one. It passes everything on, but for the operations that were told to fail.
@@ -59,6 +60,14 @@ pub enum StoreOperation {
     Signal,
     /// [`Queue::inbox`].
     Inbox,
+    /// [`Log::snapshot`].
+    Snapshot,
+    /// [`Log::keep_snapshot`].
+    KeepSnapshot,
+    /// [`Queue::outbox`].
+    Outbox,
+    /// [`Queue::delivered`].
+    Delivered,
 }
 
 #[derive(Clone)]
@@ -134,6 +143,14 @@ impl Log for FaultyStore {
     async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
         self.pass(StoreOperation::Tail, self.inner.tail(after, limit)).await
     }
+
+    async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {
+        self.pass(StoreOperation::Snapshot, self.inner.snapshot(run)).await
+    }
+
+    async fn keep_snapshot(&self, run: RunId, snapshot: Snapshot) -> Result<(), StoreError> {
+        self.pass(StoreOperation::KeepSnapshot, self.inner.keep_snapshot(run, snapshot)).await
+    }
 }
 
 #[async_trait]
@@ -154,7 +171,15 @@ impl Queue for FaultyStore {
         self.pass(StoreOperation::Signal, self.inner.signal(run, message)).await
     }
 
-    async fn inbox(&self, run: RunId) -> Result<Vec<(MessageId, Message)>, StoreError> {
+    async fn inbox(&self, run: RunId) -> Result<Vec<Received>, StoreError> {
         self.pass(StoreOperation::Inbox, self.inner.inbox(run)).await
+    }
+
+    async fn outbox(&self, limit: u32) -> Result<Vec<Outgoing>, StoreError> {
+        self.pass(StoreOperation::Outbox, self.inner.outbox(limit)).await
+    }
+
+    async fn delivered(&self, entries: &[OutboxId]) -> Result<(), StoreError> {
+        self.pass(StoreOperation::Delivered, self.inner.delivered(entries)).await
     }
 }

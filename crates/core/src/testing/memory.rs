@@ -11,8 +11,8 @@ use crate::clock::Clock;
 use crate::id::{CommitId, Fence, RunId, Seq, Time, WorkerId};
 use crate::log::{Commitment, Event, Payload, RunStatus};
 use crate::store::{
-    Claim, Commit, FIRST_LEASE, Lease, Log, Message, MessageId, NewRun, Queue, Released, RunFilter, RunSummary,
-    StoreError, Write,
+    Claim, Commit, FIRST_LEASE, Lease, Log, Message, MessageId, NewRun, OutboxId, Outgoing, Queue, Received, Released,
+    RunFilter, RunSummary, Snapshot, StoreError, Write,
 };
 
 /// A [`Store`](crate::store::Store) that lives and dies with its process. It keeps events as their canonical bytes, as a
@@ -28,6 +28,9 @@ struct State {
     leaves: Vec<(RunId, Vec<u8>)>,
     payloads: HashMap<Commitment, Payload>,
     messages: u64,
+    outbox: Vec<Outgoing>,
+    outgoing: u64,
+    snapshots: HashMap<RunId, Snapshot>,
 }
 
 struct Run {
@@ -40,7 +43,7 @@ struct Run {
     until: Time,
     wake: Option<Time>,
     last: Option<CommitId>,
-    inbox: Vec<(MessageId, Message)>,
+    inbox: Vec<Received>,
 }
 
 impl Run {
@@ -129,22 +132,38 @@ impl State {
             }
             None => {}
         }
-        for write in &commit.writes {
-            match write {
+        let enqueued = |write: &Write| if let Write::Enqueue(new) = write { Some(new.run) } else { None };
+        let enqueued: Vec<RunId> = commit.writes.iter().filter_map(enqueued).collect();
+        for (write, what) in commit.writes.iter().enumerate() {
+            match what {
                 Write::Enqueue(new) if self.runs.contains_key(&new.run) => {
                     return Err(StoreError::Malformed(format!("run {} exists already", new.run)));
                 }
                 Write::Consume(message) if !self.in_inbox(id, *message) => {
                     return Err(StoreError::Malformed(format!("message {} is not in the inbox of {id}", message.0)));
                 }
-                Write::Enqueue(_) | Write::Consume(_) => {}
+                Write::Sql(_) => {
+                    return Err(StoreError::Refused { write, message: "the store in memory has no SQL".into() });
+                }
+                Write::Send(to, _) if !self.runs.contains_key(to) && !enqueued.contains(to) => {
+                    let message = format!("there is no run {to} to send a message to");
+                    return Err(StoreError::Refused { write, message });
+                }
+                Write::Enqueue(_) | Write::Consume(_) | Write::Send(..) | Write::Outbox(_) => {}
             }
         }
         Ok(true)
     }
 
+    fn send(&mut self, run: RunId, message: Message, at: Time) -> Result<MessageId, StoreError> {
+        let id = MessageId(self.messages + 1);
+        self.run_mut(run)?.inbox.push(Received { id, at, message });
+        self.messages = id.0;
+        Ok(id)
+    }
+
     fn in_inbox(&self, run: RunId, message: MessageId) -> bool {
-        self.runs.get(&run).is_some_and(|run| run.inbox.iter().any(|(id, _)| *id == message))
+        self.runs.get(&run).is_some_and(|run| run.inbox.iter().any(|received| received.id == message))
     }
 
     fn take(&mut self, commit: Commit, bytes: Vec<Vec<u8>>, now: Time) -> Result<(), StoreError> {
@@ -160,13 +179,24 @@ impl State {
                 self.runs.insert(new.run, run);
             }
         }
+        for write in &commit.writes {
+            match write {
+                Write::Send(to, message) => drop(self.send(*to, message.clone(), now)?),
+                Write::Outbox(entry) => {
+                    self.outgoing += 1;
+                    let id = OutboxId(self.outgoing);
+                    self.outbox.push(Outgoing { id, run: commit.lease.run, at: now, entry: entry.clone() });
+                }
+                Write::Enqueue(_) | Write::Consume(_) | Write::Sql(_) => {}
+            }
+        }
         let first = self.leaves.len();
         self.leaves.extend(bytes.into_iter().map(|body| (id, body)));
         let leaves = first..self.leaves.len();
         self.payloads.extend(commit.payloads.into_iter().map(|payload| (payload.commitment, payload)));
         let run = self.run_mut(id)?;
         run.leaves.extend(leaves);
-        run.inbox.retain(|(message, _)| !commit.writes.contains(&Write::Consume(*message)));
+        run.inbox.retain(|received| !commit.writes.contains(&Write::Consume(received.id)));
         run.status = commit.status;
         run.wake = commit.wake;
         run.last = Some(commit.id);
@@ -205,16 +235,7 @@ impl Log for MemoryStore {
             .values()
             .filter(|run| filter.run.is_none_or(|wanted| wanted == run.new.run))
             .filter(|run| !filter.open || !run.status.ended())
-            .map(|run| RunSummary {
-                run: run.new.run,
-                tenant: run.new.tenant.clone(),
-                workflow: run.new.workflow.clone(),
-                status: run.status,
-                created: run.new.at,
-                updated: run.updated,
-                head: run.head(),
-                held: run.held(now),
-            })
+            .map(|run| RunSummary::new(run.new.clone(), run.status, run.updated, run.head(), run.held(now)))
             .collect();
         runs.sort_by_key(|run| std::cmp::Reverse((run.created, run.run)));
         if filter.limit > 0 {
@@ -228,6 +249,15 @@ impl Log for MemoryStore {
         let leaves = (1..).zip(&state.leaves).filter(|(leaf, _)| *leaf > after).take(limit as usize);
         leaves.map(|(leaf, (_, body))| Ok((leaf, Event::from_bytes(body)?))).collect()
     }
+
+    async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {
+        Ok(self.state().snapshots.get(&run).cloned())
+    }
+
+    async fn keep_snapshot(&self, run: RunId, snapshot: Snapshot) -> Result<(), StoreError> {
+        self.state().snapshots.insert(run, snapshot);
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -236,7 +266,10 @@ impl Queue for MemoryStore {
         let now = self.clock.now();
         let mut state = self.state();
         let run = match claim.run {
-            Some(id) => state.runs.get_mut(&id).filter(|run| !run.held(now) && !run.status.ended()),
+            Some(id) => {
+                let free = |run: &&mut Run| if run.status.ended() { claim.ended } else { !run.held(now) };
+                state.runs.get_mut(&id).filter(free)
+            }
             None => {
                 let ready = state.runs.values_mut().filter(|run| run.ready(now));
                 ready.min_by_key(|run| (run.new.at, run.new.run))
@@ -272,15 +305,21 @@ impl Queue for MemoryStore {
     }
 
     async fn signal(&self, run: RunId, message: Message) -> Result<MessageId, StoreError> {
-        let mut state = self.state();
-        let id = MessageId(state.messages + 1);
-        state.run_mut(run)?.inbox.push((id, message));
-        state.messages = id.0;
-        Ok(id)
+        let now = self.clock.now();
+        self.state().send(run, message, now)
     }
 
-    async fn inbox(&self, run: RunId) -> Result<Vec<(MessageId, Message)>, StoreError> {
+    async fn inbox(&self, run: RunId) -> Result<Vec<Received>, StoreError> {
         Ok(self.state().run(run)?.inbox.clone())
+    }
+
+    async fn outbox(&self, limit: u32) -> Result<Vec<Outgoing>, StoreError> {
+        Ok(self.state().outbox.iter().take(limit as usize).cloned().collect())
+    }
+
+    async fn delivered(&self, entries: &[OutboxId]) -> Result<(), StoreError> {
+        self.state().outbox.retain(|outgoing| !entries.contains(&outgoing.id));
+        Ok(())
     }
 }
 

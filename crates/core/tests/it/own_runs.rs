@@ -274,7 +274,7 @@ async fn a_crash_before_the_run_began_is_made_good() {
     let store = MemoryStore::new(Arc::new(parkway_core::clock::SystemClock));
     let other = World { store: Arc::new(store), worker: "two", ..World::new() };
     let lease = Lease { run, worker: WorkerId::new("one"), fence: events[2].fence };
-    let new = |run| NewRun { run, tenant: "default".into(), workflow: "test".into(), at: events[0].at };
+    let new = |run| NewRun { run, tenant: "default".into(), workflow: "test".into(), at: events[0].at, parent: None };
     let commit = Commit {
         id: CommitId::new([1; 16]),
         lease: lease.clone(),

@@ -56,7 +56,7 @@ async fn cut(world: &World, calls: &Calls, run: RunId, events: &[Event]) -> Worl
     // The other process goes on at that time, so that timers mean the same.
     let copy = World { worker: "two", ..counted(calls).at(Arc::new(FakeClock::new(last.at).paced())) };
     let lease = Lease { run, worker: WorkerId::new("one"), fence: last.fence };
-    let new = NewRun { run, tenant: "default".into(), workflow: "test".into(), at: last.at };
+    let new = NewRun { run, tenant: "default".into(), workflow: "test".into(), at: last.at, parent: None };
     let commit = Commit {
         id: CommitId::new([1; 16]),
         lease: lease.clone(),

@@ -304,11 +304,8 @@ async fn a_message_of_a_newer_version_stays_and_ends_nobody() {
     world.store.signal(run, unknown.clone()).await.unwrap();
     assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Waiting);
     // The run is free for others at once.
-    let claim = parkway_core::store::Claim {
-        worker: parkway_core::id::WorkerId::new("two"),
-        run: Some(run),
-        lease: Duration::from_secs(1),
-    };
+    let worker = parkway_core::id::WorkerId::new("two");
+    let claim = parkway_core::store::Claim::new(worker, Some(run), Duration::from_secs(1));
     let lease = world.store.claim(&claim).await.unwrap().expect("the run is held");
     assert_eq!(world.store.inbox(run).await.unwrap().len(), 1);
     assert_eq!(world.store.release(&lease, None).await.unwrap(), Released::Unread);

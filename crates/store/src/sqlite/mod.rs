@@ -18,7 +18,8 @@ use parkway_core::clock::Clock;
 use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::log::{Commitment, Event, Payload};
 use parkway_core::store::{
-    Claim, Commit, Lease, Log, Message, MessageId, Queue, Released, RunFilter, RunSummary, StoreError,
+    Claim, Commit, Lease, Log, Message, MessageId, OutboxId, Outgoing, Queue, Received, Released, RunFilter,
+    RunSummary, StoreError,
 };
 use sqlx::SqlitePool;
 
@@ -129,7 +130,15 @@ impl Queue for SqliteStore {
         self.writer.send(|reply| Job::Signal(run, body, reply)).await
     }
 
-    async fn inbox(&self, run: RunId) -> Result<Vec<(MessageId, Message)>, StoreError> {
+    async fn inbox(&self, run: RunId) -> Result<Vec<Received>, StoreError> {
         read::inbox(&self.readers, run).await
+    }
+
+    async fn outbox(&self, _limit: u32) -> Result<Vec<Outgoing>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn delivered(&self, _entries: &[OutboxId]) -> Result<(), StoreError> {
+        Ok(())
     }
 }

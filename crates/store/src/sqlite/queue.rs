@@ -19,12 +19,15 @@ const ANY: &str = "SELECT key, id, fence FROM parkway_run AS run
     END
     ORDER BY created, id LIMIT 1";
 const ONE: &str = "SELECT key, id, fence FROM parkway_run
-    WHERE id = $2 AND status IN ('pending', 'running', 'waiting') AND (owner IS NULL OR lease_until <= $1)";
+    WHERE id = $2 AND CASE
+        WHEN status IN ('pending', 'running', 'waiting') THEN owner IS NULL OR lease_until <= $1
+        ELSE $3
+    END";
 
 pub(super) async fn claim(tx: &mut Tx, claim: &Claim, now: Time, owners: &Owners) -> Answer<Option<Lease>> {
     bury(tx, claim.run, now, owners).await?;
     let query = match claim.run {
-        Some(run) => sqlx::query_as(ONE).bind(now.micros()).bind(run.to_string()),
+        Some(run) => sqlx::query_as(ONE).bind(now.micros()).bind(run.to_string()).bind(claim.ended),
         None => sqlx::query_as(ANY).bind(now.micros()),
     };
     let found: Option<(i64, String, i64)> = query.fetch_optional(&mut **tx).await.map_err(|e| from_sqlx(&e))?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::log::{Codec, Commitment, Event, Payload, RunStatus};
-use parkway_core::store::{Message, MessageId, RunFilter, RunSummary, StoreError};
+use parkway_core::store::{MessageId, NewRun, Received, RunFilter, RunSummary, StoreError};
 use sqlx::SqlitePool;
 
 use super::error::{corrupt, from_sqlx};
@@ -81,25 +81,25 @@ pub(super) async fn runs(
         let status = RunStatus::from_name(&status).ok_or_else(|| corrupt("a status", &status))?;
         let leased = until > now.micros() && !status.ended();
         let held = leased && owner.is_some_and(|owner| *living.entry(owner).or_insert_with_key(|o| owners.alive(o)));
-        let (created, updated) = (Time::from_micros(created), Time::from_micros(updated));
+        let new = NewRun { run, tenant, workflow, at: Time::from_micros(created), parent: None };
         let head = Seq(number("an event number", head)?);
-        Ok(RunSummary::new(run, tenant, workflow, status, created, updated, head, held))
+        Ok(RunSummary::new(new, status, Time::from_micros(updated), head, held))
     };
     rows.into_iter().map(&mut summary).collect()
 }
 
-pub(super) async fn inbox(pool: &SqlitePool, run: RunId) -> Result<Vec<(MessageId, Message)>, StoreError> {
-    let sql = "SELECT id, body FROM parkway_message
+pub(super) async fn inbox(pool: &SqlitePool, run: RunId) -> Result<Vec<Received>, StoreError> {
+    let sql = "SELECT id, at, body FROM parkway_message
         WHERE run = (SELECT key FROM parkway_run WHERE id = $1) ORDER BY id";
     let query = sqlx::query_as(sql).bind(run.to_string());
-    let rows: Vec<(i64, String)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    let rows: Vec<(i64, i64, String)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     if rows.is_empty() {
         must_exist(pool, run).await?;
     }
-    let message = |(id, body): (i64, String)| {
+    let message = |(id, at, body): (i64, i64, String)| {
         let message = serde_json::from_str(&body)
             .map_err(|e| StoreError::Corrupt(format!("message {id} to run {run} cannot be read: {e}")))?;
-        Ok((MessageId(number("a message number", id)?), message))
+        Ok(Received { id: MessageId(number("a message number", id)?), at: Time::from_micros(at), message })
     };
     rows.into_iter().map(message).collect()
 }

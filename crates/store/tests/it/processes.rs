@@ -128,7 +128,7 @@ async fn a_message_from_another_process_is_not_seen() {
     store.commit(commit).await.unwrap();
     assert_eq!(Other::start("signal", &path).says().as_deref(), Some("done"));
     let inbox = store.inbox(lease.run).await.unwrap();
-    assert_eq!(inbox.into_iter().map(|(_, message)| message).collect::<Vec<_>>(), [cancel()]);
+    assert_eq!(inbox.into_iter().map(|received| received.message).collect::<Vec<_>>(), [cancel()]);
 }
 
 #[tokio::test]

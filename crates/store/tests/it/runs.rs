@@ -21,7 +21,13 @@ pub(crate) fn creation(worker: &str) -> (Lease, Commit) {
     let (at, run) = (clock.now(), RunId::new(clock.now(), clock.random()));
     let lease = Lease { run, worker: WorkerId::new(worker), fence: Fence(1) };
     let mut commit = extension(&lease, Seq(0));
-    commit.writes.push(Write::Enqueue(NewRun { run, tenant: "default".into(), workflow: "flow".into(), at }));
+    commit.writes.push(Write::Enqueue(NewRun {
+        run,
+        tenant: "default".into(),
+        workflow: "flow".into(),
+        at,
+        parent: None,
+    }));
     (lease, commit)
 }
 
@@ -45,7 +51,7 @@ pub(crate) fn extension(lease: &Lease, head: Seq) -> Commit {
 }
 
 pub(crate) fn claim(worker: &str, run: Option<RunId>) -> Claim {
-    Claim { worker: WorkerId::new(worker), run, lease: LEASE }
+    Claim::new(WorkerId::new(worker), run, LEASE)
 }
 
 pub(crate) fn cancel() -> Message {

@@ -53,7 +53,7 @@ pub(super) async fn a_run_claimed_by_many_at_once_is_given_twice(room: Room) {
     let run = room.create_free("a", None).await;
     let claim = |n| {
         let (store, worker) = (room.store(), WorkerId::new(format!("w{n}")));
-        async move { store.claim(&Claim { worker, run: Some(run), lease: LEASE }).await.unwrap() }
+        async move { store.claim(&Claim::new(worker, Some(run), LEASE)).await.unwrap() }
     };
     let leases: Vec<_> = at_once((0..16).map(claim).collect::<Vec<_>>()).await.into_iter().flatten().collect();
     assert_eq!(leases.len(), 1);
@@ -67,7 +67,7 @@ pub(super) async fn runs_claimed_by_many_at_once_are_given_twice(room: Room) {
     }
     let claim = |n| {
         let (store, worker) = (room.store(), WorkerId::new(format!("w{n}")));
-        async move { store.claim(&Claim { worker, run: None, lease: LEASE }).await.unwrap() }
+        async move { store.claim(&Claim::new(worker, None, LEASE)).await.unwrap() }
     };
     let leases = at_once((0..12).map(claim).collect::<Vec<_>>()).await;
     let mut given: Vec<_> = leases.into_iter().flatten().map(|lease| lease.run).collect();
@@ -101,7 +101,7 @@ pub(super) async fn messages_sent_at_once_are_lost(room: Room) {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 32);
-    let inbox: Vec<_> = room.store().inbox(run).await.unwrap().into_iter().map(|(id, _)| id).collect();
+    let inbox: Vec<_> = room.store().inbox(run).await.unwrap().into_iter().map(|received| received.id).collect();
     assert_eq!(inbox, ids);
 }
 

@@ -33,7 +33,13 @@ impl Room {
 
     pub(super) fn new_run(&self) -> NewRun {
         let at = self.now();
-        NewRun { run: RunId::new(at, self.random()), tenant: "tenant".into(), workflow: "flow".into(), at }
+        NewRun {
+            run: RunId::new(at, self.random()),
+            tenant: "tenant".into(),
+            workflow: "flow".into(),
+            at,
+            parent: None,
+        }
     }
 
     /// A run's first commit: one event, by `worker` under fence 1.
@@ -100,12 +106,12 @@ impl Room {
     }
 
     pub(super) async fn claim(&self, worker: &str, run: RunId) -> Option<Lease> {
-        let claim = Claim { worker: WorkerId::new(worker), run: Some(run), lease: LEASE };
+        let claim = Claim::new(WorkerId::new(worker), Some(run), LEASE);
         self.store().claim(&claim).await.unwrap()
     }
 
     pub(super) async fn claim_any(&self, worker: &str) -> Option<Lease> {
-        let claim = Claim { worker: WorkerId::new(worker), run: None, lease: LEASE };
+        let claim = Claim::new(WorkerId::new(worker), None, LEASE);
         self.store().claim(&claim).await.unwrap()
     }
 
@@ -114,7 +120,7 @@ impl Room {
     }
 
     pub(super) async fn inbox(&self, run: RunId) -> Vec<Message> {
-        self.store().inbox(run).await.unwrap().into_iter().map(|(_, message)| message).collect()
+        self.store().inbox(run).await.unwrap().into_iter().map(|received| received.message).collect()
     }
 
     /// The sequence numbers of a run's events.
