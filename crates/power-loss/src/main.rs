@@ -33,7 +33,7 @@ async fn tell() -> Result<bool, String> {
         None => 1,
         Some(n) => n.parse().ok().filter(|n| *n > 0).ok_or("usage: power-loss [N]: only each N-th moment")?,
     };
-    let jobs = std::thread::available_parallelism().map_or(2, usize::from);
+    let jobs = std::thread::available_parallelism().map_or(2, usize::from) * 4;
     let scope = Scope { every, seeds: 4, resume_every: 10, jobs };
     let mut good = true;
     for scenario in SCENARIOS {

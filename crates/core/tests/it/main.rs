@@ -21,6 +21,7 @@ mod repeats;
 mod secrets;
 mod stops;
 mod subworkflows;
+mod truncation;
 mod truth_table;
 mod waiting;
 mod writing;

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use crate::check::{Acting, World, compare};
 
 /// How often each step was called.
-type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
+pub(crate) type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
 
-fn counted(calls: &Calls) -> World {
+pub(crate) fn counted(calls: &Calls) -> World {
     let mut world = World::paced();
     for (name, effect) in [
         ("t.pure", Effect::Pure),
@@ -175,7 +175,7 @@ async fn check_cuts(world: &World, calls: &Calls, run: RunId, first: usize, yaml
 }
 
 /// One step of a generated workflow: what it does, and which earlier steps it names.
-fn step(i: usize, kind: u8, names: &[usize]) -> String {
+pub(crate) fn step(i: usize, kind: u8, names: &[usize]) -> String {
     let list: Vec<_> = names.iter().map(|n| format!("steps.s{n}.output")).collect();
     let value = format!("\"${{{{ [{}] | length }}}}\"", list.join(", "));
     let body = match kind {
@@ -223,7 +223,7 @@ fn step(i: usize, kind: u8, names: &[usize]) -> String {
 }
 
 /// How many kinds of steps there are.
-const KINDS: u8 = 25;
+pub(crate) const KINDS: u8 = 25;
 
 fn workflow() -> impl Strategy<Value = String> {
     let steps = prop::collection::vec((0..KINDS, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..7);

@@ -17,7 +17,7 @@ async fn play(expected: Expected, every: u64) -> Vec<(Arc<Recording>, Tally)> {
         let recording = Arc::new(scenario.record(folder.path()).await.unwrap());
         let memory = Path::new("/dev/shm");
         let images = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
-        let scope = Scope { every, seeds: 1, resume_every: u64::MAX, jobs: 2 };
+        let scope = Scope { every, seeds: 1, resume_every: u64::MAX, jobs: 8 };
         let tally = try_all(recording.clone(), scope, images.path()).await;
         println!("{}: {:?} {tally:?}", scenario.title, recording.waits);
         played.push((recording, tally));
