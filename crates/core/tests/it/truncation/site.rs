@@ -39,8 +39,12 @@ pub(super) struct End {
 /// The effects of calls that must not be repeated.
 type Ledger = Arc<Mutex<BTreeMap<(RunId, String), u32>>>;
 
+/// The plans of runs: the same in each copy of a store.
+pub(super) type Plans = Arc<Mutex<BTreeMap<RunId, Arc<Plan>>>>;
+
 /// A process.
 pub(super) struct Site {
+    pub(super) plans: Plans,
     pub(super) world: World,
     services: Services,
     store: Arc<dyn Store>,
@@ -57,19 +61,19 @@ impl Site {
     /// The first process, whose store is journalled.
     pub(super) fn recording(journal: &Arc<Journal>) -> Site {
         let world = World { store: journal.inner.clone(), clock: journal.clock.clone(), ..World::paced() };
-        Site::new(world, journal.clone(), false)
+        Site::new(world, journal.clone(), false, Plans::default())
     }
 
     /// Another process, on a store as it was after these changes, with a clock that is so many seconds off.
-    pub(super) async fn second(changes: &[(Time, Change)], offset: i64, happened: bool) -> Site {
+    pub(super) async fn second(&self, changes: &[(Time, Change)], offset: i64, happened: bool) -> Site {
         let store = remake(changes).await;
         let now = changes.last().unwrap().0;
         let now = Time::from_micros(now.micros() + offset * 1_000_000);
         let world = World { store: store.clone(), clock: PutClock::going(now), worker: "two", ..World::paced() };
-        Site::new(world, store, happened)
+        Site::new(world, store, happened, self.plans.clone())
     }
 
-    fn new(world: World, store: Arc<dyn Store>, happened: bool) -> Site {
+    fn new(world: World, store: Arc<dyn Store>, happened: bool, plans: Plans) -> Site {
         let ledger = Ledger::default();
         let written = ledger.clone();
         let tools = counted(&Calls::default()).tools;
@@ -86,7 +90,24 @@ impl Site {
         }));
         let mut services = world.services();
         services.store = store.clone();
-        Site { world, services, store, ledger, happened, doubts: 0 }
+        Site { plans, world, services, store, ledger, happened, doubts: 0 }
+    }
+
+    /// The plan of a run, as it was stored.
+    pub(super) async fn plan(&self, run: RunId) -> Arc<Plan> {
+        let found = self.plans.lock().unwrap().get(&run).cloned();
+        match found {
+            Some(plan) => plan,
+            None => {
+                let plan = Arc::new(self.world.stored_plan(run).await);
+                self.plans.lock().unwrap().entry(run).or_insert(plan).clone()
+            }
+        }
+    }
+
+    /// The state of a run, as its log says.
+    async fn state(&self, run: RunId) -> RunState {
+        RunState::replay(run, self.plan(run).await, &self.world.events(run).await).unwrap()
     }
 
     /// Creates a run of a workflow, drives it as far as it goes by itself, and says what is to be said early.
@@ -126,22 +147,22 @@ impl Site {
 
     /// Goes on with a run as far as it goes by itself.
     pub(super) async fn resume(&self, run: RunId, said: &str) {
-        if self.world.state(run).await.status().ended() {
+        if self.state(run).await.status().ended() {
             return;
         }
-        let plan = Arc::new(self.world.stored_plan(run).await);
+        let plan = self.plan(run).await;
         let (services, control) = (self.services.clone(), self.world.control.clone());
         let executor = Executor::take_over(services, self.world.models(), control, plan, run).await;
         let executor = executor.unwrap_or_else(|e| panic!("{e}\n{said}"));
         let ended = tokio::time::timeout(self.world.patience, executor.execute()).await;
         let ended = ended.unwrap_or_else(|_| panic!("hangs; {said}")).unwrap_or_else(|e| panic!("{e}\n{said}"));
-        assert_eq!(self.world.state(run).await.status(), ended.status, "{said}");
+        assert_eq!(self.state(run).await.status(), ended.status, "{said}");
     }
 
     /// A run, and the runs that its steps have for themselves, as far as they have begun.
     async fn family(&self, run: RunId) -> Vec<RunId> {
         let mut family = vec![run];
-        for step in self.world.state(run).await.steps() {
+        for step in self.state(run).await.steps() {
             let child = run.child(&step.key);
             let filter = RunFilter { run: Some(child), ..RunFilter::default() };
             let found = self.store.runs(&filter).await.unwrap();
@@ -154,7 +175,7 @@ impl Site {
 
     /// No call whose intent was written and whose outcome was not is made again without a word.
     pub(super) async fn check_doubts(&mut self, run: RunId, said: &str) {
-        let state = self.world.state(run).await;
+        let state = self.state(run).await;
         for step in state.steps().iter().filter(|step| step.status == StepStatus::InDoubt) {
             let key = step.key.to_string();
             let calls = self.ledger.lock().unwrap().get(&(run, key.clone())).copied().unwrap_or(0);
@@ -166,7 +187,7 @@ impl Site {
     /// Goes on with a run until it ends: whatever it waits for, somebody gives it.
     pub(super) async fn finish(&mut self, run: RunId, said: &str) {
         for _ in 0..100 {
-            if self.world.state(run).await.status().ended() {
+            if self.state(run).await.status().ended() {
                 self.check_effects(said);
                 return;
             }
@@ -175,7 +196,7 @@ impl Site {
             }
             self.resume(run, said).await;
             // A run is given back while the time that it waits for is far.
-            if let Some(wake) = self.world.state(run).await.wake() {
+            if let Some(wake) = self.state(run).await.wake() {
                 tokio::time::sleep(wake.since(self.world.clock.now())).await;
             }
         }
@@ -195,7 +216,7 @@ impl Site {
     }
 
     async fn answer(&self, run: RunId) {
-        let state: RunState = self.world.state(run).await;
+        let state: RunState = self.state(run).await;
         for step in state.steps() {
             let (key, by, via) = (step.key.clone(), "ada".to_owned(), Channel::Command);
             let message = match step.status {
@@ -246,7 +267,7 @@ impl Site {
     pub(super) async fn ends(&self, run: RunId) -> BTreeMap<RunId, End> {
         let mut ends = BTreeMap::new();
         for run in self.family(run).await {
-            let state = self.world.state(run).await;
+            let state = self.state(run).await;
             let mut steps = BTreeMap::new();
             for step in state.steps() {
                 let mut output = match step.output {
