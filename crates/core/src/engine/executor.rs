@@ -279,7 +279,12 @@ impl Executor {
     /// Drives the run until it ends, only waits, or is stopped. All that was recorded is on disk when this returns.
     pub async fn execute(mut self) -> Result<Ended, ExecutorError> {
         let span = tracing::info_span!("run", run = %self.lease.run, workflow = %self.state.plan().workflow);
-        let result = self.drive().instrument(span).await;
+        let mut result = self.drive().instrument(span).await;
+        if result.is_ok()
+            && let Err(error) = self.recorder.written().await
+        {
+            result = Err(error.into());
+        }
         if result.is_err() {
             self.leave_evidence().await;
         }

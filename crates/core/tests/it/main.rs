@@ -11,6 +11,7 @@ mod checking_types;
 mod doubt;
 mod failures;
 mod graphs;
+mod late;
 mod ledger;
 mod models;
 mod older;
