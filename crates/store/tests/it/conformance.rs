@@ -11,6 +11,9 @@ use parkway_core::store::Store;
 use parkway_core::testing::conformance::Subject;
 use parkway_core::testing::{FakeClock, MemoryStore};
 use parkway_store::SqliteStore;
+use serde_json::Value;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
 use tempfile::TempDir;
 
 struct Sqlite {
@@ -56,6 +59,25 @@ impl Subject for Sqlite {
         self.store.close().await.unwrap();
         self.store = Arc::new(SqliteStore::open(path, self.clock.clone()).await.unwrap());
         true
+    }
+
+    async fn sql(&self, statement: &str) -> Option<Vec<Vec<Value>>> {
+        let options = SqliteConnectOptions::new().filename(self.path()?).busy_timeout(Duration::from_secs(60));
+        let mut connection = options.connect().await.unwrap();
+        let rows = sqlx::query(AssertSqlSafe(statement)).fetch_all(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        Some(rows.iter().map(|row| (0..row.len()).map(|column| value(row, column)).collect()).collect())
+    }
+}
+
+fn value(row: &SqliteRow, column: usize) -> Value {
+    let raw = row.try_get_raw(column).unwrap();
+    match raw.type_info().name() {
+        "NULL" => Value::Null,
+        "INTEGER" => row.get_unchecked::<i64, _>(column).into(),
+        "REAL" => row.get_unchecked::<f64, _>(column).into(),
+        "TEXT" => row.get_unchecked::<String, _>(column).into(),
+        other => unreachable!("no case writes a column of the type {other}"),
     }
 }
 

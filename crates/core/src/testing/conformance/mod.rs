@@ -32,6 +32,7 @@ use serde_json::Value;
 use crate::id::Time;
 use crate::store::Store;
 
+mod agreement;
 mod atomicity;
 mod claims;
 mod content;
@@ -48,6 +49,8 @@ mod room;
 mod sending;
 mod snapshots;
 mod statements;
+
+pub use self::agreement::agrees_with_model;
 
 /// A store under test, with the clock that it reads.
 #[async_trait]
