@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use parkway_core::clock::Clock;
 use parkway_core::id::Time;
 use parkway_core::store::Store;
-use parkway_core::testing::conformance::Subject;
+use parkway_core::testing::conformance::{Subject, agrees_with_model};
 use parkway_core::testing::{FakeClock, MemoryStore};
 use parkway_store::SqliteStore;
 use serde_json::Value;
@@ -103,6 +103,16 @@ impl Subject for Memory {
     async fn advance(&self, by: Duration) {
         self.0.advance(by);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_in_a_file_is_not_like_the_model() {
+    agrees_with_model(async || Box::new(Sqlite::in_file().await) as Box<dyn Subject>, 0..300).await;
+}
+
+#[tokio::test]
+async fn a_database_in_memory_is_not_like_the_model() {
+    agrees_with_model(async || Box::new(Sqlite::in_memory().await) as Box<dyn Subject>, 300..800).await;
 }
 
 mod sqlite_file {

@@ -246,6 +246,7 @@ suite! { $
         a_run_sleeps_through_a_message_that_a_commit_sends
         a_message_is_sent_to_an_unknown_run
         a_refused_commit_cannot_be_made_again
+        a_malformed_commit_is_called_refused
         an_ended_run_gets_no_message_from_a_commit
         a_run_that_is_enqueued_beside_its_message_gets_none
         a_run_cannot_send_to_itself

@@ -193,3 +193,12 @@ pub(super) async fn messages_that_commits_send_at_once_are_lost(room: Room) {
     found.sort();
     assert_eq!(found, wanted);
 }
+
+pub(super) async fn a_malformed_commit_is_called_refused(room: Room) {
+    let hold = room.create("a").await;
+    let draft = room.draft(&hold.lease, hold.head, 1).send(room.new_run().run, "hello?");
+    assert_malformed(room.commit(&draft.clone().write(Write::Consume(MessageId(99)))).await);
+    let mut taken = room.new_run();
+    taken.run = room.create("b").await.lease.run;
+    assert_malformed(room.commit(&draft.write(Write::Enqueue(taken))).await);
+}

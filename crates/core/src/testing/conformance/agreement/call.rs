@@ -196,7 +196,7 @@ fn making(dice: &mut Dice) -> Making {
         base,
         events: dice.below(4),
         flaw,
-        payloads: dice.below(3) as u8,
+        payloads: dice.below(4) as u8,
         writes: (0..dice.below(5)).map(|_| doing(dice)).collect(),
         status,
         wake: dice.wake(),
