@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what is wrong by ending")]
 
 mod approvals;
+mod buggy_stores;
 mod chats;
 mod check;
 mod checking;
