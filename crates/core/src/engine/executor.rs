@@ -113,6 +113,10 @@ pub struct Executor {
     pub(super) doubts: Doubts,
     pub(super) evidence: Evidence,
     pub(super) taken: HashSet<MessageId>,
+    /// When the inbox was last looked into.
+    pub(super) heard: Time,
+    /// How many runs of steps were looked at.
+    pub(super) looked_at: usize,
 }
 
 impl fmt::Debug for Executor {
@@ -264,6 +268,8 @@ impl Executor {
             doubts: Doubts::default(),
             evidence: Evidence::default(),
             taken: HashSet::new(),
+            heard: Time::default(),
+            looked_at: 0,
         }
     }
 
@@ -361,7 +367,9 @@ impl Executor {
                 return Ok(false);
             }
             for command in commands {
-                self.perform(command).await?;
+                if self.still_stands(&command).await? {
+                    self.perform(command).await?;
+                }
             }
         }
         Ok(true)
@@ -400,7 +408,8 @@ impl Executor {
     }
 
     /// Applies, commits, publishes: the one door.
-    pub(crate) async fn record(&mut self, draft: Draft) -> Result<Seq, ExecutorError> {
+    pub(crate) async fn record(&mut self, mut draft: Draft) -> Result<Seq, ExecutorError> {
+        self.draft_report(&mut draft).await?;
         self.values.keep(&draft.payloads)?;
         let doubts = Doubts::in_draft(&draft);
         let head = self.recorder.record(&mut self.state, draft).await?;

@@ -121,7 +121,8 @@ async fn a_clock_that_panics_while_a_run_is_taken_up_does_not_keep_it() {
 #[tokio::test(start_paused = true)]
 async fn a_model_that_panics_fails_its_step() {
     let world = World::paced().model(ScriptedModel::new().script(|_| panic!("no words")));
-    let yaml = "parkway: 1\nmodels: { main: { gguf: { name: x } } }\nsteps: { a: { chat: { model: main, prompt: hi } } }";
+    let yaml =
+        "parkway: 1\nmodels: { main: { gguf: { name: x } } }\nsteps: { a: { chat: { model: main, prompt: hi } } }";
     let (run, ended) = world.run(yaml, json!({})).await;
     assert_eq!(ended.status, RunStatus::Failed);
     let log = world.log(run).await;
