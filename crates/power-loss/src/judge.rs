@@ -128,6 +128,9 @@ async fn look(store: &SqliteStore, recording: &Recording, promises: &Promises) -
         let ids: Vec<u64> = inbox.iter().map(|received| received.id.0).collect();
         rest.push_str(&format!("{run} {:?} {} {ids:?}\n", summary.status, summary.held));
     }
+    if found.len() < recording.older {
+        return Err(Fault::Lost(format!("{} events were there before, and {} are", recording.older, found.len())));
+    }
     for (run, seq) in &promises.committed {
         let head = heads.get(run).copied().unwrap_or_default();
         if head < *seq {
