@@ -8,8 +8,9 @@ use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::log::{Channel, EventKind, Resolution, RunState, RunStatus, StepStatus, Verdict, WaitFor};
 use parkway_core::policy::{DefaultPolicy, Policy};
 use parkway_core::store::{Message, RunFilter, Store};
-use parkway_core::tool::{Effect, ToolError};
+use parkway_core::tool::{Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
 use parkway_core::workflow::{Definition, Plan, Requirements};
+use parkway_core::write::{OutboxEntry, ToolWrite};
 use serde_json::{Value, json};
 
 use super::journal::{Change, Journal, PutClock, remake};
@@ -28,23 +29,40 @@ steps:
 outputs: { n: '${{ steps.write.output.n }}' }
 ";
 
+/// A transactional tool: it asks for a letter to be sent in the commit of its step.
+struct Post(ToolSpec);
+
+#[async_trait::async_trait]
+impl Tool for Post {
+    fn spec(&self) -> &ToolSpec {
+        &self.0
+    }
+
+    async fn call(&self, input: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
+        let entry = OutboxEntry::new("letter", json!(context.step.to_string()));
+        Ok(ToolOutput::new(input).write(ToolWrite::Outbox(entry)))
+    }
+}
+
 /// How a run ended: all that must not depend on who went on with it.
 #[derive(Debug, PartialEq)]
 pub(super) struct End {
     status: RunStatus,
     end: Value,
     steps: BTreeMap<String, (StepStatus, Value)>,
+    /// The letters to be sent, by the step that wrote them.
+    pub(super) letters: Vec<String>,
 }
 
 /// The effects of calls that must not be repeated.
 type Ledger = Arc<Mutex<BTreeMap<(RunId, String), u32>>>;
 
 /// The plans of runs: the same in each copy of a store.
-pub(super) type Plans = Arc<Mutex<BTreeMap<RunId, Arc<Plan>>>>;
+type Plans = Arc<Mutex<BTreeMap<RunId, Arc<Plan>>>>;
 
 /// A process.
 pub(super) struct Site {
-    pub(super) plans: Plans,
+    plans: Plans,
     pub(super) world: World,
     services: Services,
     store: Arc<dyn Store>,
@@ -88,6 +106,8 @@ impl Site {
         let world = world.tool(Acting::new("t.flaky", Effect::Read, |input, context| async move {
             if context.attempt < 3 { Err(ToolError::transient("net", "the line broke")) } else { Ok(input) }
         }));
+        let Acting { spec, .. } = Acting::new("t.post", Effect::Transactional, |input, _| async { Ok(input) });
+        let world = world.tool(Post(spec));
         let mut services = world.services();
         services.store = store.clone();
         Site { plans, world, services, store, ledger, happened, doubts: 0 }
@@ -283,7 +303,11 @@ impl Site {
                 EventKind::RunCancelled => json!("cancelled"),
                 other => panic!("{other:?}"),
             };
-            ends.insert(run, End { status: state.status(), end, steps });
+            let outbox = self.store.outbox(u32::MAX).await.unwrap();
+            let letters = outbox.iter().filter(|letter| letter.run == run).map(|letter| letter.entry.body.to_string());
+            let mut letters: Vec<String> = letters.collect();
+            letters.sort();
+            ends.insert(run, End { status: state.status(), end, steps, letters });
         }
         ends
     }
