@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use parkway_core::engine::{Executor, Services};
-use parkway_core::id::{RunId, Seq, Time};
-use parkway_core::log::{Channel, EventKind, Resolution, RunState, RunStatus, StepStatus, Verdict, WaitFor};
+use parkway_core::id::{RunId, Seq, StepKey, Time};
+use parkway_core::log::{Channel, EventKind, Resolution, RunState, RunStatus, Step, StepStatus, Verdict, WaitFor};
 use parkway_core::policy::{DefaultPolicy, Policy};
 use parkway_core::store::{Message, RunFilter, Store};
 use parkway_core::tool::{Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
-use parkway_core::workflow::{Definition, Plan, Requirements};
+use parkway_core::workflow::{Definition, Plan, Requirements, Verb};
 use parkway_core::write::{OutboxEntry, ToolWrite};
 use serde_json::{Value, json};
 
@@ -193,13 +193,24 @@ impl Site {
         family
     }
 
-    /// No call whose intent was written and whose outcome was not is made again without a word.
-    pub(super) async fn check_doubts(&mut self, run: RunId, said: &str) {
+    /// Calls that must not be repeated, whose intent is written and whose outcome is not.
+    pub(super) async fn open_calls(&self, run: RunId) -> Vec<StepKey> {
         let state = self.state(run).await;
-        for step in state.steps().iter().filter(|step| step.status == StepStatus::InDoubt) {
-            let key = step.key.to_string();
-            let calls = self.ledger.lock().unwrap().get(&(run, key.clone())).copied().unwrap_or(0);
-            assert_eq!(calls, 0, "{key} is in doubt, and was called; {said}");
+        let once = |step: &&Step| {
+            let node = state.plan().graph.node(step.node);
+            step.status == StepStatus::Running && matches!(&node.verb, Verb::Tool { name, .. } if name == "t.once")
+        };
+        state.steps().iter().filter(once).map(|step| step.key.clone()).collect()
+    }
+
+    /// Such calls are in doubt when the run has been gone on with, and were not made again without a word.
+    pub(super) async fn check_doubts(&mut self, run: RunId, open: &[StepKey], said: &str) {
+        let state = self.state(run).await;
+        for key in open {
+            let status = state.step(key).map(|step| step.status);
+            assert_eq!(status, Some(StepStatus::InDoubt), "{key}; {said}");
+            let calls = self.ledger.lock().unwrap().get(&(run, key.to_string())).copied();
+            assert_eq!(calls, None, "{key} is in doubt, and was called; {said}");
             self.doubts += 1;
         }
     }
