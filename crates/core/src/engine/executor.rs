@@ -75,6 +75,9 @@ pub enum ExecutorError {
     /// The run has ended.
     #[error("run {0} has ended: {status}", status = .1.as_str())]
     Over(RunId, RunStatus),
+    /// The run cannot be reopened, or not from here.
+    #[error("{0}")]
+    NotAgain(String),
     /// Environment variables or secrets that the plan declares are not there.
     #[error("{}", .0.join("; "))]
     Missing(Vec<String>),
@@ -226,7 +229,7 @@ impl Executor {
         Ok(executor)
     }
 
-    fn begin(
+    pub(super) fn begin(
         services: Services,
         models: BTreeMap<String, SharedModel>,
         control: Control,
@@ -432,7 +435,7 @@ impl Executor {
     }
 
     /// Records a draft, and returns when it is on disk.
-    async fn record_to_disk(&mut self, draft: Draft) -> Result<(), ExecutorError> {
+    pub(super) async fn record_to_disk(&mut self, draft: Draft) -> Result<(), ExecutorError> {
         let head = self.record(draft).await?;
         Ok(self.recorder.disk().holds(head).await?)
     }
@@ -490,7 +493,7 @@ impl Executor {
 
 /// Gives a run back that cannot go on here: the next executor starts from the log, and need not wait for the lease to run
 /// out. Where this cannot be said to the store either, the lease does run out.
-async fn let_go(services: &Services, lease: &Lease, error: &ExecutorError) {
+pub(super) async fn let_go(services: &Services, lease: &Lease, error: &ExecutorError) {
     // Nobody can go on with a log that makes no sense.
     let wake = (!matches!(error, ExecutorError::Illegal(_))).then(|| services.clock.now());
     if let Ok(Released::Unread) = services.store.release(lease, wake).await {

@@ -17,6 +17,7 @@ mod outlook;
 mod own_runs;
 mod policy;
 mod recovery;
+mod reopening;
 mod repeats;
 mod secrets;
 mod stops;
