@@ -17,8 +17,10 @@ mod looks;
 mod pictures;
 mod reading;
 mod settings;
+mod shop;
 mod templates;
 mod trials;
+mod words;
 
 #[cfg(unix)]
 mod crash;

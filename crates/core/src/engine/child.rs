@@ -64,7 +64,8 @@ enum Drove {
 impl ChildRun {
     /// Drives the run as far as it goes. An error of the store ends the parent's executor too.
     pub(crate) async fn make(self, index: StepIndex, cancel: Cancel) -> Result<Outcome, StoreError> {
-        let outcome = |result, child, cut_off| Outcome { index, result, turns: Vec::new(), cut_off, child };
+        let outcome =
+            |result, child, cut_off| Outcome { index, result, turns: Vec::new(), cut_off, begun: true, child };
         let (state, wake) = match self.drive(&cancel).await {
             Ok(Drove::Ended(state)) => (state, None),
             Ok(Drove::Waits(state, wake)) => (state, Some(wake)),
@@ -217,7 +218,7 @@ impl ChildRun {
         Ok(match state.finish() {
             Some(Finish::Completed(outputs)) => {
                 let labels = labels_named(state, Site::TOP, Template::Value(&state.plan().outputs));
-                Ok(Output { value: self.payload(*outputs).await?, labels })
+                Ok(Output { value: self.payload(*outputs).await?, labels, writes: Vec::new() })
             }
             Some(Finish::Failed(reason)) => {
                 let message = match reason.message {

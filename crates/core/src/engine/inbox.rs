@@ -65,8 +65,10 @@ impl Executor {
                 let by = self.person(&mut draft, &by, via)?;
                 return self.take_resolution(draft, step, outcome, note, by).await;
             }
-            // TODO(contract): taken in by the engine's part.
-            Message::Outcome { .. } | Message::RunEnded { .. } => {}
+            Message::Outcome { step, attempt, outcome, worker } => {
+                return self.take_evidence(draft, step, attempt, outcome, worker).await;
+            }
+            Message::RunEnded { .. } => {}
             Message::Unknown => {
                 tracing::warn!(run = %self.lease.run, "a message of a newer version is left in the inbox");
                 return Ok(());

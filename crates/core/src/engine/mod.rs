@@ -4,17 +4,20 @@
 mod approve;
 mod begin;
 mod budget;
+mod calls;
 mod chat;
 mod child;
 mod context;
 mod control;
 mod decide;
+mod evidence;
 mod executor;
 mod finish;
 mod inbox;
 mod offer;
 mod own_run;
 mod perform;
+mod reconcile;
 mod recorder;
 mod repeat;
 mod reporter;
@@ -27,6 +30,7 @@ mod step;
 mod stop;
 mod wait;
 mod workflow;
+mod writes;
 
 pub use control::{Control, Poke, Preapproval};
 pub use decide::{Command, decide};

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what is wrong by ending")]
 
 mod approvals;
+mod buggy_stores;
 mod chats;
 mod check;
 mod checking;
@@ -11,16 +12,19 @@ mod checking_types;
 mod doubt;
 mod failures;
 mod graphs;
+mod ledger;
 mod models;
 mod older;
 mod outlook;
 mod own_runs;
 mod policy;
+mod reconciling;
 mod recovery;
 mod repeats;
 mod secrets;
 mod stops;
 mod subworkflows;
+mod transactions;
 mod truth_table;
 mod waiting;
 mod writing;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RunState;
-use crate::id::{RunId, Seq, StepKey, Time};
+use crate::id::{EffectKey, RunId, Seq, StepKey, Time};
 use crate::label::Labels;
 use crate::log::step::{Step, StepIndex};
 use crate::log::{Budget, Commitment, FailureReason, Finish, Parent, RunStatus};
@@ -75,6 +75,11 @@ impl RunState {
     /// The step with this key.
     pub fn step(&self, key: &StepKey) -> Option<&Step> {
         self.index.get(key).map(|index| &self.steps[index.0])
+    }
+
+    /// The key of the effect of a step's call: the same over attempts, until a person says that it is to be made again.
+    pub fn effect_key(&self, key: &StepKey) -> Option<EffectKey> {
+        Some(EffectKey::new(self.run, key, self.step(key)?.redo))
     }
 
     /// The steps that wait for a person's approval; [`RunState::questions`] gives those that wait for a form too.
