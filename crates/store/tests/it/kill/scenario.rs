@@ -126,19 +126,24 @@ impl Scenario {
         for part in parts.into_iter().filter(|part| !part.comes_last()) {
             writer.part(part);
         }
-        let all: Vec<_> = writer.steps.iter().map(|(name, _)| name.clone()).collect();
         for last in needed.iter().filter(|part| part.comes_last()) {
             let body = match last {
                 Part::Fail => "run_if: always, tool: t.bad",
-                _ => "run_if: always, wait: { signal: never }",
+                // Without `run_if: always`, which would hold the cancel up.
+                _ => "wait: { signal: never }",
             };
+            let skipped = |name: &str| *last == Part::Never && name.starts_with('n');
+            let names = writer.steps.iter().map(|(name, _)| name.as_str());
+            let all: Vec<_> = names.filter(|name| !skipped(name)).collect();
             writer.text.push_str(&format!("  last: {{ needs: [{}], {body} }}\n", all.join(", ")));
         }
-        let budget = if needed.contains(&Part::Budget) { "budget: { tool_calls: 500, tokens: 100000 }\n" } else { "" };
+        let limited = |budget| if needed.contains(&Part::Budget) { budget } else { "" };
+        // A workflow without a budget of its own would take all that is left of its caller's.
+        let (budget, share) = (limited("budget: { tool_calls: 500, tokens: 100000 }\n"), limited(PART_BUDGET));
         let (_, output) = &writer.steps[writer.steps.len() - 1];
         let main = format!("{HEAD}name: main\n{budget}steps:\n{}outputs: {{ end: '${{{{ {output} }}}}' }}\n", writer.text);
         let part = format!(
-            "{HEAD}name: part\ninputs: {{ n: {{ type: integer }} }}\nsteps:\n  a: {{ {} }}\n  b: {{ {} }}\n\
+            "{HEAD}name: part\n{share}inputs: {{ n: {{ type: integer }} }}\nsteps:\n  a: {{ {} }}\n  b: {{ {} }}\n\
              outputs: {{ n: '${{{{ steps.b.output.n }}}}' }}\n",
             writer.work("inputs.n", ""),
             writer.work("steps.a.output.n", "")
@@ -148,6 +153,8 @@ impl Scenario {
 }
 
 const HEAD: &str = "parkway: 1\ntools: { t: {} }\nmodels: { main: {} }\n";
+
+const PART_BUDGET: &str = "budget: { tool_calls: 30, tokens: 10000 }\n";
 
 /// A part of a workflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,6 +258,8 @@ impl Writer {
         let name = match part {
             Part::Approve => format!("q{i}"),
             Part::Lost => format!("l{i}"),
+            Part::Late => format!("z{i}"),
+            Part::Skip => format!("n{i}"),
             _ => format!("s{i}"),
         };
         let own = format!("steps.{name}.output.n");
@@ -289,6 +298,7 @@ impl Writer {
             Part::Lost => (format!("tool: t.lost, with: {{ n: '${{{{ {n} }}}}' }}"), own),
             Part::Store => (format!("tool: t.store, with: {{ n: '${{{{ {n} }}}}' }}"), own),
             Part::Late => {
+                // What is inside may be cancelled or skipped: that is a matter of time.
                 let inner = format!("steps: {{ a{i}: {{ wait: 1h }}, b{i}: {{ needs: [a{i}], set: {{ n: 1 }} }} }}");
                 (format!("timeout: 10ms, on_error: continue, {inner}"), "4".into())
             }
