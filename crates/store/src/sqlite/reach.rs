@@ -65,7 +65,7 @@ impl Reach {
             return Ok(());
         }
         // An insert into a table with AUTOINCREMENT opens `sqlite_sequence`. No trigger or view may do that by itself.
-        let sql = r"SELECT rootpage, name, tbl_name NOT LIKE 'parkway\_%' ESCAPE '\' AND CASE
+        let sql = r"SELECT rootpage, tbl_name, tbl_name NOT LIKE 'parkway\_%' ESCAPE '\' AND CASE
                 WHEN tbl_name = 'sqlite_sequence' THEN NOT EXISTS (SELECT 1 FROM sqlite_schema
                     WHERE type IN ('trigger', 'view') AND sql LIKE '%sqlite\_sequence%' ESCAPE '\')
                 ELSE tbl_name NOT LIKE 'sqlite\_%' ESCAPE '\'
@@ -118,13 +118,14 @@ impl Reach {
     /// Whether a compiled statement stays where it may.
     fn check(&self, program: &[SqliteRow]) -> Result<(), String> {
         let unreadable = |e: sqlx::Error| format!("SQLite's explanation of the statement cannot be read: {e}");
+        // The columns: address, operation, p1 to p5.
         for row in program {
             let operation: &str = row.try_get(1).map_err(unreadable)?;
             let number = |column: usize| row.try_get::<i64, _>(column).map_err(unreadable);
             match operation {
                 // Page, database, and whether the page stands in a register.
                 "OpenRead" | "OpenWrite" | "ReopenIdx" => {
-                    let (page, database, flags) = (number(2)?, number(3)?, number(6)?);
+                    let (page, database, flags) = (number(3)?, number(4)?, number(6)?);
                     self.may(page, database, flags & 0x10 == 0)?;
                 }
                 "Clear" => self.may(number(2)?, number(3)?, true)?,

@@ -3,7 +3,11 @@
 
 mod runs;
 
+mod blobs;
 mod conformance;
 mod grouping;
+mod migration;
 mod opening;
 mod processes;
+mod tree;
+mod writes;
