@@ -230,7 +230,7 @@ async fn a_statement_reaches_what_is_not_the_programs_own() {
         ("UPDATE stock SET pieces = (SELECT count(*) FROM parkway_payload)", "parkway_payload"),
         ("UPDATE stock SET pieces = 1 WHERE EXISTS (SELECT 1 FROM parkway_tenant)", "parkway_tenant"),
         ("UPDATE stock SET pieces = 1 FROM parkway_tenant", "parkway_tenant"),
-        ("DELETE FROM stock WHERE 0 AND part IN (SELECT secret FROM parkway_tenant)", "parkway_tenant"),
+        ("DELETE FROM stock WHERE part = 'none' AND part IN (SELECT secret FROM parkway_tenant)", "parkway_tenant"),
         ("WITH s AS (SELECT secret FROM parkway_tenant) INSERT INTO stock SELECT s.secret, 1 FROM s", "parkway_tenant"),
         ("UPDATE stock SET pieces = 1 RETURNING (SELECT hash FROM parkway_event)", "parkway_event"),
         (
