@@ -3,8 +3,12 @@
 
 mod runs;
 
+mod blobs;
 mod conformance;
 mod grouping;
 mod kill;
+mod migration;
 mod opening;
 mod processes;
+mod tree;
+mod writes;
