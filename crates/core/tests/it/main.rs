@@ -25,6 +25,7 @@ mod panics;
 mod policy;
 mod reconciling;
 mod recovery;
+mod reopening;
 mod repeats;
 mod reports;
 mod secrets;
