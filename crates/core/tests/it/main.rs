@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what is wrong by ending")]
 
 mod approvals;
+mod budgets;
 mod buggy_stores;
 mod chats;
 mod check;
@@ -13,6 +14,7 @@ mod doubt;
 mod effects;
 mod failures;
 mod graphs;
+mod keys;
 mod late;
 mod ledger;
 mod models;
