@@ -5,5 +5,6 @@ mod runs;
 
 mod conformance;
 mod grouping;
+mod kill;
 mod opening;
 mod processes;
