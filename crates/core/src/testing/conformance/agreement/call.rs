@@ -198,6 +198,18 @@ fn doing(dice: &mut Dice) -> Doing {
     }
 }
 
+/// The call on what came last, where it is about something that came before: what lies between may then be left out.
+fn of_the_newest(call: &Call) -> Option<Call> {
+    match call {
+        Call::Commit(making) if making.lease > 0 => Some(Call::Commit(Making { lease: 0, ..making.clone() })),
+        Call::Again { commit: 1.. } => Some(Call::Again { commit: 0 }),
+        Call::Renew { lease: 1.., seconds } => Some(Call::Renew { lease: 0, seconds: *seconds }),
+        Call::Release { lease: 1.., wake } => Some(Call::Release { lease: 0, wake: *wake }),
+        Call::Signal { run: 1.., text } => Some(Call::Signal { run: 0, text: *text }),
+        _ => None,
+    }
+}
+
 /// Shorter sequences, the much shorter ones first.
 pub(super) fn simpler(calls: &[Call]) -> Vec<Vec<Call>> {
     let mut all = Vec::new();
@@ -210,6 +222,11 @@ pub(super) fn simpler(calls: &[Call]) -> Vec<Vec<Call>> {
         size /= 2;
     }
     for (at, call) in calls.iter().enumerate() {
+        if let Some(newest) = of_the_newest(call) {
+            let mut same = calls.to_vec();
+            same[at] = newest;
+            all.push(same);
+        }
         let Call::Commit(making) = call else { continue };
         let mut with = |making: Making| {
             let mut shorter = calls.to_vec();
