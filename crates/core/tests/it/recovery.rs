@@ -83,11 +83,11 @@ pub(crate) async fn plant(world: &World, copy: &World, run: RunId, events: &[Eve
     copy.store.release(&lease, None).await.unwrap();
 }
 
-async fn statuses(world: &World, run: RunId) -> BTreeMap<String, StepStatus> {
+pub(crate) async fn statuses(world: &World, run: RunId) -> BTreeMap<String, StepStatus> {
     world.state(run).await.steps().iter().map(|step| (step.key.to_string(), step.status)).collect()
 }
 
-async fn ending(world: &World, run: RunId) -> Value {
+pub(crate) async fn ending(world: &World, run: RunId) -> Value {
     match world.events(run).await.pop().unwrap().kind {
         EventKind::RunCompleted { outputs } => world.payload(outputs).await,
         EventKind::RunFailed { reason } => json!(reason.code),
@@ -97,7 +97,7 @@ async fn ending(world: &World, run: RunId) -> Value {
 }
 
 /// Goes on with a run until it ends: whatever it waits for, somebody gives it.
-async fn go_on(world: &World, run: RunId, mut status: RunStatus) -> RunStatus {
+pub(crate) async fn go_on(world: &World, run: RunId, mut status: RunStatus) -> RunStatus {
     for _ in 0..100 {
         if status.ended() {
             break;
@@ -147,7 +147,7 @@ async fn check_every_cut(yaml: &str) {
 }
 
 /// Signals that come before anybody waits for them.
-async fn signal_early(world: &World, run: RunId, came: usize) {
+pub(crate) async fn signal_early(world: &World, run: RunId, came: usize) {
     for i in came..6 {
         world.signal(run, &format!("early{i}"), json!(i)).await;
     }
@@ -181,7 +181,7 @@ async fn check_cuts(world: &World, calls: &Calls, run: RunId, first: usize, yaml
 }
 
 /// One step of a generated workflow: what it does, and which earlier steps it names.
-fn step(i: usize, kind: u8, names: &[usize]) -> String {
+pub(crate) fn step(i: usize, kind: u8, names: &[usize]) -> String {
     let list: Vec<_> = names.iter().map(|n| format!("steps.s{n}.output")).collect();
     let value = format!("\"${{{{ [{}] | length }}}}\"", list.join(", "));
     let body = match kind {
@@ -229,7 +229,7 @@ fn step(i: usize, kind: u8, names: &[usize]) -> String {
 }
 
 /// How many kinds of steps there are.
-const KINDS: u8 = 25;
+pub(crate) const KINDS: u8 = 25;
 
 fn workflow() -> impl Strategy<Value = String> {
     let steps = prop::collection::vec((0..KINDS, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..7);

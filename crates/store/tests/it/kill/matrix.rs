@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use parkway_core::testing::{Moment, StopAt, WritePoint};
 use rustix::process::{Pid, Signal, getpid, kill_process};
-use sqlx::{ConnectOptions, Connection};
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
 use super::ledger::Ledger;
@@ -229,7 +229,13 @@ fn run_case(case: Case, template: &Path, calm: &Undisturbed) -> Came {
     came
 }
 
-fn look(scenario: Scenario, folder: TempDir, files: &Files, acknowledged: &[String], calm: &Undisturbed) -> Vec<String> {
+fn look(
+    scenario: Scenario,
+    folder: TempDir,
+    files: &Files,
+    acknowledged: &[String],
+    calm: &Undisturbed,
+) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let found = runtime.block_on(examine(scenario, &files.database, &files.ledger, acknowledged));
     let mut violations = found.violations;
@@ -239,9 +245,13 @@ fn look(scenario: Scenario, folder: TempDir, files: &Files, acknowledged: &[Stri
             violations.push(format!("{what} ends as {is:?}, and undisturbed as {was}"));
         }
     }
-    violations.extend(found.ending.keys().filter(|what| !calm.ending.contains_key(*what)).map(|what| {
-        format!("{what} exists, and does not where nobody is killed")
-    }));
+    violations.extend(
+        found
+            .ending
+            .keys()
+            .filter(|what| !calm.ending.contains_key(*what))
+            .map(|what| format!("{what} exists, and does not where nobody is killed")),
+    );
     if !violations.is_empty() && std::env::var_os("PARKWAY_KILL_KEEP").is_some() {
         violations.push(format!("the files are kept in {}", folder.keep().display()));
     }

@@ -65,7 +65,8 @@ fn a_kill_at_a_write_point_breaks_a_promise() {
 fn the_whole_matrix() {
     let set = |name: &str| std::env::var(name).ok();
     let seeds = set("PARKWAY_KILL_SEEDS").map_or(20, |seeds| seeds.parse().unwrap());
-    let wanted = |name: &str, set: &Option<String>| set.as_ref().is_none_or(|set| set.split(',').any(|one| one == name));
+    let wanted =
+        |name: &str, set: &Option<String>| set.as_ref().is_none_or(|set| set.split(',').any(|one| one == name));
     let (points, classes) = (set("PARKWAY_KILL_POINTS"), set("PARKWAY_KILL_CLASSES"));
     let points: Vec<_> = WritePoint::ALL.iter().copied().filter(|point| wanted(point.name(), &points)).collect();
     let classes: Vec<_> = Class::ALL.into_iter().filter(|class| wanted(class.name(), &classes)).collect();
