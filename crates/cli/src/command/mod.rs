@@ -14,5 +14,6 @@ pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod show;
+pub(crate) mod store;
 pub(crate) mod test;
 pub(crate) mod try_;

@@ -1,5 +1,7 @@
 //! What SQLite says, in the words of the port.
 
+use std::io::{self, ErrorKind};
+
 use parkway_core::store::StoreError;
 
 /// SQLite's primary result code, if the error is SQLite's.
@@ -28,6 +30,20 @@ pub(super) fn from_sqlx(error: &sqlx::Error) -> StoreError {
             retryable: true,
         },
         _ if matches!(error, sqlx::Error::PoolClosed) => closed(),
+        _ => StoreError::Backend { message, retryable: false },
+    }
+}
+
+/// The error for a caller, of a file beside the database; `what` cannot be done.
+pub(super) fn from_io(error: &io::Error, what: &str) -> StoreError {
+    let message = format!("{what}: {error}");
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            StoreError::Full(format!("{message}; free some space, or name a file on another disk"))
+        }
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => StoreError::ReadOnly(format!(
+            "{message}; check the permissions of the file and its folder, or name another"
+        )),
         _ => StoreError::Backend { message, retryable: false },
     }
 }

@@ -2,11 +2,13 @@
 
 mod commit;
 mod error;
+mod lock;
 mod open;
 mod owner;
 mod queue;
 mod read;
 mod schema;
+pub mod upkeep;
 mod writer;
 
 use std::fmt;

@@ -30,3 +30,8 @@ pub(super) async fn migrate(tx: &mut Transaction<'static, Sqlite>, name: &str) -
     }
     Ok(())
 }
+
+/// The version of the tables that this program writes.
+pub(super) fn newest() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}

@@ -1,9 +1,13 @@
 //! The store on SQLite against the suite that every store must pass, and against processes that die.
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod flows;
 mod runs;
 
 mod conformance;
 mod grouping;
 mod opening;
 mod processes;
+mod upkeep;
+#[cfg(unix)]
+mod upkeep_cut_off;
