@@ -10,6 +10,11 @@ pub(super) fn code(error: &sqlx::Error) -> Option<i32> {
     Some(code & 0xff)
 }
 
+/// The code with its details, as SQLite's documents list them.
+fn extended(error: &sqlx::Error) -> String {
+    error.as_database_error().and_then(|error| Some(error.code()?.into_owned())).unwrap_or_default()
+}
+
 /// Whether another connection has the lock that was wanted.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     matches!(code(error), Some(5 | 6))
@@ -25,6 +30,20 @@ pub(super) fn from_sqlx(error: &sqlx::Error) -> StoreError {
         Some(13) => StoreError::Full(format!("{message}; free some space and resume the run")),
         Some(8) => StoreError::ReadOnly(message),
         Some(11 | 26) => StoreError::Corrupt(message),
+        Some(10) => StoreError::Backend {
+            message: format!(
+                "the disk refused ({message}, SQLite's code {}); look at the disk, at quotas and at limits of file sizes (dmesg, \
+                 df, ulimit -f), and resume the run when that is mended",
+                extended(error)
+            ),
+            retryable: false,
+        },
+        Some(14) => StoreError::Backend {
+            message: format!(
+                "a file cannot be opened ({message}); was its folder moved or removed, or are too many files open (ulimit -n)?"
+            ),
+            retryable: false,
+        },
         Some(5 | 6) => StoreError::Backend {
             message: format!("another process kept the database locked for too long ({message})"),
             retryable: true,

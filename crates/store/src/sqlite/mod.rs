@@ -3,8 +3,10 @@
 mod commit;
 mod error;
 mod lock;
+mod log;
 mod open;
 mod owner;
+mod place;
 mod queue;
 mod read;
 mod schema;
@@ -95,19 +97,19 @@ impl Log for SqliteStore {
     }
 
     async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {
-        read::events(&self.readers, run, after).await
+        read::events(&self.readers, run, after).await.map_err(|error| self.writer.told(error))
     }
 
     async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError> {
-        read::payloads(&self.readers, commitments).await
+        read::payloads(&self.readers, commitments).await.map_err(|error| self.writer.told(error))
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        read::runs(&self.readers, filter, self.clock.now(), &self.owners).await
+        read::runs(&self.readers, filter, self.clock.now(), &self.owners).await.map_err(|error| self.writer.told(error))
     }
 
     async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
-        read::tail(&self.readers, after, limit).await
+        read::tail(&self.readers, after, limit).await.map_err(|error| self.writer.told(error))
     }
 }
 
@@ -133,7 +135,7 @@ impl Queue for SqliteStore {
     }
 
     async fn inbox(&self, run: RunId) -> Result<Vec<Received>, StoreError> {
-        read::inbox(&self.readers, run).await
+        read::inbox(&self.readers, run).await.map_err(|error| self.writer.told(error))
     }
 
     async fn outbox(&self, _limit: u32) -> Result<Vec<Outgoing>, StoreError> {

@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 use super::error::{code, from_io, from_sqlx, is_busy};
 use super::owner::Owners;
+use super::place::Place;
 use super::writer::{Source, Writer};
 use super::{SqliteStore, schema};
 
@@ -98,7 +99,8 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
         .test_before_acquire(false)
         .acquire_timeout(Duration::from_secs(60))
         .connect_lazy_with(reading);
-    let writer = Writer::start(Source::Own(writer), config.busy_timeout, clock.clone(), owners.clone());
+    let place = Arc::new(Place::new(&config.path));
+    let writer = Writer::start(Source::Own(writer, place), config.busy_timeout, clock.clone(), owners.clone());
     Ok(SqliteStore { writer, readers, owners, clock })
 }
 

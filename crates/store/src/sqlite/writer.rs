@@ -14,7 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::commit::{self, Prepared};
 use super::error::{closed, from_sqlx, is_busy};
+use super::log::LogKeeper;
 use super::owner::Owners;
+use super::place::Place;
 use super::queue;
 
 /// The writing connection, in a transaction that the task begins and ends with statements of its own: SQLite rolls back by
@@ -31,6 +33,8 @@ pub struct Stats {
     pub transactions: u64,
     /// Events in those commits.
     pub events: u64,
+    /// How long the write-ahead log is now, in bytes. It is cut back when nothing is written and nobody reads.
+    pub wal_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -97,8 +101,8 @@ impl Job {
 
 /// Where the writer's connection comes from.
 pub(super) enum Source {
-    /// A pool of its own.
-    Own(SqlitePool),
+    /// A pool of its own, and the files that it writes to.
+    Own(SqlitePool, Arc<Place>),
     /// The pool of the readers, who need the connection between transactions.
     Shared(SqlitePool),
 }
@@ -108,6 +112,7 @@ pub(super) enum Source {
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     counters: Arc<Counters>,
+    place: Option<Arc<Place>>,
 }
 
 /// How many jobs may wait before callers do.
@@ -122,20 +127,26 @@ impl Writer {
     pub(super) fn start(source: Source, patience: Duration, clock: Arc<dyn Clock>, owners: Arc<Owners>) -> Self {
         let (jobs, inbox) = mpsc::channel(WAITING);
         let counters = Arc::new(Counters::default());
-        let (pool, shared) = match source {
-            Source::Own(pool) => (pool, false),
-            Source::Shared(pool) => (pool, true),
+        let (pool, shared, place) = match source {
+            Source::Own(pool, place) => (pool, false, Some(place)),
+            Source::Shared(pool) => (pool, true, None),
         };
-        let task = Task { pool, shared, kept: None, patience, clock, owners, counters: counters.clone() };
+        let log = place.clone().map(LogKeeper::new);
+        let task = Task { pool, shared, kept: None, patience, clock, owners, counters: counters.clone(), log };
         tokio::spawn(task.run(inbox));
-        Writer { jobs, counters }
+        Writer { jobs, counters, place }
     }
 
     pub(super) async fn send<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
         let (to, answer) = oneshot::channel();
         let reply = Reply { to: Some(to), outcome: None };
         self.jobs.send(job(reply)).await.map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        answer.await.unwrap_or_else(|_| Err(closed())).map_err(|error| self.told(error))
+    }
+
+    /// The error with the name of the database in it.
+    pub(super) fn told(&self, error: StoreError) -> StoreError {
+        self.place.as_ref().map_or(error.clone(), |place| place.named(error))
     }
 
     pub(super) async fn close(&self) {
@@ -149,6 +160,7 @@ impl Writer {
             commits: read(&self.counters.commits),
             transactions: read(&self.counters.transactions),
             events: read(&self.counters.events),
+            wal_bytes: self.place.as_ref().map_or(0, |place| place.log_bytes()),
         }
     }
 }
@@ -171,12 +183,14 @@ struct Task {
     clock: Arc<dyn Clock>,
     owners: Arc<Owners>,
     counters: Arc<Counters>,
+    /// What keeps the write-ahead log short, where there is one.
+    log: Option<LogKeeper>,
 }
 
 impl Task {
     async fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
         let mut closers = Vec::new();
-        while let Some(first) = inbox.recv().await {
+        while let Some(first) = self.next(&mut inbox).await {
             let mut bytes = first.bytes();
             let mut batch = vec![first];
             while batch.len() < BATCH_JOBS && bytes < BATCH_BYTES {
@@ -186,6 +200,9 @@ impl Task {
             }
             let (close, work): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| matches!(job, Job::Close(_)));
             self.write(work).await;
+            if self.log.as_ref().is_some_and(LogKeeper::is_due) {
+                self.cut_log().await;
+            }
             if !close.is_empty() {
                 // What was asked for until now is still done; the channel ends behind it.
                 inbox.close();
@@ -199,6 +216,35 @@ impl Task {
                 reply.outcome = Some(Ok(()));
                 reply.send();
             }
+        }
+    }
+
+    /// The next job. While there is none, the write-ahead log is cut back.
+    async fn next(&mut self, inbox: &mut mpsc::Receiver<Job>) -> Option<Job> {
+        loop {
+            if let Ok(job) = inbox.try_recv() {
+                return Some(job);
+            }
+            let Some(pause) = self.log.as_ref().and_then(LogKeeper::pause) else { return inbox.recv().await };
+            match tokio::time::timeout(pause, inbox.recv()).await {
+                Ok(job) => return job,
+                Err(_) => self.cut_log().await,
+            }
+        }
+    }
+
+    async fn cut_log(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        let connection = match self.kept.take() {
+            Some(kept) => Ok(kept),
+            None => {
+                log.place.connected();
+                self.pool.acquire().await
+            }
+        };
+        if let Ok(mut connection) = connection {
+            log.cut(&mut connection).await;
+            self.kept = Some(connection).filter(|_| !self.shared);
         }
     }
 
@@ -239,6 +285,9 @@ impl Task {
             return Err(Failure::Batch(from_sqlx(&e)));
         }
         self.kept = Some(tx).filter(|_| !self.shared);
+        if let Some(log) = &mut self.log {
+            log.written().map_err(Failure::Batch)?;
+        }
         self.counters.commits.fetch_add(written.commits, Ordering::Relaxed);
         self.counters.events.fetch_add(written.events, Ordering::Relaxed);
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
@@ -250,7 +299,10 @@ impl Task {
         let start = Instant::now();
         let mut tx = match self.kept.take() {
             Some(kept) => kept,
-            None => self.pool.acquire().await?,
+            None => {
+                self.log.iter().for_each(|log| log.place.connected());
+                self.pool.acquire().await?
+            }
         };
         loop {
             match sqlx::query("BEGIN IMMEDIATE").execute(&mut *tx).await {

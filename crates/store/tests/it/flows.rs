@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use parkway_core::clock::{Clock, SystemClock};
-use parkway_core::engine::{Control, Ended, Executor, ExecutorError, Services};
-use parkway_core::id::{RunId, WorkerId};
+use parkway_core::engine::{Control, Ended, Executor, ExecutorError, Notice, Services, Watched};
+use parkway_core::id::{RunId, Seq, WorkerId};
+use parkway_core::log::{Event, EventKind};
 use parkway_core::policy::{DefaultPolicy, Policy};
 use parkway_core::store::Store;
 use parkway_core::tool::Toolbox;
@@ -53,10 +54,51 @@ pub(crate) async fn run(store: Arc<dyn Store>, flow: &str) -> Result<(RunId, End
 }
 
 pub(crate) async fn run_with(services: Services, flow: &str) -> Result<(RunId, Ended), ExecutorError> {
+    let executor = create(services, flow).await?;
+    let run = executor.run();
+    Ok((run, executor.execute().await?))
+}
+
+async fn create(services: Services, flow: &str) -> Result<Executor, ExecutorError> {
     let definition = Definition::parse("test.yaml", flow, |path| Err(format!("no file {path}"))).unwrap();
     let plan = Plan::check(&definition, &Requirements::new(&services.tools, DefaultPolicy.fingerprint())).unwrap();
     let inputs = plan.fill_inputs(Inputs::new()).unwrap();
-    let executor = Executor::create(services, BTreeMap::new(), Control::default(), Arc::new(plan), &inputs).await?;
-    let run = executor.run();
-    Ok((run, executor.execute().await?))
+    Executor::create(services, BTreeMap::new(), Control::default(), Arc::new(plan), &inputs).await
+}
+
+/// Runs a workflow, and notes the events that are told, which are on disk by then.
+pub(crate) async fn watched(
+    services: Services,
+    flow: &str,
+    told: &Arc<Mutex<Vec<Event>>>,
+) -> Result<Ended, ExecutorError> {
+    let store = services.store.clone();
+    let executor = create(services, flow).await?;
+    let mut notices = executor.reporter().watch();
+    let begun = store.events(executor.run(), Seq(0)).await?;
+    told.lock().unwrap().extend(begun);
+    let told = told.clone();
+    let watching = tokio::spawn(async move {
+        loop {
+            match notices.next().await {
+                Watched::Notice(Notice::Event(event)) => told.lock().unwrap().push((*event).clone()),
+                Watched::Closed => return,
+                _ => {}
+            }
+        }
+    });
+    let ended = executor.execute().await;
+    watching.await.unwrap();
+    ended
+}
+
+/// Goes on with a run.
+pub(crate) async fn resume(services: Services, run: RunId) -> Result<Ended, ExecutorError> {
+    let store = services.store.clone();
+    let events = store.events(run, Seq(0)).await?;
+    let EventKind::RunCreated { plan, .. } = &events[0].kind else { unreachable!("{:?}", events[0]) };
+    let text = store.payloads(&[*plan]).await?.remove(0).unwrap();
+    let plan = Plan::from_value(text.value().unwrap()).unwrap();
+    let executor = Executor::take_over(services, BTreeMap::new(), Control::default(), Arc::new(plan), run).await?;
+    executor.execute().await
 }

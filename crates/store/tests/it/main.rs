@@ -8,6 +8,7 @@ mod conformance;
 mod grouping;
 mod opening;
 mod processes;
+mod trouble;
 mod upkeep;
 #[cfg(unix)]
 mod upkeep_cut_off;
