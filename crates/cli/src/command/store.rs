@@ -27,30 +27,40 @@ pub(crate) async fn store(global: &Global, args: StoreArgs, out: &mut Out) -> Re
         }
         StoreCommand::Backup { file } => {
             let made = upkeep::backup(there(&project)?, &file).await.map_err(failure)?;
-            out.text(&file.display().to_string())?;
-            say(&format!("  {}, checked: {}", bytes(made.bytes), counted(&made.checked)));
+            out.text(&format!("{}: {}", file.display(), bytes(made.bytes)))?;
+            out.text(&format!("  it is sound: {}", counted(&made.checked)))?;
             Ok(Exit::Done)
         }
         StoreCommand::Restore { file } => {
             let path = named(&project)?;
             project.make_folder()?;
             let done = upkeep::restore(path, &file, now()).await.map_err(failure)?;
-            out.text(&format!("{} is now as it was at the backup: {}", path.display(), extent(&done.now)))?;
+            out.text(&format!("{} is now as it was at the backup: {}", shown(path), extent(&done.now)))?;
             if let Some(kept) = done.kept {
                 let before = done.before.map_or_else(|| "it cannot be read".to_owned(), |before| extent(&before));
-                out.text(&format!("  what it was is in {}: {before}", kept.display()))?;
+                out.text(&format!("  what it was is in {}: {before}", shown(&kept)))?;
             }
-            say("  what its open runs did after the backup they do again when they are resumed: parkway runs --open");
+            out.line(
+                "  what its open runs did after the backup they do again when they are resumed: parkway runs --open",
+            )?;
             Ok(Exit::Done)
         }
         StoreCommand::Vacuum => {
             let path = there(&project)?;
             let done = upkeep::vacuum(path).await.map_err(failure)?;
             let (before, after) = (bytes(done.before), bytes(done.after));
-            out.text(&format!("{}: {before} before, {after} now", path.display()))?;
+            out.text(&format!("{}: {before} before, {after} now", shown(path)))?;
             Ok(Exit::Done)
         }
     }
+}
+
+/// A path as it is said here: from the working directory, where it is below that.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let behind = here.as_ref().and_then(|here| here.canonicalize().ok());
+    let below = [here, behind].into_iter().flatten().find_map(|here| path.strip_prefix(here).ok());
+    below.unwrap_or(path).display().to_string()
 }
 
 /// The store's file.
@@ -82,7 +92,7 @@ fn tell(path: &Path, checked: &Checked, as_json: bool, out: &mut Out) -> Result<
         out.text(&format!("problem: {problem}"))?;
     }
     let (file, log) = (bytes(checked.file_bytes), bytes(checked.wal_bytes));
-    out.text(&format!("{}: {file}, write-ahead log {log}, version {}", path.display(), checked.schema))?;
+    out.text(&format!("{}: {file}, write-ahead log {log}, version {}", shown(path), checked.schema))?;
     out.text(&format!("  looked at: {}", counted(checked)))?;
     for what in &checked.unchecked {
         out.text(&format!("  not looked at: {what}"))?;

@@ -46,7 +46,13 @@ fn what_the_documents_say_is_printed_is_printed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut commands = 0;
     let mut wrong = Vec::new();
-    for page in ["README.md", "docs/src/commands.md", "docs/src/settings.md", "docs/src/testing.md"] {
+    for page in [
+        "README.md",
+        "docs/src/commands.md",
+        "docs/src/settings.md",
+        "docs/src/testing.md",
+        "docs/src/operating/store.md",
+    ] {
         let text = fs::read_to_string(root.join(page)).unwrap();
         let bench = Bench::new("");
         fs::remove_file(bench.path("flow.yaml")).unwrap();

@@ -17,6 +17,7 @@ mod looks;
 mod pictures;
 mod reading;
 mod settings;
+mod store;
 mod templates;
 mod trials;
 

@@ -22,5 +22,6 @@ mod secrets;
 mod stops;
 mod subworkflows;
 mod truth_table;
+mod unanswered;
 mod waiting;
 mod writing;
