@@ -15,6 +15,7 @@ mod embed;
 mod error;
 mod record;
 mod run;
+mod words;
 mod workflow;
 
 pub use binding::{LoadProgress, ModelBinding};

@@ -24,12 +24,21 @@ pub struct SqliteConfig {
     busy_timeout: Duration,
     readers: u32,
     max_bytes: Option<u64>,
+    vfs: Option<&'static str>,
+    pragmas: Vec<(&'static str, &'static str)>,
 }
 
 impl SqliteConfig {
     /// The database at `path`, with the defaults.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        SqliteConfig { path: path.into(), busy_timeout: Duration::from_secs(10), readers: 4, max_bytes: None }
+        SqliteConfig {
+            path: path.into(),
+            busy_timeout: Duration::from_secs(10),
+            readers: 4,
+            max_bytes: None,
+            vfs: None,
+            pragmas: Vec::new(),
+        }
     }
 
     /// How long to wait for another process that writes; 10 seconds unless told.
@@ -47,6 +56,22 @@ impl SqliteConfig {
     /// How large the database may grow, to the page; beyond it commits are [`StoreError::Full`].
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Reads and writes through the VFS that is registered with SQLite under this name.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn through(mut self, vfs: &'static str) -> Self {
+        self.vfs = Some(vfs);
+        self
+    }
+
+    /// Sets a pragma over the settings that the promises rest on, which are then not read back.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn pragma(mut self, name: &'static str, value: &'static str) -> Self {
+        self.pragmas.push((name, value));
         self
     }
 }
@@ -73,7 +98,7 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
     let owners = Arc::new(Owners::beside(&config.path));
     enter(&owners, &name, config.busy_timeout).await?;
     let is_new = !config.path.exists();
-    let options = SqliteConnectOptions::new()
+    let mut options = SqliteConnectOptions::new()
         .filename(&config.path)
         .create_if_missing(true)
         .foreign_keys(true)
@@ -83,13 +108,21 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
         .pragma("journal_size_limit", WAL_LIMIT)
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging();
+    if let Some(vfs) = config.vfs {
+        options = options.vfs(vfs);
+    }
+    for (name, value) in &config.pragmas {
+        options = options.pragma(*name, *value);
+    }
     let mut writing = options.clone().journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY_SLICE);
     if let Some(bytes) = config.max_bytes {
         writing = writing.pragma("max_page_count", (bytes / PAGE).max(1).to_string());
     }
     let writer = one_connection().acquire_timeout(config.busy_timeout).connect_lazy_with(writing);
     prepare(&writer, &name, config.busy_timeout).await?;
-    check_durable(&writer, &name).await?;
+    if config.pragmas.is_empty() {
+        check_durable(&writer, &name).await?;
+    }
     if is_new {
         keep_name(&config.path);
     }

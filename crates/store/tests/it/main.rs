@@ -6,6 +6,7 @@ mod runs;
 
 mod conformance;
 mod grouping;
+mod kill;
 mod opening;
 mod processes;
 mod trouble;
