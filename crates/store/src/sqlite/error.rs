@@ -20,12 +20,17 @@ pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     matches!(code(error), Some(5 | 6))
 }
 
-/// The error for a caller.
-pub(super) fn from_sqlx(error: &sqlx::Error) -> StoreError {
-    let message = match error.as_database_error() {
+/// SQLite's own words, if the error is SQLite's.
+pub(super) fn words(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
         Some(database) => database.message().to_owned(),
         None => error.to_string(),
-    };
+    }
+}
+
+/// The error for a caller.
+pub(super) fn from_sqlx(error: &sqlx::Error) -> StoreError {
+    let message = words(error);
     match code(error) {
         Some(13) => StoreError::Full(format!("{message}; free some space and resume the run")),
         Some(8) => StoreError::ReadOnly(message),

@@ -4,12 +4,16 @@
 mod flows;
 mod runs;
 
+mod blobs;
 mod conformance;
 mod grouping;
 mod kill;
+mod migration;
 mod opening;
 mod processes;
+mod tree;
 mod trouble;
 mod upkeep;
 #[cfg(unix)]
 mod upkeep_cut_off;
+mod writes;
