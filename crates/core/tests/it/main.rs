@@ -36,5 +36,6 @@ mod subworkflows;
 mod times;
 mod transactions;
 mod truth_table;
+mod unanswered;
 mod waiting;
 mod writing;
