@@ -35,6 +35,7 @@ mod stops;
 mod subworkflows;
 mod times;
 mod transactions;
+mod truncation;
 mod truth_table;
 mod unanswered;
 mod waiting;

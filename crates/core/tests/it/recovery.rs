@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use crate::check::{Acting, World, compare};
 
 /// How often each step was called.
-type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
+pub(crate) type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
 
-fn counted(calls: &Calls) -> World {
+pub(crate) fn counted(calls: &Calls) -> World {
     let mut world = World::paced();
     for (name, effect) in [
         ("t.pure", Effect::Pure),
