@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
 impl Executor {
     /// Evaluates `if`; then fans the step out, or begins it.
     pub(super) async fn open(&mut self, key: StepKey) -> Result<(), ExecutorError> {
+        if self.open_again(&key).await? {
+            return Ok(());
+        }
         let plan = self.state.plan().clone();
         let Some((node, site)) = self.place(&key) else { return Ok(()) };
         let node = plan.graph.node(node);

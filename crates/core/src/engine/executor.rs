@@ -76,6 +76,9 @@ pub enum ExecutorError {
     /// The run has ended.
     #[error("run {0} has ended: {status}", status = .1.as_str())]
     Over(RunId, RunStatus),
+    /// The run cannot be reopened, or not from here.
+    #[error("{0}")]
+    NotAgain(String),
     /// Environment variables or secrets that the plan declares are not there.
     #[error("{}", .0.join("; "))]
     Missing(Vec<String>),
@@ -235,7 +238,7 @@ impl Executor {
         Ok(executor)
     }
 
-    fn begin(
+    pub(super) fn begin(
         services: Services,
         models: BTreeMap<String, SharedModel>,
         control: Control,
@@ -427,7 +430,7 @@ impl Executor {
     }
 
     /// Records a draft, and returns when it is on disk.
-    async fn record_to_disk(&mut self, draft: Draft) -> Result<(), ExecutorError> {
+    pub(super) async fn record_to_disk(&mut self, draft: Draft) -> Result<(), ExecutorError> {
         let head = self.record(draft).await?;
         Ok(self.recorder.disk().holds(head).await?)
     }
@@ -452,7 +455,7 @@ impl Executor {
 
 /// Gives a run back that cannot go on here: the next executor starts from the log, and need not wait for the lease to run
 /// out. Where this cannot be said to the store either, the lease does run out.
-async fn let_go(services: &Services, lease: &Lease, error: &ExecutorError) {
+pub(super) async fn let_go(services: &Services, lease: &Lease, error: &ExecutorError) {
     let released = match error {
         // Nobody can go on with a log that makes no sense.
         ExecutorError::Illegal(_) => services.store.release(lease, None).await,

@@ -13,9 +13,10 @@ use crate::engine::context::Site;
 use crate::engine::control::{Control, Poke};
 use crate::engine::executor::{Executor, ExecutorError, TENANT};
 use crate::engine::recorder::Draft;
+use crate::engine::ruling::rules_of_forks;
 use crate::engine::step::{Attempt, Call, Failure};
 use crate::id::{RunId, StepKey};
-use crate::log::{Budget, EventKind, Parent, StepIndex};
+use crate::log::{Budget, EventKind, Parent, Step, StepIndex};
 use crate::store::{Message, MessageId, NewRun, RunFilter, Write};
 use crate::tool::Cancel;
 use crate::workflow::{Plan, Verb};
@@ -46,7 +47,14 @@ impl Executor {
         let inputs = match begun {
             Some(args) => {
                 let inputs = self.values.value(args).await?;
+                let share = self.share_again(step.as_ref(), site, child_plan);
+                if let Some(why) = budget::exceeded(&self.state, site.scope, share, self.services.clock.now()) {
+                    return self.fail(key, &Failure::new("budget", why)).await;
+                }
                 self.draft_start(&mut draft, key.clone(), None, &BTreeMap::new(), condition, None)?;
+                if share != Budget::default() {
+                    draft.event(EventKind::BudgetReserved { key: key.clone(), share });
+                }
                 inputs
             }
             None => {
@@ -98,6 +106,8 @@ impl Executor {
             labels: self.state.at(index).arg_labels,
             env,
             timeout: node.timeout_ms.map(Duration::from_millis),
+            reopened: self.state.at(index).reopened,
+            settled: self.state.at(index).settled,
         };
         let cancel = Cancel::new();
         if cancelled {
@@ -107,6 +117,16 @@ impl Executor {
         let call = Call::Run(Box::new(child));
         self.launch(Attempt { index, call, timeout: None, by_budget: false, cancel, after });
         Ok(())
+    }
+
+    /// What is set aside again for a run that has ended and is reopened: what it has not used of its own budget.
+    fn share_again(&self, step: Option<&Step>, site: Site, child: &Plan) -> Budget {
+        match step {
+            Some(step) if step.reopened.is_some() && step.reserved == Budget::default() => {
+                budget::share(&self.state, site.scope, &child.limits).minus(step.settled)
+            }
+            _ => Budget::default(),
+        }
     }
 
     /// Gives the child's plan what the parent has set aside for it, and the parent's rules beside its own.
@@ -124,6 +144,9 @@ impl Executor {
         let around = self.state.calls_around(site.scope).flat_map(|(_, workflow, _)| &workflow.rules);
         let rules: Vec<_> = self.state.plan().rules.iter().chain(around).cloned().collect();
         plan.rules.splice(0..0, rules);
+        if self.state.forked().is_some() {
+            plan.rules.extend(rules_of_forks());
+        }
         // Models bind by name, the caller's first.
         for (name, model) in &mut plan.models {
             if let Some(callers) = self.state.plan().models.get(name) {

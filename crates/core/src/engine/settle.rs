@@ -123,7 +123,7 @@ impl Executor {
         // After a failure elsewhere nothing starts again.
         let over = self.state.barred(index).is_some();
         let retry = node.retry.as_ref().filter(|_| !over);
-        let delay = retry.and_then(|retry| retry.delay(step.failures + 1, &code, failure.retryable));
+        let delay = retry.and_then(|retry| retry.delay(step.failures_now() + 1, &code, failure.retryable));
         match delay {
             Some(delay) => {
                 let message = self.text(draft, &failure.message)?;

@@ -38,6 +38,10 @@ points! {
     RunCreated "run_created"
     /// A commit with [`EventKind::RunClaimed`].
     RunClaimed "run_claimed"
+    /// A commit with [`EventKind::RunReopened`].
+    RunReopened "run_reopened"
+    /// A commit with [`EventKind::RunForked`].
+    RunForked "run_forked"
     /// A commit with [`EventKind::StepStarted`].
     StepStarted "step_started"
     /// A commit with [`EventKind::StepExpanded`].
@@ -118,6 +122,8 @@ impl WritePoint {
         match kind {
             EventKind::RunCreated { .. } => WritePoint::RunCreated,
             EventKind::RunClaimed { .. } => WritePoint::RunClaimed,
+            EventKind::RunReopened { .. } => WritePoint::RunReopened,
+            EventKind::RunForked { .. } => WritePoint::RunForked,
             EventKind::StepStarted { .. } => WritePoint::StepStarted,
             EventKind::StepExpanded { .. } => WritePoint::StepExpanded,
             EventKind::StepCompleted { .. } => WritePoint::StepCompleted,

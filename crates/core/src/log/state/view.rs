@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::RunState;
+use super::{Forked, RunState};
 use crate::id::{EffectKey, RunId, Seq, StepKey, Time};
 use crate::label::Labels;
 use crate::log::step::{Step, StepIndex};
@@ -65,6 +65,11 @@ impl RunState {
     /// The step of another run that it is made for.
     pub fn parent(&self) -> Option<&Parent> {
         self.parent.as_ref()
+    }
+
+    /// Where it was forked from.
+    pub fn forked(&self) -> Option<&Forked> {
+        self.forked.as_ref()
     }
 
     /// All steps that have come into being, in that order.
