@@ -7,6 +7,7 @@ mod book;
 mod building;
 mod checking;
 mod house;
+mod older;
 mod realistic;
 mod settings;
 mod subworkflows;

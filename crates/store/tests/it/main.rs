@@ -1,5 +1,5 @@
 //! The store on SQLite against the suite that every store must pass, and against processes that die.
-#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
 mod runs;
 
