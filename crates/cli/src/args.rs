@@ -60,6 +60,12 @@ pub(crate) enum Command {
     Approve(ApproveArgs),
     /// Fill the form of a step that asks for values
     Input(InputArgs),
+    /// Say what became of a call in doubt
+    Resolve(ResolveArgs),
+    /// Send a signal to a run
+    Signal(SignalArgs),
+    /// End a run
+    Cancel(CancelArgs),
     /// Check a workflow, and say what it would do
     Check(CheckArgs),
     /// Explain a code that `check` tells, or the filters of expressions
@@ -76,6 +82,8 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Show the settings that apply, and where each comes from
     Config(ConfigArgs),
+    /// Check, back up, restore and vacuum the store of runs
+    Store(StoreArgs),
     /// Tell what works here, and how to mend what does not
     #[command(before_help = "Example:\n  parkway doctor                        before the first run")]
     Doctor,
@@ -220,6 +228,83 @@ pub(crate) struct InputArgs {
     /// A JSON file with values for fields; `-` is stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) values: Option<PathBuf>,
+}
+
+const RESOLVE_EXAMPLES: &str = "\
+Examples:
+  parkway resolve last pay                         shows what is known, and asks
+  parkway resolve last pay --done '{\"receipt\": \"R-17\"}' --note 'seen in the account'
+  parkway resolve 0c2f 'invoices[3].pay' --done @receipt.json
+  parkway resolve 0c2f pay --not-done              tried again while its `retry` lasts
+  parkway resolve 0c2f pay --redo                  made again, whatever became of it";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = RESOLVE_EXAMPLES)]
+pub(crate) struct ResolveArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    pub(crate) run: String,
+    /// The step in doubt
+    pub(crate) step: String,
+    #[command(flatten)]
+    pub(crate) word: WordArgs,
+    /// A remark that is kept with the word
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+}
+
+/// What became of a call.
+#[derive(Debug, ClapArgs)]
+#[group(multiple = false)]
+pub(crate) struct WordArgs {
+    /// It was carried out, and returned this: JSON, `@FILE`, or `-` for stdin
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    pub(crate) done: Option<String>,
+    /// It was not carried out: the attempt has failed, and the key stays
+    #[arg(long)]
+    pub(crate) not_done: bool,
+    /// Make it again, under a new key: its effect may happen twice
+    #[arg(long)]
+    pub(crate) redo: bool,
+}
+
+const SIGNAL_EXAMPLES: &str = "\
+Examples:
+  parkway signal last paid
+  parkway signal 0c2f paid '{\"amount\": 12}'
+  parkway signal 0c2f paid @payment.json";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = SIGNAL_EXAMPLES)]
+pub(crate) struct SignalArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    pub(crate) run: String,
+    /// The signal, as the step that waits for it names it
+    pub(crate) name: String,
+    /// What it says: JSON, `@FILE`, or `-` for stdin
+    #[arg(value_name = "JSON", default_value = "null", allow_hyphen_values = true)]
+    pub(crate) payload: String,
+}
+
+const CANCEL_EXAMPLES: &str = "\
+Examples:
+  parkway cancel last
+  parkway cancel 0c2f --note 'wrong folder'
+  parkway cancel 0c2f --no-wait               the word alone, for whoever resumes the run";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = CANCEL_EXAMPLES, after_help = EXIT_CODES)]
+pub(crate) struct CancelArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    pub(crate) run: String,
+    /// A remark that is kept with the cancel
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// Leave the word, and do not execute the run's last steps here
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Write the run's events to stdout, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 const CHECK_EXAMPLES: &str = "\
@@ -460,6 +545,50 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+const STORE_EXAMPLES: &str = "\
+Examples:
+  parkway store check                     is it as it was written?
+  parkway store backup /safe/runs-1.db    while others use it
+  parkway store restore /safe/runs-1.db   when nobody does
+  parkway store vacuum";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = STORE_EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct StoreArgs {
+    #[command(subcommand)]
+    pub(crate) command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Look for damage: the file, each run's log, each text; changes nothing
+    Check {
+        /// The file [default: the store]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Only the file's structure and the numbers of events
+        #[arg(long)]
+        quick: bool,
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy the store, which others may be using, to a new file, and check that
+    Backup {
+        /// The new file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Put a backup in the store's place, and keep the old file beside it
+    Restore {
+        /// The backup
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Give back the room that deleted rows have left
+    Vacuum,
 }
 
 const TRY_EXAMPLES: &str = "\

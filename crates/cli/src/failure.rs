@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use parkway::Error;
+use parkway::{Error, ExecutorError};
 
 use crate::exit::Exit;
 use crate::out::harmless_lines;
@@ -64,7 +64,9 @@ impl From<Error> for Failure {
             Error::Unreadable { .. } | Error::Invalid(_) | Error::Settings(_) | Error::Inputs(_) | Error::Setup(_) => {
                 Failure::invalid(message)
             }
-            Error::NoRun(_) => Failure::invalid(message),
+            Error::NoRun(_) | Error::OutOfPlace(_) | Error::Executor(ExecutorError::Over(..)) => {
+                Failure::invalid(message)
+            }
             Error::Failed { ref code, .. } => Failure::new(of_code(code), message),
             Error::Cancelled(_) => Failure::new(Exit::Cancelled, message),
             Error::Waiting(_) => Failure::new(Exit::Waiting, message),

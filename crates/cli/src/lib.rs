@@ -60,6 +60,9 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Runs(args) => command::runs::runs(&global, args, out_ref).await,
         Command::Approve(args) => command::approve::approve(&global, args).await,
         Command::Input(args) => command::input::input(&global, args).await,
+        Command::Resolve(args) => command::resolve::resolve(&global, args).await,
+        Command::Signal(args) => command::signal::signal(&global, args).await,
+        Command::Cancel(args) => command::cancel::cancel(&global, args, out_ref).await,
         Command::Check(args) => command::check::check(&global, args, out_ref).await,
         Command::Explain(args) => command::explain::explain(&args, out_ref),
         Command::New(args) => command::new::new(&args, out_ref),
@@ -68,6 +71,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Schema(args) => command::schema::schema(&args, out_ref),
         Command::Models(args) => command::models::models(&global, args, out_ref),
         Command::Config(args) => command::config::config(&global, args, out_ref),
+        Command::Store(args) => command::store::store(&global, args, out_ref).await,
         Command::Doctor => command::doctor::doctor(&global, out_ref).await,
         Command::Try(args) => command::try_::try_(&global, args, out_ref).await,
     }?;

@@ -35,6 +35,14 @@ impl Next {
         format!("parkway input {run} {}{}", quoted(&step.to_string()), self.store)
     }
 
+    pub(crate) fn resolve(&self, run: RunId, step: &StepKey) -> String {
+        format!("parkway resolve {run} {}{}", quoted(&step.to_string()), self.store)
+    }
+
+    pub(crate) fn signal(&self, run: RunId, name: &str) -> String {
+        format!("parkway signal {run} {}{}", quoted(name), self.store)
+    }
+
     pub(crate) fn resume(&self, run: RunId) -> String {
         format!("parkway resume {run}{}", self.store)
     }

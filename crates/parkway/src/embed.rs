@@ -10,7 +10,9 @@ use parkway_core::log::{Channel, Commitment, Event, EventKind, Payload, Verdict}
 use parkway_core::model::SharedModel;
 use parkway_core::store::{Message, RunFilter, RunSummary, StoreError};
 use parkway_core::tool::Toolbox;
-use parkway_core::workflow::{Diagnostics, Inputs, ModelSpec, Outlook, Plan, Requirements, Surroundings, Verb};
+use parkway_core::workflow::{
+    Diagnostics, Inputs, ModelSpec, Node, Outlook, Plan, Requirements, RunIf, Surroundings, Verb,
+};
 use serde_json::Value;
 
 use crate::binding::{Models, Reading};
@@ -161,37 +163,40 @@ impl Parkway {
         // Its models are loaded next: what their vocabularies tell, they tell themselves.
         let plan = Arc::new(self.check_with(&workflow, Reading::Loaded)?.0);
         let inputs = plan.fill_inputs(inputs).map_err(Error::Inputs)?;
-        let models = self.models_of(plan.models.clone(), &plan).await?;
+        let models = self.models_of(plan.models.clone(), asked(&plan)).await?;
         let control = control(options);
         let executor = Executor::create(self.services().clone(), models, control.clone(), plan, &inputs).await?;
         Ok(Run::launch(self.clone(), executor, control))
     }
 
-    /// Takes a run up where it stands: after a crash, a stop, or an approval.
+    /// Takes a run up where it stands: after a crash, a stop, or an approval. Of a run that is to be cancelled, only the models
+    /// that its last steps ask are loaded.
     pub async fn resume(&self, run: RunId, options: RunOptions) -> Result<Run, Error> {
         let events = self.services().store.events(run, Seq(0)).await?;
         let plan = Arc::new(self.plan(run, &events).await?);
         // A run keeps the models of its plan, unless others are named for this very command.
+        let asked = if self.ends(run, &plan, &events).await? { asked_at_the_end(&plan) } else { asked(&plan) };
         let mut specs = plan.models.clone();
+        specs.retain(|name, _| asked.contains(name));
         if let Some(settings) = &self.inner.settings {
             for (name, spec) in &mut specs {
                 *spec = settings.model(name, spec, true)?;
             }
         }
-        let models = self.models_of(specs, &plan).await?;
+        let models = self.models_of(specs, asked).await?;
         let control = control(options);
         let executor = Executor::take_over(self.services().clone(), models, control.clone(), plan, run).await?;
         Ok(Run::launch(self.clone(), executor, control))
     }
 
-    /// The models that the plan's steps ask.
+    /// The models of these names.
     async fn models_of(
         &self,
         specs: BTreeMap<String, ModelSpec>,
-        plan: &Plan,
+        asked: BTreeSet<String>,
     ) -> Result<BTreeMap<String, SharedModel>, Error> {
         let mut models = BTreeMap::new();
-        for name in asked(plan) {
+        for name in asked {
             let spec = specs.get(&name).cloned().unwrap_or_default();
             let model = self.inner.models.find(&name, &spec, &self.inner.root).await?;
             models.insert(name, model);
@@ -316,6 +321,25 @@ fn asked(plan: &Plan) -> BTreeSet<String> {
         _ => BTreeSet::new(),
     };
     plan.graph.iter().flat_map(|(_, node)| models(&node.verb)).collect()
+}
+
+/// Of these models, those that may still be asked after a cancel.
+fn asked_at_the_end(plan: &Plan) -> BTreeSet<String> {
+    let runs_always = |node: &Node| {
+        let around = std::iter::successors(Some(node), |node| node.parent.map(|parent| plan.graph.node(parent)));
+        around.into_iter().any(|node| node.run_if == RunIf::Always)
+    };
+    let models = |node: &Node| match &node.verb {
+        Verb::Chat(chat) if runs_always(node) => BTreeSet::from([chat.model.clone()]),
+        Verb::Workflow(workflow) => match &workflow.own_run {
+            Some(plan) if runs_always(node) => asked(plan),
+            // The cancel reaches its run, too.
+            Some(plan) => asked_at_the_end(plan),
+            None => BTreeSet::new(),
+        },
+        _ => BTreeSet::new(),
+    };
+    plan.graph.iter().flat_map(|(_, node)| models(node)).collect()
 }
 
 /// The families that are granted folders outside the site's bounds, and what is wrong.

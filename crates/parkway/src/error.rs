@@ -58,6 +58,9 @@ pub enum Error {
     /// The run was stopped, and can be resumed.
     #[error("run {0} was stopped, and goes on when it is resumed")]
     Stopped(RunId),
+    /// What was said to a run means nothing to it now: why, and what to do.
+    #[error("{0}")]
+    OutOfPlace(String),
     /// The outputs are not of the type asked for.
     #[error("the outputs of run {run} are not of the type asked for: {cause}")]
     Output {
@@ -91,6 +94,7 @@ impl Error {
             Error::Cancelled(_) => "cancelled",
             Error::Waiting(_) => "waiting",
             Error::Stopped(_) => "stopped",
+            Error::OutOfPlace(_) => "out_of_place",
             Error::Output { .. } => "output",
             Error::Executor(ExecutorError::Store(error)) | Error::Store(error) => error.code(),
             Error::Executor(ExecutorError::Missing(_)) => "missing",

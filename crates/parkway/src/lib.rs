@@ -15,6 +15,7 @@ mod embed;
 mod error;
 mod record;
 mod run;
+mod words;
 mod workflow;
 
 pub use binding::{LoadProgress, ModelBinding};
@@ -39,6 +40,9 @@ pub use parkway_core::testing;
 pub use parkway_core::tool::{self, Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, tool_fn};
 pub use parkway_core::workflow as definition;
 pub use parkway_core::workflow::{Diagnostics, Inputs, Outlook, Plan};
+
+#[cfg(feature = "sqlite")]
+pub use parkway_store::upkeep;
 
 #[cfg(feature = "llama")]
 pub use parkway_llama as llama;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use parkway_core::engine::{Control, Ended, Executor, ExecutorError, Notice as Update, Watched, Watcher};
 use parkway_core::id::{RunId, Seq, StepKey};
-use parkway_core::log::{Channel, Event, EventKind, RunStatus, Verdict};
-use parkway_core::store::{Message, Store};
+use parkway_core::log::{Channel, Event, EventKind, Resolution, RunStatus, Verdict};
+use parkway_core::store::Store;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -99,10 +99,24 @@ impl Run {
         Ok(())
     }
 
+    /// Says what became of a step's call that is in doubt, as [`Parkway::resolve`] does.
+    pub async fn resolve(&self, step: &str, outcome: Resolution<Value>) -> Result<(), Error> {
+        let key: StepKey = step.parse().map_err(|e| Error::Setup(format!("{e}")))?;
+        self.parkway.resolve(self.id, key, outcome, None, "program".into(), Channel::Program).await?;
+        self.control.poke.poke();
+        Ok(())
+    }
+
+    /// Sends a signal, as [`Parkway::signal`] does.
+    pub async fn signal(&self, name: &str, payload: impl Into<Value>) -> Result<(), Error> {
+        self.parkway.signal(self.id, name, payload.into(), "program".into(), Channel::Program).await?;
+        self.control.poke.poke();
+        Ok(())
+    }
+
     /// Asks the run to end: what runs is cancelled, `run_if: always` steps still run.
     pub async fn cancel(&self) -> Result<(), Error> {
-        let message = Message::Cancel { note: None, by: "program".into(), via: Channel::Program };
-        self.parkway.services().store.signal(self.id, message).await?;
+        self.parkway.cancel(self.id, None, "program".into(), Channel::Program).await?;
         self.control.poke.poke();
         Ok(())
     }

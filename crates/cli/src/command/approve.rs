@@ -11,7 +11,7 @@ use crate::next::Next;
 use crate::out::say;
 use crate::project::Project;
 use crate::render::decided;
-use crate::session::person;
+use crate::session::{person, taken_up};
 use crate::step;
 
 /// Answers a step that asks, whoever executes its run.
@@ -29,13 +29,8 @@ pub(crate) async fn approve(global: &Global, args: ApproveArgs) -> Result<Exit, 
     }
     let verdict = if args.reject { Verdict::Rejected } else { Verdict::Approved };
     parkway.answer(run, step.clone(), verdict, args.note, person(), Channel::Command).await?;
-    // Asked after the answer: whoever takes the run over from now on sees it.
-    let held = parkway.find_run(&run.to_string()).await?.held;
     say(&format!("{} {step} of run {run}", decided(verdict)));
-    say(&match held {
-        true => "  the process that executes it takes the answer up now".to_owned(),
-        false => format!("  no process executes it; go on with: {}", next.resume(run)),
-    });
+    say(&taken_up(&parkway, &record, "the answer", &next).await?);
     Ok(Exit::Done)
 }
 

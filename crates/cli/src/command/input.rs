@@ -14,7 +14,7 @@ use crate::next::Next;
 use crate::out::{columns, say};
 use crate::project::Project;
 use crate::render::Symbols;
-use crate::session::{Form, form_of, from_file, person};
+use crate::session::{Form, form_of, from_file, person, taken_up};
 use crate::step;
 
 /// Fills the form of a step that asks, whoever executes its run.
@@ -37,13 +37,8 @@ pub(crate) async fn input(global: &Global, args: InputArgs) -> Result<Exit, Fail
         None => asked(form)?,
     };
     parkway.fill(run, step.clone(), values, person(), Channel::Command).await?;
-    // Asked after the answer: whoever takes the run over from now on sees it.
-    let held = parkway.find_run(&run.to_string()).await?.held;
     say(&format!("filled {step} of run {run}"));
-    say(&match held {
-        true => "  the process that executes it takes the values up now".to_owned(),
-        false => format!("  no process executes it; go on with: {}", next.resume(run)),
-    });
+    say(&taken_up(&parkway, &record, "the values", &next).await?);
     Ok(Exit::Done)
 }
 

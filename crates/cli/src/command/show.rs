@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use parkway::definition::Verb;
 use parkway::id::{StepKey, Time};
-use parkway::log::{Actor, Budget, Commitment, Event, EventKind, ModelCall, Resolution, WaitFor};
+use parkway::log::{Actor, Budget, Commitment, Event, EventKind, ModelCall, Resolution, StepStatus, WaitFor};
 use parkway::{Parkway, Record};
 use serde_json::Value;
 
@@ -117,6 +117,9 @@ impl StepStory {
             self.lines.push(format!("  {}", clean(description)));
         }
         self.lines.extend(self.own_run.take());
+        if let Some(effect) = record.state.effect_key(key).filter(|_| step.status == StepStatus::InDoubt) {
+            self.lines.push(format!("  the key of its call: {effect}"));
+        }
     }
 
     fn tell(&mut self, event: &Event) {

@@ -129,8 +129,8 @@ pub(crate) async fn way_on(parkway: &Parkway, state: &RunState, next: &Next) -> 
         of(|_, _, what, next| if let WaitFor::Run { run, .. } = what { Some(next.show(*run)) } else { None }),
     );
     let signal = |(key, name): (&StepKey, &Value)| match name.as_str() {
-        Some(name) => format!("`{}`, for {key}", clean(name)),
-        None => format!("for {key}"),
+        Some(name) => next.signal(run, name),
+        None => format!("its name was erased, for {key}"),
     };
     name("signal:", keys.into_iter().zip(&names).map(signal).collect());
     name(
@@ -141,7 +141,7 @@ pub(crate) async fn way_on(parkway: &Parkway, state: &RunState, next: &Next) -> 
         }),
     );
     let in_doubt = state.steps().iter().filter(|step| step.status == StepStatus::InDoubt);
-    name("in doubt:", in_doubt.map(|step| next.show_step(run, &step.key)).collect());
+    name("in doubt:", in_doubt.map(|step| next.resolve(run, &step.key)).collect());
     name("go on:", vec![next.resume(run)]);
     Ok(())
 }

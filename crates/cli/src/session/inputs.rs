@@ -41,6 +41,27 @@ pub(crate) fn from_file(file: &Path) -> Result<Inputs, Failure> {
     })
 }
 
+/// A value that was given as JSON, as `@FILE`, or as `-` for stdin. `what` is how it was asked for.
+pub(crate) fn json_value(text: &str, what: &str) -> Result<Value, Failure> {
+    let (source, text) = if text == "-" {
+        let mut text = String::new();
+        (Some("stdin"), io::stdin().read_to_string(&mut text).map(|_| text))
+    } else if let Some(file) = text.strip_prefix('@') {
+        (Some(file), fs::read_to_string(file))
+    } else {
+        (None, Ok(text.to_owned()))
+    };
+    let text = text.map_err(|e| {
+        Failure::invalid(format!("cannot read {} for {what}: {e}", source.unwrap_or_default()))
+            .help("write JSON, `@FILE` for a file with it, or `-` for stdin")
+    })?;
+    serde_json::from_str(&text).map_err(|e| match source {
+        Some(source) => Failure::invalid(format!("what {source} holds for {what} is no JSON: {e}")),
+        None => Failure::invalid(format!("`{text}` for {what} is no JSON: {e}"))
+            .help("a text stands in quotes of its own: `'\"sent\"'`; `@FILE` is a file with JSON, `-` is stdin"),
+    })
+}
+
 /// A text by the input's type. An unknown name is told later, with the names that there are.
 fn value(name: &str, text: &str, plan: &Plan) -> Result<Value, Failure> {
     let schema = plan.inputs.get("properties").and_then(|properties| properties.get(name));

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::bench::{Bench, redacted};
+use crate::shop;
 
 /// The fences of a page: the line, what stands after the marks, the text.
 fn fences(page: &str) -> Vec<(usize, &str, String)> {
@@ -31,6 +32,23 @@ fn printed(bench: &Bench, folder: &Path, args: &[&str]) -> String {
     text
 }
 
+/// The words of a command, as a shell takes them; only single quotes stand on pages.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
+    for c in command.chars() {
+        match c {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            c if c.is_whitespace() && !quoted => words.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
 /// Whether a text has these lines; `…` stands for any lines.
 fn fits(expected: &[&str], lines: &[&str]) -> bool {
     match (expected.split_first(), lines.split_first()) {
@@ -46,7 +64,9 @@ fn what_the_documents_say_is_printed_is_printed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut commands = 0;
     let mut wrong = Vec::new();
-    for page in ["README.md", "docs/src/commands.md", "docs/src/settings.md", "docs/src/testing.md"] {
+    let operating = ["docs/src/operating/doubt.md", "docs/src/operating/store.md"];
+    let pages = ["README.md", "docs/src/commands.md", "docs/src/settings.md", "docs/src/testing.md"];
+    for page in pages.into_iter().chain(operating) {
         let text = fs::read_to_string(root.join(page)).unwrap();
         let bench = Bench::new("");
         fs::remove_file(bench.path("flow.yaml")).unwrap();
@@ -61,19 +81,27 @@ fn what_the_documents_say_is_printed_is_printed() {
             let mut folder = bench.path("");
             for part in format!("\n{text}").split("\n$ ").skip(1) {
                 let (command, expected) = part.split_once('\n').unwrap_or((part, ""));
-                let words: Vec<_> = command.split_whitespace().collect();
-                match words.split_first() {
-                    Some((&"cd", rest)) => folder = bench.path(rest[0]),
-                    Some((&"parkway", args)) => {
-                        commands += 1;
-                        let expected = redacted(&bench, expected);
-                        let given = redacted(&bench, &printed(&bench, &folder, args));
-                        let lines = |text| str::lines(text).collect::<Vec<_>>();
-                        if !fits(&lines(expected.trim_end()), &lines(given.trim_end())) {
-                            wrong.push(format!("{page}:{line}: $ {command}\n{given}"));
-                        }
+                let words = words(command);
+                let words: Vec<_> = words.iter().map(String::as_str).collect();
+                let given = match words.as_slice() {
+                    ["cd", to] => {
+                        folder = bench.path(to);
+                        continue;
                     }
-                    _ => wrong.push(format!("{page}:{line}: `{command}` is not run by this test")),
+                    ["parkway", args @ ..] => printed(&bench, &folder, args),
+                    // The program of the page about doubts.
+                    ["shop"] => shop::resumes(&bench).as_str().to_owned(),
+                    ["shop", file] => shop::starts(&bench, file).as_str().to_owned(),
+                    _ => {
+                        wrong.push(format!("{page}:{line}: `{command}` is not run by this test"));
+                        continue;
+                    }
+                };
+                commands += 1;
+                let (expected, given) = (redacted(&bench, expected), redacted(&bench, &given));
+                let lines = |text| str::lines(text).collect::<Vec<_>>();
+                if !fits(&lines(expected.trim_end()), &lines(given.trim_end())) {
+                    wrong.push(format!("{page}:{line}: $ {command}\n{given}"));
                 }
             }
         }

@@ -17,8 +17,11 @@ mod looks;
 mod pictures;
 mod reading;
 mod settings;
+mod shop;
+mod store;
 mod templates;
 mod trials;
+mod words;
 
 #[cfg(unix)]
 mod crash;

@@ -14,6 +14,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::bench::{ASK, Bench};
+use crate::shop::{self, PAY};
 
 /// A program on a terminal.
 struct Screen {
@@ -255,4 +256,45 @@ fn a_form_is_asked_by_the_command_that_fills_it() {
     let (code, rest) = screen.ends();
     assert_eq!(code, Some(0), "{rest}");
     assert_eq!(bench.parkway(&["resume"]).code(0).json()["total"], 7);
+}
+
+#[test]
+fn a_person_at_the_terminal_is_told_what_is_known_of_a_call_in_doubt() {
+    let bench = Bench::new(PAY);
+    shop::starts(&bench, "flow.yaml");
+    let mut screen = Screen::run(&bench, &["resolve", "last", "pay"], 100);
+    screen.shows("? pay  bank.pay");
+    screen.shows("nobody knows whether this call was carried out: unreachable");
+    screen.shows("the bank's answer did not come");
+    screen.shows("\"amount\": 12");
+    screen.shows("attempt 1");
+    screen.shows(&shop::ledger(&bench)[0]);
+    screen.shows("d, n or r, then a note if you like: ");
+    screen.types("perhaps\n");
+    screen.shows("d, n or r, then a note if you like: ");
+    screen.types("d seen in the account\n");
+    screen.shows("what it returned, as JSON: ");
+    screen.types("R-17\n");
+    screen.shows("! it is no JSON");
+    screen.types("{\"receipt\": \"R-17\"}\n");
+    let (code, rest) = screen.ends();
+    assert_eq!(code, Some(0), "{rest}");
+    let shown = bench.parkway(&["show", "last"]).code(0).out;
+    assert!(shown.contains("in doubt"), "{shown}");
+    assert_eq!(shop::resumes(&bench), parkway::log::RunStatus::Completed);
+    let step = bench.parkway(&["show", "--step", "pay"]).out;
+    assert!(step.contains("resolved by ada (prompt)") && step.contains("seen in the account"), "{step}");
+}
+
+#[test]
+fn nothing_typed_about_a_call_in_doubt_is_taken_for_a_word() {
+    let bench = Bench::new(PAY);
+    shop::starts(&bench, "flow.yaml");
+    let mut screen = Screen::run(&bench, &["resolve", "last", "pay"], 80);
+    screen.shows("d, n or r");
+    screen.types("\u{4}");
+    let (code, rest) = screen.ends();
+    assert_eq!(code, Some(130), "{rest}");
+    assert!(rest.contains("`pay` stays in doubt"), "{rest}");
+    bench.parkway(&["resolve", "last", "pay", "--not-done"]).code(0);
 }

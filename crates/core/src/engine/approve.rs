@@ -162,9 +162,11 @@ impl Executor {
         // The step's own answer is newer than one that came before it.
         for asked in std::iter::once(index).chain(self.state.dependencies(index)) {
             let Some(approval) = self.state.at(asked).approval.clone() else { continue };
-            // Who answers before the question was asked has not seen the calls.
+            // Who answers before the question was asked has not seen the calls; a word in the run that this one is forked
+            // from was about the calls of that run.
             let saw_and_approved = approval.answer.as_ref().is_some_and(|answer| {
-                answer.verdict == Verdict::Approved && !matches!(answer.by, Actor::Person { via: Channel::Flag, .. })
+                let in_advance = matches!(answer.by, Actor::Person { via: Channel::Flag, .. });
+                answer.verdict == Verdict::Approved && !in_advance && !answer.inherited
             });
             if !saw_and_approved {
                 continue;

@@ -13,9 +13,9 @@ use crate::engine::perform::short;
 use crate::engine::recorder::Draft;
 use crate::engine::secret::{Marks, SecretUse};
 use crate::engine::step::{Attempt, Call, Failure};
-use crate::id::{EffectKey, StepKey};
+use crate::id::{EffectKey, StepKey, Time};
 use crate::label::Labels;
-use crate::log::{Budget, EventKind, SkipReason};
+use crate::log::{Budget, EventKind, SkipReason, StepIndex};
 use crate::policy::{self, PolicyRequest};
 use crate::schema::Side;
 use crate::tool::{Cancel, Effect, ToolContext};
@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
 impl Executor {
     /// Evaluates `if`; then fans the step out, or begins it.
     pub(super) async fn open(&mut self, key: StepKey) -> Result<(), ExecutorError> {
+        if self.open_again(&key).await? {
+            return Ok(());
+        }
         let plan = self.state.plan().clone();
         let Some((node, site)) = self.place(&key) else { return Ok(()) };
         let node = plan.graph.node(node);
@@ -333,22 +336,35 @@ impl Executor {
         let Some(index) = self.state.index_of(&key) else { return Ok(()) };
         let (timeout, by_budget) = self.time_limit(node, site);
         let cancel = Cancel::new();
-        let context = ToolContext {
-            run: self.lease.run,
-            step: key.clone(),
-            attempt: self.state.at(index).attempt,
-            key: EffectKey::new(self.lease.run, &key, self.state.at(index).redo),
-            fence: self.lease.fence,
-            now,
-            deadline: timeout.map(|timeout| now.after(timeout)),
-            grants: grants.unwrap_or_default(),
-            cancel: cancel.clone(),
-        };
+        let context = self.tool_context(index, grants, now, timeout, &cancel);
         let after = effect.waits_for_disk().then(|| (self.recorder.disk(), head));
         let secrets = self.secrets.clone();
         let call = Call::Tool { tool, input, context: Box::new(context), output, secrets };
         self.launch(Attempt { index, call, timeout, by_budget, cancel, after });
         Ok(())
+    }
+
+    /// What a call for a step knows.
+    pub(super) fn tool_context(
+        &self,
+        index: StepIndex,
+        grants: Option<Value>,
+        now: Time,
+        timeout: Option<Duration>,
+        cancel: &Cancel,
+    ) -> ToolContext {
+        let step = self.state.at(index);
+        ToolContext {
+            run: self.lease.run,
+            step: step.key.clone(),
+            attempt: step.attempt,
+            key: EffectKey::new(self.lease.run, &step.key, step.redo),
+            fence: self.lease.fence,
+            now,
+            deadline: timeout.map(|timeout| now.after(timeout)),
+            grants: grants.unwrap_or_default(),
+            cancel: cancel.clone(),
+        }
     }
 
     /// The step's timeout, or what is left of the `wall` budget where that is less.

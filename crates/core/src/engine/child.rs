@@ -42,6 +42,10 @@ pub(crate) struct ChildRun {
     pub(crate) env: Option<Value>,
     /// How long the run may take from its creation.
     pub(crate) timeout: Option<Duration>,
+    /// The event by which the parent was reopened, where the step is done again since.
+    pub(crate) reopened: Option<Seq>,
+    /// What the step has been charged for the run already.
+    pub(crate) settled: Budget,
 }
 
 /// What is known of a run that was driven for a step, beside its result.
@@ -64,7 +68,8 @@ enum Drove {
 impl ChildRun {
     /// Drives the run as far as it goes. An error of the store ends the parent's executor too.
     pub(crate) async fn make(self, index: StepIndex, cancel: Cancel) -> Result<Outcome, StoreError> {
-        let outcome = |result, child, cut_off| Outcome { index, result, turns: Vec::new(), cut_off, child };
+        let outcome =
+            |result, child, cut_off| Outcome { index, result, turns: Vec::new(), cut_off, begun: true, child };
         let (state, wake) = match self.drive(&cancel).await {
             Ok(Drove::Ended(state)) => (state, None),
             Ok(Drove::Waits(state, wake)) => (state, Some(wake)),
@@ -77,7 +82,7 @@ impl ChildRun {
                 return Ok(outcome(Err(failure), None, false));
             }
         };
-        let spent = state.committed();
+        let spent = state.committed().minus(self.settled);
         if let Some(wake) = wake {
             let waits = Some(WaitFor::Run { run: self.run, wake });
             return Ok(outcome(Err(stopped()), Some(ChildEnd { spent, waits }), false));
@@ -98,7 +103,8 @@ impl ChildRun {
         loop {
             let events = store.events(self.run, Seq(0)).await?;
             let state = self.state(&events).await?;
-            if let Some(state) = state.as_ref().filter(|state| state.status().ended()) {
+            let again = state.as_ref().and_then(|state| self.reopens(state));
+            if let Some(state) = state.as_ref().filter(|state| state.status().ended() && again.is_none()) {
                 return Ok(Drove::Ended(state.clone()));
             }
             if self.control.stop.is_cancelled() {
@@ -111,14 +117,24 @@ impl ChildRun {
             let plan = state.as_ref().map_or_else(|| self.plan.clone(), |state| state.plan().clone());
             let secrets = Known::fetch(&self.services, &plan).await?;
             let claim = Claim::new(self.services.worker.clone(), Some(self.run), self.services.lease);
+            let claim = Claim { ended: again.is_some(), ..claim };
             let Some(lease) = store.claim(&claim).await? else {
                 // Somebody else drives it.
                 tokio::time::sleep(LOOK).await;
                 continue;
             };
             let (services, models, control) = (self.services.clone(), self.models.clone(), self.control.clone());
-            let executor = match state {
-                Some(_) => Executor::go_on(services, models, control, plan, lease, secrets).await?,
+            let begun = state.is_some();
+            let executor = match state.zip(again) {
+                Some((state, parent)) => {
+                    match Executor::reopen_child(services, models, control, state, lease, secrets, parent).await {
+                        Ok(executor) => executor,
+                        // Somebody else was quicker.
+                        Err(ExecutorError::Store(StoreError::Fenced { .. } | StoreError::Conflict { .. })) => continue,
+                        Err(error) => return Err(error),
+                    }
+                }
+                None if begun => Executor::go_on(services, models, control, plan, lease, secrets).await?,
                 None => {
                     let beginning = Beginning {
                         plan,
@@ -183,6 +199,13 @@ impl ChildRun {
         work.await
     }
 
+    /// The event of the parent's for which this run is to be reopened: it ended badly before that.
+    fn reopens(&self, state: &RunState) -> Option<Seq> {
+        let last = state.reopened().and_then(|reopened| reopened.parent);
+        let bad = matches!(state.status(), RunStatus::Failed | RunStatus::Cancelled);
+        self.reopened.filter(|parent| bad && last < Some(*parent))
+    }
+
     async fn tell_to_stop(&self) -> Result<bool, StoreError> {
         let note = Some(format!("for the step `{}` of run {}", self.parent.step, self.parent.run));
         let by = self.services.worker.to_string();
@@ -191,7 +214,7 @@ impl ChildRun {
     }
 
     fn time_limit(&self, state: &RunState) -> Option<Time> {
-        Some(state.created().after(self.timeout?))
+        Some(state.opened().after(self.timeout?))
     }
 
     fn time_over(&self, state: &RunState) -> bool {
@@ -217,7 +240,7 @@ impl ChildRun {
         Ok(match state.finish() {
             Some(Finish::Completed(outputs)) => {
                 let labels = labels_named(state, Site::TOP, Template::Value(&state.plan().outputs));
-                Ok(Output { value: self.payload(*outputs).await?, labels })
+                Ok(Output { value: self.payload(*outputs).await?, labels, writes: Vec::new() })
             }
             Some(Finish::Failed(reason)) => {
                 let message = match reason.message {

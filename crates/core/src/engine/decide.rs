@@ -153,7 +153,10 @@ fn command(state: &RunState, work: Work) -> Option<Command> {
         Work::Answer(index) => return answer(state, index),
         Work::Items(index) => match state.next_item(index) {
             Some(item) => Command::Item { key: key(index).item(item) },
-            None => settle(state, index),
+            None => match state.item_to_drop(index) {
+                Some(item) => Command::Skip { key: key(index).item(item), reason: state.dropped(index) },
+                None => settle(state, index),
+            },
         },
         Work::Settle(index) => settle(state, index),
         Work::Recover(index) => recover(state, index),

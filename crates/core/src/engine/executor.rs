@@ -1,34 +1,35 @@
 //! Drives one run: asks `decide` what follows, does it, records what came of it, until only the outside can move the run.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::task::{Id, JoinSet};
 use tracing::Instrument;
 
+use crate::engine::calls::Calls;
 use crate::engine::context::{EvaluateError, Values};
 use crate::engine::control::Control;
 use crate::engine::decide::decide;
-use crate::engine::recorder::{Draft, RecordError, Recorder};
+use crate::engine::evidence::Evidence;
+use crate::engine::reconcile::Doubts;
+use crate::engine::recorder::{Draft, RecordError, Recorder, Refusal};
 use crate::engine::reporter::Reporter;
 use crate::engine::ruling::{Rulebook, rulebook};
 use crate::engine::secret::Known;
 use crate::engine::services::{Services, environment};
-use crate::engine::step::{self, Attempt, Failure, Outcome};
+use crate::engine::step::{self, Failure};
 use crate::id::{RunId, Seq, Time};
 use crate::label::Labels;
-use crate::log::{Commitment, EventKind, IllegalEvent, Parent, PayloadError, RunState, RunStatus, StepIndex};
+use crate::log::{Commitment, EventKind, IllegalEvent, Parent, PayloadError, RunState, RunStatus};
 use crate::model::SharedModel;
 use crate::schema::Schemas;
 use crate::store::{Claim, Lease, Message, MessageId, NewRun, Released, StoreError, Write};
-use crate::tool::Cancel;
 use crate::workflow::Plan;
 
-/// How long a stop waits for calls that must not be cut off.
-pub(crate) const GRACE: Duration = Duration::from_secs(10);
 /// Commands that are performed before looking up: at the inbox, the lease, the calls under way.
 const BURST: usize = 64;
 /// How often the inbox is looked at.
@@ -75,9 +76,15 @@ pub enum ExecutorError {
     /// The run has ended.
     #[error("run {0} has ended: {status}", status = .1.as_str())]
     Over(RunId, RunStatus),
+    /// The run cannot be reopened, or not from here.
+    #[error("{0}")]
+    NotAgain(String),
     /// Environment variables or secrets that the plan declares are not there.
     #[error("{}", .0.join("; "))]
     Missing(Vec<String>),
+    /// The executor's own code, or a policy, a clock or a store that it asked, panicked.
+    #[error("the executor of the run panicked: {0}; `parkway resume` goes on with what is on disk")]
+    Panicked(String),
     /// The tools are not those that the plan was checked against.
     #[error("this program's tools differ from those of the run's plan: {}", .0.join("; "))]
     ToolsChanged(Vec<String>),
@@ -105,10 +112,14 @@ pub struct Executor {
     pub(crate) secrets: Arc<Known>,
     pub(crate) recorder: Recorder,
     pub(crate) lease: Lease,
-    pub(crate) calls: JoinSet<Result<Outcome, StoreError>>,
-    pub(crate) under_way: HashMap<Id, StepIndex>,
-    pub(crate) cancels: HashMap<StepIndex, Cancel>,
+    pub(super) calls: Calls,
+    pub(super) doubts: Doubts,
+    pub(super) evidence: Evidence,
     pub(super) taken: HashSet<MessageId>,
+    /// When the inbox was last looked into.
+    pub(super) heard: Time,
+    /// How many runs of steps were looked at.
+    pub(super) looked_at: usize,
 }
 
 impl fmt::Debug for Executor {
@@ -200,7 +211,8 @@ impl Executor {
         lease: Lease,
         secrets: Known,
     ) -> Result<Executor, ExecutorError> {
-        let claimed = Executor::continue_log(services.clone(), models, control, plan, lease.clone(), secrets).await;
+        let executor = Executor::continue_log(services.clone(), models, control, plan, lease.clone(), secrets);
+        let claimed = guarded(executor).await;
         if let Err(error) = &claimed {
             let_go(&services, &lease, error).await;
         }
@@ -226,7 +238,7 @@ impl Executor {
         Ok(executor)
     }
 
-    fn begin(
+    pub(super) fn begin(
         services: Services,
         models: BTreeMap<String, SharedModel>,
         control: Control,
@@ -255,10 +267,12 @@ impl Executor {
             state,
             recorder,
             lease,
-            calls: JoinSet::new(),
-            under_way: HashMap::new(),
-            cancels: HashMap::new(),
+            calls: Calls::default(),
+            doubts: Doubts::default(),
+            evidence: Evidence::default(),
             taken: HashSet::new(),
+            heard: Time::default(),
+            looked_at: 0,
         }
     }
 
@@ -280,11 +294,17 @@ impl Executor {
     /// Drives the run until it ends, only waits, or is stopped. All that was recorded is on disk when this returns.
     pub async fn execute(mut self) -> Result<Ended, ExecutorError> {
         let span = tracing::info_span!("run", run = %self.lease.run, workflow = %self.state.plan().workflow);
-        let result = self.drive().instrument(span).await;
-        // Whatever goes wrong, nothing goes on behind the run's back.
-        for cancel in self.cancels.values() {
-            cancel.cancel();
+        let mut result = guarded(self.drive().instrument(span)).await;
+        if result.is_ok()
+            && let Err(error) = self.recorder.written().await
+        {
+            result = Err(error.into());
         }
+        if result.is_err() {
+            self.leave_evidence().await;
+        }
+        // Whatever goes wrong, nothing goes on behind the run's back.
+        self.calls.cancel_all();
         self.calls.shutdown().await;
         let Executor { recorder, services, lease, state, .. } = self;
         let closed = recorder.close().await.map_err(ExecutorError::from);
@@ -309,6 +329,7 @@ impl Executor {
         // What was said while nobody had the run comes before what time alone would bring, and before any call.
         self.read_inbox().await?;
         self.give_preapprovals().await?;
+        self.doubt_again();
         loop {
             if stop.is_cancelled() {
                 self.wind_down().await?;
@@ -316,6 +337,7 @@ impl Executor {
                 return Ok(true);
             }
             let more = self.perform_some().await?;
+            self.ask_tools();
             if self.state.status().ended() {
                 return Ok(false);
             }
@@ -328,11 +350,7 @@ impl Executor {
             let timer = self.time_to(timer);
             tokio::select! {
                 () = stop.cancelled() => {}
-                joined = self.calls.join_next_with_id(), if !self.calls.is_empty() => {
-                    if let Some(joined) = joined {
-                        self.take_outcome(joined).await?;
-                    }
-                }
+                ended = self.calls.next(), if !self.calls.is_empty() => self.take_ends(ended).await?,
                 () = poke.poked() => self.read_inbox().await?,
                 _ = inbox.tick() => self.read_inbox().await?,
                 _ = renewal.tick() => self.services.store.renew(&self.lease, self.services.lease).await?,
@@ -352,7 +370,9 @@ impl Executor {
                 return Ok(false);
             }
             for command in commands {
-                self.perform(command).await?;
+                if self.still_stands(&command).await? {
+                    self.perform(command).await?;
+                }
             }
         }
         Ok(true)
@@ -363,7 +383,7 @@ impl Executor {
     fn may_leave(&self) -> bool {
         let near = || self.time_to(self.state.wake()) < Duration::from_secs(60);
         let expected = self.state.waits() && (self.control.stay || near());
-        self.calls.is_empty() && self.state.status() == RunStatus::Waiting && !expected
+        self.calls.is_empty() && !self.doubts.any() && self.state.status() == RunStatus::Waiting && !expected
     }
 
     /// Gives the run back if nobody has said anything that changes it.
@@ -386,88 +406,33 @@ impl Executor {
         Ok(true)
     }
 
-    /// Whether another call may be made beside those under way.
-    fn has_room(&self) -> bool {
-        self.calls.len() < self.services.concurrency
-    }
-
     fn time_to(&self, time: Option<Time>) -> Duration {
         time.map_or(Duration::from_secs(3_600), |time| time.since(self.services.clock.now()))
     }
 
-    /// Stops: calls that may be repeated are cut off, the others get a grace time.
-    async fn wind_down(&mut self) -> Result<(), ExecutorError> {
-        for cancel in self.cancels.values() {
-            cancel.cancel();
-        }
-        if self.calls.is_empty() {
-            return Ok(());
-        }
-        // Each call ends by itself within the grace time; the deadline is for one that does not.
-        let most = GRACE + Duration::from_secs(3);
-        // Nobody else may take the run for abandoned meanwhile. If this fails the lease runs out sooner, and what is
-        // recorded after that is refused.
-        let _ = self.services.store.renew(&self.lease, most + self.services.lease).await;
-        let deadline = tokio::time::Instant::now() + most;
-        while let Ok(Some(joined)) = tokio::time::timeout_at(deadline, self.calls.join_next_with_id()).await {
-            match &joined {
-                // It is begun again when the run is resumed; the log needs no word about it.
-                Ok((id, Ok(outcome))) if outcome.cut_off => {
-                    self.under_way.remove(id);
-                }
-                _ => self.take_outcome(joined).await?,
-            }
-        }
-        // The run is given back after this: nothing goes on behind its back.
-        self.calls.shutdown().await;
-        Ok(())
-    }
-
     /// Applies, commits, publishes: the one door.
-    pub(crate) async fn record(&mut self, draft: Draft) -> Result<Seq, ExecutorError> {
+    pub(crate) async fn record(&mut self, mut draft: Draft) -> Result<Seq, ExecutorError> {
+        self.draft_report(&mut draft).await?;
         self.values.keep(&draft.payloads)?;
+        let doubts = Doubts::in_draft(&draft);
         let head = self.recorder.record(&mut self.state, draft).await?;
+        self.doubts.add(&self.state, doubts);
         self.values.age(head, self.recorder.on_disk());
         Ok(head)
     }
 
+    /// Commits a draft whose writes may be refused, and applies it if they are not.
+    pub(super) async fn record_if_taken(&mut self, draft: Draft) -> Result<Result<(), Refusal>, ExecutorError> {
+        self.values.keep(&draft.payloads)?;
+        let taken = self.recorder.record_if_taken(&mut self.state, draft).await?;
+        self.values.age(self.state.head(), self.recorder.on_disk());
+        Ok(taken.map(|_| ()))
+    }
+
     /// Records a draft, and returns when it is on disk.
-    async fn record_to_disk(&mut self, draft: Draft) -> Result<(), ExecutorError> {
+    pub(super) async fn record_to_disk(&mut self, draft: Draft) -> Result<(), ExecutorError> {
         let head = self.record(draft).await?;
         Ok(self.recorder.disk().holds(head).await?)
-    }
-
-    /// Sends an attempt on its way, after its `StepStarted` was recorded.
-    pub(crate) fn launch(&mut self, attempt: Attempt) {
-        let index = attempt.index;
-        self.cancels.insert(index, attempt.cancel.clone());
-        let step = self.state.at(index);
-        let span = tracing::info_span!("step", step = %step.key, attempt = step.attempt);
-        let handle = self.calls.spawn(step::make(attempt).instrument(span));
-        self.under_way.insert(handle.id(), index);
-    }
-
-    async fn take_outcome(
-        &mut self,
-        joined: Result<(Id, Result<Outcome, StoreError>), tokio::task::JoinError>,
-    ) -> Result<(), ExecutorError> {
-        let outcome = match joined {
-            Ok((id, outcome)) => {
-                self.under_way.remove(&id);
-                outcome?
-            }
-            Err(error) => {
-                let Some(index) = self.under_way.remove(&error.id()) else { return Ok(()) };
-                let failure = self.secrets.scrub_failure(step::panicked(error.is_panic().then(|| error.into_panic())));
-                Outcome { index, result: Err(failure), turns: Vec::new(), cut_off: false, child: None }
-            }
-        };
-        self.cancels.remove(&outcome.index);
-        if outcome.cut_off && self.control.stop.is_cancelled() {
-            // A run of its own has seen the stop first: it is begun again when this one is resumed.
-            return Ok(());
-        }
-        self.settle_outcome(outcome).await
     }
 
     pub(crate) fn text(&self, draft: &mut Draft, text: &str) -> Result<Commitment, PayloadError> {
@@ -490,13 +455,28 @@ impl Executor {
 
 /// Gives a run back that cannot go on here: the next executor starts from the log, and need not wait for the lease to run
 /// out. Where this cannot be said to the store either, the lease does run out.
-async fn let_go(services: &Services, lease: &Lease, error: &ExecutorError) {
-    // Nobody can go on with a log that makes no sense.
-    let wake = (!matches!(error, ExecutorError::Illegal(_))).then(|| services.clock.now());
-    if let Ok(Released::Unread) = services.store.release(lease, wake).await {
+pub(super) async fn let_go(services: &Services, lease: &Lease, error: &ExecutorError) {
+    let released = match error {
+        // Nobody can go on with a log that makes no sense.
+        ExecutorError::Illegal(_) => services.store.release(lease, None).await,
+        // The clock may be what panicked.
+        ExecutorError::Panicked(_) => Ok(Released::Unread),
+        _ => services.store.release(lease, Some(services.clock.now())).await,
+    };
+    if let Ok(Released::Unread) = released {
         // A run with unread messages is not given back, but the lease may end at once.
         let _ = services.store.renew(lease, Duration::ZERO).await;
     }
+}
+
+/// What a future gives; a panic in it is an error.
+async fn guarded<T>(future: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, ExecutorError> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        polled.unwrap_or_else(|panic| Poll::Ready(Err(ExecutorError::Panicked(step::said(panic)))))
+    })
+    .await
 }
 
 /// Whose runs these are, until there are several tenants.

@@ -8,7 +8,7 @@ use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::recorder::Draft;
 use crate::engine::step::Failure;
 use crate::id::StepKey;
-use crate::log::EventKind;
+use crate::log::{EventKind, StepIndex};
 use crate::workflow::NodeIndex;
 
 impl Executor {
@@ -25,9 +25,11 @@ impl Executor {
             Command::Reject { key, expired } => self.reject(key, expired).await,
             Command::Approve { key } => self.approved(key).await,
             Command::Doubt { key } => {
-                let failure =
-                    Failure::new("crash", "the process that made the call ended before the outcome was known");
-                self.doubt(key, &failure).await
+                let Some(index) = self.state.index_of(&key) else { return Ok(()) };
+                let mut draft = Draft::default();
+                self.draft_doubt(&mut draft, index, &Failure::crash())?;
+                self.record(draft).await?;
+                Ok(())
             }
             Command::GiveUp { key } => {
                 let message = format!("{MAX_INTERRUPTIONS} processes ended while they tried this step");
@@ -80,18 +82,22 @@ impl Executor {
         Ok(())
     }
 
-    async fn doubt(&mut self, key: StepKey, failure: &Failure) -> Result<(), ExecutorError> {
-        let mut draft = Draft::default();
-        let attempt = self.state.step(&key).map_or(0, |step| step.attempt);
-        let message = self.text(&mut draft, &failure.message)?;
+    pub(super) fn draft_doubt(
+        &self,
+        draft: &mut Draft,
+        index: StepIndex,
+        failure: &Failure,
+    ) -> Result<(), ExecutorError> {
+        let step = self.state.at(index);
+        let (key, attempt) = (step.key.clone(), step.attempt);
+        let message = self.text(draft, &failure.message)?;
         draft.event(EventKind::StepInDoubt { key, attempt, code: failure.code.clone(), message });
-        self.record(draft).await?;
         Ok(())
     }
 
     async fn cancel(&mut self, key: StepKey) -> Result<(), ExecutorError> {
         let index = self.state.index_of(&key);
-        match index.and_then(|index| self.cancels.get(&index)) {
+        match index.and_then(|index| self.calls.cancel_of(index)) {
             // Its outcome says how it ended.
             Some(cancel) => cancel.cancel(),
             // A run of its own is cancelled by its own executor.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
@@ -56,12 +56,22 @@ pub(crate) enum RecordError {
     Store(#[from] StoreError),
 }
 
+/// One of a commit's writes cannot be done, and so nothing of the commit was.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    /// Which of the draft's writes, from 0.
+    pub(crate) write: usize,
+    pub(crate) message: String,
+}
+
 struct Batch {
     events: Vec<Event>,
     payloads: Vec<Payload>,
     writes: Vec<Write>,
     status: RunStatus,
     wake: Option<Time>,
+    /// Who must know what came of it before anything else is recorded: it is a commit of its own.
+    answer: Option<oneshot::Sender<Result<(), Refusal>>>,
 }
 
 /// Writes one run's log.
@@ -143,27 +153,54 @@ impl Recorder {
 
     /// Makes a draft part of the run: applies it to the state, and hands it to the committer.
     pub(crate) async fn record(&mut self, state: &mut RunState, draft: Draft) -> Result<Seq, RecordError> {
-        let at = self.clock.now();
-        let mut events = Vec::with_capacity(draft.events.len());
-        for (by, kind) in draft.events {
-            let by = by.unwrap_or_else(|| Actor::Worker { id: self.lease.worker.clone() });
-            let event = Event::new(&self.tenant, self.lease.run, state.head().next(), at, self.lease.fence, by, kind);
-            state.apply(&event)?;
-            events.push(event);
+        let events = self.events(state.head(), draft.events);
+        events.iter().try_for_each(|event| state.apply(event))?;
+        let (status, wake) = (state.status(), state.wake());
+        self.send(Batch { events, payloads: draft.payloads, writes: draft.writes, status, wake, answer: None }).await?;
+        Ok(state.head())
+    }
+
+    /// Makes a draft with writes that may be refused part of the run: it becomes true in a commit of its own, after all
+    /// that was recorded before it, and the state takes it in when it has.
+    pub(crate) async fn record_if_taken(
+        &mut self,
+        state: &mut RunState,
+        draft: Draft,
+    ) -> Result<Result<Seq, Refusal>, RecordError> {
+        let events = self.events(state.head(), draft.events);
+        let (status, wake) = (state.status(), state.wake());
+        let (answer, taken) = oneshot::channel();
+        let (payloads, writes) = (draft.payloads, draft.writes);
+        self.send(Batch { events: events.clone(), payloads, writes, status, wake, answer: Some(answer) }).await?;
+        match taken.await {
+            Ok(Ok(())) => {}
+            Ok(Err(refusal)) => return Ok(Err(refusal)),
+            Err(_) => return Err(self.disk().failed().await.into()),
         }
-        let batch = Batch {
-            events,
-            payloads: draft.payloads,
-            writes: draft.writes,
-            status: state.status(),
-            wake: state.wake(),
+        events.iter().try_for_each(|event| state.apply(event))?;
+        if (state.status(), state.wake()) != (status, wake) {
+            // The commit could not know where the run would stand after it.
+            self.record(state, Draft::default()).await?;
+        }
+        Ok(Ok(state.head()))
+    }
+
+    fn events(&self, mut head: Seq, kinds: Vec<(Option<Actor>, EventKind)>) -> Vec<Event> {
+        let at = self.clock.now();
+        let event = |(by, kind): (Option<Actor>, EventKind)| {
+            head = head.next();
+            let by = by.unwrap_or_else(|| Actor::Worker { id: self.lease.worker.clone() });
+            Event::new(&self.tenant, self.lease.run, head, at, self.lease.fence, by, kind)
         };
+        kinds.into_iter().map(event).collect()
+    }
+
+    async fn send(&mut self, batch: Batch) -> Result<(), StoreError> {
         if self.sender.send(batch).await.is_err() {
-            let mut disk = self.disk.clone();
-            return Err(disk.failed().await.into());
+            return Err(self.disk().failed().await);
         }
         self.sent += 1;
-        Ok(state.head())
+        Ok(())
     }
 
     /// Returns when all that was recorded is on disk.
@@ -203,20 +240,41 @@ struct Committer {
 impl Committer {
     async fn run(mut self, mut receiver: mpsc::Receiver<Batch>) {
         let mut batches = 0;
-        while let Some(mut batch) = receiver.recv().await {
+        let mut next_alone = None;
+        loop {
+            let next = match next_alone.take() {
+                Some(alone) => Some(alone),
+                None => receiver.recv().await,
+            };
+            let Some(mut batch) = next else { return };
             batches += 1;
-            while batch.events.len() < BATCH {
+            let answer = batch.answer.take();
+            while answer.is_none() && batch.events.len() < BATCH {
                 let Ok(next) = receiver.try_recv() else { break };
+                if next.answer.is_some() {
+                    next_alone = Some(next);
+                    break;
+                }
                 batches += 1;
                 batch.events.extend(next.events);
                 batch.payloads.extend(next.payloads);
                 batch.writes.extend(next.writes);
                 (batch.status, batch.wake) = (next.status, next.wake);
             }
-            if let Err(error) = self.commit(batch, batches).await {
-                self.durable.send_modify(|durable| durable.error = Some(error));
-                return;
-            }
+            let answered = match (self.commit(batch, batches).await, answer) {
+                (Ok(()), Some(answer)) => answer.send(Ok(())),
+                (Err(StoreError::Refused { write, message }), Some(answer)) => {
+                    self.durable.send_modify(|durable| durable.batches = batches);
+                    answer.send(Err(Refusal { write, message }))
+                }
+                (Ok(()), None) => Ok(()),
+                (Err(error), _) => {
+                    self.durable.send_modify(|durable| durable.error = Some(error));
+                    return;
+                }
+            };
+            // Whoever asked is gone, and the executor with it.
+            let _ = answered;
         }
     }
 

@@ -44,7 +44,7 @@ impl Executor {
     /// Records that no round was the last.
     pub(super) async fn exhaust(&mut self, key: StepKey) -> Result<(), ExecutorError> {
         let index = self.state.index_of(&key);
-        let max = index.and_then(|index| self.state.repeat(index)).map_or(0, |repeat| repeat.max);
+        let max = index.map_or(0, |index| self.state.most_rounds(index));
         let rounds = if max == 1 { "1 round".to_owned() } else { format!("{max} rounds") };
         self.fail(key, &Failure::new("exhausted", format!("`until` was not true after {rounds}"))).await
     }

@@ -7,7 +7,7 @@ use crate::engine::recorder::Draft;
 use crate::engine::step::Failure;
 use crate::id::StepKey;
 use crate::label::Labels;
-use crate::log::{Actor, Commitment, EventKind, Resolution, StepStatus};
+use crate::log::{Actor, Commitment, EventKind, Resolution, StepIndex, StepStatus};
 use crate::schema;
 use crate::workflow::Verb;
 
@@ -45,7 +45,7 @@ impl Executor {
     }
 
     /// Whether a step's tool could have returned this.
-    fn check_output(&self, key: &StepKey, output: &Value) -> Result<(), String> {
+    pub(super) fn check_output(&self, key: &StepKey, output: &Value) -> Result<(), String> {
         let node = self.state.step(key).map(|step| step.node);
         let verb = node.map(|node| &self.state.plan().graph.node(node).verb);
         let Some(Verb::Tool { name, .. }) = verb else { return schema::check_depth(output) };
@@ -54,31 +54,45 @@ impl Executor {
             .map_err(|error| format!("`{name}` cannot have returned this: {error}"))
     }
 
-    /// Records what follows of a word about a call in doubt.
+    /// Records what follows of a person's word about a call in doubt.
     pub(super) async fn resolve(&mut self, key: StepKey) -> Result<(), ExecutorError> {
         let Some(index) = self.state.index_of(&key) else { return Ok(()) };
-        let step = self.state.at(index).clone();
+        let Some(outcome) = self.state.at(index).resolution.clone() else { return Ok(()) };
+        let mut draft = Draft::default();
+        let message = "somebody found out that the call was not carried out";
+        self.draft_resolved(&mut draft, index, &outcome, message)?;
+        self.record(draft).await?;
+        Ok(())
+    }
+
+    /// What follows of what became of a call in doubt, as events.
+    pub(super) fn draft_resolved(
+        &self,
+        draft: &mut Draft,
+        index: StepIndex,
+        outcome: &Resolution<Commitment>,
+        not_done: &str,
+    ) -> Result<(), ExecutorError> {
+        let step = self.state.at(index);
         let plan = self.state.plan().clone();
         let node = plan.graph.node(step.node);
-        let mut draft = Draft::default();
-        match step.resolution {
-            Some(Resolution::Done { output }) => {
+        match outcome {
+            Resolution::Done { output } => {
                 let labels = match &node.verb {
                     Verb::Tool { name, .. } => self.services.tools.get(name).map(|tool| tool.spec().labels),
                     _ => None,
                 };
                 let labels = labels.unwrap_or(Labels::NONE).union(step.arg_labels.scrubbed());
-                draft.event(EventKind::StepCompleted { key, attempt: step.attempt, output: Some(output), labels });
+                let (key, attempt, output) = (step.key.clone(), step.attempt, Some(*output));
+                draft.event(EventKind::StepCompleted { key, attempt, output, labels });
+                Ok(())
             }
-            Some(Resolution::NotDone) => {
-                let code = step.error.map_or_else(|| "not_done".to_owned(), |error| error.code);
-                let message = "somebody found out that the call was not carried out".to_owned();
-                let failure = Failure { code, message, retryable: true, not_done: true };
-                self.draft_attempt_failure(&mut draft, node, index, &failure)?;
+            Resolution::NotDone => {
+                let code = step.error.as_ref().map_or_else(|| "not_done".to_owned(), |error| error.code.clone());
+                let failure = Failure { code, message: not_done.to_owned(), retryable: true, not_done: true };
+                self.draft_attempt_failure(draft, node, index, &failure)
             }
-            Some(Resolution::Redo) | None => return Ok(()),
+            Resolution::Redo => Ok(()),
         }
-        self.record(draft).await?;
-        Ok(())
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::engine::context::Site;
 use crate::engine::executor::Executor;
-use crate::policy::{Decision, PolicyRequest, Rules};
+use crate::policy::{Decision, Match, PolicyRequest, Rule, Rules, Verdict};
+use crate::tool::Effect;
 use crate::workflow::{NodeIndex, Plan, Verb};
 
 /// The rules of a run's workflow, and of those that it calls, by the steps that call them.
@@ -22,10 +23,29 @@ pub(super) fn rulebook(plan: &Plan) -> Rulebook {
     own.into_iter().chain(called).collect()
 }
 
+/// In a fork, every call that may change something outside is asked about: the run that it comes from may have made it
+/// already.
+fn asked_in_forks(forked: bool, decision: Decision, request: &PolicyRequest<'_>) -> Decision {
+    if !forked || !request.spec.effect.waits_for_disk() || decision.verdict >= Verdict::Ask {
+        return decision;
+    }
+    let reason = "the run is a fork, and the run that it comes from may have made this call already".into();
+    Decision { verdict: Verdict::Ask, rule: "fork".into(), reason }
+}
+
+/// The same for the runs that steps of a fork have for themselves.
+pub(super) fn rules_of_forks() -> [Rule; 3] {
+    [Effect::Idempotent, Effect::Transactional, Effect::AtMostOnce].map(|effect| Rule {
+        matches: Match { effect: Some(effect), ..Match::default() },
+        verdict: Verdict::Ask,
+        examples: Vec::new(),
+    })
+}
+
 impl Executor {
     /// Whether a call at this site may be made.
     pub(super) fn rule(&self, site: Site, request: &PolicyRequest<'_>) -> Decision {
-        let decision = self.services.policy.decide(request);
+        let decision = asked_in_forks(self.state.forked().is_some(), self.services.policy.decide(request), request);
         if self.rules.is_empty() {
             return decision;
         }

@@ -9,7 +9,6 @@ use crate::engine::step::{self, Failure, Outcome, Turn};
 use crate::id::StepKey;
 use crate::label::Labels;
 use crate::log::{Budget, EventKind, ModelCall, StepIndex, StepStatus};
-use crate::tool::Effect;
 use crate::workflow::{Node, Template, Verb, expression_or_value};
 
 impl Executor {
@@ -54,21 +53,30 @@ impl Executor {
 
     /// Records what came of an attempt.
     pub(crate) async fn settle_outcome(&mut self, outcome: Outcome) -> Result<(), ExecutorError> {
-        let Outcome { index, result, turns, child, .. } = outcome;
-        let step = self.state.at(index).clone();
+        let step = self.state.at(outcome.index);
         if step.status != StepStatus::Running {
             return Ok(());
         }
-        if let Some(what) = child.as_ref().and_then(|child| child.waits.clone()) {
-            return self.say(EventKind::StepWaiting { key: step.key, what }).await;
+        if let Some(what) = outcome.child.as_ref().and_then(|child| child.waits.clone()) {
+            let key = step.key.clone();
+            return self.say(EventKind::StepWaiting { key, what }).await;
         }
+        let mut draft = Draft::default();
+        self.draft_outcome(&mut draft, &outcome)?;
+        self.record(draft).await?;
+        Ok(())
+    }
+
+    /// What came of an attempt, as events. What it asks to be written is not among them.
+    pub(super) fn draft_outcome(&self, draft: &mut Draft, outcome: &Outcome) -> Result<(), ExecutorError> {
+        let Outcome { index, result, turns, child, .. } = outcome;
+        let (index, step) = (*index, self.state.at(*index));
         let plan = self.state.plan().clone();
         let node = plan.graph.node(step.node);
-        let mut draft = Draft::default();
         let mut tokens = 0;
-        for (i, turn) in turns.into_iter().enumerate() {
+        for (i, turn) in turns.iter().enumerate() {
             tokens += turn.response.end.usage.total();
-            self.draft_turn(&mut draft, node, index, u32::try_from(i).unwrap_or(u32::MAX) + 1, turn)?;
+            self.draft_turn(draft, node, index, u32::try_from(i).unwrap_or(u32::MAX) + 1, turn)?;
         }
         if result.as_ref().is_err_and(|failure| !failure.not_done) {
             // Nobody knows what the model had written by then.
@@ -77,7 +85,7 @@ impl Executor {
         if step.reserved != Budget::default() {
             // A call that failed for sure before it did anything is a call all the same.
             let spent = Budget::new(tokens, step.reserved.tool_calls);
-            let spent = child.map_or(spent, |child| child.spent);
+            let spent = child.as_ref().map_or(spent, |child| child.spent);
             draft.event(EventKind::BudgetSettled { key: step.key.clone(), spent });
         }
         let (key, attempt) = (step.key.clone(), step.attempt);
@@ -85,12 +93,11 @@ impl Executor {
             Ok(output) => {
                 // What came back was searched for secrets.
                 let labels = output.labels.union(step.arg_labels.scrubbed());
-                let output = Some(self.value(&mut draft, &output.value)?);
+                let output = Some(self.value(draft, &output.value)?);
                 draft.event(EventKind::StepCompleted { key, attempt, output, labels });
             }
-            Err(failure) => self.draft_attempt_failure(&mut draft, node, index, &failure)?,
+            Err(failure) => self.draft_attempt_failure(draft, node, index, failure)?,
         }
-        self.record(draft).await?;
         Ok(())
     }
 
@@ -103,17 +110,9 @@ impl Executor {
     ) -> Result<(), ExecutorError> {
         let step = self.state.at(index);
         let (key, attempt) = (step.key.clone(), step.attempt);
-        let at_most_once = match &node.verb {
-            Verb::Tool { name, .. } => {
-                self.state.plan().tools.get(name).is_none_or(|tool| tool.effect == Effect::AtMostOnce)
-            }
-            _ => false,
-        };
         let code = failure.code.clone();
-        if at_most_once && !failure.not_done {
-            let message = self.text(draft, &failure.message)?;
-            draft.event(EventKind::StepInDoubt { key, attempt, code, message });
-            return Ok(());
+        if !self.effect_of(index).repeatable() && !failure.not_done {
+            return self.draft_doubt(draft, index, failure);
         }
         // A run of its own that only waited is cancelled when the run has failed.
         let given_up = matches!(node.verb, Verb::Workflow(_)) && failure.code == "cancelled";
@@ -124,7 +123,7 @@ impl Executor {
         // After a failure elsewhere nothing starts again.
         let over = self.state.barred(index).is_some();
         let retry = node.retry.as_ref().filter(|_| !over);
-        let delay = retry.and_then(|retry| retry.delay(step.failures + 1, &code, failure.retryable));
+        let delay = retry.and_then(|retry| retry.delay(step.failures_now() + 1, &code, failure.retryable));
         match delay {
             Some(delay) => {
                 let message = self.text(draft, &failure.message)?;
@@ -143,13 +142,13 @@ impl Executor {
         node: &Node,
         index: StepIndex,
         number: u32,
-        turn: Turn,
+        turn: &Turn,
     ) -> Result<(), ExecutorError> {
         let Verb::Chat(chat) = &node.verb else { return Ok(()) };
         let step = self.state.at(index);
         let Some(model) = self.models.get(&chat.model) else { return Ok(()) };
         let capabilities = model.capabilities();
-        let end = turn.response.end;
+        let end = &turn.response.end;
         let messages = serde_json::to_value(&turn.messages).unwrap_or_default();
         // The first turn's messages are the step's arguments, which are recorded already.
         let messages = match (number, step.args) {
@@ -167,7 +166,7 @@ impl Executor {
             model_hash: capabilities.model_hash.clone(),
             template_hash: capabilities.template_hash.clone(),
             adapter: chat.adapter.clone(),
-            grammar_hash: end.grammar,
+            grammar_hash: end.grammar.clone(),
             device: capabilities.device.clone(),
             seed: chat.seed.unwrap_or_else(|| step::seed(&step.key, step.failures)),
             temperature_milli: chat.temperature_milli,

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::engine::calls::{GRACE, stopped};
 use crate::engine::child::{ChildEnd, ChildRun};
 use crate::engine::recorder::Disk;
 use crate::engine::reporter::{Notice, Reporter};
 use crate::engine::secret::Known;
+use crate::engine::writes;
 use crate::id::{Seq, StepKey};
 use crate::label::Labels;
 use crate::log::StepIndex;
@@ -17,8 +19,9 @@ use crate::model::{
 };
 use crate::schema::Schema;
 use crate::store::StoreError;
-use crate::tool::{Cancel, Effect, SharedTool, ToolContext, ToolError};
+use crate::tool::{Cancel, Effect, SharedTool, ToolContext, ToolError, ToolOutput};
 use crate::workflow::REPAIRS;
+use crate::write::ToolWrite;
 
 /// An attempt to be made.
 pub(crate) struct Attempt {
@@ -65,6 +68,8 @@ pub(crate) struct Outcome {
     pub(crate) turns: Vec<Turn>,
     /// Whether it was stopped, and may be made again.
     pub(crate) cut_off: bool,
+    /// Whether the call was made at all.
+    pub(crate) begun: bool,
     /// What is known of a run that was driven.
     pub(crate) child: Option<ChildEnd>,
 }
@@ -73,6 +78,8 @@ pub(crate) struct Outcome {
 pub(crate) struct Output {
     pub(crate) value: Value,
     pub(crate) labels: Labels,
+    /// What becomes true in the commit that holds it.
+    pub(crate) writes: Vec<ToolWrite>,
 }
 
 /// Why an attempt failed.
@@ -88,6 +95,12 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
         Failure { code: code.into(), message: message.into(), retryable: false, not_done: true }
+    }
+
+    /// What an interrupted call is doubted for.
+    pub(crate) fn crash() -> Self {
+        let message = "the process that made the call ended before the outcome was known";
+        Failure { not_done: false, ..Failure::new("crash", message) }
     }
 }
 
@@ -109,18 +122,26 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
         Call::Run(child) => return child.make(index, cancel).await,
         call => call,
     };
-    let mut turns = Vec::new();
-    let mut cut_off = false;
     let effect = match &call {
         Call::Tool { tool, .. } => tool.spec().effect,
         Call::Chat(_) | Call::Run(_) => Effect::Read,
     };
+    if cancel.is_cancelled() {
+        let result = Err(Failure::new("cancelled", "the call was stopped before it was made"));
+        let cut_off = effect.repeatable();
+        return Ok(Outcome { index, result, turns: Vec::new(), cut_off, begun: false, child: None });
+    }
+    let mut turns = Vec::new();
+    let mut cut_off = false;
     let result = {
         let work = async {
             match call {
                 Call::Tool { tool, input, context, output, secrets } => {
                     match call_tool(&tool, input, &context, &output).await {
-                        Ok(output) => Ok(Output { value: secrets.scrub_value(output.value), ..output }),
+                        Ok(Output { value, labels, writes }) => {
+                            let (value, writes) = (secrets.scrub_value(value), writes::scrub(&secrets, writes));
+                            Ok(Output { value, labels, writes })
+                        }
                         Err(failure) => Err(secrets.scrub_failure(failure)),
                     }
                 }
@@ -134,19 +155,12 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
             biased;
             result = &mut work => result,
             () = cancel.cancelled() => {
-                let stopped = Failure {
-                    code: "cancelled".into(),
-                    message: "the call was stopped".into(),
-                    retryable: false,
-                    not_done: false,
-                };
-                // A call that must not be repeated gets the time to end by itself, so that its outcome is known.
-                cut_off = effect.repeatable();
-                if cut_off {
-                    Err(stopped)
-                } else {
-                    tokio::time::timeout(crate::engine::executor::GRACE, &mut work).await.unwrap_or(Err(stopped))
-                }
+                // A call that changes something gets the time to end by itself, so that what came of it is recorded.
+                let grace = if effect.waits_for_disk() { GRACE } else { Duration::ZERO };
+                tokio::time::timeout(grace, &mut work).await.unwrap_or_else(|_| {
+                    cut_off = effect.repeatable();
+                    Err(stopped())
+                })
             }
             () = sleep(limit) => {
                 cancel.cancel();
@@ -164,7 +178,7 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
         // The message may quote what the run works on: the log keeps it, a trace does not.
         Err(failure) => tracing::info!(code = failure.code, "failed"),
     }
-    Ok(Outcome { index, result, turns, cut_off, child: None })
+    Ok(Outcome { index, result, turns, cut_off, begun: true, child: None })
 }
 
 async fn sleep(limit: Duration) {
@@ -187,8 +201,11 @@ pub(crate) fn words(duration: Duration) -> String {
 async fn call_tool(tool: &SharedTool, input: Value, context: &ToolContext, schema: &Schema) -> Result<Output, Failure> {
     let spec = tool.spec();
     match tool.call(input, context).await {
-        Ok(output) => match schema.check(&output.value) {
-            Ok(()) => Ok(Output { value: output.value, labels: spec.labels.union(output.labels) }),
+        Ok(ToolOutput { value, labels, writes }) => match schema.check(&value) {
+            Ok(()) => {
+                writes::check(spec, &writes)?;
+                Ok(Output { value, labels: spec.labels.union(labels), writes })
+            }
             Err(error) => {
                 // The call was made: what it returned does not undo its effect.
                 let message = format!("`{}` returned what its output schema does not allow: {error}", spec.name);
@@ -210,7 +227,7 @@ async fn call_model(chat: ChatCall, turns: &mut Vec<Turn>) -> Result<Output, Fai
         let text = response.text.clone();
         turns.push(Turn { messages: request.messages.clone(), response, took: started.elapsed(), valid });
         let problem = match judged {
-            Ok(value) => return Ok(Output { value, labels: Labels::NONE }),
+            Ok(value) => return Ok(Output { value, labels: Labels::NONE, writes: Vec::new() }),
             Err(problem) => problem,
         };
         if repairs == REPAIRS {
@@ -266,14 +283,16 @@ fn model_failure(error: ModelError) -> Failure {
     Failure { code: error.code().into(), message: error.to_string(), retryable: error.retryable(), not_done }
 }
 
-/// The failure of an attempt whose code panicked.
-pub(crate) fn panicked(panic: Option<Box<dyn std::any::Any + Send>>) -> Failure {
-    let said = panic.and_then(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        text.or_else(|| panic.downcast_ref::<String>().cloned())
-    });
-    let message = format!("the tool panicked: {}", said.unwrap_or_else(|| "without a message".into()));
+/// The failure of an attempt in which `what` panicked.
+pub(crate) fn panicked(what: &str, panic: Option<Box<dyn std::any::Any + Send>>) -> Failure {
+    let message = format!("the {what} panicked: {}", panic.map_or_else(|| "it was ended".into(), said));
     Failure { code: "panic".into(), message, retryable: false, not_done: false }
+}
+
+/// What a panic said.
+pub(crate) fn said(panic: Box<dyn std::any::Any + Send>) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
 }
 
 /// The seed of a step whose author gave none: the same for the same step and number of failures, in every run.

@@ -26,9 +26,13 @@ impl Executor {
         workflow: &SubWorkflow,
         condition: Labels,
     ) -> Result<(), ExecutorError> {
-        let (inputs, labels) = match self.inputs_for(site, workflow).await? {
-            Ok(found) => found,
-            Err(failure) => return self.fail(key, &failure).await,
+        let recorded = self.state.step(&key).and_then(|step| step.args);
+        let (inputs, labels) = match recorded {
+            Some(_) => (Value::Null, BTreeMap::new()),
+            None => match self.inputs_for(site, workflow).await? {
+                Ok(found) => found,
+                Err(failure) => return self.fail(key, &failure).await,
+            },
         };
         let mut draft = Draft::default();
         self.draft_start(&mut draft, key, Some(&inputs), &labels, condition, None)?;

@@ -16,8 +16,9 @@ use crate::tool::Effect;
 /// The version of events written here. Older ones are read, newer ones are refused: an engine that passed over what it does
 /// not know, such as the places of secrets, would do something else than the log says.
 ///
-/// Version 2 has the events of waiting, rounds and doubts, runs within runs, and the places of secrets.
-pub const LOG_VERSION: u32 = 2;
+/// Version 2 has the events of waiting, rounds and doubts, runs within runs, and the places of secrets. Version 3 has runs
+/// that are reopened, and runs that are forked from others.
+pub const LOG_VERSION: u32 = 3;
 
 /// A fact about a run: the envelope.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -293,6 +294,27 @@ pub enum EventKind {
         /// The process.
         worker: WorkerId,
     },
+    /// A run that failed or was cancelled goes on: what completed stays, what failed and was not handled, was cancelled, or was
+    /// skipped for either, is done again.
+    RunReopened {
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Commitment>,
+        /// The event by which the run was reopened whose step this run is made for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Seq>,
+    },
+    /// The run goes another way from a step of an earlier run on: its second event.
+    RunForked {
+        /// That run.
+        from: RunId,
+        /// The newest event of that run that was looked at.
+        at: Seq,
+        /// The step that is done anew, and with it all that depends on it.
+        step: StepKey,
+        /// How many of the events that follow are about steps that keep what came of them in that run.
+        copied: u64,
+    },
     /// An attempt at a step began.
     StepStarted {
         /// The step.
@@ -528,6 +550,8 @@ impl EventKind {
         match self {
             EventKind::RunCreated { .. } => "run_created",
             EventKind::RunClaimed { .. } => "run_claimed",
+            EventKind::RunReopened { .. } => "run_reopened",
+            EventKind::RunForked { .. } => "run_forked",
             EventKind::StepStarted { .. } => "step_started",
             EventKind::StepExpanded { .. } => "step_expanded",
             EventKind::StepCompleted { .. } => "step_completed",
@@ -579,6 +603,8 @@ impl EventKind {
             EventKind::TimerFired { key, .. } | EventKind::SignalReceived { key, .. } => key.as_ref(),
             EventKind::RunCreated { .. }
             | EventKind::RunClaimed { .. }
+            | EventKind::RunReopened { .. }
+            | EventKind::RunForked { .. }
             | EventKind::CancelRequested { .. }
             | EventKind::RunCompleted { .. }
             | EventKind::RunFailed { .. }
@@ -603,7 +629,7 @@ mod tests {
         let bytes = event.to_bytes().unwrap();
         assert_eq!(
             String::from_utf8(bytes.clone()).unwrap(),
-            r#"{"at":"1970-01-01T00:00:00.000005Z","by":{"id":"w","type":"worker"},"fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":2}"#
+            r#"{"at":"1970-01-01T00:00:00.000005Z","by":{"id":"w","type":"worker"},"fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":3}"#
         );
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
         assert_eq!(Event::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);

@@ -4,6 +4,8 @@
 mod call;
 mod fan;
 mod labels;
+mod origin;
+mod reopen;
 mod repeat;
 mod rules;
 mod shape;
@@ -11,7 +13,7 @@ mod stop;
 mod view;
 mod waiting;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use crate::log::{
 use crate::model::Usage;
 use crate::workflow::{OnError, OnItemError, Plan};
 
+pub use origin::Forked;
 pub(crate) use rules::{Gate, Settlement};
 use shape::Shape;
 pub(crate) use waiting::Kept;
@@ -49,6 +52,8 @@ pub struct RunState {
     shape: Arc<Shape>,
     run: RunId,
     created: Time,
+    /// When it was created or, after that, last reopened.
+    opened: Time,
     updated: Time,
     head: Seq,
     fence: Fence,
@@ -58,6 +63,8 @@ pub struct RunState {
     input_labels: Labels,
     env: Option<Commitment>,
     parent: Option<Parent>,
+    forked: Option<Forked>,
+    reopened: Option<reopen::Reopened>,
     steps: Vec<Step>,
     index: HashMap<StepKey, StepIndex>,
     roots: Vec<StepIndex>,
@@ -96,6 +103,7 @@ impl RunState {
             shape: Arc::new(shape),
             run,
             created: Time::default(),
+            opened: Time::default(),
             updated: Time::default(),
             head: Seq(0),
             fence: Fence(0),
@@ -105,6 +113,8 @@ impl RunState {
             input_labels: Labels::NONE,
             env: None,
             parent: None,
+            forked: None,
+            reopened: None,
             steps: Vec::new(),
             index: HashMap::new(),
             roots: Vec::new(),
@@ -143,7 +153,7 @@ impl RunState {
         if event.run != self.run || event.seq != self.head.next() {
             return Err(illegal(format!("the run is at event {} of {}", self.head, self.run)));
         }
-        if self.status.ended() {
+        if self.status.ended() && !matches!(event.kind, EventKind::RunReopened { .. }) {
             return Err(illegal(format!("the run is {}", self.status.as_str())));
         }
         if (self.head == Seq(0)) != matches!(event.kind, EventKind::RunCreated { .. }) {
@@ -168,16 +178,18 @@ impl RunState {
     fn apply_to_run(&mut self, event: &Event) -> Result<(), String> {
         match &event.kind {
             EventKind::RunCreated { plan, inputs, labels, env, parent, .. } => {
-                self.created = event.at;
+                (self.created, self.opened) = (event.at, event.at);
                 self.plan_payload = Some(*plan);
                 self.inputs = Some(*inputs);
                 (self.input_labels, self.env) = (*labels, *env);
                 self.parent.clone_from(parent);
                 self.roots = self.open_group(None);
                 self.open = self.roots.len();
-                if let Some(limit) = self.plan.limits.deadline_ms {
-                    self.ready.at(event.at.after(Duration::from_millis(limit)), Work::Deadline);
-                }
+                self.begin_deadline();
+            }
+            EventKind::RunReopened { parent, .. } => self.reopen(event, *parent)?,
+            EventKind::RunForked { from, at, step, copied } => {
+                self.begin_fork(Forked { from: *from, at: *at, step: step.clone(), until: Seq(event.seq.0 + copied) })?;
             }
             EventKind::RunClaimed { .. } => self.interrupt(),
             EventKind::CancelRequested { .. } => self.begin_cancel(event.at),
@@ -198,6 +210,13 @@ impl RunState {
         Ok(())
     }
 
+    /// The run's time begins.
+    fn begin_deadline(&mut self) {
+        if let Some(limit) = self.plan.limits.deadline_ms {
+            self.ready.at(self.opened.after(Duration::from_millis(limit)), Work::Deadline);
+        }
+    }
+
     fn end_run(&mut self, status: RunStatus, finish: Finish) {
         self.status = status;
         self.finish = Some(finish);
@@ -212,6 +231,9 @@ impl RunState {
         let before = self.steps[index.0].status;
         if self.steps[index.0].waits_for > 0 {
             return Err(format!("`{key}` still waits for other steps"));
+        }
+        if before == StepStatus::Pending {
+            self.take_item_up(index);
         }
         let asked = self.steps[index.0].waits_for_outside();
         let after = before.after(&event.kind).ok_or_else(|| format!("`{key}` is {}", before.as_str()))?;
@@ -267,18 +289,30 @@ impl RunState {
                 }
                 if self.repeat(index).is_some() {
                     self.begin_rounds(index);
-                } else if *attempt == 1 && self.plan.graph.node(node).verb.has_members() {
+                } else if self.plan.graph.node(node).verb.has_members() {
                     if let Some((limit, _)) = self.time_limit(index) {
                         let time_up = event.at.after(limit);
                         self.steps[index.0].time_up = Some(time_up);
                         self.ready.at(time_up, Work::TimeUp(index));
                     }
-                    let members = self.open_group(Some(index));
-                    let step = &mut self.steps[index.0];
-                    step.open = members.len();
-                    step.members = members;
-                    self.count_inside(index);
+                    if self.steps[index.0].members.is_empty() {
+                        let members = self.open_group(Some(index));
+                        let step = &mut self.steps[index.0];
+                        step.open = members.len();
+                        step.members = members;
+                        self.count_inside(index);
+                    } else {
+                        self.open_again(index);
+                    }
                 }
+            }
+            EventKind::StepExpanded { items, list, names, .. } if self.steps[index.0].fan.is_some() => {
+                let step = &mut self.steps[index.0];
+                step.started = Some(event.at);
+                if step.fan.as_ref().is_none_or(|fan| (fan.total, fan.list, fan.names) != (*items, *list, *names)) {
+                    return Err("the list of a fan-out stays what it was".into());
+                }
+                self.go_on_with_fan(index);
             }
             EventKind::StepExpanded { items, list, names, labels, .. } => {
                 let step = &mut self.steps[index.0];
@@ -292,6 +326,7 @@ impl RunState {
                     ended: 0,
                     active: 0,
                     failed: None,
+                    again: BTreeSet::new(),
                 });
                 self.go_on_with_fan(index);
             }
@@ -348,7 +383,8 @@ impl RunState {
                 }
             }
             EventKind::ApprovalDecided { verdict, note, .. } => {
-                let answer = Answer { verdict: *verdict, note: *note, by: event.by.clone(), at: event.at };
+                let inherited = self.forked.as_ref().is_some_and(|forked| event.seq <= forked.until);
+                let answer = Answer { verdict: *verdict, note: *note, by: event.by.clone(), at: event.at, inherited };
                 let approval = self.steps[index.0].approval.as_mut().filter(|approval| approval.answer.is_none());
                 let approval = approval.ok_or("nobody is asked")?;
                 approval.answer = Some(answer);
@@ -360,7 +396,9 @@ impl RunState {
                 self.use_around(index, |used| used.budget = used.budget.plus(*share));
             }
             EventKind::BudgetSettled { spent, .. } => {
-                let share = std::mem::take(&mut self.steps[index.0].reserved);
+                let step = &mut self.steps[index.0];
+                let share = std::mem::take(&mut step.reserved);
+                step.settled = step.settled.plus(*spent);
                 self.reserved = self.reserved.minus(share);
                 self.spent = self.spent.plus(*spent);
                 self.use_around(index, |used| used.budget = used.budget.minus(share).plus(*spent));

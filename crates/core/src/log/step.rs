@@ -1,6 +1,8 @@
 //! One step of a run, as the log tells it, and the table of its legal transitions.
 
-use crate::id::{StepKey, Time};
+use std::collections::BTreeSet;
+
+use crate::id::{Seq, StepKey, Time};
 use crate::label::Labels;
 use crate::log::{Actor, Budget, Commitment, EventKind, Resolution, SkipReason, Timer, Verdict, WaitFor};
 use crate::workflow::NodeIndex;
@@ -120,6 +122,8 @@ pub struct Answer {
     pub by: Actor,
     /// When.
     pub at: Time,
+    /// Whether it was given in the run that this one is forked from.
+    pub(crate) inherited: bool,
 }
 
 /// What a step waits for, or has waited for.
@@ -156,6 +160,8 @@ pub(crate) struct Rounds {
     pub(crate) begun: Vec<StepIndex>,
     /// Whether the newest one was the last; absent until its `until` was evaluated.
     pub(crate) done: Option<bool>,
+    /// How many there were when the run was reopened with all of them used up: they are allowed again.
+    pub(crate) before: u32,
 }
 
 /// A group whose time is over.
@@ -187,6 +193,8 @@ pub struct Fan {
     pub active: u32,
     /// The failed item with the lowest index, and how it failed.
     pub failed: Option<(u32, StepError)>,
+    /// Items that are done again, and were not begun since.
+    pub(crate) again: BTreeSet<u32>,
 }
 
 /// One step of a run.
@@ -205,6 +213,10 @@ pub struct Step {
     pub attempt: u32,
     /// Attempts that failed and were tried again.
     pub failures: u32,
+    /// How many of these were before the run was last reopened: `retry` begins to count anew.
+    pub(crate) forgiven: u32,
+    /// The event by which the run was reopened, where this step is done again since.
+    pub(crate) reopened: Option<Seq>,
     /// Attempts that ended with the process that made them.
     pub interruptions: u32,
     /// Its evaluated arguments.
@@ -225,6 +237,8 @@ pub struct Step {
     pub approval: Option<Approval>,
     /// What it has set aside of the budget.
     pub reserved: Budget,
+    /// What it has used of the budget by now.
+    pub(crate) settled: Budget,
     /// What it waits for, where that is a time, a signal or a person's values.
     pub waiting: Option<Waiting>,
     /// How far its fan-out is.
@@ -270,6 +284,8 @@ impl Step {
             status: StepStatus::Pending,
             attempt: 0,
             failures: 0,
+            forgiven: 0,
+            reopened: None,
             interruptions: 0,
             args: None,
             secrets: None,
@@ -280,6 +296,7 @@ impl Step {
             skipped: None,
             approval: None,
             reserved: Budget::default(),
+            settled: Budget::default(),
             waiting: None,
             fan: None,
             rounds: None,
@@ -298,6 +315,11 @@ impl Step {
             first_failure: None,
             asking: 0,
         }
+    }
+
+    /// The attempts that failed and were tried again since the run was last reopened.
+    pub(crate) fn failures_now(&self) -> u32 {
+        self.failures.saturating_sub(self.forgiven)
     }
 
     /// The item that it is of a fan-out.
@@ -337,6 +359,17 @@ impl Step {
     pub(crate) fn is_answered(&self) -> bool {
         let answered = self.approval.as_ref().is_some_and(|approval| approval.answer.is_some());
         self.status == StepStatus::Waiting && self.retry_at.is_none() && answered
+    }
+
+    /// When its time for an answer, a form or a signal is over, while it waits for one.
+    pub(crate) fn expires(&self) -> Option<Time> {
+        if self.asks() {
+            return self.approval.as_ref()?.expires;
+        }
+        match &self.waiting.as_ref().filter(|_| self.status == StepStatus::Waiting)?.what {
+            WaitFor::Signal { expires, .. } | WaitFor::Input { expires, .. } => *expires,
+            WaitFor::Timer { .. } | WaitFor::Run { .. } => None,
+        }
     }
 
     /// Whether a person is asked to approve, and has not answered.

@@ -11,11 +11,12 @@ use super::check::check;
 use super::compile::compile;
 use super::definition::{Definition, ModelSpec};
 use super::diagnostic::Diagnostics;
-use super::graph::{Graph, Verb};
+use super::graph::{Graph, NodeIndex, Verb};
 use super::inputs::{Inputs, fill_inputs};
 use crate::id::Digest;
 use crate::model::SharedModel;
 use crate::policy::{Policy, Rule};
+use crate::schema::{self, check_depth};
 use crate::tool::{Effect, ToolSpec, Toolbox};
 
 /// The version of plans written here. Older ones are read, newer ones are refused.
@@ -180,8 +181,23 @@ impl Plan {
         plans.fold(self.graph.nodes.len(), |steps, plan| steps.saturating_add(plan.steps()))
     }
 
-    /// The tools that are not what they were when the plan was checked, each with what differs.
-    pub(crate) fn changed_tools(&self, tools: &Toolbox) -> Vec<String> {
+    /// Whether a call that a node makes could have returned this value; if not, a lowercase fragment that names the tool and the
+    /// place. A tool that is not among these, or is another one than the plan's, is not asked.
+    pub fn check_output(&self, node: NodeIndex, tools: &Toolbox, value: &Value) -> Result<(), String> {
+        check_depth(value)?;
+        let Verb::Tool { name, .. } = &self.graph.node(node).verb else { return Ok(()) };
+        match (tools.get(name), self.tools.get(name)) {
+            (Some(tool), Some(frozen)) if spec_hash(tool.spec()) == frozen.hash => {
+                schema::check(&tool.spec().output_schema, value)
+                    .map_err(|error| format!("`{name}` cannot have returned this: {error}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The tools that are not what they were when the plan was checked, each with what differs: a run of the plan cannot go on
+    /// with these.
+    pub fn changed_tools(&self, tools: &Toolbox) -> Vec<String> {
         let mut changed = Vec::new();
         for (name, frozen) in &self.tools {
             match tools.get(name) {

@@ -13,12 +13,13 @@ use parkway_core::model::SharedModel;
 use parkway_core::policy::{DefaultPolicy, Policy};
 use parkway_core::secret::{Secret, SecretError, Secrets};
 use parkway_core::store::{Log, Message, Queue, Store};
-use parkway_core::testing::{FakeClock, MemoryStore, ScriptedModel};
+use parkway_core::testing::{FakeClock, FaultyStore, MemoryStore, ScriptedModel};
 use parkway_core::tool::{Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, Toolbox, tool_fn};
 use parkway_core::workflow::{Definition, Diagnostics, Inputs, Plan, Requirements};
 use serde_json::{Value, json};
 
 /// A world to run workflows in.
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) tools: Toolbox,
@@ -31,6 +32,11 @@ pub(crate) struct World {
     pub(crate) patience: Duration,
     pub(crate) secrets: Vault,
     pub(crate) env: BTreeMap<String, String>,
+    pub(crate) policy: Arc<dyn Policy>,
+    /// In place of the scripted model.
+    pub(crate) own_model: Option<SharedModel>,
+    /// What stands before the store, and may fail.
+    pub(crate) front: Option<Arc<FaultyStore>>,
 }
 
 /// Secrets by name.
@@ -72,6 +78,9 @@ impl World {
             patience: Duration::from_secs(60),
             secrets: Vault::default(),
             env: BTreeMap::new(),
+            policy: Arc::new(DefaultPolicy),
+            own_model: None,
+            front: None,
         }
     }
 
@@ -101,11 +110,14 @@ impl World {
     }
 
     pub(crate) fn services(&self) -> Services {
-        let store: Arc<dyn Store> = self.store.clone();
+        let store: Arc<dyn Store> = match &self.front {
+            Some(front) => front.clone(),
+            None => self.store.clone(),
+        };
         let mut services = Services::new(
             store,
             Arc::new(self.tools.clone()),
-            Arc::new(DefaultPolicy),
+            self.policy.clone(),
             self.clock.clone(),
             WorkerId::new(self.worker),
         );
@@ -118,7 +130,10 @@ impl World {
     }
 
     pub(crate) fn models(&self) -> BTreeMap<String, SharedModel> {
-        let model: SharedModel = self.model.clone();
+        let model: SharedModel = match &self.own_model {
+            Some(model) => model.clone(),
+            None => self.model.clone(),
+        };
         BTreeMap::from([("main".to_owned(), model)])
     }
 
@@ -147,6 +162,18 @@ impl World {
         let executor =
             Executor::take_over(self.services(), self.models(), self.control.clone(), Arc::new(plan), run).await?;
         tokio::time::timeout(self.patience, executor.execute()).await.expect("hangs")
+    }
+
+    /// Another process beside this one, on the same store.
+    pub(crate) fn beside(&self) -> World {
+        World { worker: "two", control: Control::default(), front: None, ..self.clone() }
+    }
+
+    /// A store before this one's that fails when it is told to.
+    pub(crate) fn faulty(&mut self) -> Arc<FaultyStore> {
+        let front = Arc::new(FaultyStore::new(self.store.clone()));
+        self.front = Some(front.clone());
+        front
     }
 
     /// Ada's word about a step, from elsewhere.

@@ -54,6 +54,7 @@ fn a_crate_imports_only_those_below_it() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("parkway-core", [].as_slice()),
         ("parkway-store", &["parkway-core"]),
+        ("parkway-power-loss", &["parkway-core", "parkway-store"]),
         ("parkway-tools", &["parkway-core"]),
         ("parkway-llama", &["parkway-core"]),
         ("parkway", &["parkway-core", "parkway-store", "parkway-tools", "parkway-llama"]),

@@ -5,10 +5,13 @@ mod commit;
 mod error;
 mod insert;
 mod leaves;
+mod lock;
+mod log;
 mod migrate;
 mod open;
 mod owner;
 mod payload;
+mod place;
 mod queue;
 mod reach;
 mod read;
@@ -16,6 +19,7 @@ mod schema;
 mod snapshot;
 mod statement;
 mod tx;
+pub mod upkeep;
 mod writer;
 
 use std::fmt;
@@ -104,23 +108,23 @@ impl Log for SqliteStore {
     }
 
     async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {
-        read::events(&self.readers, run, after).await
+        read::events(&self.readers, run, after).await.map_err(|error| self.writer.told(error))
     }
 
     async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError> {
-        read::payloads(&self.readers, commitments).await
+        read::payloads(&self.readers, commitments).await.map_err(|error| self.writer.told(error))
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        read::runs(&self.readers, filter, self.clock.now(), &self.owners).await
+        read::runs(&self.readers, filter, self.clock.now(), &self.owners).await.map_err(|error| self.writer.told(error))
     }
 
     async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
-        read::tail(&self.readers, after, limit).await
+        read::tail(&self.readers, after, limit).await.map_err(|error| self.writer.told(error))
     }
 
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {
-        self.spares.read(&self.readers, run).await
+        self.spares.read(&self.readers, run).await.map_err(|error| self.writer.told(error))
     }
 
     async fn keep_snapshot(&self, run: RunId, snapshot: Snapshot) -> Result<(), StoreError> {
@@ -152,11 +156,11 @@ impl Queue for SqliteStore {
     }
 
     async fn inbox(&self, run: RunId) -> Result<Vec<Received>, StoreError> {
-        read::inbox(&self.readers, run).await
+        read::inbox(&self.readers, run).await.map_err(|error| self.writer.told(error))
     }
 
     async fn outbox(&self, limit: u32) -> Result<Vec<Outgoing>, StoreError> {
-        read::outbox(&self.readers, limit).await
+        read::outbox(&self.readers, limit).await.map_err(|error| self.writer.told(error))
     }
 
     async fn delivered(&self, entries: &[OutboxId]) -> Result<(), StoreError> {

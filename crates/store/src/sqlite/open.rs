@@ -10,8 +10,9 @@ use parkway_core::store::StoreError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlitePool};
 
-use super::error::{code, from_sqlx, is_busy};
+use super::error::{code, from_io, from_sqlx, is_busy};
 use super::owner::Owners;
+use super::place::Place;
 use super::snapshot::Spares;
 use super::tx::Tx;
 use super::writer::{Source, Writer};
@@ -25,12 +26,21 @@ pub struct SqliteConfig {
     busy_timeout: Duration,
     readers: u32,
     max_bytes: Option<u64>,
+    vfs: Option<&'static str>,
+    pragmas: Vec<(&'static str, &'static str)>,
 }
 
 impl SqliteConfig {
     /// The database at `path`, with the defaults.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        SqliteConfig { path: path.into(), busy_timeout: Duration::from_secs(10), readers: 4, max_bytes: None }
+        SqliteConfig {
+            path: path.into(),
+            busy_timeout: Duration::from_secs(10),
+            readers: 4,
+            max_bytes: None,
+            vfs: None,
+            pragmas: Vec::new(),
+        }
     }
 
     /// How long to wait for another process that writes; 10 seconds unless told.
@@ -48,6 +58,22 @@ impl SqliteConfig {
     /// How large the database may grow, to the page; beyond it commits are [`StoreError::Full`].
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Reads and writes through the VFS that is registered with SQLite under this name.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn through(mut self, vfs: &'static str) -> Self {
+        self.vfs = Some(vfs);
+        self
+    }
+
+    /// Sets a pragma over the settings that the promises rest on, which are then not read back.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn pragma(mut self, name: &'static str, value: &'static str) -> Self {
+        self.pragmas.push((name, value));
         self
     }
 }
@@ -71,8 +97,10 @@ const WAL_LIMIT: &str = "67108864";
 pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreError> {
     let name = format!("`{}`", config.path.display());
     check_place(&config.path)?;
+    let owners = Arc::new(Owners::beside(&config.path));
+    enter(&owners, &name, config.busy_timeout).await?;
     let is_new = !config.path.exists();
-    let options = SqliteConnectOptions::new()
+    let mut options = SqliteConnectOptions::new()
         .filename(&config.path)
         .create_if_missing(true)
         .foreign_keys(true)
@@ -82,13 +110,21 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
         .pragma("journal_size_limit", WAL_LIMIT)
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging();
+    if let Some(vfs) = config.vfs {
+        options = options.vfs(vfs);
+    }
+    for (name, value) in &config.pragmas {
+        options = options.pragma(*name, *value);
+    }
     let mut writing = options.clone().journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY_SLICE);
     if let Some(bytes) = config.max_bytes {
         writing = writing.pragma("max_page_count", (bytes / PAGE).max(1).to_string());
     }
     let writer = one_connection().acquire_timeout(config.busy_timeout).connect_lazy_with(writing);
     prepare(&writer, &name, config.busy_timeout, &*clock).await?;
-    check_durable(&writer, &name).await?;
+    if config.pragmas.is_empty() {
+        check_durable(&writer, &name).await?;
+    }
     if is_new {
         keep_name(&config.path);
     }
@@ -98,9 +134,9 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
         .test_before_acquire(false)
         .acquire_timeout(Duration::from_secs(60))
         .connect_lazy_with(reading);
-    let owners = Arc::new(Owners::beside(&config.path));
     let spares = Arc::<Spares>::default();
-    let (source, patience) = (Source::Own(writer), config.busy_timeout);
+    let place = Arc::new(Place::new(&config.path));
+    let (source, patience) = (Source::Own(writer, place), config.busy_timeout);
     let writer = Writer::start(source, patience, clock.clone(), owners.clone(), spares.clone());
     Ok(SqliteStore { writer, readers, owners, clock, spares })
 }
@@ -114,6 +150,23 @@ pub(super) async fn memory(clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreEr
     let (source, spares) = (Source::Shared(pool.clone()), Arc::<Spares>::default());
     let writer = Writer::start(source, Duration::ZERO, clock.clone(), owners.clone(), spares.clone());
     Ok(SqliteStore { writer, readers: pool, owners, clock, spares })
+}
+
+/// Waits until nobody puts another file in the place of this one.
+async fn enter(owners: &Owners, name: &str, patience: Duration) -> Result<(), StoreError> {
+    let start = std::time::Instant::now();
+    loop {
+        match owners.enter() {
+            Ok(true) => return Ok(()),
+            Ok(false) if start.elapsed() < patience => tokio::time::sleep(Duration::from_millis(5)).await,
+            Ok(false) => {
+                let message =
+                    format!("{name} is being restored or vacuumed by another process; try again when it is done");
+                return Err(StoreError::Backend { message, retryable: true });
+            }
+            Err(e) => return Err(from_io(&e, &format!("the folder of lock files beside {name} cannot be used"))),
+        }
+    }
 }
 
 fn one_connection() -> SqlitePoolOptions {
@@ -157,7 +210,7 @@ async fn check_durable(pool: &SqlitePool, name: &str) -> Result<(), StoreError> 
     Err(StoreError::Backend { message, retryable: false })
 }
 
-fn check_place(path: &Path) -> Result<(), StoreError> {
+pub(super) fn check_place(path: &Path) -> Result<(), StoreError> {
     let refuse = |message: String| Err(StoreError::Backend { message, retryable: false });
     if path.is_dir() {
         return refuse(format!("`{}` is a folder; name a file in it", path.display()));
@@ -174,7 +227,7 @@ fn check_place(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -185,7 +238,7 @@ fn keep_name(path: &Path) {
     }
 }
 
-fn in_words(error: &sqlx::Error, name: &str) -> StoreError {
+pub(super) fn in_words(error: &sqlx::Error, name: &str) -> StoreError {
     match (code(error), from_sqlx(error)) {
         (Some(14), StoreError::Backend { message, .. }) => StoreError::Backend {
             message: format!("{name} cannot be opened ({message}); check the permissions of the file and its folder"),
@@ -199,7 +252,7 @@ fn in_words(error: &sqlx::Error, name: &str) -> StoreError {
 }
 
 /// The error with the file's name in it.
-fn named(error: StoreError, name: &str) -> StoreError {
+pub(super) fn named(error: StoreError, name: &str) -> StoreError {
     match error {
         StoreError::ReadOnly(message) => StoreError::ReadOnly(format!(
             "{name} cannot be written to ({message}); check the permissions of the file and its folder, or name another"

@@ -39,3 +39,8 @@ pub(super) async fn migrate(tx: &mut Tx, name: &str, clock: &dyn Clock) -> Resul
     }
     Ok(())
 }
+
+/// The version of the tables that this program writes.
+pub(super) fn newest() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}

@@ -13,7 +13,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::commit::{self, Known, Prepared};
 use super::error::{closed, code, from_sqlx, words};
+use super::log::LogKeeper;
 use super::owner::Owners;
+use super::place::Place;
 use super::queue;
 use super::snapshot::Spares;
 use super::tx::Tx;
@@ -30,6 +32,8 @@ pub struct Stats {
     pub events: u64,
     /// Statements in those transactions, with those that begin and end them.
     pub statements: u64,
+    /// How long the write-ahead log is now, in bytes. It is cut back when nothing is written and nobody reads.
+    pub wal_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -110,8 +114,8 @@ impl Job {
 
 /// Where the writer's connection comes from.
 pub(super) enum Source {
-    /// A pool of its own.
-    Own(SqlitePool),
+    /// A pool of its own, and the files that it writes to.
+    Own(SqlitePool, Arc<Place>),
     /// The pool of the readers, who need the connection between transactions.
     Shared(SqlitePool),
 }
@@ -121,6 +125,7 @@ pub(super) enum Source {
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     counters: Arc<Counters>,
+    place: Option<Arc<Place>>,
 }
 
 /// How many jobs may wait before callers do.
@@ -141,21 +146,26 @@ impl Writer {
     ) -> Self {
         let (jobs, inbox) = mpsc::channel(WAITING);
         let counters = Arc::new(Counters::default());
-        let (pool, shared) = match source {
-            Source::Own(pool) => (pool, false),
-            Source::Shared(pool) => (pool, true),
+        let (pool, shared, place) = match source {
+            Source::Own(pool, place) => (pool, false, Some(place)),
+            Source::Shared(pool) => (pool, true, None),
         };
-        let (known, kept) = (Known::default(), None);
-        let task = Task { pool, shared, kept, patience, clock, owners, spares, known, counters: counters.clone() };
+        let (known, kept, log) = (Known::default(), None, place.clone().map(LogKeeper::new));
+        let task = Task { pool, shared, kept, patience, clock, owners, spares, known, counters: counters.clone(), log };
         tokio::spawn(task.run(inbox));
-        Writer { jobs, counters }
+        Writer { jobs, counters, place }
     }
 
     pub(super) async fn send<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
         let (to, answer) = oneshot::channel();
         let reply = Reply { to: Some(to), outcome: None };
         self.jobs.send(job(reply)).await.map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        answer.await.unwrap_or_else(|_| Err(closed())).map_err(|error| self.told(error))
+    }
+
+    /// The error with the name of the database in it.
+    pub(super) fn told(&self, error: StoreError) -> StoreError {
+        self.place.as_ref().map_or(error.clone(), |place| place.named(error))
     }
 
     pub(super) async fn close(&self) {
@@ -170,6 +180,7 @@ impl Writer {
             transactions: read(&self.counters.transactions),
             events: read(&self.counters.events),
             statements: read(&self.counters.statements),
+            wal_bytes: self.place.as_ref().map_or(0, |place| place.log_bytes()),
         }
     }
 }
@@ -194,12 +205,14 @@ struct Task {
     spares: Arc<Spares>,
     known: Known,
     counters: Arc<Counters>,
+    /// What keeps the write-ahead log short, where there is one.
+    log: Option<LogKeeper>,
 }
 
 impl Task {
     async fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
         let mut closers = Vec::new();
-        while let Some(first) = inbox.recv().await {
+        while let Some(first) = self.next(&mut inbox).await {
             let mut bytes = first.bytes();
             let mut batch = vec![first];
             while batch.len() < BATCH_JOBS && bytes < BATCH_BYTES {
@@ -209,6 +222,9 @@ impl Task {
             }
             let (close, work): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| matches!(job, Job::Close(_)));
             self.write(work).await;
+            if self.log.as_ref().is_some_and(LogKeeper::is_due) {
+                self.cut_log().await;
+            }
             if !close.is_empty() {
                 // What was asked for until now is still done; the channel ends behind it.
                 inbox.close();
@@ -226,6 +242,35 @@ impl Task {
                 reply.outcome = Some(Ok(()));
                 reply.send();
             }
+        }
+    }
+
+    /// The next job. While there is none, the write-ahead log is cut back.
+    async fn next(&mut self, inbox: &mut mpsc::Receiver<Job>) -> Option<Job> {
+        loop {
+            if let Ok(job) = inbox.try_recv() {
+                return Some(job);
+            }
+            let Some(pause) = self.log.as_ref().and_then(LogKeeper::pause) else { return inbox.recv().await };
+            match tokio::time::timeout(pause, inbox.recv()).await {
+                Ok(job) => return job,
+                Err(_) => self.cut_log().await,
+            }
+        }
+    }
+
+    async fn cut_log(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        let tx = match self.kept.take() {
+            Some(kept) => Ok(kept),
+            None => {
+                log.place.connected();
+                Tx::connect(&self.pool).await
+            }
+        };
+        if let Ok(mut tx) = tx {
+            log.cut(tx.connection()).await;
+            self.kept = Some(tx).filter(|_| !self.shared);
         }
     }
 
@@ -274,6 +319,9 @@ impl Task {
                 _ => Failure::Batch(from_sqlx(&e)),
             });
         }
+        if let Some(log) = &mut self.log {
+            log.written().map_err(Failure::Batch)?;
+        }
         self.counters.statements.fetch_add(tx.statements(), Ordering::Relaxed);
         self.counters.commits.fetch_add(written.commits, Ordering::Relaxed);
         self.counters.events.fetch_add(written.events, Ordering::Relaxed);
@@ -288,7 +336,10 @@ impl Task {
     async fn begin(&mut self) -> Result<Tx, sqlx::Error> {
         let mut tx = match self.kept.take() {
             Some(kept) => kept,
-            None => Tx::connect(&self.pool).await?,
+            None => {
+                self.log.iter().for_each(|log| log.place.connected());
+                Tx::connect(&self.pool).await?
+            }
         };
         tx.begin(self.patience).await?;
         Ok(tx)

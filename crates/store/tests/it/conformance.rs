@@ -8,9 +8,12 @@ use async_trait::async_trait;
 use parkway_core::clock::Clock;
 use parkway_core::id::Time;
 use parkway_core::store::Store;
-use parkway_core::testing::conformance::Subject;
+use parkway_core::testing::conformance::{Subject, agrees_with_model};
 use parkway_core::testing::{FakeClock, MemoryStore};
 use parkway_store::SqliteStore;
+use serde_json::Value;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
 use tempfile::TempDir;
 
 struct Sqlite {
@@ -57,6 +60,27 @@ impl Subject for Sqlite {
         self.store = Arc::new(SqliteStore::open(path, self.clock.clone()).await.unwrap());
         true
     }
+
+    async fn sql(&self, statement: &str) -> Option<Vec<Vec<Value>>> {
+        let options = SqliteConnectOptions::new().filename(self.path()?).busy_timeout(Duration::from_secs(60));
+        let mut connection = options.connect().await.unwrap();
+        let rows = sqlx::query(AssertSqlSafe(statement)).fetch_all(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        Some(rows.iter().map(|row| (0..row.len()).map(|column| value(row, column)).collect()).collect())
+    }
+}
+
+fn value(row: &SqliteRow, column: usize) -> Value {
+    let raw = row.try_get_raw(column).unwrap();
+    if raw.is_null() {
+        return Value::Null;
+    }
+    match raw.type_info().name() {
+        "INTEGER" => row.get_unchecked::<i64, _>(column).into(),
+        "REAL" => row.get_unchecked::<f64, _>(column).into(),
+        "TEXT" => row.get_unchecked::<String, _>(column).into(),
+        other => unreachable!("no case writes a column of the type {other}"),
+    }
 }
 
 struct Memory(Arc<FakeClock>, Arc<MemoryStore>);
@@ -81,6 +105,16 @@ impl Subject for Memory {
     async fn advance(&self, by: Duration) {
         self.0.advance(by);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_in_a_file_is_not_like_the_model() {
+    agrees_with_model(async || Box::new(Sqlite::in_file().await) as Box<dyn Subject>, 0..300).await;
+}
+
+#[tokio::test]
+async fn a_database_in_memory_is_not_like_the_model() {
+    agrees_with_model(async || Box::new(Sqlite::in_memory().await) as Box<dyn Subject>, 300..800).await;
 }
 
 mod sqlite_file {

@@ -15,8 +15,17 @@ impl RunState {
 
     /// The step that is repeated has started.
     pub(super) fn begin_rounds(&mut self, index: StepIndex) {
+        if self.steps[index.0].rounds.is_some() {
+            return self.begin_rounds_again(index);
+        }
         self.steps[index.0].rounds = Some(Rounds::default());
         self.ready.push(if self.next_round(index).is_some() { Work::Round(index) } else { Work::Settle(index) });
+    }
+
+    /// How many rounds there may be by now.
+    pub(crate) fn most_rounds(&self, index: StepIndex) -> u32 {
+        let before = self.steps[index.0].rounds.as_ref().map_or(0, |rounds| rounds.before);
+        self.repeat(index).map_or(0, |repeat| repeat.max.saturating_add(before))
     }
 
     /// A round comes into being with the first event about it.
@@ -43,10 +52,10 @@ impl RunState {
 
     /// The round that may follow now, from 1.
     pub(crate) fn next_round(&self, index: StepIndex) -> Option<u32> {
-        let (rounds, repeat) = self.steps[index.0].rounds.as_ref().zip(self.repeat(index))?;
+        let rounds = self.steps[index.0].rounds.as_ref().filter(|_| self.repeat(index).is_some())?;
         let begun = u32::try_from(rounds.begun.len()).unwrap_or(u32::MAX);
         let may_follow = begun == 0 || rounds.done == Some(false);
-        (may_follow && begun < repeat.max).then_some(begun + 1)
+        (may_follow && begun < self.most_rounds(index)).then_some(begun + 1)
     }
 
     /// The newest round that has completed and was not judged.
@@ -64,13 +73,17 @@ impl RunState {
         if let Some(rounds) = self.steps[index.0].rounds.as_mut() {
             rounds.done = Some(done);
         }
+        self.go_on_with_rounds(index);
+        Ok(())
+    }
+
+    pub(super) fn go_on_with_rounds(&mut self, index: StepIndex) {
         let delay = self.repeat(index).map_or(0, |repeat| repeat.delay_ms);
         self.ready.push(match self.next_round(index) {
             None => Work::Settle(index),
-            Some(_) if delay > 0 => Work::Pause(index),
+            Some(2..) if delay > 0 => Work::Pause(index),
             Some(_) => Work::Round(index),
         });
-        Ok(())
     }
 
     /// A round has ended.

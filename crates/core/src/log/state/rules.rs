@@ -3,7 +3,7 @@
 use super::RunState;
 use crate::log::SkipReason;
 use crate::log::ready::Work;
-use crate::log::step::{Rounds, Step, StepError, StepIndex, StepStatus};
+use crate::log::step::{Rounds, StepError, StepIndex, StepStatus};
 use crate::workflow::{OnItemError, RunIf};
 
 /// How a step may go on.
@@ -79,8 +79,22 @@ impl RunState {
         let step = &self.steps[index.0];
         let (fan, for_each) = step.fan.as_ref().zip(self.plan.graph.node(step.node).for_each.as_ref())?;
         let begun = u32::try_from(fan.items.len()).unwrap_or(u32::MAX);
-        let room = begun < fan.total && fan.active < for_each.max_parallel;
-        (room && !self.fan_stopped(index)).then_some(begun)
+        if fan.active >= for_each.max_parallel || self.fan_stopped(index) {
+            return None;
+        }
+        fan.again.first().copied().or_else(|| (begun < fan.total).then_some(begun))
+    }
+
+    /// The next item that was to be done again, of a fan-out that starts no more.
+    pub(crate) fn item_to_drop(&self, index: StepIndex) -> Option<u32> {
+        let fan = self.steps[index.0].fan.as_ref()?;
+        fan.again.first().copied().filter(|_| self.fan_stopped(index))
+    }
+
+    /// Why such an item is not done again.
+    pub(crate) fn dropped(&self, index: StepIndex) -> SkipReason {
+        let id = || self.plan.graph.node(self.steps[index.0].node).id.clone();
+        self.barred(index).unwrap_or_else(|| SkipReason::Dependency { id: id() })
     }
 
     /// Whether work that was noted still follows from the state.
@@ -91,7 +105,8 @@ impl RunState {
             Work::Begin(index) => step(index).retry_at.is_some(),
             Work::Answer(index) => step(index).is_answered(),
             Work::Items(index) => {
-                step(index).status == StepStatus::Running && (self.fan_ended(index) || self.next_item(index).is_some())
+                step(index).status == StepStatus::Running
+                    && (self.fan_ended(index) || self.next_item(index).is_some() || self.item_to_drop(index).is_some())
             }
             Work::Settle(index) => step(index).status == StepStatus::Running,
             Work::Recover(index) => step(index).status == StepStatus::Running && !step(index).live,
@@ -156,14 +171,11 @@ impl RunState {
         };
         match (newest.status, rounds.done) {
             (StepStatus::Completed, Some(true)) => Settlement::Complete,
-            (StepStatus::Completed, Some(false)) if self.is_exhausted(newest) => Settlement::Exhausted,
+            (StepStatus::Completed, Some(false)) if newest.round() >= Some(self.most_rounds(index)) => {
+                Settlement::Exhausted
+            }
             (StepStatus::Failed, _) => newest.error.clone().map_or(Settlement::Cancel, Settlement::Fail),
             _ => Settlement::Cancel,
         }
-    }
-
-    fn is_exhausted(&self, newest: &Step) -> bool {
-        let repeat = self.plan.graph.node(newest.node).repeat.as_ref();
-        repeat.is_some_and(|repeat| newest.round() >= Some(repeat.max))
     }
 }

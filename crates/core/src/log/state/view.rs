@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::RunState;
-use crate::id::{RunId, Seq, StepKey, Time};
+use super::{Forked, RunState};
+use crate::id::{EffectKey, RunId, Seq, StepKey, Time};
 use crate::label::Labels;
 use crate::log::step::{Step, StepIndex};
 use crate::log::{Budget, Commitment, FailureReason, Finish, Parent, RunStatus};
@@ -67,6 +67,11 @@ impl RunState {
         self.parent.as_ref()
     }
 
+    /// Where it was forked from.
+    pub fn forked(&self) -> Option<&Forked> {
+        self.forked.as_ref()
+    }
+
     /// All steps that have come into being, in that order.
     pub fn steps(&self) -> &[Step] {
         &self.steps
@@ -75,6 +80,11 @@ impl RunState {
     /// The step with this key.
     pub fn step(&self, key: &StepKey) -> Option<&Step> {
         self.index.get(key).map(|index| &self.steps[index.0])
+    }
+
+    /// The key of the effect of a step's call: the same over attempts, until a person says that it is to be made again.
+    pub fn effect_key(&self, key: &StepKey) -> Option<EffectKey> {
+        Some(EffectKey::new(self.run, key, self.step(key)?.redo))
     }
 
     /// The steps that wait for a person's approval; [`RunState::questions`] gives those that wait for a form too.

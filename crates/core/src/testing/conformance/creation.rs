@@ -88,3 +88,30 @@ pub(super) async fn a_refused_commit_enqueues_its_run(room: Room) {
     assert_eq!(room.commit(&draft).await, conflict(parent.lease.run, 7, 1));
     assert_eq!(room.listed(RunFilter::default()).await, [parent.lease.run]);
 }
+
+pub(super) async fn a_child_has_no_parent(room: Room) {
+    let parent = room.create("a").await;
+    let mut child = room.new_run();
+    child.parent = Some(parent.lease.run);
+    room.commit(&room.draft(&parent.lease, parent.head, 1).write(Write::Enqueue(child.clone()))).await.unwrap();
+    let mut held = room.new_run();
+    held.parent = Some(child.run);
+    room.commit(&room.creation(&held, "b")).await.unwrap();
+    assert_eq!(room.summary(parent.lease.run).await.parent, None);
+    assert_eq!(room.summary(child.run).await.parent, Some(parent.lease.run));
+    assert_eq!(room.summary(held.run).await.parent, Some(child.run));
+    let listed = room.store().runs(&RunFilter { open: true, ..RunFilter::default() }).await.unwrap();
+    let mut parents: Vec<_> = listed.into_iter().filter_map(|run| run.parent).collect();
+    parents.sort();
+    assert_eq!(parents, [parent.lease.run.min(child.run), parent.lease.run.max(child.run)]);
+}
+
+pub(super) async fn the_text_of_a_new_run_changes_on_its_way(room: Room) {
+    let parent = room.create("a").await;
+    let mut child = room.new_run();
+    child.tenant = "naïve \u{0}\"'\\\u{2028}\u{1F41F}".into();
+    child.workflow = "'; DROP TABLE x; --".into();
+    room.commit(&room.draft(&parent.lease, parent.head, 1).write(Write::Enqueue(child.clone()))).await.unwrap();
+    let summary = room.summary(child.run).await;
+    assert_eq!((summary.tenant, summary.workflow), (child.tenant, child.workflow));
+}

@@ -4,19 +4,53 @@
 //! Write a [`Subject`] that hands out a fresh, empty store, and let [`store_conformance!`](crate::store_conformance) make
 //! a `#[tokio::test]` of every case:
 //!
-//! ```text
-//! struct Mine { clock: Arc<FakeClock>, store: Arc<MyStore> }
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
 //!
-//! #[async_trait]
-//! impl Subject for Mine { /* store, now, advance, and reopen if the data outlive the store */ }
+//! use parkway_core::clock::Clock;
+//! use parkway_core::id::Time;
+//! use parkway_core::store::Store;
+//! use parkway_core::testing::conformance::{Subject, agrees_with_model};
+//! use parkway_core::testing::{FakeClock, MemoryStore};
 //!
-//! async fn fresh() -> Mine { /* a new database */ }
+//! // A store of your own in its place.
+//! struct Mine {
+//!     clock: Arc<FakeClock>,
+//!     store: Arc<MemoryStore>,
+//! }
+//!
+//! #[async_trait::async_trait]
+//! impl Subject for Mine {
+//!     fn store(&self) -> Arc<dyn Store> {
+//!         self.store.clone()
+//!     }
+//!
+//!     fn now(&self) -> Time {
+//!         self.clock.now()
+//!     }
+//!
+//!     async fn advance(&self, by: Duration) {
+//!         self.clock.advance(by);
+//!     }
+//!     // `reopen` too if the data outlive the store, and `sql` if it has tables.
+//! }
+//!
+//! async fn fresh() -> Mine {
+//!     let clock = Arc::new(FakeClock::default());
+//!     Mine { store: Arc::new(MemoryStore::new(clock.clone())), clock }
+//! }
 //!
 //! mod my_store {
 //!     parkway_core::store_conformance!(super::fresh());
 //! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! agrees_with_model(async || Box::new(fresh().await) as Box<dyn Subject>, 0..10).await;
+//! # });
 //! ```
 //!
+//! What each method of a store promises, and what the suite does not test, is told in the book, in "A store of your own".
 //! The crate needs `tokio` with the features `macros` and `rt`. Harnesses of another kind iterate [`CASES`].
 #![expect(clippy::unwrap_used, reason = "a case fails by panicking")]
 
@@ -27,20 +61,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use crate::id::Time;
 use crate::store::Store;
 
+mod agreement;
 mod atomicity;
 mod claims;
 mod content;
 mod creation;
+mod ended;
 mod listing;
 mod messages;
 mod order;
+mod outbox;
+mod quantity;
 mod races;
 mod reopening;
 mod room;
+mod sending;
+mod snapshots;
+mod statements;
+
+pub use self::agreement::agrees_with_model;
 
 /// A store under test, with the clock that it reads.
 #[async_trait]
@@ -58,6 +102,24 @@ pub trait Subject: Send + Sync {
     /// cannot outlive the store.
     async fn reopen(&mut self) -> bool {
         false
+    }
+
+    /// Runs a statement in the store's own database, past the store, as the embedder's program would on its own tables:
+    /// `CREATE TABLE` and `SELECT`. Gives the rows, with whole numbers, fractions, texts and null as what they are.
+    /// `None`, the default, where nobody can: then nothing is known of the store's [`Write::Sql`](crate::store::Write::Sql)
+    /// but that it refuses what cannot be done.
+    ///
+    /// # Panics
+    ///
+    /// Where the statement fails.
+    async fn sql(&self, statement: &str) -> Option<Vec<Vec<Value>>> {
+        let _ = statement;
+        None
+    }
+
+    /// Names of the store's own tables, which no statement of a step may reach.
+    fn own_tables(&self) -> Vec<String> {
+        vec!["parkway_run".into(), "parkway_event".into(), "parkway_message".into()]
     }
 }
 
@@ -124,6 +186,8 @@ suite! { $
         a_run_is_enqueued_over_one_that_exists
         one_commit_enqueues_a_run_twice
         a_refused_commit_enqueues_its_run
+        a_child_has_no_parent
+        the_text_of_a_new_run_changes_on_its_way
     }
     order {
         a_gap_in_the_log_is_accepted
@@ -190,6 +254,16 @@ suite! { $
         a_refused_release_frees_the_run
         an_ended_run_with_unread_messages_cannot_be_released
     }
+    ended {
+        an_ended_run_cannot_be_begun_again
+        an_ended_run_is_claimed_without_a_word_that_it_may_be
+        the_last_holder_goes_on_with_a_run_that_was_begun_again
+        two_workers_go_on_with_a_run_that_was_begun_again
+        a_held_run_is_taken_from_its_holder_as_if_it_had_ended
+        whoever_takes_any_run_gets_one_that_has_ended
+        a_run_that_was_begun_again_cannot_end
+        a_commit_without_events_cannot_end_a_run
+    }
     messages {
         a_message_to_an_unknown_run_is_accepted
         the_inbox_of_an_unknown_run_is_empty
@@ -199,6 +273,60 @@ suite! { $
         a_message_lands_in_another_inbox
         a_held_run_cannot_be_signalled
         an_ended_run_cannot_be_signalled
+    }
+    sending {
+        a_message_that_a_commit_sends_is_lost
+        a_message_that_a_commit_sends_changes_on_its_way
+        a_run_sleeps_through_a_message_that_a_commit_sends
+        a_message_is_sent_to_an_unknown_run
+        a_refused_commit_cannot_be_made_again
+        a_malformed_commit_is_called_refused
+        an_ended_run_gets_no_message_from_a_commit
+        a_run_that_is_enqueued_beside_its_message_gets_none
+        a_run_cannot_send_to_itself
+        a_sent_message_cannot_be_consumed
+        a_stale_commit_sends_its_message
+        a_commit_sent_twice_sends_its_message_twice
+        messages_of_one_commit_are_read_out_of_order
+        a_sent_message_has_the_number_of_another
+        a_message_bears_another_time
+        a_commit_that_is_refused_at_once_with_others_takes_them_along
+        messages_that_commits_send_at_once_are_lost
+    }
+    outbox {
+        an_outbox_entry_changes_on_its_way
+        outbox_entries_are_read_out_of_order
+        equal_outbox_entries_are_taken_for_one
+        an_outbox_entry_has_another_number_when_it_is_read_again
+        the_outbox_ignores_its_limit
+        a_delivered_entry_comes_back
+        an_entry_delivered_twice_is_an_error
+        an_outbox_number_is_used_again
+        a_refused_commit_leaves_an_outbox_entry
+        a_commit_sent_twice_doubles_its_outbox_entry
+        the_outbox_entry_of_a_commit_without_events_is_lost
+        an_ended_run_takes_its_outbox_entries_along
+        many_outbox_entries_are_too_many_for_one_commit
+        entries_committed_at_once_are_lost
+    }
+    statements {
+        a_statement_on_a_table_that_does_not_exist_is_passed_over
+        a_statement_is_not_carried_out
+        a_value_of_a_statement_changes_on_its_way
+        a_value_too_large_for_the_database_is_cut
+        a_value_is_read_as_a_part_of_its_statement
+        the_values_of_a_statement_are_taken_by_their_place_in_the_text
+        a_value_that_is_not_given_counts_as_null
+        another_number_of_rows_than_expected_is_accepted
+        a_statement_that_fails_leaves_the_rest_of_its_commit
+        a_refused_statement_refuses_its_neighbours
+        a_refused_commit_carries_out_its_statement
+        a_commit_sent_twice_repeats_its_statement
+        a_statement_reaches_a_table_of_the_store
+        two_statements_pass_for_one
+        a_statement_of_another_kind_is_carried_out
+        many_statements_are_too_many_for_one_commit
+        a_statement_is_undone_by_reopening
     }
     listing {
         an_empty_store_lists_something
@@ -213,6 +341,20 @@ suite! { $
         the_tail_ignores_its_limit
         runs_that_interleave_are_mixed_up
         a_refused_commit_leaves_a_leaf
+    }
+    snapshots {
+        a_snapshot_that_nobody_kept_is_given
+        a_snapshot_of_another_run_is_given
+        an_older_snapshot_is_given
+        a_snapshot_changes_on_its_way
+        a_snapshot_moves_its_run
+        another_snapshot_is_there_after_reopening
+    }
+    quantity {
+        many_runs_are_too_many_for_one_commit
+        many_messages_are_too_many_for_one_commit
+        a_commit_of_everything_is_cut
+        a_run_among_many_is_never_given_out
     }
     races {
         runs_committing_at_once_lose_events
@@ -233,5 +375,9 @@ suite! { $
         leaf_numbers_start_again_after_reopening
         message_numbers_start_again_after_reopening
         a_wake_is_forgotten_after_reopening
+        a_parent_is_forgotten_after_reopening
+        sent_messages_are_gone_after_reopening
+        outbox_entries_are_gone_after_reopening
+        outbox_numbers_start_again_after_reopening
     }
 }

@@ -3,6 +3,7 @@
 use super::room::{LEASE, Room, cancel};
 use crate::id::Fence;
 use crate::store::Write;
+use crate::write::OutboxEntry;
 
 pub(super) async fn events_are_gone_after_reopening(mut room: Room) {
     let mut hold = room.create("a").await;
@@ -78,5 +79,52 @@ pub(super) async fn a_wake_is_forgotten_after_reopening(mut room: Room) {
         assert_eq!(room.claim_any("b").await, None);
         room.advance(LEASE).await;
         assert_eq!(room.claim_any("b").await.map(|lease| lease.run), Some(run));
+    }
+}
+
+pub(super) async fn a_parent_is_forgotten_after_reopening(mut room: Room) {
+    let parent = room.create("a").await;
+    let mut child = room.new_run();
+    child.parent = Some(parent.lease.run);
+    room.commit(&room.draft(&parent.lease, parent.head, 1).write(Write::Enqueue(child.clone()))).await.unwrap();
+    if room.reopen().await {
+        assert_eq!(room.summary(child.run).await.parent, Some(parent.lease.run));
+    }
+}
+
+pub(super) async fn sent_messages_are_gone_after_reopening(mut room: Room) {
+    let (hold, to) = (room.create("a").await, room.create("b").await.lease.run);
+    room.commit(&room.draft(&hold.lease, hold.head, 1).send(to, "kept")).await.unwrap();
+    let before = room.store().inbox(to).await;
+    if room.reopen().await {
+        assert_eq!(room.store().inbox(to).await, before);
+        assert_eq!(room.inbox(to).await, [cancel("kept")]);
+    }
+}
+
+pub(super) async fn outbox_entries_are_gone_after_reopening(mut room: Room) {
+    let hold = room.create("a").await;
+    let draft = (0..3).fold(room.draft(&hold.lease, hold.head, 1), |draft, n| {
+        draft.write(Write::Outbox(OutboxEntry::new("mail", n.into())))
+    });
+    room.commit(&draft).await.unwrap();
+    let before = room.store().outbox(9).await.unwrap();
+    room.store().delivered(&[before[1].id]).await.unwrap();
+    if room.reopen().await {
+        assert_eq!(room.store().outbox(9).await.unwrap(), [before[0].clone(), before[2].clone()]);
+    }
+}
+
+pub(super) async fn outbox_numbers_start_again_after_reopening(mut room: Room) {
+    let mut hold = room.create("a").await;
+    let mail = || Write::Outbox(OutboxEntry::new("mail", 1.into()));
+    room.commit(&room.draft(&hold.lease, hold.head, 1).write(mail()).write(mail())).await.unwrap();
+    hold.head = hold.head.next();
+    let used: Vec<_> = room.store().outbox(9).await.unwrap().iter().map(|outgoing| outgoing.id).collect();
+    room.store().delivered(&used).await.unwrap();
+    if room.reopen().await {
+        room.commit(&room.draft(&hold.lease, hold.head, 1).write(mail())).await.unwrap();
+        let found = room.store().outbox(9).await.unwrap();
+        assert!(found.len() == 1 && found[0].id > used[1], "{found:?} after {used:?}");
     }
 }

@@ -185,6 +185,10 @@ impl Draft {
         self
     }
 
+    pub(super) fn send(self, to: RunId, text: &str) -> Self {
+        self.write(Write::Send(to, cancel(text)))
+    }
+
     pub(super) fn status(mut self, status: RunStatus) -> Self {
         self.0.status = status;
         self
@@ -242,6 +246,13 @@ pub(super) fn fenced<T>(run: RunId) -> Result<T, StoreError> {
 #[track_caller]
 pub(super) fn assert_malformed(result: Result<(), StoreError>) {
     assert!(matches!(result, Err(StoreError::Malformed(_))), "expected a malformed commit, got {result:?}");
+}
+
+/// The commit must be refused for its write of that number.
+#[track_caller]
+pub(super) fn assert_refused(result: Result<(), StoreError>, write: usize) {
+    let refused = matches!(result, Err(StoreError::Refused { write: found, .. }) if found == write);
+    assert!(refused, "expected write {write} to be refused, got {result:?}");
 }
 
 /// Runs the futures at once, and gives their results in order.
