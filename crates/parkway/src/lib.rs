@@ -40,6 +40,7 @@ pub use parkway_core::testing;
 pub use parkway_core::tool::{self, Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, tool_fn};
 pub use parkway_core::workflow as definition;
 pub use parkway_core::workflow::{Diagnostics, Inputs, Outlook, Plan};
+pub use parkway_core::write;
 
 #[cfg(feature = "sqlite")]
 pub use parkway_store::upkeep;

@@ -11,6 +11,7 @@ mod kill;
 mod migration;
 mod opening;
 mod processes;
+mod transactional;
 mod tree;
 mod trouble;
 mod upkeep;
