@@ -11,6 +11,7 @@ mod checking_doubts;
 mod checking_types;
 mod doubt;
 mod failures;
+mod forking;
 mod graphs;
 mod ledger;
 mod models;
