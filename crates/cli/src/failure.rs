@@ -64,7 +64,9 @@ impl From<Error> for Failure {
             Error::Unreadable { .. } | Error::Invalid(_) | Error::Settings(_) | Error::Inputs(_) | Error::Setup(_) => {
                 Failure::invalid(message)
             }
-            Error::NoRun(_) | Error::Refused(_) | Error::Executor(ExecutorError::Over(..)) => Failure::invalid(message),
+            Error::NoRun(_) | Error::OutOfPlace(_) | Error::Executor(ExecutorError::Over(..)) => {
+                Failure::invalid(message)
+            }
             Error::Failed { ref code, .. } => Failure::new(of_code(code), message),
             Error::Cancelled(_) => Failure::new(Exit::Cancelled, message),
             Error::Waiting(_) => Failure::new(Exit::Waiting, message),

@@ -27,7 +27,9 @@ pub enum Effect {
     Read,
     /// Changes the world, and doing it twice with the same key is like doing it once: at least once.
     Idempotent,
-    /// Changes only our own database, in the commit of the step: exactly once.
+    /// Changes only our own database, in the commit of the step: exactly once. The call itself must change nothing: it
+    /// returns what is to be changed as [`ToolOutput::writes`], which become true with the completion of its step or not at
+    /// all. A process that ends between the two has changed nothing, and the call is simply made again.
     Transactional,
     /// Changes the world and must never be repeated unasked: at most once, and in doubt after a crash.
     AtMostOnce,
@@ -88,7 +90,8 @@ pub struct ToolOutput {
     pub value: Value,
     /// Labels of this output beside those that the spec declares for every output.
     pub labels: Labels,
-    /// What becomes true in the commit of the step. Only a tool with [`Effect::Transactional`] may ask for any.
+    /// What becomes true in the commit of the step. Only a tool with [`Effect::Transactional`] may ask for any. Where the
+    /// store refuses one, the step fails with the code `refused`, and none of them becomes true.
     pub writes: Vec<ToolWrite>,
 }
 
@@ -229,7 +232,11 @@ pub trait Tool: Send + Sync {
     /// Calls it. `input` is valid under the spec's input schema.
     async fn call(&self, input: Value, context: &ToolContext) -> Result<ToolOutput, ToolError>;
 
-    /// Looks whether the call with `key` was carried out; asked when that is in doubt.
+    /// Looks whether the call with `key` was carried out. It is asked when an `at_most_once` call is in doubt, once that is on
+    /// disk, and again by each process that takes the run up; it has the step's timeout, or 60 seconds, and must change
+    /// nothing. `context.attempt` is the attempt in doubt. [`Reconciled::Done`] completes the step with an output of the
+    /// tool's output schema, [`Reconciled::NotDone`] fails the attempt (and `retry` applies); [`Reconciled::Unknown`], an
+    /// error and a panic leave the doubt to a person. An answer of the other side that may still change is `Unknown`.
     async fn reconcile(&self, key: &EffectKey, context: &ToolContext) -> Result<Reconciled, ToolError> {
         let _ = (key, context);
         Ok(Reconciled::Unknown)

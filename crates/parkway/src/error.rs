@@ -60,7 +60,7 @@ pub enum Error {
     Stopped(RunId),
     /// What was said to a run means nothing to it now: why, and what to do.
     #[error("{0}")]
-    Refused(String),
+    OutOfPlace(String),
     /// The outputs are not of the type asked for.
     #[error("the outputs of run {run} are not of the type asked for: {cause}")]
     Output {
@@ -94,7 +94,7 @@ impl Error {
             Error::Cancelled(_) => "cancelled",
             Error::Waiting(_) => "waiting",
             Error::Stopped(_) => "stopped",
-            Error::Refused(_) => "refused",
+            Error::OutOfPlace(_) => "out_of_place",
             Error::Output { .. } => "output",
             Error::Executor(ExecutorError::Store(error)) | Error::Store(error) => error.code(),
             Error::Executor(ExecutorError::Missing(_)) => "missing",

@@ -66,12 +66,12 @@ impl Parkway {
         match record.state.step(&step).map(|step| step.status) {
             Some(StepStatus::InDoubt) => {}
             Some(status) => {
-                return Err(Error::Refused(format!(
+                return Err(Error::OutOfPlace(format!(
                     "the step `{step}` of run {run} is {}, and only one in doubt can be resolved",
                     status.as_str().replace('_', " ")
                 )));
             }
-            None => return Err(Error::Refused(format!("no step `{step}` of run {run} has begun"))),
+            None => return Err(Error::OutOfPlace(format!("no step `{step}` of run {run} has begun"))),
         }
         if let Resolution::Done { output } = &outcome {
             self.check_returned(&record, &step, output)?;
@@ -83,7 +83,7 @@ impl Parkway {
     /// Whether the call of a step could have returned this, as far as the tools at hand can tell.
     pub fn check_returned(&self, record: &Record, step: &StepKey, output: &Value) -> Result<(), Error> {
         let Some(step) = record.state.step(step) else { return Ok(()) };
-        record.plan.check_output(step.node, self.tools(), output).map_err(Error::Refused)
+        record.plan.check_output(step.node, self.tools(), output).map_err(Error::OutOfPlace)
     }
 
     /// What was said of a call in doubt, and no executor has taken up yet.

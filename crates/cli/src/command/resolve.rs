@@ -92,7 +92,7 @@ fn instead(record: &Record, key: &StepKey, held: bool, next: &Next) -> Option<St
 /// A refused output is told with what the tool returns.
 fn refused(error: Error, parkway: &Parkway, record: &Record, step: &StepKey) -> Failure {
     let help = match &error {
-        Error::Refused(_) => Doubt::returns(parkway, record, step),
+        Error::OutOfPlace(_) => Doubt::returns(parkway, record, step),
         _ => None,
     };
     let failure = Failure::from(error);

@@ -223,7 +223,7 @@ fn an_output_that_the_tool_could_not_return_completes_the_step() {
         let via = parkway::log::Channel::Program;
         parkway.resolve(run, "pay".parse().unwrap(), outcome, None, "ada".into(), via).await.unwrap_err()
     });
-    assert_eq!(refused.code(), "refused");
+    assert_eq!(refused.code(), "out_of_place");
     assert!(refused.to_string().starts_with("`bank.pay` cannot have returned this"), "{refused}");
     // The command does not have it: then the executor refuses.
     bench.parkway(&["resolve", "last", "pay", "--done", r#"{"recipe": 1}"#]).code(0);

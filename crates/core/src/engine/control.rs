@@ -20,6 +20,8 @@ pub struct Control {
     pub stay: bool,
     /// Approvals given in advance.
     pub preapprovals: Vec<Preapproval>,
+    /// Whether the run is driven by the executor of the run that it is a part of, which sees how it ends.
+    pub(crate) for_caller: bool,
 }
 
 /// Wakes an executor that looks at its inbox only now and then.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,7 +21,7 @@ use crate::engine::reporter::Reporter;
 use crate::engine::ruling::{Rulebook, rulebook};
 use crate::engine::secret::Known;
 use crate::engine::services::{Services, environment};
-use crate::engine::step::Failure;
+use crate::engine::step::{self, Failure};
 use crate::id::{RunId, Seq, Time};
 use crate::label::Labels;
 use crate::log::{Commitment, EventKind, IllegalEvent, Parent, PayloadError, RunState, RunStatus};
@@ -80,6 +82,9 @@ pub enum ExecutorError {
     /// Environment variables or secrets that the plan declares are not there.
     #[error("{}", .0.join("; "))]
     Missing(Vec<String>),
+    /// The executor's own code, or a policy, a clock or a store that it asked, panicked.
+    #[error("the executor of the run panicked: {0}; `parkway resume` goes on with what is on disk")]
+    Panicked(String),
     /// The tools are not those that the plan was checked against.
     #[error("this program's tools differ from those of the run's plan: {}", .0.join("; "))]
     ToolsChanged(Vec<String>),
@@ -111,6 +116,10 @@ pub struct Executor {
     pub(super) doubts: Doubts,
     pub(super) evidence: Evidence,
     pub(super) taken: HashSet<MessageId>,
+    /// When the inbox was last looked into.
+    pub(super) heard: Time,
+    /// How many runs of steps were looked at.
+    pub(super) looked_at: usize,
 }
 
 impl fmt::Debug for Executor {
@@ -202,7 +211,8 @@ impl Executor {
         lease: Lease,
         secrets: Known,
     ) -> Result<Executor, ExecutorError> {
-        let claimed = Executor::continue_log(services.clone(), models, control, plan, lease.clone(), secrets).await;
+        let executor = Executor::continue_log(services.clone(), models, control, plan, lease.clone(), secrets);
+        let claimed = guarded(executor).await;
         if let Err(error) = &claimed {
             let_go(&services, &lease, error).await;
         }
@@ -261,6 +271,8 @@ impl Executor {
             doubts: Doubts::default(),
             evidence: Evidence::default(),
             taken: HashSet::new(),
+            heard: Time::default(),
+            looked_at: 0,
         }
     }
 
@@ -282,7 +294,12 @@ impl Executor {
     /// Drives the run until it ends, only waits, or is stopped. All that was recorded is on disk when this returns.
     pub async fn execute(mut self) -> Result<Ended, ExecutorError> {
         let span = tracing::info_span!("run", run = %self.lease.run, workflow = %self.state.plan().workflow);
-        let result = self.drive().instrument(span).await;
+        let mut result = guarded(self.drive().instrument(span)).await;
+        if result.is_ok()
+            && let Err(error) = self.recorder.written().await
+        {
+            result = Err(error.into());
+        }
         if result.is_err() {
             self.leave_evidence().await;
         }
@@ -353,7 +370,9 @@ impl Executor {
                 return Ok(false);
             }
             for command in commands {
-                self.perform(command).await?;
+                if self.still_stands(&command).await? {
+                    self.perform(command).await?;
+                }
             }
         }
         Ok(true)
@@ -392,7 +411,8 @@ impl Executor {
     }
 
     /// Applies, commits, publishes: the one door.
-    pub(crate) async fn record(&mut self, draft: Draft) -> Result<Seq, ExecutorError> {
+    pub(crate) async fn record(&mut self, mut draft: Draft) -> Result<Seq, ExecutorError> {
+        self.draft_report(&mut draft).await?;
         self.values.keep(&draft.payloads)?;
         let doubts = Doubts::in_draft(&draft);
         let head = self.recorder.record(&mut self.state, draft).await?;
@@ -436,12 +456,27 @@ impl Executor {
 /// Gives a run back that cannot go on here: the next executor starts from the log, and need not wait for the lease to run
 /// out. Where this cannot be said to the store either, the lease does run out.
 pub(super) async fn let_go(services: &Services, lease: &Lease, error: &ExecutorError) {
-    // Nobody can go on with a log that makes no sense.
-    let wake = (!matches!(error, ExecutorError::Illegal(_))).then(|| services.clock.now());
-    if let Ok(Released::Unread) = services.store.release(lease, wake).await {
+    let released = match error {
+        // Nobody can go on with a log that makes no sense.
+        ExecutorError::Illegal(_) => services.store.release(lease, None).await,
+        // The clock may be what panicked.
+        ExecutorError::Panicked(_) => Ok(Released::Unread),
+        _ => services.store.release(lease, Some(services.clock.now())).await,
+    };
+    if let Ok(Released::Unread) = released {
         // A run with unread messages is not given back, but the lease may end at once.
         let _ = services.store.renew(lease, Duration::ZERO).await;
     }
+}
+
+/// What a future gives; a panic in it is an error.
+async fn guarded<T>(future: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, ExecutorError> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        polled.unwrap_or_else(|panic| Poll::Ready(Err(ExecutorError::Panicked(step::said(panic)))))
+    })
+    .await
 }
 
 /// Whose runs these are, until there are several tenants.

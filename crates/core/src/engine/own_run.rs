@@ -15,11 +15,14 @@ use crate::engine::executor::{Executor, ExecutorError, TENANT};
 use crate::engine::recorder::Draft;
 use crate::engine::ruling::rules_of_forks;
 use crate::engine::step::{Attempt, Call, Failure};
-use crate::id::StepKey;
+use crate::id::{RunId, StepKey};
 use crate::log::{Budget, EventKind, Parent, Step, StepIndex};
-use crate::store::{Message, NewRun, RunFilter, Write};
+use crate::store::{Message, MessageId, NewRun, RunFilter, Write};
 use crate::tool::Cancel;
 use crate::workflow::{Plan, Verb};
+
+/// Runs of steps that are looked at together, at each look.
+const LOOKS: usize = 16;
 
 /// The declared ones among a run's environment variables.
 fn declared(env: Value, names: &[String]) -> Option<Value> {
@@ -89,6 +92,7 @@ impl Executor {
         let mut control = Control::default();
         control.stop = self.control.stop.clone();
         control.poke = Poke::default();
+        control.for_caller = true;
         control.preapprovals.clone_from(&self.control.preapprovals);
         let child = ChildRun {
             services: self.services.clone(),
@@ -154,18 +158,64 @@ impl Executor {
         }
     }
 
-    /// Goes on with steps whose runs may have moved: somebody has spoken to them, or they have ended.
+    /// Tells the run that this one is a part of that it has ended, in the commit that ends it. Where that run's own executor
+    /// drives this one it sees the end itself; and one that is gone is told nothing.
+    pub(super) async fn draft_report(&self, draft: &mut Draft) -> Result<(), ExecutorError> {
+        let ends = |kind: &EventKind| {
+            matches!(kind, EventKind::RunCompleted { .. } | EventKind::RunFailed { .. } | EventKind::RunCancelled)
+        };
+        let Some(parent) = self.state.parent().filter(|_| !self.control.for_caller) else { return Ok(()) };
+        if !draft.events.iter().any(|(_, kind)| ends(kind)) {
+            return Ok(());
+        }
+        let filter = RunFilter { run: Some(parent.run), ..RunFilter::default() };
+        if !self.services.store.runs(&filter).await?.is_empty() {
+            let (step, run) = (parent.step.clone(), self.lease.run);
+            draft.writes.push(Write::Send(parent.run, Message::RunEnded { step, run }));
+        }
+        Ok(())
+    }
+
+    /// Takes the word that a step's run has ended. It waits while an attempt at the step is under way, which may have seen
+    /// the run before it ended.
+    pub(super) async fn take_report(
+        &mut self,
+        id: MessageId,
+        draft: Draft,
+        key: StepKey,
+        run: RunId,
+    ) -> Result<(), ExecutorError> {
+        let index = self.state.index_of(&key);
+        if index.is_some_and(|index| self.calls.cancel_of(index).is_some()) {
+            self.taken.remove(&id);
+            return Ok(());
+        }
+        self.record(draft).await?;
+        if let Some(index) = index.filter(|index| self.state.waits_for_run(*index) == Some(run)) {
+            let cancelled = self.state.barred(index).is_some();
+            self.call_run(key, cancelled).await?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with steps whose runs somebody has spoken to: of many, some at each look. How a run ended is told by message.
     pub(super) async fn look_at_children(&mut self) -> Result<(), ExecutorError> {
         let waiting: Vec<_> = self.state.waiting_for_runs().collect();
-        for (index, run) in waiting {
-            let filter = RunFilter { run: Some(run), ..RunFilter::default() };
-            let Some(summary) = self.services.store.runs(&filter).await?.pop() else { continue };
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let from = self.looked_at % waiting.len();
+        self.looked_at = from + LOOKS;
+        for (index, run) in waiting.iter().cycle().skip(from).take(LOOKS.min(waiting.len())) {
             // What only a newer version can read moves nobody here.
-            let unread = if summary.held { Vec::new() } else { self.services.store.inbox(run).await? };
-            let spoken_to = unread.iter().any(|unread| unread.message != Message::Unknown);
-            if summary.status.ended() || spoken_to {
-                let key = self.state.at(index).key.clone();
-                let cancelled = self.state.barred(index).is_some();
+            let unread = self.services.store.inbox(*run).await?;
+            if unread.iter().all(|unread| unread.message == Message::Unknown) {
+                continue;
+            }
+            let filter = RunFilter { run: Some(*run), ..RunFilter::default() };
+            if self.services.store.runs(&filter).await?.iter().any(|summary| !summary.held) {
+                let key = self.state.at(*index).key.clone();
+                let cancelled = self.state.barred(*index).is_some();
                 self.call_run(key, cancelled).await?;
             }
         }

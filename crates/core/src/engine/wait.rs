@@ -12,7 +12,7 @@ use crate::engine::reporter::Notice;
 use crate::engine::step::{Failure, words};
 use crate::id::{StepKey, Time};
 use crate::label::Labels;
-use crate::log::{Actor, Came, Commitment, EventKind, StepStatus, WaitFor};
+use crate::log::{Actor, Came, Commitment, EventKind, StepIndex, StepStatus, WaitFor};
 use crate::schema::check_depth;
 use crate::workflow::{Template, Verb, Wait, fill_form};
 
@@ -146,13 +146,14 @@ impl Executor {
         name: String,
         payload: &Value,
         by: Actor,
+        at: Time,
     ) -> Result<(), ExecutorError> {
         if check_depth(payload).is_err() {
             tracing::warn!(run = %self.lease.run, "a signal nests too deep to be kept");
             self.record(draft).await?;
             return Ok(());
         }
-        let key = self.listener(&json!(name)).await?;
+        let key = self.listener(&json!(name), at).await?;
         let name = self.text(&mut draft, &name)?;
         let payload = self.value(&mut draft, payload)?;
         draft.event_by(by, EventKind::SignalReceived { key, name, payload, kept: None });
@@ -160,9 +161,12 @@ impl Executor {
         Ok(())
     }
 
-    /// The first step, in the order of waiting, that waits for a signal of this name.
-    async fn listener(&mut self, name: &Value) -> Result<Option<StepKey>, ExecutorError> {
-        let listeners: Vec<_> = self.state.listeners().collect();
+    /// The first step, in the order of waiting, that waits for a signal of this name and whose time was not over when it
+    /// was sent.
+    async fn listener(&mut self, name: &Value, at: Time) -> Result<Option<StepKey>, ExecutorError> {
+        let waits =
+            |(index, _): &(StepIndex, Commitment)| self.state.at(*index).expires().is_none_or(|expires| at <= expires);
+        let listeners: Vec<_> = self.state.listeners().filter(waits).collect();
         for (index, waits_for) in listeners {
             if self.values.value(waits_for).await? == *name {
                 return Ok(Some(self.state.at(index).key.clone()));

@@ -361,6 +361,17 @@ impl Step {
         self.status == StepStatus::Waiting && self.retry_at.is_none() && answered
     }
 
+    /// When its time for an answer, a form or a signal is over, while it waits for one.
+    pub(crate) fn expires(&self) -> Option<Time> {
+        if self.asks() {
+            return self.approval.as_ref()?.expires;
+        }
+        match &self.waiting.as_ref().filter(|_| self.status == StepStatus::Waiting)?.what {
+            WaitFor::Signal { expires, .. } | WaitFor::Input { expires, .. } => *expires,
+            WaitFor::Timer { .. } | WaitFor::Run { .. } => None,
+        }
+    }
+
     /// Whether a person is asked to approve, and has not answered.
     pub fn asks(&self) -> bool {
         self.status == StepStatus::Waiting && self.approval.as_ref().is_some_and(|approval| approval.answer.is_none())

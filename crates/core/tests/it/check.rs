@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) secrets: Vault,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) policy: Arc<dyn Policy>,
+    /// In place of the scripted model.
+    pub(crate) own_model: Option<SharedModel>,
     /// What stands before the store, and may fail.
     pub(crate) front: Option<Arc<FaultyStore>>,
 }
@@ -77,6 +79,7 @@ impl World {
             secrets: Vault::default(),
             env: BTreeMap::new(),
             policy: Arc::new(DefaultPolicy),
+            own_model: None,
             front: None,
         }
     }
@@ -127,7 +130,10 @@ impl World {
     }
 
     pub(crate) fn models(&self) -> BTreeMap<String, SharedModel> {
-        let model: SharedModel = self.model.clone();
+        let model: SharedModel = match &self.own_model {
+            Some(model) => model.clone(),
+            None => self.model.clone(),
+        };
         BTreeMap::from([("main".to_owned(), model)])
     }
 

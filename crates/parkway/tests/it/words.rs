@@ -98,7 +98,7 @@ async fn a_step_that_is_not_in_doubt_is_resolved() {
         }
     }
     let error = run.resolve("paid", Resolution::NotDone).await.unwrap_err();
-    assert_eq!(error.code(), "refused");
+    assert_eq!(error.code(), "out_of_place");
     assert!(error.to_string().contains("is waiting, and only one in doubt"), "{error}");
     assert!(run.resolve("piad", Resolution::NotDone).await.unwrap_err().to_string().contains("no step `piad`"));
     run.signal("paid", json!({ "n": 3 })).await.unwrap();

@@ -1,0 +1,269 @@
+//! What a process does with a database: begins the run, or goes on with it, gives it what it waits for, and ends with it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parkway_core::clock::SystemClock;
+use parkway_core::engine::{Control, Executor, ExecutorError, Notice, Preapproval, Services, Watched};
+use parkway_core::id::{RunId, Seq, WorkerId};
+use parkway_core::log::{Channel, Event, EventKind, Resolution, RunState, RunStatus, StepStatus, Verdict, WaitFor};
+use parkway_core::model::SharedModel;
+use parkway_core::policy::{Decision, Policy, PolicyRequest};
+use parkway_core::store::{Log, Message, Queue, RunFilter, RunSummary, Snapshot, Store};
+use parkway_core::testing::{ScriptedModel, StopAt};
+use parkway_core::tool::Toolbox;
+use parkway_core::workflow::{Definition, Plan, Requirements};
+use parkway_store::{SqliteConfig, SqliteStore};
+use serde_json::{Map, Value, json};
+
+use super::ledger::Ledger;
+use super::scenario::Scenario;
+use super::tools::toolbox;
+
+/// Allows everything, so that nobody need be asked about calls.
+#[derive(Debug)]
+pub(crate) struct Allow;
+
+impl Policy for Allow {
+    fn decide(&self, _: &PolicyRequest<'_>) -> Decision {
+        let verdict = parkway_core::policy::Verdict::Allow;
+        Decision { verdict, rule: "test".into(), reason: "a test allows everything".into() }
+    }
+
+    fn fingerprint(&self) -> String {
+        "test".into()
+    }
+}
+
+/// A process, as far as it can die.
+pub(crate) struct Life {
+    pub(crate) scenario: Scenario,
+    pub(crate) store: Arc<StopAt>,
+    pub(crate) ledger: Ledger,
+    services: Services,
+    /// Hears that this process has the run.
+    took: Box<dyn Fn() + Send + Sync>,
+}
+
+/// How long anything may take before it is said to hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) async fn open(path: &Path) -> SqliteStore {
+    let config = SqliteConfig::new(path).busy_timeout(PATIENCE).readers(1);
+    SqliteStore::open(config, Arc::new(SystemClock)).await.unwrap()
+}
+
+impl Life {
+    pub(crate) fn new(scenario: Scenario, store: Arc<StopAt>, ledger: Ledger, worker: &str, takes: Duration) -> Self {
+        let tools = toolbox(scenario.class, &ledger, &store, takes);
+        let shared: Arc<dyn Store> = store.clone();
+        let (clock, worker) = (Arc::new(SystemClock), WorkerId::new(worker));
+        let services = Services::new(shared, Arc::new(tools), Arc::new(Allow), clock, worker);
+        Life { scenario, store, ledger, services, took: Box::new(|| {}) }
+    }
+
+    /// A process that holds runs for `lease`, and calls `took` when it has got one, before it does anything with it.
+    pub(crate) fn with_lease(mut self, lease: Duration, took: impl Fn() + Send + Sync + 'static) -> Self {
+        self.services.lease = lease;
+        self.took = Box::new(took);
+        self
+    }
+
+    /// Lives until the run has ended and all that it sent out is delivered. `told` hears of each event on disk.
+    pub(crate) async fn live(&self, told: impl Fn(&Event) + Clone + Send + 'static) -> Result<(), String> {
+        let whole = async {
+            let mut idle = 0;
+            while !self.run_once(told.clone()).await? {
+                if self.give_what_is_waited_for(true).await == 0 {
+                    idle += 1;
+                    if idle > 200 {
+                        return Err("the run waits for what nobody can give".to_owned());
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+            self.relay().await;
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, whole).await.map_err(|_| "the process hangs".to_owned())?
+    }
+
+    /// Drives the run as far as it goes. Whether it has ended.
+    pub(crate) async fn run_once(&self, told: impl Fn(&Event) + Send + 'static) -> Result<bool, String> {
+        let executor = match self.main_run().await {
+            Some(run) if run.status.ended() => return Ok(true),
+            Some(run) => match self.take_over(run.run).await {
+                Ok(executor) => {
+                    (self.took)();
+                    executor
+                }
+                Err(ExecutorError::Held(_)) => return Ok(false),
+                Err(error) => return Err(error.to_string()),
+            },
+            None => self.create(self.control()).await,
+        };
+        let (run, mut watcher) = (executor.run(), executor.reporter().watch());
+        let watching = tokio::spawn(async move {
+            loop {
+                match watcher.next().await {
+                    Watched::Notice(Notice::Event(event)) => told(&event),
+                    Watched::Closed => return,
+                    _ => {}
+                }
+            }
+        });
+        let ended = executor.execute().await.map_err(|error| error.to_string())?;
+        watching.await.unwrap();
+        if ended.status.ended() {
+            self.keep_snapshot(run).await;
+        }
+        Ok(ended.status.ended())
+    }
+
+    /// The run that this is all about; others are made by its steps.
+    pub(crate) async fn main_run(&self) -> Option<RunSummary> {
+        let runs = self.store.runs(&RunFilter::default()).await.unwrap();
+        runs.into_iter().find(|run| run.workflow == "main")
+    }
+
+    fn models(&self) -> BTreeMap<String, SharedModel> {
+        let model: SharedModel = Arc::new(ScriptedModel::new().otherwise("{\"n\": 5}"));
+        BTreeMap::from([("main".to_owned(), model)])
+    }
+
+    fn control(&self) -> Control {
+        let mut control = Control::default();
+        if self.scenario.approves_early() {
+            control.preapprovals = vec![Preapproval { step: None, by: "ada".into(), via: Channel::Flag }];
+        }
+        control
+    }
+
+    /// Makes the run, and gives it back at once.
+    pub(crate) async fn create_free(&self) {
+        let control = self.control();
+        control.stop.cancel();
+        self.create(control).await.execute().await.unwrap();
+    }
+
+    async fn create(&self, control: Control) -> Executor {
+        let plan = plan(&self.scenario, &self.services.tools);
+        let inputs = plan.fill_inputs(Map::new()).unwrap();
+        let services = self.services.clone();
+        Executor::create(services, self.models(), control, Arc::new(plan), &inputs).await.unwrap()
+    }
+
+    async fn take_over(&self, run: RunId) -> Result<Executor, ExecutorError> {
+        let state = state(&*self.store, run).await.unwrap();
+        let services = self.services.clone();
+        Executor::take_over(services, self.models(), self.control(), state.plan().clone(), run).await
+    }
+
+    /// Plays the people and programs around the run; says what became of calls in doubt only if `doubts`. How many words
+    /// were said.
+    pub(crate) async fn give_what_is_waited_for(&self, doubts: bool) -> usize {
+        let mut said = 0;
+        for run in self.store.runs(&RunFilter { open: true, ..RunFilter::default() }).await.unwrap() {
+            let Some(state) = state(&*self.store, run.run).await else { continue };
+            for step in state.steps() {
+                let (key, by, via) = (step.key.clone(), "ada".to_owned(), Channel::Command);
+                let waits = step.waiting.as_ref().map(|waiting| &waiting.what);
+                let message = match (step.status, waits) {
+                    (StepStatus::InDoubt, _) if doubts => {
+                        // Whoever made the call is dead: what is not in the ledger by now will never be.
+                        let found = self.ledger.effect(&run.run.to_string(), &key.to_string());
+                        let outcome = match found {
+                            Some(entry) => Resolution::Done { output: entry.output },
+                            None if self.scenario.says_not_done() && !step.key.to_string().starts_with('l') => {
+                                Resolution::NotDone
+                            }
+                            None => Resolution::Redo,
+                        };
+                        Message::Resolve { step: key, outcome, note: None, by, via }
+                    }
+                    (StepStatus::Waiting, _) if step.asks() => {
+                        Message::Approval { step: key, verdict: Verdict::Approved, note: None, by, via }
+                    }
+                    (StepStatus::Waiting, Some(WaitFor::Input { .. })) => {
+                        Message::Input { step: key, values: json!({"n": 7}), by, via }
+                    }
+                    (StepStatus::Waiting, Some(WaitFor::Signal { name, .. })) => {
+                        match payload(&*self.store, *name).await.as_str().unwrap() {
+                            "never" => Message::Cancel { note: None, by, via },
+                            name => Message::Signal { name: name.into(), payload: json!(6), by, via },
+                        }
+                    }
+                    _ => continue,
+                };
+                self.store.signal(run.run, message).await.unwrap();
+                said += 1;
+            }
+        }
+        said
+    }
+
+    /// Whether a call of any run is in doubt.
+    pub(crate) async fn in_doubt(&self) -> bool {
+        for run in self.store.runs(&RunFilter { open: true, ..RunFilter::default() }).await.unwrap() {
+            let state = state(&*self.store, run.run).await;
+            if state.is_some_and(|state| state.steps().iter().any(|step| step.status == StepStatus::InDoubt)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Delivers what steps have sent out.
+    pub(crate) async fn relay(&self) {
+        loop {
+            let batch = self.store.outbox(4).await.unwrap();
+            if batch.is_empty() {
+                return;
+            }
+            for outgoing in &batch {
+                let (run, step) = (outgoing.run.to_string(), outgoing.entry.body["step"].as_str().unwrap());
+                self.ledger.write("sent", &run, step, &outgoing.id.0.to_string(), &Value::Null);
+            }
+            let ids: Vec<_> = batch.iter().map(|outgoing| outgoing.id).collect();
+            self.store.delivered(&ids).await.unwrap();
+        }
+    }
+
+    /// Keeps a snapshot as an engine does for a long run.
+    async fn keep_snapshot(&self, run: RunId) {
+        let head = self.store.events(run, Seq(0)).await.unwrap().last().unwrap().seq;
+        let snapshot = Snapshot { seq: head, engine: "test".into(), bytes: b"what it was like".to_vec() };
+        self.store.keep_snapshot(run, snapshot).await.unwrap();
+    }
+}
+
+fn plan(scenario: &Scenario, tools: &Toolbox) -> Plan {
+    let files = scenario.files();
+    let read = |name: &str| {
+        let found = files.iter().find(|(file, _)| *file == name);
+        found.map(|(_, text)| text.clone()).ok_or_else(|| "it is not there".to_owned())
+    };
+    let definition =
+        Definition::parse("main.yaml", &files[0].1, read).unwrap_or_else(|e| panic!("{e}\n{}", files[0].1));
+    Plan::check(&definition, &Requirements::new(tools, Allow.fingerprint()))
+        .unwrap_or_else(|e| panic!("{e}\n{}", files[0].1))
+}
+
+/// A run's state; `None` before its first event.
+pub(crate) async fn state(store: &dyn Store, run: RunId) -> Option<RunState> {
+    let events = store.events(run, Seq(0)).await.unwrap();
+    let EventKind::RunCreated { plan, .. } = events.first()?.kind else { unreachable!("{:?}", events[0]) };
+    let plan: Plan = serde_json::from_value(payload(store, plan).await).unwrap();
+    Some(RunState::replay(run, Arc::new(plan), &events).unwrap())
+}
+
+pub(crate) async fn payload(store: &dyn Store, commitment: parkway_core::log::Commitment) -> Value {
+    store.payloads(&[commitment]).await.unwrap().remove(0).expect("a payload").value().unwrap()
+}
+
+/// Whether a run has ended, for lists.
+pub(crate) fn ended(run: &RunSummary) -> bool {
+    matches!(run.status, RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled)
+}

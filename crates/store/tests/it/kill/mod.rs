@@ -1,0 +1,115 @@
+//! Processes that are killed at every place where something is written, and what is true of their runs afterwards.
+
+mod ledger;
+mod life;
+mod matrix;
+mod oracle;
+mod scenario;
+mod tools;
+mod zombie;
+
+use parkway_core::testing::{Moment, WritePoint};
+
+use self::matrix::{Case, Table};
+use self::scenario::{Class, Scenario};
+
+/// Not a test: what a process does that is to be killed. Without a role it is empty.
+#[tokio::test]
+async fn plays_a_process_that_dies() {
+    matrix::play().await;
+}
+
+/// Cases of each point and class; of each class alone for kills at any time.
+fn cases(points: &[WritePoint], classes: &[Class], seeds: u64) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for point in points {
+        for class in classes {
+            for seed in 0..seeds {
+                let scenario = Scenario { point: *point, class: *class, seed };
+                cases.extend([Moment::Before, Moment::After].map(|side| Case { scenario, side: Some(side) }));
+            }
+        }
+    }
+    cases
+}
+
+fn at_any_time(seeds: u64) -> Vec<Case> {
+    let scenarios = Class::ALL.into_iter().flat_map(|class| {
+        (0..seeds).map(move |seed| {
+            let point = WritePoint::ALL[seed as usize % WritePoint::ALL.len()];
+            Scenario { point, class, seed: 1_000 + seed }
+        })
+    });
+    scenarios.map(|scenario| Case { scenario, side: None }).collect()
+}
+
+fn check(table: &Table) {
+    assert!(table.violations.is_empty(), "{}\n{}", table.violations.join("\n"), table.print());
+    assert!(table.unreached.is_empty(), "no process was killed at {}", table.unreached.join(", "));
+}
+
+/// Whether the environment asks for this one, or for all.
+fn wanted(what: &str, name: &str) -> bool {
+    let asked = std::env::var(format!("PARKWAY_KILL_{what}"));
+    asked.map_or(true, |asked| asked.split(',').any(|one| one == name))
+}
+
+fn classes() -> Vec<Class> {
+    Class::ALL.into_iter().filter(|class| wanted("CLASSES", class.name())).collect()
+}
+
+/// Each point with one class after the other; the whole matrix is `scripts/kill-matrix`.
+#[test]
+fn a_kill_at_a_write_point_breaks_a_promise() {
+    let mut all = Vec::new();
+    for (i, point) in WritePoint::ALL.iter().enumerate() {
+        all.extend(cases(&[*point], &[Class::ALL[i % Class::ALL.len()]], 1));
+    }
+    all.extend(at_any_time(2));
+    check(&matrix::run(&all));
+}
+
+/// Every point, every class, 20 seeds, both sides, and kills at any time.
+#[test]
+#[ignore = "takes minutes: run it with scripts/kill-matrix"]
+#[expect(clippy::print_stdout, reason = "prints the table")]
+fn the_whole_matrix() {
+    let seeds = std::env::var("PARKWAY_KILL_SEEDS").map_or(20, |seeds| seeds.parse().unwrap());
+    let points: Vec<_> = WritePoint::ALL.iter().copied().filter(|point| wanted("POINTS", point.name())).collect();
+    let classes = classes();
+    let mut all = cases(&points, &classes, seeds);
+    if points.len() == WritePoint::ALL.len() && classes.len() == Class::ALL.len() {
+        all.extend(at_any_time(seeds * 5));
+    }
+    let table = matrix::run(&all);
+    println!("\n{}", table.print());
+    check(&table);
+}
+
+/// Not a test: a worker that is stopped and goes on. Without a role it is empty.
+#[tokio::test]
+async fn plays_a_worker() {
+    zombie::play().await;
+}
+
+#[expect(clippy::print_stdout, reason = "prints what came of it")]
+fn stop_holders(rounds: u64) {
+    let (tally, took) = zombie::run(rounds, &classes());
+    let text = tally.print(took);
+    println!("\n{text}");
+    let violations = tally.violations.lock().unwrap();
+    assert!(violations.is_empty(), "{}\n{text}", violations.join("\n"));
+    assert!(tally.taken_over() * 2 > rounds, "hardly any run was taken over\n{text}");
+}
+
+#[test]
+fn a_worker_that_was_stopped_writes_to_a_run_that_another_has() {
+    stop_holders(24);
+}
+
+/// A thousand rounds.
+#[test]
+#[ignore = "takes minutes: run it with scripts/kill-matrix"]
+fn a_thousand_zombies() {
+    stop_holders(1_000);
+}
