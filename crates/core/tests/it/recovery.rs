@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use crate::check::{Acting, World, compare};
 
 /// How often each step was called.
-type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
+pub(crate) type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
 
-fn counted(calls: &Calls) -> World {
+pub(crate) fn counted(calls: &Calls) -> World {
     let mut world = World::paced();
     for (name, effect) in [
         ("t.pure", Effect::Pure),
@@ -45,6 +45,15 @@ fn counted(calls: &Calls) -> World {
 
 /// A world whose store holds the first events of a run, as a process that ended there left it.
 async fn cut(world: &World, calls: &Calls, run: RunId, events: &[Event]) -> World {
+    // The other process goes on at that time, so that timers mean the same.
+    let at = events.last().unwrap().at;
+    let copy = World { worker: "two", ..counted(calls).at(Arc::new(FakeClock::new(at).paced())) };
+    plant(world, &copy, run, events).await;
+    copy
+}
+
+/// Puts the first events of a run of `world` into the store of `copy`, as a process that ended there left it.
+pub(crate) async fn plant(world: &World, copy: &World, run: RunId, events: &[Event]) {
     let mut payloads = Vec::new();
     for event in events {
         let text = String::from_utf8(event.to_bytes().unwrap()).unwrap();
@@ -53,8 +62,6 @@ async fn cut(world: &World, calls: &Calls, run: RunId, events: &[Event]) -> Worl
     }
     let state = RunState::replay(run, Arc::new(world.stored_plan(run).await), events).expect("a legal prefix");
     let last = events.last().unwrap();
-    // The other process goes on at that time, so that timers mean the same.
-    let copy = World { worker: "two", ..counted(calls).at(Arc::new(FakeClock::new(last.at).paced())) };
     let lease = Lease { run, worker: WorkerId::new("one"), fence: last.fence };
     let new = NewRun { run, tenant: "default".into(), workflow: "test".into(), at: last.at, parent: None };
     let commit = Commit {
@@ -74,7 +81,6 @@ async fn cut(world: &World, calls: &Calls, run: RunId, events: &[Event]) -> Worl
     };
     copy.store.commit(commit).await.unwrap();
     copy.store.release(&lease, None).await.unwrap();
-    copy
 }
 
 pub(crate) async fn statuses(world: &World, run: RunId) -> BTreeMap<String, StepStatus> {
