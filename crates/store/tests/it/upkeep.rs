@@ -363,3 +363,21 @@ async fn a_vacuum_gives_nothing_back_or_loses_something() {
         assert_eq!(store.events(run, Seq(0)).await.unwrap(), events);
     }
 }
+
+#[tokio::test]
+async fn a_store_of_an_older_version_cannot_be_backed_up_before_it_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, to) = (folder.path().join("runs.db"), folder.path().join("backup.db"));
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1.db"), &path).unwrap();
+    let before = fs::read(&path).unwrap();
+    let checked = check(&path, Depth::Full).await.unwrap();
+    assert!(checked.is_sound() && checked.schema == 1 && checked.counts.runs > 2, "{checked:?}");
+    assert!(checked.unchecked.iter().any(|what| what.contains("the form of version 1")), "{:?}", checked.unchecked);
+    backup(&path, &to).await.unwrap();
+    assert!(fs::read(&path).unwrap() == before, "the store is changed");
+    let runs = open(&path).await.runs(&RunFilter::default()).await.unwrap().len();
+    restore(&path, &to, SystemClock.now()).await.unwrap();
+    assert_eq!(check(&path, Depth::Quick).await.unwrap().schema, 1);
+    assert_eq!(open(&path).await.runs(&RunFilter::default()).await.unwrap().len(), runs);
+    assert_eq!(check(&path, Depth::Full).await.unwrap().problems, []);
+}
