@@ -21,6 +21,7 @@ mod outlook;
 mod own_runs;
 mod panics;
 mod policy;
+mod protocol;
 mod reconciling;
 mod recovery;
 mod reopening;
