@@ -82,6 +82,8 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Show the settings that apply, and where each comes from
     Config(ConfigArgs),
+    /// Check, back up, restore and vacuum the store of runs
+    Store(StoreArgs),
     /// Tell what works here, and how to mend what does not
     #[command(before_help = "Example:\n  parkway doctor                        before the first run")]
     Doctor,
@@ -543,6 +545,50 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+const STORE_EXAMPLES: &str = "\
+Examples:
+  parkway store check                     is it as it was written?
+  parkway store backup /safe/runs-1.db    while others use it
+  parkway store restore /safe/runs-1.db   when nobody does
+  parkway store vacuum";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = STORE_EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct StoreArgs {
+    #[command(subcommand)]
+    pub(crate) command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Look for damage: the file, each run's log, each text; changes nothing
+    Check {
+        /// The file [default: the store]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Only the file's structure and the numbers of events
+        #[arg(long)]
+        quick: bool,
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy the store, which others may be using, to a new file, and check that
+    Backup {
+        /// The new file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Put a backup in the store's place, and keep the old file beside it
+    Restore {
+        /// The backup
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Give back the room that deleted rows have left
+    Vacuum,
 }
 
 const TRY_EXAMPLES: &str = "\

@@ -7,7 +7,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "resume", "approve", "input", "resolve", "signal", "cancel"]),
     ("Look", &["show", "runs", "graph"]),
     ("Write", &["new", "check", "explain", "test", "schema"]),
-    ("Set up", &["models", "config", "doctor"]),
+    ("Set up", &["models", "config", "doctor", "store"]),
     ("Try", &["try"]),
 ];
 

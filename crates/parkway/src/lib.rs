@@ -41,6 +41,9 @@ pub use parkway_core::tool::{self, Effect, Tool, ToolContext, ToolError, ToolOut
 pub use parkway_core::workflow as definition;
 pub use parkway_core::workflow::{Diagnostics, Inputs, Outlook, Plan};
 
+#[cfg(feature = "sqlite")]
+pub use parkway_store::upkeep;
+
 #[cfg(feature = "llama")]
 pub use parkway_llama as llama;
 #[cfg(feature = "llama")]

@@ -94,7 +94,7 @@ pub async fn try_all(recording: Arc<Recording>, scope: Scope, folder: &Path) -> 
             continue;
         }
         trial.tally.moments += 1;
-        if trial.tally.moments % scope.every == 0 {
+        if trial.tally.moments.is_multiple_of(scope.every) {
             trial.fail(op, &disk, &promises, folder).await;
         }
     }
@@ -137,7 +137,7 @@ impl Trial {
                         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                         let times = found.entry(content.clone()).or_default();
                         *times += 1;
-                        *times % every == 1 % every
+                        (*times - 1).is_multiple_of(every)
                     };
                     let judged = match std::fs::create_dir(&folder) {
                         Ok(()) => judge(&image, &folder.join("runs.db"), &recording, &promises, is_new).await,

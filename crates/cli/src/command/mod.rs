@@ -17,5 +17,6 @@ pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod show;
 pub(crate) mod signal;
+pub(crate) mod store;
 pub(crate) mod test;
 pub(crate) mod try_;

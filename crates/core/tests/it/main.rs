@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what is wrong by ending")]
 
 mod approvals;
+mod budgets;
 mod buggy_stores;
 mod chats;
 mod check;
@@ -12,7 +13,9 @@ mod checking_types;
 mod doubt;
 mod effects;
 mod failures;
+mod faults;
 mod graphs;
+mod keys;
 mod late;
 mod ledger;
 mod models;
@@ -28,10 +31,13 @@ mod reopening;
 mod repeats;
 mod reports;
 mod secrets;
+mod shaken;
 mod stops;
 mod subworkflows;
 mod times;
 mod transactions;
+mod truncation;
 mod truth_table;
+mod unanswered;
 mod waiting;
 mod writing;

@@ -72,8 +72,10 @@ impl Subject for Sqlite {
 
 fn value(row: &SqliteRow, column: usize) -> Value {
     let raw = row.try_get_raw(column).unwrap();
+    if raw.is_null() {
+        return Value::Null;
+    }
     match raw.type_info().name() {
-        "NULL" => Value::Null,
         "INTEGER" => row.get_unchecked::<i64, _>(column).into(),
         "REAL" => row.get_unchecked::<f64, _>(column).into(),
         "TEXT" => row.get_unchecked::<String, _>(column).into(),

@@ -115,7 +115,11 @@ async fn a_dead_owner_holds_its_run_until_the_lease_ends() {
     let lease = store.claim(&claim("w", None)).await.unwrap().unwrap();
     assert_eq!((lease.run, lease.fence.0), (run, 2));
     store.commit(extension(&lease, Seq(1))).await.unwrap();
-    let locks: Vec<_> = std::fs::read_dir(folder.path().join("runs.db.owners")).unwrap().collect();
+    let locks = std::fs::read_dir(folder.path().join("runs.db.owners")).unwrap();
+    let locks: Vec<_> = locks
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name.to_string_lossy().ends_with(".lock"))
+        .collect();
     assert_eq!(locks.len(), 1, "the dead owner's lock file stays: {locks:?}");
 }
 

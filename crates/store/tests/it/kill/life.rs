@@ -245,7 +245,8 @@ fn plan(scenario: &Scenario, tools: &Toolbox) -> Plan {
         let found = files.iter().find(|(file, _)| *file == name);
         found.map(|(_, text)| text.clone()).ok_or_else(|| "it is not there".to_owned())
     };
-    let definition = Definition::parse("main.yaml", &files[0].1, read).unwrap_or_else(|e| panic!("{e}\n{}", files[0].1));
+    let definition =
+        Definition::parse("main.yaml", &files[0].1, read).unwrap_or_else(|e| panic!("{e}\n{}", files[0].1));
     Plan::check(&definition, &Requirements::new(tools, Allow.fingerprint()))
         .unwrap_or_else(|e| panic!("{e}\n{}", files[0].1))
 }

@@ -158,7 +158,9 @@ fn doubts(scenario: Scenario, run: &Run) -> Vec<String> {
                 }
             }
             EventKind::StepResolved { .. }
-                if scenario.class == Class::Reconciled && is_work(run, key) && matches!(event.by, Actor::Person { .. }) =>
+                if scenario.class == Class::Reconciled
+                    && is_work(run, key)
+                    && matches!(event.by, Actor::Person { .. }) =>
             {
                 wrong.push(format!("{step} was resolved by a person although its tool can look"));
             }
