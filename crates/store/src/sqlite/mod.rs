@@ -111,6 +111,10 @@ impl Log for SqliteStore {
         read::events(&self.readers, run, after).await.map_err(|error| self.writer.told(error))
     }
 
+    async fn beginning(&self, run: RunId, limit: u32) -> Result<Vec<Event>, StoreError> {
+        read::beginning(&self.readers, run, limit).await.map_err(|error| self.writer.told(error))
+    }
+
     async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError> {
         read::payloads(&self.readers, commitments).await.map_err(|error| self.writer.told(error))
     }
