@@ -41,6 +41,7 @@ pub use parkway_core::testing;
 pub use parkway_core::tool::{self, Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, tool_fn};
 pub use parkway_core::workflow as definition;
 pub use parkway_core::workflow::{Diagnostics, Inputs, Outlook, Plan};
+pub use parkway_core::write;
 
 #[cfg(feature = "sqlite")]
 pub use parkway_store::upkeep;
@@ -49,6 +50,10 @@ pub use parkway_store::upkeep;
 pub use parkway_llama as llama;
 #[cfg(feature = "llama")]
 pub use parkway_llama::Llama;
+
+/// The store on SQLite, for who hands it to [`Builder::store_with`] instead of naming a file.
+#[cfg(feature = "sqlite")]
+pub use parkway_store as sqlite;
 
 #[doc(hidden)]
 pub use serde_json as __serde_json;
