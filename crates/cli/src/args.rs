@@ -52,6 +52,10 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Go on with a run that was interrupted or waits
     Resume(ResumeArgs),
+    /// Go on with a run that failed or was cancelled
+    Retry(RetryArgs),
+    /// Begin a new run from a step of an earlier one
+    Fork(ForkArgs),
     /// Show what a run did, or one step of it
     Show(ShowArgs),
     /// List runs
@@ -144,6 +148,44 @@ Examples:
 pub(crate) struct ResumeArgs {
     /// The run: its id, the beginning or end of it, or `last`
     pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) following: Following,
+}
+
+const RETRY_EXAMPLES: &str = "\
+Examples:
+  parkway retry last                 what completed stays; the rest is done again
+  parkway retry 0c2f --note 'the disk was full'";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = RETRY_EXAMPLES, after_help = EXIT_CODES)]
+pub(crate) struct RetryArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    pub(crate) run: String,
+    /// A remark that is kept with the retry
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    #[command(flatten)]
+    pub(crate) following: Following,
+}
+
+const FORK_EXAMPLES: &str = "\
+Examples:
+  parkway fork last --from extract --dry-run    what is kept, and what would run
+  parkway fork last --from extract              do it
+  parkway fork 0c2f --from work.send            a step in a group";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = FORK_EXAMPLES, after_help = EXIT_CODES)]
+pub(crate) struct ForkArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    pub(crate) run: String,
+    /// The step that is done anew, and with it all that depends on it
+    #[arg(long, value_name = "STEP")]
+    pub(crate) from: String,
+    /// Say what is kept and what would run, and start nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) following: Following,
 }

@@ -56,6 +56,8 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
     let exit = match args.command {
         Command::Run(args) => command::run::run(&global, args, out_ref).await,
         Command::Resume(args) => command::resume::resume(&global, args, out_ref).await,
+        Command::Retry(args) => command::retry::retry(&global, args, out_ref).await,
+        Command::Fork(args) => command::fork::fork(&global, args, out_ref).await,
         Command::Show(args) => command::show::show(&global, args, out_ref).await,
         Command::Runs(args) => command::runs::runs(&global, args, out_ref).await,
         Command::Approve(args) => command::approve::approve(&global, args).await,

@@ -117,7 +117,9 @@ fn counted(checked: &Checked) -> String {
         number(counts.events, "event"),
         number(counts.references, "reference"),
         texts,
+        number(counts.blobs, "blob"),
         number(counts.messages, "message"),
+        format!("{} in the outbox", counts.outbox),
     ];
     parts.join(", ")
 }
@@ -162,7 +164,9 @@ fn value(path: &Path, checked: &Checked) -> Value {
             "references": counts.references,
             "texts": counts.texts,
             "text_bytes": counts.text_bytes,
+            "blobs": counts.blobs,
             "messages": counts.messages,
+            "outbox": counts.outbox,
         },
         "found": checked.found,
         "problems": checked.problems.iter().map(problem).collect::<Vec<_>>(),

@@ -14,6 +14,7 @@ mod doubt;
 mod effects;
 mod failures;
 mod faults;
+mod forking;
 mod graphs;
 mod keys;
 mod late;

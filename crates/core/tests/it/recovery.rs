@@ -154,14 +154,22 @@ pub(crate) async fn signal_early(world: &World, run: RunId, came: usize) {
 }
 
 /// Cuts a run that has ended at every event from `first` on, resumes it, and compares how it ends.
-async fn check_cuts(world: &World, calls: &Calls, run: RunId, first: usize, yaml: &str) {
+pub(crate) async fn check_cuts(world: &World, calls: &Calls, run: RunId, first: usize, yaml: &str) {
     let (expected, end) = (statuses(world, run).await, ending(world, run).await);
     let events = world.events(run).await;
     for at in first..events.len() {
+        let reopened = events[..at].iter().rposition(|event| matches!(event.kind, EventKind::RunReopened { .. }));
+        let ends = |(at, event): &(usize, &Event)| match event.kind {
+            EventKind::StepCompleted { .. } => true,
+            // A failure before the run was reopened is no end.
+            EventKind::StepFailed { .. } => reopened.is_none_or(|reopened| *at > reopened),
+            _ => false,
+        };
         let done: BTreeSet<String> = events[..at]
             .iter()
-            .filter(|event| matches!(event.kind, EventKind::StepCompleted { .. } | EventKind::StepFailed { .. }))
-            .filter_map(|event| event.kind.key().map(ToString::to_string))
+            .enumerate()
+            .filter(ends)
+            .filter_map(|(_, event)| event.kind.key().map(ToString::to_string))
             .collect();
         calls.lock().unwrap().clear();
         let copy = cut(world, calls, run, &events[..at]).await;
@@ -231,7 +239,7 @@ pub(crate) fn step(i: usize, kind: u8, names: &[usize]) -> String {
 /// How many kinds of steps there are.
 pub(crate) const KINDS: u8 = 25;
 
-fn workflow() -> impl Strategy<Value = String> {
+pub(crate) fn workflow() -> impl Strategy<Value = String> {
     let steps = prop::collection::vec((0..KINDS, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..7);
     (steps, any::<bool>()).prop_map(|(steps, fails)| {
         let mut yaml = "parkway: 1\ntools: { t: {} }\nsteps:\n".to_owned();

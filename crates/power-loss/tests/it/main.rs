@@ -13,6 +13,7 @@ async fn play(expected: Expected, every: u64) -> Vec<(Arc<Recording>, Tally)> {
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.expected == expected) {
         let mut scenario = *scenario;
         scenario.runs = scenario.runs.min(1);
+        let every = if scenario.runs == 0 { 3 } else { every };
         let folder = tempfile::tempdir().unwrap();
         let recording = Arc::new(scenario.record(folder.path()).await.unwrap());
         let memory = Path::new("/dev/shm");
@@ -29,9 +30,9 @@ async fn play(expected: Expected, every: u64) -> Vec<(Arc<Recording>, Tally)> {
 async fn a_power_loss_takes_something_acknowledged() {
     for (recording, tally) in play(Expected::NoLoss, 13).await {
         assert_eq!((tally.first_loss.as_ref(), tally.first_break.as_ref()), (None, None));
-        assert!(tally.total() > 50 && tally.contents > 5 && tally.resumed > 5, "{tally:?}");
+        assert!(tally.total() > 10 && tally.contents > 2 && tally.resumed > 2, "{tally:?}");
         let waits = recording.waits;
-        assert!(waits.transactions > 20);
+        assert!(waits.transactions > 5, "{waits:?}");
         assert_eq!(waits.for_transactions, waits.transactions, "a transaction waits for the disk once");
         assert_eq!(waits.unsynced, 0);
     }

@@ -41,6 +41,11 @@ pub(super) async fn tenant(tx: &mut Tx, name: &str, clock: &dyn Clock) -> Result
 pub(super) type Name = [u8; 32];
 
 impl Tenant {
+    /// The tenant of a row.
+    pub(super) fn stored(key: i64, secret: Vec<u8>) -> Option<Self> {
+        Some(Tenant { key, secret: secret.try_into().ok()? })
+    }
+
     /// The name of `bytes` among this tenant's blobs.
     pub(super) fn name(&self, bytes: &[u8]) -> Name {
         // HMAC fills shorter keys with zeros up to the block of its hash.

@@ -232,13 +232,13 @@ fn accepts(
     if let Some(new) = commit.others.iter().find(|new| runs.contains_key(&new.run)) {
         return Err(StoreError::Malformed(format!("run {} exists already", new.run)));
     }
+    if let Some(message) = commit.consumes.iter().find(|message| messages.get(message) != Some(&id)) {
+        return Err(StoreError::Malformed(format!("message {} is not in the inbox of {id}", message.0)));
+    }
     let exists = |run: &RunId| runs.contains_key(run) || commit.creates(run);
     if let Some(send) = commit.sends.iter().find(|send| !exists(&send.to)) {
         let message = format!("there is no run {} to send a message to; `parkway runs` lists them", send.to);
         return Err(StoreError::Refused { write: send.write, message });
-    }
-    if let Some(message) = commit.consumes.iter().find(|message| messages.get(message) != Some(&id)) {
-        return Err(StoreError::Malformed(format!("message {} is not in the inbox of {id}", message.0)));
     }
     Ok(true)
 }

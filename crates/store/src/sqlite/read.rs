@@ -11,15 +11,32 @@ use sqlx::SqlitePool;
 use super::error::{corrupt, from_sqlx};
 use super::owner::Owners;
 
+/// Events that are read at once. A read that lasts keeps the write-ahead log from being cut back; what is in a log does not
+/// change, so that it can be read in parts.
+const PART: i64 = 4_096;
+
 pub(super) async fn events(pool: &SqlitePool, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {
-    let sql = "SELECT body FROM parkway_event
-        WHERE run = (SELECT key FROM parkway_run WHERE id = $1) AND seq > $2 ORDER BY seq";
-    let query = sqlx::query_scalar(sql).bind(run.to_string()).bind(signed(after.0));
-    let bodies: Vec<Vec<u8>> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
-    if bodies.is_empty() {
+    let sql = "SELECT seq, body FROM parkway_event
+        WHERE run = (SELECT key FROM parkway_run WHERE id = $1) AND seq > $2 ORDER BY seq LIMIT $3";
+    let (mut events, mut last) = (Vec::new(), signed(after.0));
+    loop {
+        let query = sqlx::query_as(sql).bind(run.to_string()).bind(last).bind(PART);
+        let part: Vec<(i64, Vec<u8>)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+        let read = part.len();
+        if let Some((seq, _)) = part.last() {
+            last = *seq;
+        }
+        for (_, body) in part {
+            events.push(Event::from_bytes(&body)?);
+        }
+        if i64::try_from(read) != Ok(PART) {
+            break;
+        }
+    }
+    if events.is_empty() {
         must_exist(pool, run).await?;
     }
-    bodies.iter().map(|body| Ok(Event::from_bytes(body)?)).collect()
+    Ok(events)
 }
 
 pub(super) async fn tail(pool: &SqlitePool, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {

@@ -1,5 +1,5 @@
 //! The store on SQLite against the suite that every store must pass, and against processes that die.
-#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
 mod flows;
 mod runs;
@@ -11,6 +11,7 @@ mod kill;
 mod migration;
 mod opening;
 mod processes;
+mod transactional;
 mod tree;
 mod trouble;
 mod upkeep;

@@ -51,7 +51,7 @@ async fn a_full_disk_hangs_a_run_or_loses_what_was_told() {
     // A beginning that takes several pages.
     let pad = format!("inputs: {{ pad: {{ type: string, default: {} }}, ", "x".repeat(20_000));
     let flow = ITEMS.replace("inputs: { ", &pad);
-    for kib in (20..160).step_by(4) {
+    for kib in (20..300).step_by(7) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("runs.db");
         let config = SqliteConfig::new(&path).max_bytes(kib << 10);
@@ -272,7 +272,8 @@ async fn a_long_reader_leaves_a_long_log() {
     sqlx::raw_sql("BEGIN; SELECT count(*) FROM parkway_event").execute(&mut reader).await.unwrap();
     for head in 1..60 {
         let mut commit = extension(&lease, Seq(head));
-        let text = "x".repeat(200_000);
+        // The same text would be kept once.
+        let text = format!("{head}").repeat(100_000);
         commit.payloads.push(parkway_core::log::Payload::json(&text, [u8::try_from(head).unwrap(); 16]).unwrap());
         store.commit(commit).await.unwrap();
     }

@@ -21,7 +21,10 @@ async fn raw(path: &Path) -> SqliteConnection {
 
 /// A store that nobody has open, after somebody has changed it behind our back.
 async fn damaged(path: &Path, sql: &str) -> Checked {
-    filled(path).await.close().await.unwrap();
+    let store = filled(path).await;
+    let large = format!("parkway: 1\nsteps: {{ a: {{ set: {{ text: {} }} }} }}", "x".repeat(2_000));
+    run(store.clone(), &large).await.unwrap();
+    store.close().await.unwrap();
     let mut connection = raw(path).await;
     let changed = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
     assert!(changed.rows_affected() > 0, "{sql} changes nothing");
@@ -96,6 +99,38 @@ async fn damage_goes_unseen() {
         ("UPDATE parkway_payload SET codec = 'zip' WHERE rowid = 4", "a codec that nobody knows", None),
         ("DELETE FROM parkway_payload WHERE rowid = 6", "that it points to is not there", None),
         ("INSERT INTO parkway_message (run, at, body) VALUES (1, 1, '{')", "message 1 cannot be read", None),
+        ("UPDATE parkway_event SET hash = zeroblob(32) WHERE leaf = 5", "its hash is that of other bytes", Some(5)),
+        (
+            "UPDATE parkway_event SET hash = substr(hash, 1, 32) || zeroblob(32) WHERE leaf = 6",
+            "the nodes of the tree that leaf 6 completes are others",
+            Some(6),
+        ),
+        ("UPDATE parkway_event SET hash = x'00' WHERE leaf = 6", "it has no hash; the tree ends there", Some(6)),
+        ("UPDATE parkway_event SET leaf = 100000 WHERE leaf = 6", "its leaf is 7, and 6 is the next", Some(7)),
+        ("UPDATE parkway_run SET parent = id WHERE key = 2", "by its log that is none", None),
+        ("UPDATE parkway_blob SET uses = uses + 1 WHERE key = 1", "counts 2 texts, and 1 name it", None),
+        (
+            "UPDATE parkway_blob SET bytes = zeroblob(2000) WHERE key = 1",
+            "the bytes of blob 1 are not those that it is named after",
+            None,
+        ),
+        ("UPDATE parkway_tenant SET secret = zeroblob(32)", "are not those that it is named after", None),
+        ("DELETE FROM parkway_blob WHERE key = 1", "is gone", None),
+        (
+            "INSERT INTO parkway_tenant (name, secret) VALUES ('b', zeroblob(32)); UPDATE parkway_blob SET tenant = 2",
+            "which is another tenant's",
+            None,
+        ),
+        (
+            "INSERT INTO parkway_outbox (run, at, topic, body) VALUES (1, 1, 't', '{')",
+            "outbox entry 1 cannot be read",
+            None,
+        ),
+        (
+            "INSERT INTO parkway_snapshot (run, seq, engine, bytes) VALUES (1, 100000, 'x', x'00')",
+            "its snapshot is of event 100000",
+            None,
+        ),
         ("INSERT INTO parkway_message (run, at, body) VALUES (99, 1, '{}')", "that is not in parkway_run", None),
     ];
     for (sql, words, event) in cases {
@@ -327,4 +362,22 @@ async fn a_vacuum_gives_nothing_back_or_loses_something() {
     for (run, events) in before {
         assert_eq!(store.events(run, Seq(0)).await.unwrap(), events);
     }
+}
+
+#[tokio::test]
+async fn a_store_of_an_older_version_cannot_be_backed_up_before_it_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, to) = (folder.path().join("runs.db"), folder.path().join("backup.db"));
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1.db"), &path).unwrap();
+    let before = fs::read(&path).unwrap();
+    let checked = check(&path, Depth::Full).await.unwrap();
+    assert!(checked.is_sound() && checked.schema == 1 && checked.counts.runs > 2, "{checked:?}");
+    assert!(checked.unchecked.iter().any(|what| what.contains("the form of version 1")), "{:?}", checked.unchecked);
+    backup(&path, &to).await.unwrap();
+    assert!(fs::read(&path).unwrap() == before, "the store is changed");
+    let runs = open(&path).await.runs(&RunFilter::default()).await.unwrap().len();
+    restore(&path, &to, SystemClock.now()).await.unwrap();
+    assert_eq!(check(&path, Depth::Quick).await.unwrap().schema, 1);
+    assert_eq!(open(&path).await.runs(&RunFilter::default()).await.unwrap().len(), runs);
+    assert_eq!(check(&path, Depth::Full).await.unwrap().problems, []);
 }

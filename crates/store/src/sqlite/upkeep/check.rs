@@ -4,17 +4,16 @@
 use std::path::Path;
 
 use parkway_core::id::RunId;
-use parkway_core::log::{Codec, Commitment, Payload};
 use parkway_core::store::{Message, StoreError};
 
 use super::fold;
 use super::report::{Checked, Depth};
 use super::source::{Source, size, wal};
+use super::{texts, tree};
+use crate::sqlite::schema::newest;
 
 /// Rows that are read at once.
 pub(super) const PAGE: i64 = 256;
-/// Bytes of texts that are read at once, but for a text that alone has more.
-const TOGETHER: u64 = 8 << 20;
 
 /// Looks at the store at `path`, which others may be using, and changes nothing.
 ///
@@ -46,18 +45,37 @@ async fn look(source: &mut Source, depth: Depth) -> Result<Checked, StoreError> 
     noted(part, &mut checked)?;
     let part = foreign_keys(source, &mut checked).await;
     noted(part, &mut checked)?;
+    // What an older version has written is laid out differently, and is brought up to date when a store is opened.
+    let older = source.schema < newest();
+    let depth = if older { Depth::Quick } else { depth };
     let part = fold::runs(source, depth, &mut checked).await;
-    noted(part, &mut checked)?;
-    let part = texts(source, depth, &mut checked).await;
     noted(part, &mut checked)?;
     let part = messages(source, &mut checked).await;
     noted(part, &mut checked)?;
-    if depth == Depth::Quick {
-        checked
-            .unchecked
-            .push("indexes against their tables, events, texts, and the runs' states: this was quick".into());
+    if older {
+        let what = format!(
+            "events, texts and the runs' states: they have the form of version {}, and get that of {} when the store is opened",
+            source.schema,
+            newest()
+        );
+        checked.unchecked.push(what);
+        return Ok(checked);
     }
-    checked.unchecked.push("texts that no event points to".into());
+    let part = tree::leaves(source, depth, &mut checked).await;
+    noted(part, &mut checked)?;
+    let part = texts::texts(source, depth, &mut checked).await;
+    noted(part, &mut checked)?;
+    let part = texts::blobs(source, depth, &mut checked).await;
+    noted(part, &mut checked)?;
+    let part = outbox(source, &mut checked).await;
+    noted(part, &mut checked)?;
+    let part = snapshots(source, &mut checked).await;
+    noted(part, &mut checked)?;
+    if depth == Depth::Quick {
+        let what = "indexes against their tables, events and their tree, texts, and the runs' states: this was quick";
+        checked.unchecked.push(what.into());
+    }
+    checked.unchecked.push("texts that no event points to, and what snapshots say".into());
     Ok(checked)
 }
 
@@ -97,57 +115,6 @@ async fn foreign_keys(source: &mut Source, checked: &mut Checked) -> Result<(), 
     Ok(())
 }
 
-type TextRow = (Vec<u8>, Vec<u8>, String, Vec<u8>, Option<String>);
-
-async fn texts(source: &mut Source, depth: Depth, checked: &mut Checked) -> Result<(), StoreError> {
-    let sql = "SELECT commitment, salt, codec, bytes, run.id
-        FROM parkway_payload AS payload LEFT JOIN parkway_run AS run ON run.key = payload.run
-        WHERE payload.rowid > $1 AND payload.rowid <= $2";
-    let mut after = i64::MIN;
-    while let Some((last, rows, bytes)) = span(source, after).await? {
-        checked.counts.texts += rows;
-        checked.counts.text_bytes += bytes;
-        if depth == Depth::Full {
-            let query = sqlx::query_as(sql).bind(after).bind(last);
-            let rows: Vec<TextRow> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
-            for (commitment, salt, codec, bytes, run) in rows {
-                if let Err(what) = text(commitment, salt, &codec, bytes) {
-                    checked.tell(run.and_then(|run| run.parse().ok()), None, what);
-                }
-            }
-        }
-        after = last;
-    }
-    Ok(())
-}
-
-/// The next rows of texts that fit into memory together: the last of them, how many they are, and their bytes.
-async fn span(source: &mut Source, after: i64) -> Result<Option<(i64, u64, u64)>, StoreError> {
-    // The length of a blob is known without reading it.
-    let sql = "SELECT rowid, length(bytes) FROM parkway_payload WHERE rowid > $1 ORDER BY rowid LIMIT $2";
-    let query = sqlx::query_as(sql).bind(after).bind(PAGE);
-    let rows: Vec<(i64, i64)> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
-    let mut span = None;
-    for (row, length) in rows {
-        let length = u64::try_from(length).unwrap_or_default();
-        let (count, bytes) = span.map_or((0, 0), |(_, count, bytes)| (count, bytes));
-        if count > 0 && bytes + length > TOGETHER {
-            break;
-        }
-        span = Some((row, count + 1, bytes + length));
-    }
-    Ok(span)
-}
-
-/// What is wrong with a text.
-fn text(commitment: Vec<u8>, salt: Vec<u8>, codec: &str, bytes: Vec<u8>) -> Result<(), String> {
-    let wrong = |what: &str| format!("a text has {what}");
-    let commitment = <[u8; 32]>::try_from(commitment).map_err(|_| wrong("a commitment of another length"))?;
-    let salt = <[u8; 16]>::try_from(salt).map_err(|_| wrong("a salt of another length"))?;
-    let codec = Codec::from_name(codec).ok_or_else(|| wrong("a codec that nobody knows"))?;
-    Payload::stored(Commitment::from_bytes(commitment), salt, codec, bytes).map(drop).map_err(|e| e.to_string())
-}
-
 async fn messages(source: &mut Source, checked: &mut Checked) -> Result<(), StoreError> {
     let sql = "SELECT message.id, body, run.id FROM parkway_message AS message
         LEFT JOIN parkway_run AS run ON run.key = message.run
@@ -171,6 +138,35 @@ async fn messages(source: &mut Source, checked: &mut Checked) -> Result<(), Stor
     }
     if newer > 0 {
         checked.unchecked.push(format!("{newer} messages that a newer version has sent"));
+    }
+    Ok(())
+}
+
+async fn outbox(source: &mut Source, checked: &mut Checked) -> Result<(), StoreError> {
+    let sql = "SELECT id, body FROM parkway_outbox WHERE id > $1 ORDER BY id LIMIT $2";
+    let mut last = 0;
+    loop {
+        let query = sqlx::query_as(sql).bind(last).bind(PAGE);
+        let rows: Vec<(i64, String)> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
+        let Some((id, _)) = rows.last() else { return Ok(()) };
+        last = *id;
+        for (id, body) in rows {
+            checked.counts.outbox += 1;
+            if let Err(e) = serde_json::from_str::<serde_json::Value>(&body) {
+                checked.problem(format!("outbox entry {id} cannot be read: {e}"));
+            }
+        }
+    }
+}
+
+async fn snapshots(source: &mut Source, checked: &mut Checked) -> Result<(), StoreError> {
+    let sql = "SELECT run.id, seq, head FROM parkway_snapshot JOIN parkway_run AS run ON run.key = run
+        WHERE seq > head LIMIT 1000";
+    let found: Vec<(String, i64, i64)> =
+        sqlx::query_as(sql).fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
+    for (run, seq, head) in found {
+        let what = format!("its snapshot is of event {seq}, and it has {head}; a snapshot may be deleted at any time");
+        checked.tell(run.parse().ok(), None, what);
     }
     Ok(())
 }

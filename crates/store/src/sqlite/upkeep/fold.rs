@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parkway_core::id::{RunId, Seq};
+use parkway_core::log::tree::leaf_hash;
 use parkway_core::log::{Codec, Commitment, Event, EventError, EventKind, Payload, RunState, RunStatus};
 use parkway_core::store::StoreError;
 use parkway_core::workflow::Plan;
@@ -24,22 +25,37 @@ struct Row {
     events: i64,
     first: Option<i64>,
     last: Option<i64>,
+    parent: Option<String>,
 }
 
-type Columns = (i64, String, String, String, i64, i64, i64, i64, Option<i64>, Option<i64>);
+type Columns = (i64, String, String, String, i64, i64, i64, i64, Option<i64>, Option<i64>, Option<String>);
 
 impl From<Columns> for Row {
     fn from(columns: Columns) -> Self {
-        let (key, id, tenant, status, updated, head, fence, events, first, last) = columns;
-        Row { key, id, tenant, status, updated, head, fence, events, first, last }
+        let (key, id, tenant, status, updated, head, fence, events, first, last, parent) = columns;
+        Row { key, id, tenant, status, updated, head, fence, events, first, last, parent }
     }
 }
 
-const ROWS: &str = "SELECT key, id, tenant, status, updated, head, fence,
-        (SELECT count(*) FROM parkway_event WHERE run = key) AS events,
-        (SELECT min(seq) FROM parkway_event WHERE run = key) AS first,
-        (SELECT max(seq) FROM parkway_event WHERE run = key) AS last
-    FROM parkway_run WHERE key > $1 ORDER BY key LIMIT $2";
+/// The rows after a key. An older version has no column for the parent.
+fn rows(schema: u32) -> &'static str {
+    match schema {
+        1 => {
+            "SELECT key, id, tenant, status, updated, head, fence,
+                (SELECT count(*) FROM parkway_event WHERE run = key) AS events,
+                (SELECT min(seq) FROM parkway_event WHERE run = key) AS first,
+                (SELECT max(seq) FROM parkway_event WHERE run = key) AS last, NULL
+            FROM parkway_run WHERE key > $1 ORDER BY key LIMIT $2"
+        }
+        _ => {
+            "SELECT key, id, tenant, status, updated, head, fence,
+                (SELECT count(*) FROM parkway_event WHERE run = key) AS events,
+                (SELECT min(seq) FROM parkway_event WHERE run = key) AS first,
+                (SELECT max(seq) FROM parkway_event WHERE run = key) AS last, parent
+            FROM parkway_run WHERE key > $1 ORDER BY key LIMIT $2"
+        }
+    }
+}
 
 /// Why logs were not folded.
 #[derive(Default)]
@@ -52,7 +68,7 @@ struct Unfolded {
 pub(super) async fn runs(source: &mut Source, depth: Depth, checked: &mut Checked) -> Result<(), StoreError> {
     let (mut after, mut unfolded) = (i64::MIN, Unfolded::default());
     loop {
-        let query = sqlx::query_as(ROWS).bind(after).bind(PAGE);
+        let query = sqlx::query_as(rows(source.schema)).bind(after).bind(PAGE);
         let rows: Vec<Columns> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
         let Some(columns) = rows.last() else { break };
         after = columns.0;
@@ -111,18 +127,18 @@ async fn log(
     checked: &mut Checked,
     unfolded: &mut Unfolded,
 ) -> Result<(), StoreError> {
-    let sql = "SELECT leaf, seq, body FROM parkway_event WHERE run = $1 AND seq > $2 AND seq <= $3
+    let sql = "SELECT leaf, seq, hash, body FROM parkway_event WHERE run = $1 AND seq > $2 AND seq <= $3
         ORDER BY seq LIMIT $4";
     let mut fold = if whole { Fold::Begin } else { Fold::Stopped };
     let (mut after, mut leaf, mut fence) = (0, 0, 0);
     loop {
         let query = sqlx::query_as(sql).bind(row.key).bind(after).bind(row.head).bind(PAGE);
-        let events: Vec<(i64, i64, Vec<u8>)> =
+        let events: Vec<(i64, i64, Vec<u8>, Vec<u8>)> =
             query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
-        let Some((_, seq, _)) = events.last() else { break };
+        let Some((_, seq, ..)) = events.last() else { break };
         after = *seq;
         let mut references = Vec::new();
-        for (number, seq, body) in events {
+        for (number, seq, hash, body) in events {
             checked.counts.events += 1;
             let seq = Seq(u64::try_from(seq).unwrap_or_default());
             let mut wrong = |what: String| checked.tell(Some(run), Some(seq), what);
@@ -130,6 +146,9 @@ async fn log(
                 wrong(format!("its leaf is {number}, and that of an earlier event {leaf}"));
             }
             leaf = number;
+            if !hash.starts_with(leaf_hash(&body).as_bytes()) {
+                wrong("its hash is that of other bytes".into());
+            }
             let event = match Event::from_bytes(&body) {
                 Ok(event) => event,
                 Err(EventError::Newer { .. }) => {
@@ -179,6 +198,11 @@ async fn log(
             let what = format!("its newest event was recorded at {}, and another time is listed", state.updated());
             checked.tell(Some(run), None, what);
         }
+        let parent = state.parent().map(|parent| parent.run.to_string());
+        if parent != row.parent {
+            let (listed, said) = (row.parent.as_deref().unwrap_or("none"), parent.as_deref().unwrap_or("none"));
+            checked.tell(Some(run), None, format!("it is listed as a part of {listed}; by its log that is {said}"));
+        }
     }
     Ok(())
 }
@@ -195,14 +219,16 @@ async fn begin(
         checked.tell(Some(run), Some(event.seq), format!("the log begins with {}", event.kind.name()));
         return Ok(Fold::Stopped);
     };
-    let sql = "SELECT salt, codec, bytes FROM parkway_payload WHERE commitment = $1";
+    let sql = "SELECT salt, codec, ifnull(payload.bytes, blob.bytes)
+        FROM parkway_payload AS payload LEFT JOIN parkway_blob AS blob ON blob.key = payload.blob
+        WHERE substr(commitment, 1, 16) = substr($1, 1, 16) AND commitment = $1";
     let query = sqlx::query_as(sql).bind(plan.as_bytes().to_vec());
-    let found: Option<(Vec<u8>, String, Vec<u8>)> =
+    let found: Option<(Vec<u8>, String, Option<Vec<u8>>)> =
         query.fetch_optional(&mut source.connection).await.map_err(|e| source.told(&e))?;
     let value = found.and_then(|(salt, codec, bytes)| {
         // What is wrong with the text itself is said where texts are looked at.
         let (salt, codec) = (<[u8; 16]>::try_from(salt).ok()?, Codec::from_name(&codec)?);
-        Payload::stored(*plan, salt, codec, bytes).ok()?.value::<Value>().ok()
+        Payload::stored(*plan, salt, codec, bytes?).ok()?.value::<Value>().ok()
     });
     let Some(value) = value else {
         unfolded.erased += 1;
@@ -239,7 +265,8 @@ async fn missing(
     }
     let asked: Vec<String> = references.iter().map(|(_, text)| text.to_string()).collect();
     let sql = "SELECT key FROM json_each($1) AS asked
-        WHERE NOT EXISTS (SELECT 1 FROM parkway_payload WHERE commitment = unhex(asked.value))";
+        WHERE NOT EXISTS (SELECT 1 FROM parkway_payload
+            WHERE substr(commitment, 1, 16) = substr(unhex(asked.value), 1, 16) AND commitment = unhex(asked.value))";
     let query = sqlx::query_scalar(sql).bind(json!(asked).to_string());
     let lost: Vec<i64> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
     for place in lost {

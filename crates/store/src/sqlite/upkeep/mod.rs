@@ -11,6 +11,8 @@ mod report;
 mod restore;
 mod source;
 mod swap;
+mod texts;
+mod tree;
 mod vacuum;
 
 pub use backup::{Backup, backup};

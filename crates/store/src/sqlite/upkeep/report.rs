@@ -30,8 +30,12 @@ pub struct Counts {
     pub texts: u64,
     /// Bytes of texts.
     pub text_bytes: u64,
+    /// Large texts, kept once for all that have them.
+    pub blobs: u64,
     /// Messages that no run has read yet.
     pub messages: u64,
+    /// Entries for the world outside that were not delivered yet.
+    pub outbox: u64,
 }
 
 /// Something that is not as it was written, or not as it can have been.

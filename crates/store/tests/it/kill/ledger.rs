@@ -73,7 +73,14 @@ impl Ledger {
         let entry = |line: &str| {
             let line: Value = serde_json::from_str(line).unwrap();
             let text = |i: usize| line[i].as_str().unwrap().to_owned();
-            Entry { what: text(0), run: text(1), step: text(2), key: text(3), output: line[4].clone(), fence: line[6].as_u64().unwrap_or_default() }
+            Entry {
+                what: text(0),
+                run: text(1),
+                step: text(2),
+                key: text(3),
+                output: line[4].clone(),
+                fence: line[6].as_u64().unwrap_or_default(),
+            }
         };
         text.lines().map(entry).collect()
     }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use parkway_core::testing::{Moment, StopAt, WritePoint};
 use rustix::process::{Pid, Signal, getpid, kill_process};
-use sqlx::{ConnectOptions, Connection};
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
 use super::ledger::Ledger;
@@ -233,7 +233,13 @@ fn run_case(case: Case, template: &Path, calm: &Undisturbed) -> Came {
     came
 }
 
-fn look(scenario: Scenario, folder: TempDir, files: &Files, acknowledged: &[String], calm: &Undisturbed) -> Vec<String> {
+fn look(
+    scenario: Scenario,
+    folder: TempDir,
+    files: &Files,
+    acknowledged: &[String],
+    calm: &Undisturbed,
+) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let found = runtime.block_on(examine(scenario, &files.database, &files.ledger, acknowledged));
     let mut violations = compare(calm, found);
