@@ -52,6 +52,10 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Go on with a run that was interrupted or waits
     Resume(ResumeArgs),
+    /// Go on with a run that failed or was cancelled
+    Retry(RetryArgs),
+    /// Begin a new run from a step of an earlier one
+    Fork(ForkArgs),
     /// Show what a run did, or one step of it
     Show(ShowArgs),
     /// List runs
@@ -82,6 +86,8 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Show the settings that apply, and where each comes from
     Config(ConfigArgs),
+    /// Check, back up, restore and vacuum the store of runs
+    Store(StoreArgs),
     /// Tell what works here, and how to mend what does not
     #[command(before_help = "Example:\n  parkway doctor                        before the first run")]
     Doctor,
@@ -142,6 +148,44 @@ Examples:
 pub(crate) struct ResumeArgs {
     /// The run: its id, the beginning or end of it, or `last`
     pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) following: Following,
+}
+
+const RETRY_EXAMPLES: &str = "\
+Examples:
+  parkway retry last                 what completed stays; the rest is done again
+  parkway retry 0c2f --note 'the disk was full'";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = RETRY_EXAMPLES, after_help = EXIT_CODES)]
+pub(crate) struct RetryArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    pub(crate) run: String,
+    /// A remark that is kept with the retry
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    #[command(flatten)]
+    pub(crate) following: Following,
+}
+
+const FORK_EXAMPLES: &str = "\
+Examples:
+  parkway fork last --from extract --dry-run    what is kept, and what would run
+  parkway fork last --from extract              do it
+  parkway fork 0c2f --from work.send            a step in a group";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = FORK_EXAMPLES, after_help = EXIT_CODES)]
+pub(crate) struct ForkArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    pub(crate) run: String,
+    /// The step that is done anew, and with it all that depends on it
+    #[arg(long, value_name = "STEP")]
+    pub(crate) from: String,
+    /// Say what is kept and what would run, and start nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) following: Following,
 }
@@ -543,6 +587,50 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+const STORE_EXAMPLES: &str = "\
+Examples:
+  parkway store check                     is it as it was written?
+  parkway store backup /safe/runs-1.db    while others use it
+  parkway store restore /safe/runs-1.db   when nobody does
+  parkway store vacuum";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = STORE_EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct StoreArgs {
+    #[command(subcommand)]
+    pub(crate) command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Look for damage: the file, each run's log, each text; changes nothing
+    Check {
+        /// The file [default: the store]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Only the file's structure and the numbers of events
+        #[arg(long)]
+        quick: bool,
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy the store, which others may be using, to a new file, and check that
+    Backup {
+        /// The new file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Put a backup in the store's place, and keep the old file beside it
+    Restore {
+        /// The backup
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Give back the room that deleted rows have left
+    Vacuum,
 }
 
 const TRY_EXAMPLES: &str = "\

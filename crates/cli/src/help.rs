@@ -4,10 +4,10 @@ use clap::Command;
 
 /// What somebody wants to do, and the commands for it.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run", &["run", "resume", "approve", "input", "resolve", "signal", "cancel"]),
+    ("Run", &["run", "resume", "retry", "fork", "approve", "input", "resolve", "signal", "cancel"]),
     ("Look", &["show", "runs", "graph"]),
     ("Write", &["new", "check", "explain", "test", "schema"]),
-    ("Set up", &["models", "config", "doctor"]),
+    ("Set up", &["models", "config", "doctor", "store"]),
     ("Try", &["try"]),
 ];
 

@@ -56,6 +56,8 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
     let exit = match args.command {
         Command::Run(args) => command::run::run(&global, args, out_ref).await,
         Command::Resume(args) => command::resume::resume(&global, args, out_ref).await,
+        Command::Retry(args) => command::retry::retry(&global, args, out_ref).await,
+        Command::Fork(args) => command::fork::fork(&global, args, out_ref).await,
         Command::Show(args) => command::show::show(&global, args, out_ref).await,
         Command::Runs(args) => command::runs::runs(&global, args, out_ref).await,
         Command::Approve(args) => command::approve::approve(&global, args).await,
@@ -71,6 +73,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Schema(args) => command::schema::schema(&args, out_ref),
         Command::Models(args) => command::models::models(&global, args, out_ref),
         Command::Config(args) => command::config::config(&global, args, out_ref),
+        Command::Store(args) => command::store::store(&global, args, out_ref).await,
         Command::Doctor => command::doctor::doctor(&global, out_ref).await,
         Command::Try(args) => command::try_::try_(&global, args, out_ref).await,
     }?;

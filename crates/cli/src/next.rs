@@ -47,6 +47,10 @@ impl Next {
         format!("parkway resume {run}{}", self.store)
     }
 
+    pub(crate) fn retry(&self, run: RunId) -> String {
+        format!("parkway retry {run}{}", self.store)
+    }
+
     pub(crate) fn runs(&self) -> String {
         format!("parkway runs{}", self.store)
     }

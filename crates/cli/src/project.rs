@@ -65,6 +65,12 @@ impl Project {
 
     /// An engine on the store, which is made if there is none.
     pub(crate) async fn open(&self, builder: Builder) -> Result<Parkway, Failure> {
+        self.make_folder()?;
+        Ok(builder.settings(self.settings.clone()).build().await?)
+    }
+
+    /// Makes the folder of the store, if there is none.
+    pub(crate) fn make_folder(&self) -> Result<(), Failure> {
         if let Some(folder) = self.file().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty()) {
             let failed = |e: io::Error| {
                 Failure::failed(format!("the folder {} cannot be made: {e}", folder.display()))
@@ -76,7 +82,7 @@ impl Project {
                 fs::write(ignore, "*\n").map_err(failed)?;
             }
         }
-        Ok(builder.settings(self.settings.clone()).build().await?)
+        Ok(())
     }
 
     /// An engine on a store that is there; `None` if there is none.

@@ -327,6 +327,12 @@ impl StepKey {
         StepKey { path }
     }
 
+    /// The same step of the plan, whichever item or round it is.
+    pub(crate) fn plain(&self) -> Self {
+        let plain = |segment: &Segment| Segment { id: segment.id.clone(), iteration: 0, item: None };
+        StepKey { path: self.path.iter().map(plain).collect() }
+    }
+
     /// The segments, outermost first; never empty.
     pub fn path(&self) -> &[Segment] {
         &self.path

@@ -455,6 +455,13 @@ pub trait Log: Send + Sync {
     /// The run's events after `after`, oldest first. A run that does not exist is [`StoreError::NoRun`].
     async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError>;
 
+    /// The run's first events, oldest first; at most `limit`. A store that can read them alone says so itself.
+    async fn beginning(&self, run: RunId, limit: u32) -> Result<Vec<Event>, StoreError> {
+        let mut events = self.events(run, Seq(0)).await?;
+        events.truncate(limit as usize);
+        Ok(events)
+    }
+
     /// The payloads with these commitments, in that order; `None` where one was erased or never existed.
     async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError>;
 

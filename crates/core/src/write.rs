@@ -26,7 +26,8 @@ pub enum ToolWrite {
 }
 
 /// One SQL statement: `INSERT`, `UPDATE`, `DELETE` or `REPLACE`, perhaps after `WITH`. It reaches the embedder's own tables only,
-/// never Parkway's.
+/// never Parkway's, nor on SQLite virtual ones (full text search, `json_each`); triggers, views and foreign keys count. Other runs
+/// wait for it: on SQLite it has 5 seconds.
 ///
 /// ```
 /// use parkway_core::write::SqlWrite;

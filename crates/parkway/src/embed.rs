@@ -66,6 +66,15 @@ pub struct RunOptions {
     pub preapprovals: Vec<Preapproval>,
 }
 
+impl RunOptions {
+    pub(crate) fn control(self) -> Control {
+        let mut control = Control::default();
+        control.stay = self.stay;
+        control.preapprovals = self.preapprovals;
+        control
+    }
+}
+
 impl Default for RunOptions {
     fn default() -> Self {
         RunOptions { stay: true, preapprovals: Vec::new() }
@@ -164,7 +173,7 @@ impl Parkway {
         let plan = Arc::new(self.check_with(&workflow, Reading::Loaded)?.0);
         let inputs = plan.fill_inputs(inputs).map_err(Error::Inputs)?;
         let models = self.models_of(plan.models.clone(), asked(&plan)).await?;
-        let control = control(options);
+        let control = options.control();
         let executor = Executor::create(self.services().clone(), models, control.clone(), plan, &inputs).await?;
         Ok(Run::launch(self.clone(), executor, control))
     }
@@ -174,8 +183,20 @@ impl Parkway {
     pub async fn resume(&self, run: RunId, options: RunOptions) -> Result<Run, Error> {
         let events = self.services().store.events(run, Seq(0)).await?;
         let plan = Arc::new(self.plan(run, &events).await?);
-        // A run keeps the models of its plan, unless others are named for this very command.
         let asked = if self.ends(run, &plan, &events).await? { asked_at_the_end(&plan) } else { asked(&plan) };
+        let models = self.kept_models(&plan, asked).await?;
+        let control = options.control();
+        let executor = Executor::take_over(self.services().clone(), models, control.clone(), plan, run).await?;
+        Ok(Run::launch(self.clone(), executor, control))
+    }
+
+    /// The models that a plan that was kept asks.
+    pub(crate) async fn models_for(&self, plan: &Plan) -> Result<BTreeMap<String, SharedModel>, Error> {
+        self.kept_models(plan, asked(plan)).await
+    }
+
+    /// Those of these names: a run keeps the models of its plan, unless others are named for this very command.
+    async fn kept_models(&self, plan: &Plan, asked: BTreeSet<String>) -> Result<BTreeMap<String, SharedModel>, Error> {
         let mut specs = plan.models.clone();
         specs.retain(|name, _| asked.contains(name));
         if let Some(settings) = &self.inner.settings {
@@ -183,10 +204,7 @@ impl Parkway {
                 *spec = settings.model(name, spec, true)?;
             }
         }
-        let models = self.models_of(specs, asked).await?;
-        let control = control(options);
-        let executor = Executor::take_over(self.services().clone(), models, control.clone(), plan, run).await?;
-        Ok(Run::launch(self.clone(), executor, control))
+        self.models_of(specs, asked).await
     }
 
     /// The models of these names.
@@ -215,9 +233,7 @@ impl Parkway {
         if text == "last" {
             let mut last = all.first().ok_or_else(|| Error::NoRun("there are no runs yet".into()))?;
             // A run that a step has for itself is not what somebody has started.
-            while let Some(parent) = self.parent(last.run).await?
-                && let Some(found) = all.iter().find(|run| run.run == parent)
-            {
+            while let Some(found) = last.parent.and_then(|parent| all.iter().find(|run| run.run == parent)) {
                 last = found;
             }
             return Ok(last.clone());
@@ -241,17 +257,8 @@ impl Parkway {
         Record::new(run, plan, events)
     }
 
-    /// The run that a run was made for by one of its steps.
-    async fn parent(&self, run: RunId) -> Result<Option<RunId>, Error> {
-        let events = self.services().store.events(run, Seq(0)).await?;
-        Ok(events.first().and_then(|event| match &event.kind {
-            EventKind::RunCreated { parent, .. } => parent.as_ref().map(|parent| parent.run),
-            _ => None,
-        }))
-    }
-
     /// The plan that a run's first event points to.
-    async fn plan(&self, run: RunId, events: &[Event]) -> Result<Plan, Error> {
+    pub(crate) async fn plan(&self, run: RunId, events: &[Event]) -> Result<Plan, Error> {
         let Some(EventKind::RunCreated { plan, .. }) = events.first().map(|event| &event.kind) else {
             return Err(StoreError::NoRun(run).into());
         };
@@ -353,11 +360,4 @@ fn out_of_bounds(settings: &Settings, plan: &Plan) -> Vec<(String, String)> {
         .flat_map(|(family, grant)| folders(grant).into_iter().map(move |folder| (family, folder)))
         .filter_map(|(family, folder)| Some((family.clone(), settings.out_of_bounds(&folder)?)))
         .collect()
-}
-
-fn control(options: RunOptions) -> Control {
-    let mut control = Control::default();
-    control.stay = options.stay;
-    control.preapprovals = options.preapprovals;
-    control
 }

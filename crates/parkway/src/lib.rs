@@ -9,6 +9,7 @@ pub mod settings;
 #[cfg(feature = "testing")]
 pub mod trial;
 
+mod again;
 mod binding;
 mod builder;
 mod embed;
@@ -27,7 +28,7 @@ pub use run::{Events, Run, Updates};
 pub use workflow::{Field, Step, Workflow, WorkflowBuilder};
 
 pub use parkway_core::clock;
-pub use parkway_core::engine::{Ended, ExecutorError, Notice as Update, Preapproval};
+pub use parkway_core::engine::{Ended, ExecutorError, Fork, ForkStep, Notice as Update, Preapproval, Reopening};
 pub use parkway_core::id;
 pub use parkway_core::label::Labels;
 pub use parkway_core::log;
@@ -40,6 +41,10 @@ pub use parkway_core::testing;
 pub use parkway_core::tool::{self, Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, tool_fn};
 pub use parkway_core::workflow as definition;
 pub use parkway_core::workflow::{Diagnostics, Inputs, Outlook, Plan};
+pub use parkway_core::write;
+
+#[cfg(feature = "sqlite")]
+pub use parkway_store::upkeep;
 
 #[cfg(feature = "llama")]
 pub use parkway_llama as llama;

@@ -5,8 +5,6 @@
 //! A disk keeps what was synced. Of what was not, it may have anything: all, nothing, writes in another order, some 512-byte
 //! sectors of a write. A sector is written whole or not at all, and names in a folder change in order.
 
-#![expect(clippy::missing_errors_doc, reason = "an error is a finding in words")]
-
 mod chance;
 mod disk;
 mod judge;
@@ -18,5 +16,5 @@ mod vfs;
 mod witness;
 
 pub use disk::Fate;
-pub use recording::{Recording, Scenario, Waits};
+pub use recording::{Expected, Recording, SCENARIOS, Scenario, Waits};
 pub use trial::{Row, Scope, Tally, try_all};

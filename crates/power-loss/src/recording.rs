@@ -25,7 +25,50 @@ pub struct Scenario {
     pub pragmas: &'static [(&'static str, &'static str)],
     /// A database of an older version to begin with; its runs that wait are gone on with.
     pub older: Option<&'static [u8]>,
+    /// What power losses must show.
+    pub expected: Expected,
 }
+
+/// What power losses must show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Nothing acknowledged is ever lost.
+    NoLoss,
+    /// Something is, on some disk: the settings are weaker than the store's own, and a trial that does not see it sees nothing.
+    Loss,
+}
+
+/// What `scripts/power-loss` plays.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        title: "A new database, three runs at once",
+        runs: 3,
+        pragmas: &[],
+        older: None,
+        expected: Expected::NoLoss,
+    },
+    Scenario {
+        title: "The same with a checkpoint each 16 pages",
+        runs: 3,
+        pragmas: &[("wal_autocheckpoint", "16")],
+        older: None,
+        expected: Expected::NoLoss,
+    },
+    Scenario {
+        title: "A database of schema 1 that is opened, and its runs gone on with",
+        runs: 0,
+        pragmas: &[],
+        older: Some(include_bytes!("../../store/tests/fixtures/v1.db")),
+        expected: Expected::NoLoss,
+    },
+    Scenario {
+        title: "Control: the same with synchronous=NORMAL, which must lose something",
+        runs: 3,
+        pragmas: &[("wal_autocheckpoint", "100"), ("synchronous", "NORMAL")],
+        older: None,
+        expected: Expected::Loss,
+    },
+];
 
 /// A recorded life of a store.
 #[derive(Debug)]
@@ -42,6 +85,18 @@ pub struct Recording {
     pub ends: BTreeMap<RunId, End>,
     /// What was waited for.
     pub waits: Waits,
+}
+
+impl Recording {
+    /// Writes, syncs and acknowledgements in it.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let count = |what: fn(&Op) -> bool| self.ops.iter().filter(|op| what(op)).count();
+        (
+            count(|op| matches!(op, Op::Write(..) | Op::Truncate(..))),
+            count(|op| matches!(op, Op::Sync { .. })),
+            count(|op| matches!(op, Op::Mark(Mark::Committed(..) | Mark::Sent(..)))),
+        )
+    }
 }
 
 /// What a store waited for.

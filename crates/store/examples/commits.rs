@@ -1,9 +1,12 @@
-//! How many durable commits a second the store makes, beside what the disk takes for one wait in the same minute.
+//! How many durable steps a second the store takes, beside what the disk takes for one wait in the same minute; and how many
+//! bytes a step has on disk, and where they go.
 //!
 //! `cargo run --release -p parkway-store --example commits [FOLDER] [SECONDS]`; the folder decides which disk is measured,
-//! and is the current one unless told. A commit holds one event and one payload of 100 bytes.
+//! and is the current one unless told. A step is one commit, as an executor makes it in a chain of idempotent calls: the end of
+//! a call with an output of 100 bytes, and the policy's word on the next one, and its beginning with arguments of 50 bytes.
 #![expect(clippy::print_stdout, reason = "the figures are its output")]
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -15,8 +18,12 @@ use parkway_core::clock::{Clock, SystemClock};
 use parkway_core::id::{CommitId, Fence, RunId, Seq, StepKey, WorkerId};
 use parkway_core::label::Labels;
 use parkway_core::log::{Actor, Event, EventKind, Payload, RunStatus};
+use parkway_core::policy::Verdict;
 use parkway_core::store::{Commit, Lease, Log, NewRun, Write};
+use parkway_core::tool::Effect;
 use parkway_store::SqliteStore;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -25,11 +32,11 @@ async fn main() -> Outcome<()> {
     let mut args = std::env::args().skip(1);
     let folder = tempfile::tempdir_in(args.next().unwrap_or_else(|| ".".into()))?;
     let seconds = args.next().map_or(Ok(3), |text| text.parse())?;
-    println!("runs  commits/s  events/s  commits  transactions  commits/transaction  fdatasync p50   load");
-    for runs in [1, 8, 64] {
+    println!("runs   steps/s  steps/transaction  statements/step  bytes/step  fdatasync p50   load");
+    for runs in [1, 8, 64, 256] {
         let sync = sync_cost(folder.path())?;
-        let store = SqliteStore::open(folder.path().join(format!("{runs}.db")), Arc::new(SystemClock)).await?;
-        let store = Arc::new(store);
+        let path = folder.path().join(format!("{runs}.db"));
+        let store = Arc::new(SqliteStore::open(&path, Arc::new(SystemClock)).await?);
         let start = Instant::now();
         let until = start + Duration::from_secs(seconds);
         let work: Vec<_> = (0..runs).map(|_| tokio::spawn(chain(store.clone(), until))).collect();
@@ -38,19 +45,37 @@ async fn main() -> Outcome<()> {
         }
         let took = start.elapsed().as_secs_f64();
         let stats = store.stats();
+        // Closing is a checkpoint.
         store.close().await?;
-        let (commits, transactions) = (stats.commits as f64, stats.transactions as f64);
+        let (steps, transactions) = (stats.commits as f64, stats.transactions as f64);
         println!(
-            "{runs:4}  {:9.0}  {:8.0}  {:7}  {:12}  {:19.1}  {:10.3} ms  {:5}",
-            commits / took,
-            stats.events as f64 / took,
-            stats.commits,
-            stats.transactions,
-            commits / transactions,
+            "{runs:4}  {:8.0}  {:17.1}  {:15.2}  {:10.0}  {:10.3} ms  {:5}",
+            steps / took,
+            steps / transactions,
+            stats.statements as f64 / steps,
+            fs::metadata(&path)?.len() as f64 / steps,
             sync.as_secs_f64() * 1e3,
             load()
         );
+        if runs == 64 {
+            where_they_go(&path, steps).await?;
+        }
     }
+    Ok(())
+}
+
+/// Prints what each table and index has of a step's bytes.
+async fn where_they_go(path: &Path, steps: f64) -> Outcome<()> {
+    let mut connection = SqliteConnectOptions::new().filename(path).connect().await?;
+    let sql =
+        "SELECT name, sum(pgsize), sum(unused) FROM dbstat GROUP BY name HAVING sum(pgsize) > 100000 ORDER BY 2 DESC";
+    let parts: Vec<(String, i64, i64)> = sqlx::query_as(sql).fetch_all(&mut connection).await?;
+    for (name, bytes, unused) in parts {
+        println!("      {:6.0} bytes/step, {:3.0} of them unused: {name}", bytes as f64 / steps, unused as f64 / steps);
+    }
+    let sql = "SELECT sum(length(body)), sum(length(hash)) FROM parkway_event";
+    let (bodies, hashes): (i64, i64) = sqlx::query_as(sql).fetch_one(&mut connection).await?;
+    println!("      {:6.0} bytes/step are events, {:3.0} their hashes", bodies as f64 / steps, hashes as f64 / steps);
     Ok(())
 }
 
@@ -58,7 +83,7 @@ async fn main() -> Outcome<()> {
 async fn chain(store: Arc<SqliteStore>, until: Instant) -> Outcome<()> {
     let clock = SystemClock;
     let (at, run) = (clock.now(), RunId::new(clock.now(), clock.random()));
-    let lease = Lease { run, worker: WorkerId::new("benchmark"), fence: Fence(1) };
+    let lease = Lease { run, worker: WorkerId::new("w16752-cee5fb0bab24"), fence: Fence(1) };
     let new = NewRun { run, tenant: "default".into(), workflow: "benchmark".into(), at, parent: None };
     let mut head = Seq(0);
     while Instant::now() < until {
@@ -67,23 +92,41 @@ async fn chain(store: Arc<SqliteStore>, until: Instant) -> Outcome<()> {
             commit.writes.push(Write::Enqueue(new.clone()));
         }
         store.commit(commit).await?;
-        head = head.next();
+        head = Seq(head.0 + 3);
     }
     Ok(())
 }
 
-fn step(lease: &Lease, head: Seq) -> Outcome<Commit> {
+fn step(lease: &Lease, expect: Seq) -> Outcome<Commit> {
     let clock = SystemClock;
-    let payload = Payload::json(&"x".repeat(98), clock.random())?;
-    let (key, output) = (StepKey::root("step"), Some(payload.commitment));
-    let kind = EventKind::StepCompleted { key, attempt: 1, output, labels: Labels::default() };
-    let by = Actor::Worker { id: lease.worker.clone() };
+    let output = Payload::json(&"x".repeat(98), clock.random())?;
+    let args = Payload::json(&"x".repeat(48), clock.random())?;
+    let (key, next) = (StepKey::root("write1"), StepKey::root("write2"));
+    let kinds = [
+        EventKind::StepCompleted { key, attempt: 1, output: Some(output.commitment), labels: Labels::default() },
+        EventKind::PolicyDecided {
+            key: next.clone(),
+            tool: "files.write_text".into(),
+            verdict: Verdict::Allow,
+            rule: "default.idempotent".into(),
+        },
+        EventKind::StepStarted {
+            key: next,
+            attempt: 1,
+            args: Some(args.commitment),
+            labels: BTreeMap::new(),
+            effect: Some(Effect::Idempotent),
+            secrets: None,
+        },
+    ];
+    let by = || Actor::Worker { id: lease.worker.clone() };
+    let event = |(n, kind)| Event::new("default", lease.run, Seq(n), clock.now(), lease.fence, by(), kind);
     Ok(Commit {
         id: CommitId::new(clock.random()),
         lease: lease.clone(),
-        expect: head,
-        events: vec![Event::new("default", lease.run, head.next(), clock.now(), lease.fence, by, kind)],
-        payloads: vec![payload],
+        expect,
+        events: (expect.0 + 1..).zip(kinds).map(event).collect(),
+        payloads: vec![output, args],
         writes: Vec::new(),
         status: RunStatus::Running,
         wake: None,

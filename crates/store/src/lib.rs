@@ -19,4 +19,4 @@
 
 mod sqlite;
 
-pub use sqlite::{SqliteConfig, SqliteStore, Stats};
+pub use sqlite::{SqliteConfig, SqliteStore, Stats, upkeep};

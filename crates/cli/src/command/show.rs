@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use parkway::definition::Verb;
 use parkway::id::{StepKey, Time};
-use parkway::log::{Actor, Budget, Commitment, Event, EventKind, ModelCall, Resolution, StepStatus, WaitFor};
+use parkway::log::{
+    Actor, Budget, Commitment, Event, EventKind, ModelCall, Resolution, RunStatus, StepStatus, WaitFor,
+};
 use parkway::{Parkway, Record};
 use serde_json::Value;
 
@@ -54,10 +56,20 @@ pub(crate) async fn show(global: &Global, args: ShowArgs, out: &mut Out) -> Resu
     for line in lines {
         out.line(&line)?;
     }
+    if let (None, Some(forked)) = (&step, record.state.forked()) {
+        out.line(&format!("forked from {} at {}", forked.from, forked.step))?;
+    }
+    let next = Next::new(global);
+    if step.is_none() && matches!(run.status, RunStatus::Failed | RunStatus::Cancelled) {
+        out.flush()?;
+        // The run of a step goes on with the run that it is a part of.
+        let whole = record.state.parent().map_or(run.run, |parent| parent.run);
+        say(&format!("  try again:   {}", next.retry(whole)));
+    }
     if left {
         out.flush()?;
         say("no process executes it");
-        way_on(&parkway, &record.state, &Next::new(global)).await?;
+        way_on(&parkway, &record.state, &next).await?;
     }
     Ok(Exit::Done)
 }

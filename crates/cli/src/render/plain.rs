@@ -37,6 +37,10 @@ impl RunView {
             EventKind::RunClaimed { worker } if event.fence.0 > 1 => {
                 format!("taken over  {}", clean(&worker.to_string()))
             }
+            EventKind::RunReopened { note, .. } => {
+                words(&[&format!("reopened{}", self.actor(&event.by)), self.text(*note).unwrap_or("")])
+            }
+            EventKind::RunForked { from, step, .. } => format!("forked from {from} at {step}{}", self.actor(&event.by)),
             EventKind::CancelRequested { note } => {
                 words(&[&format!("cancel requested{}", self.actor(&event.by)), self.text(*note).unwrap_or("")])
             }

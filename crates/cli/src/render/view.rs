@@ -188,6 +188,13 @@ impl Node {
         self.turn = None;
     }
 
+    /// The run was reopened, and what the step ended with does not stand any more.
+    fn begin_again(&mut self) {
+        self.state = State::Running;
+        (self.started, self.ended) = (None, None);
+        (self.code, self.message, self.remark, self.waits) = (None, None, None, None);
+    }
+
     fn forget_turns(&mut self) {
         self.turn = None;
         self.children.values_mut().for_each(Node::forget_turns);
@@ -269,6 +276,7 @@ impl RunView {
             | EventKind::SignalReceived { name, .. } => wanted.push(*name),
             EventKind::ApprovalDecided { note, .. }
             | EventKind::StepResolved { note, .. }
+            | EventKind::RunReopened { note, .. }
             | EventKind::CancelRequested { note } => wanted.extend(note),
             EventKind::RunFailed { reason } => wanted.extend(reason.message),
             _ => {}
@@ -284,6 +292,7 @@ impl RunView {
                 self.run = Some(event.run);
                 self.created = Some(at);
             }
+            EventKind::RunReopened { .. } => self.reopen(),
             EventKind::CancelRequested { .. } => self.cancelling = true,
             EventKind::TimerFired { key: None, timer: Timer::Deadline } => self.overdue = true,
             EventKind::RunCompleted { .. } => self.end(RunStatus::Completed, at),
@@ -300,6 +309,12 @@ impl RunView {
         }
     }
 
+    /// It goes on. Steps that are done again say so when they begin.
+    fn reopen(&mut self) {
+        (self.outcome, self.ended, self.failure) = (None, None, None);
+        (self.cancelling, self.overdue) = (false, false);
+    }
+
     fn end(&mut self, outcome: RunStatus, at: Time) {
         self.outcome = Some(outcome);
         self.ended = Some(at);
@@ -313,6 +328,9 @@ impl RunView {
         let by = self.actor(&event.by);
         let own_run = self.outline.find(key).is_some_and(|step| step.own_run).then(|| event.run.child(key));
         let node = self.reach(key, at);
+        if begins(&event.kind) && matches!(node.state, State::Failed | State::Skipped | State::Cancelled) {
+            node.begin_again();
+        }
         match &event.kind {
             EventKind::StepStarted { attempt, .. } => {
                 node.state = State::Running;
@@ -470,6 +488,17 @@ impl Spent {
         self.cached += u64::from(call.usage.cached_tokens);
         self.output += u64::from(call.usage.output_tokens);
     }
+}
+
+/// Whether a step that had ended goes on with such an event.
+fn begins(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::StepStarted { .. }
+            | EventKind::StepExpanded { .. }
+            | EventKind::StepWaiting { .. }
+            | EventKind::ApprovalRequested { .. }
+    )
 }
 
 fn parts(key: &StepKey) -> impl Iterator<Item = Part> {

@@ -69,11 +69,14 @@ impl Ending {
                 };
                 let exit = if let Error::Failed { code, .. } = &error { of_code(code) } else { Exit::Failed };
                 // On one line: a message that quotes a letter could else add lines in our name.
-                Err(Failure::new(exit, clean(&error.to_string())).help(self.look(id).trim_start()))
+                let again = format!("try again:   {}", self.next.retry(id));
+                Err(Failure::new(exit, clean(&error.to_string()))
+                    .help(format!("{}\n  {again}", self.look(id).trim_start())))
             }
             RunStatus::Cancelled => {
                 say(&format!("run {id} was cancelled"));
                 say(&self.look(id));
+                say(&format!("  try again:   {}", self.next.retry(id)));
                 Ok(Exit::Cancelled)
             }
             RunStatus::Waiting => self.waiting(parkway, run).await,

@@ -163,6 +163,9 @@ pub(crate) fn redacted(bench: &Bench, text: &str) -> String {
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "2026-01-01 00:00:00"),
         (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "2026-01-01T00:00:00.000000Z"),
         (r"\b\d\.\ds", "0.0s"),
+        (r"\d+ KiB|\d+\.\d MiB", "0 KiB"),
+        (r"\b\d+ (events|references|texts)\b", "0 $1"),
+        (r"\d{8}T\d{6}\.\d{6}Z", "20260101T000000.000000Z"),
         (r"\b[0-9a-f]{64}\b", "00000000"),
     ];
     patterns.iter().fold(text.to_owned(), |text, (pattern, with)| {

@@ -18,6 +18,7 @@ mod pictures;
 mod reading;
 mod settings;
 mod shop;
+mod store;
 mod templates;
 mod trials;
 mod words;

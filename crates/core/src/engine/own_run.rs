@@ -123,7 +123,10 @@ impl Executor {
     fn share_again(&self, step: Option<&Step>, site: Site, child: &Plan) -> Budget {
         match step {
             Some(step) if step.reopened.is_some() && step.reserved == Budget::default() => {
-                budget::share(&self.state, site.scope, &child.limits).minus(step.settled)
+                let mut left = child.limits.clone();
+                left.tokens = left.tokens.map(|most| most.saturating_sub(step.settled.tokens));
+                left.tool_calls = left.tool_calls.map(|most| most.saturating_sub(step.settled.tool_calls));
+                budget::share(&self.state, site.scope, &left)
             }
             _ => Budget::default(),
         }

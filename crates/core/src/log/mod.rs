@@ -7,6 +7,7 @@ mod payload;
 mod ready;
 mod state;
 mod step;
+pub mod tree;
 mod waiting;
 
 pub use budget::Budget;

@@ -527,7 +527,7 @@ impl RunState {
     }
 
     /// Whether the failure of a step counts as completion, by its own `on_error`.
-    fn handles_itself(&self, index: StepIndex) -> bool {
+    pub(crate) fn handles_itself(&self, index: StepIndex) -> bool {
         let step = &self.steps[index.0];
         let code = step.error.as_ref().map_or("", |error| error.code.as_str());
         let node = self.plan.graph.node(step.node);

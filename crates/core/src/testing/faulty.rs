@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::dice::Dice;
 use crate::id::{RunId, Seq, Time};
 use crate::log::{Commitment, Event, Payload};
 use crate::store::{
@@ -33,7 +34,7 @@ use crate::store::{
 /// ```
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
-    faults: Mutex<HashMap<StoreOperation, Fault>>,
+    plan: Mutex<Plan>,
 }
 
 /// What a store can be asked for.
@@ -77,29 +78,103 @@ struct Fault {
     done: bool,
 }
 
+/// What is to go wrong, and what has happened so far.
+#[derive(Default)]
+struct Plan {
+    always: HashMap<StoreOperation, Fault>,
+    /// By the operation, and by how often it has been called by then.
+    once: HashMap<(StoreOperation, u64), Fault>,
+    shaken: Option<Shaken>,
+    delays: Option<(Dice, Duration)>,
+    calls: HashMap<StoreOperation, u64>,
+    acknowledged: HashMap<RunId, Seq>,
+}
+
+/// Faults by chance.
+struct Shaken {
+    dice: Dice,
+    one_in: u32,
+    error: StoreError,
+}
+
+impl Plan {
+    /// The fault of the next call, and how long that waits before and after it is done.
+    fn next(&mut self, operation: StoreOperation) -> (Option<Fault>, [Duration; 2]) {
+        let calls = self.calls.entry(operation).or_default();
+        *calls += 1;
+        let planned = self.once.remove(&(operation, *calls)).or_else(|| self.always.get(&operation).cloned());
+        let by_chance = self.shaken.as_mut().and_then(|Shaken { dice, one_in, error }| {
+            let done = dice.one_in(2);
+            dice.one_in(u64::from(*one_in)).then(|| Fault { error: error.clone(), done })
+        });
+        let delays = self.delays.as_mut().map(|(dice, most)| [dice.up_to(*most / 2), dice.up_to(*most / 2)]);
+        (planned.or(by_chance), delays.unwrap_or_default())
+    }
+}
+
 impl FaultyStore {
     /// A store that passes everything on to `inner`.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        FaultyStore { inner, faults: Mutex::default() }
+        FaultyStore { inner, plan: Mutex::default() }
     }
 
     /// From now on `operation` does nothing and gives `error`.
     pub fn fail(&self, operation: StoreOperation, error: StoreError) {
-        self.set(operation, Fault { error, done: false });
+        self.plan().always.insert(operation, Fault { error, done: false });
     }
 
     /// From now on `operation` is done and gives `error` all the same, as when a connection ends before the answer.
     pub fn lose_answers(&self, operation: StoreOperation, error: StoreError) {
-        self.set(operation, Fault { error, done: true });
+        self.plan().always.insert(operation, Fault { error, done: true });
     }
 
-    /// From now on nothing fails.
+    /// The `n`-th call of `operation` from now on does nothing and gives `error`; 1 is the next one.
+    pub fn fail_call(&self, operation: StoreOperation, n: u64, error: StoreError) {
+        self.once(operation, n, Fault { error, done: false });
+    }
+
+    /// The `n`-th call of `operation` from now on is done and gives `error` all the same; 1 is the next one.
+    pub fn lose_answer(&self, operation: StoreOperation, n: u64, error: StoreError) {
+        self.once(operation, n, Fault { error, done: true });
+    }
+
+    /// From now on about one call in `one_in`, whichever, gives `error`, and half of those are done all the same. The same
+    /// seed lets the same calls fail, if they come in the same order.
+    pub fn shake(&self, seed: u64, one_in: u32, error: StoreError) {
+        self.plan().shaken = Some(Shaken { dice: Dice::new(seed), one_in, error });
+    }
+
+    /// From now on each call takes up to `most` longer, a part of it before and a part after it is done, so that calls
+    /// that are under way at once overtake each other. Needs a tokio runtime that has time.
+    pub fn delay(&self, seed: u64, most: Duration) {
+        self.plan().delays = Some((Dice::new(seed), most));
+    }
+
+    /// From now on nothing fails, and nothing is delayed.
     pub fn heal(&self) {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut plan = self.plan();
+        let (calls, acknowledged) = (std::mem::take(&mut plan.calls), std::mem::take(&mut plan.acknowledged));
+        *plan = Plan { calls, acknowledged, ..Plan::default() };
     }
 
-    fn set(&self, operation: StoreOperation, fault: Fault) {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).insert(operation, fault);
+    /// How often `operation` was called.
+    pub fn calls(&self, operation: StoreOperation) -> u64 {
+        self.plan().calls.get(&operation).copied().unwrap_or_default()
+    }
+
+    /// The newest event of a run that a commit was acknowledged for: it must never be lost.
+    pub fn acknowledged(&self, run: RunId) -> Seq {
+        self.plan().acknowledged.get(&run).copied().unwrap_or_default()
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn once(&self, operation: StoreOperation, n: u64, fault: Fault) {
+        let mut plan = self.plan();
+        let calls = plan.calls.get(&operation).copied().unwrap_or_default();
+        plan.once.insert((operation, calls + n), fault);
     }
 
     async fn pass<T>(
@@ -107,12 +182,22 @@ impl FaultyStore {
         operation: StoreOperation,
         done: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let fault = self.faults.lock().unwrap_or_else(PoisonError::into_inner).get(&operation).cloned();
-        let Some(fault) = fault else { return done.await };
-        if fault.done {
-            done.await?;
-        }
-        Err(fault.error)
+        let (fault, [before, after]) = self.plan().next(operation);
+        wait(before).await;
+        let answer = match fault {
+            None => done.await,
+            Some(Fault { error, done: false }) => Err(error),
+            Some(Fault { error, done: true }) => done.await.and(Err(error)),
+        };
+        wait(after).await;
+        answer
+    }
+}
+
+async fn wait(delay: Duration) {
+    // Without a delay no timer is needed, nor a runtime that has one.
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
     }
 }
 
@@ -125,7 +210,12 @@ impl fmt::Debug for FaultyStore {
 #[async_trait]
 impl Log for FaultyStore {
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        self.pass(StoreOperation::Commit, self.inner.commit(commit)).await
+        let (run, head) = (commit.lease.run, Seq(commit.expect.0 + commit.events.len() as u64));
+        self.pass(StoreOperation::Commit, self.inner.commit(commit)).await?;
+        let mut plan = self.plan();
+        let newest = plan.acknowledged.entry(run).or_default();
+        *newest = head.max(*newest);
+        Ok(())
     }
 
     async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {

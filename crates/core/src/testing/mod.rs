@@ -1,8 +1,11 @@
-//! For tests, here and downstream: a scripted model, a fake clock, a store in memory, a store that fails on demand, one that
-//! tells of every write, and the suites that every adapter of a port must pass. Needs the feature `testing`, and no C++.
+//! For tests, here and downstream: a scripted model, a fake clock, a store in memory, one that tells of every write, stores,
+//! tools and models that fail on demand, and the suites that every adapter of a port must pass. Needs the feature `testing`,
+//! and no C++.
 
 mod clock;
 pub mod conformance;
+mod dice;
+mod fault;
 mod faulty;
 mod memory;
 mod model;
@@ -11,6 +14,7 @@ mod template;
 mod write_point;
 
 pub use clock::FakeClock;
+pub use fault::{Fault, Faulty, FaultyModel, FaultyTool};
 pub use faulty::{FaultyStore, StoreOperation};
 pub use memory::MemoryStore;
 pub use model::ScriptedModel;

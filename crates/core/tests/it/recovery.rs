@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use crate::check::{Acting, World, compare};
 
 /// How often each step was called.
-type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
+pub(crate) type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
 
-fn counted(calls: &Calls) -> World {
+pub(crate) fn counted(calls: &Calls) -> World {
     let mut world = World::paced();
     for (name, effect) in [
         ("t.pure", Effect::Pure),
@@ -45,6 +45,15 @@ fn counted(calls: &Calls) -> World {
 
 /// A world whose store holds the first events of a run, as a process that ended there left it.
 async fn cut(world: &World, calls: &Calls, run: RunId, events: &[Event]) -> World {
+    // The other process goes on at that time, so that timers mean the same.
+    let at = events.last().unwrap().at;
+    let copy = World { worker: "two", ..counted(calls).at(Arc::new(FakeClock::new(at).paced())) };
+    plant(world, &copy, run, events).await;
+    copy
+}
+
+/// Puts the first events of a run of `world` into the store of `copy`, as a process that ended there left it.
+pub(crate) async fn plant(world: &World, copy: &World, run: RunId, events: &[Event]) {
     let mut payloads = Vec::new();
     for event in events {
         let text = String::from_utf8(event.to_bytes().unwrap()).unwrap();
@@ -53,8 +62,6 @@ async fn cut(world: &World, calls: &Calls, run: RunId, events: &[Event]) -> Worl
     }
     let state = RunState::replay(run, Arc::new(world.stored_plan(run).await), events).expect("a legal prefix");
     let last = events.last().unwrap();
-    // The other process goes on at that time, so that timers mean the same.
-    let copy = World { worker: "two", ..counted(calls).at(Arc::new(FakeClock::new(last.at).paced())) };
     let lease = Lease { run, worker: WorkerId::new("one"), fence: last.fence };
     let new = NewRun { run, tenant: "default".into(), workflow: "test".into(), at: last.at, parent: None };
     let commit = Commit {
@@ -74,14 +81,13 @@ async fn cut(world: &World, calls: &Calls, run: RunId, events: &[Event]) -> Worl
     };
     copy.store.commit(commit).await.unwrap();
     copy.store.release(&lease, None).await.unwrap();
-    copy
 }
 
-async fn statuses(world: &World, run: RunId) -> BTreeMap<String, StepStatus> {
+pub(crate) async fn statuses(world: &World, run: RunId) -> BTreeMap<String, StepStatus> {
     world.state(run).await.steps().iter().map(|step| (step.key.to_string(), step.status)).collect()
 }
 
-async fn ending(world: &World, run: RunId) -> Value {
+pub(crate) async fn ending(world: &World, run: RunId) -> Value {
     match world.events(run).await.pop().unwrap().kind {
         EventKind::RunCompleted { outputs } => world.payload(outputs).await,
         EventKind::RunFailed { reason } => json!(reason.code),
@@ -91,7 +97,7 @@ async fn ending(world: &World, run: RunId) -> Value {
 }
 
 /// Goes on with a run until it ends: whatever it waits for, somebody gives it.
-async fn go_on(world: &World, run: RunId, mut status: RunStatus) -> RunStatus {
+pub(crate) async fn go_on(world: &World, run: RunId, mut status: RunStatus) -> RunStatus {
     for _ in 0..100 {
         if status.ended() {
             break;
@@ -141,21 +147,29 @@ async fn check_every_cut(yaml: &str) {
 }
 
 /// Signals that come before anybody waits for them.
-async fn signal_early(world: &World, run: RunId, came: usize) {
+pub(crate) async fn signal_early(world: &World, run: RunId, came: usize) {
     for i in came..6 {
         world.signal(run, &format!("early{i}"), json!(i)).await;
     }
 }
 
 /// Cuts a run that has ended at every event from `first` on, resumes it, and compares how it ends.
-async fn check_cuts(world: &World, calls: &Calls, run: RunId, first: usize, yaml: &str) {
+pub(crate) async fn check_cuts(world: &World, calls: &Calls, run: RunId, first: usize, yaml: &str) {
     let (expected, end) = (statuses(world, run).await, ending(world, run).await);
     let events = world.events(run).await;
     for at in first..events.len() {
+        let reopened = events[..at].iter().rposition(|event| matches!(event.kind, EventKind::RunReopened { .. }));
+        let ends = |(at, event): &(usize, &Event)| match event.kind {
+            EventKind::StepCompleted { .. } => true,
+            // A failure before the run was reopened is no end.
+            EventKind::StepFailed { .. } => reopened.is_none_or(|reopened| *at > reopened),
+            _ => false,
+        };
         let done: BTreeSet<String> = events[..at]
             .iter()
-            .filter(|event| matches!(event.kind, EventKind::StepCompleted { .. } | EventKind::StepFailed { .. }))
-            .filter_map(|event| event.kind.key().map(ToString::to_string))
+            .enumerate()
+            .filter(ends)
+            .filter_map(|(_, event)| event.kind.key().map(ToString::to_string))
             .collect();
         calls.lock().unwrap().clear();
         let copy = cut(world, calls, run, &events[..at]).await;
@@ -175,7 +189,7 @@ async fn check_cuts(world: &World, calls: &Calls, run: RunId, first: usize, yaml
 }
 
 /// One step of a generated workflow: what it does, and which earlier steps it names.
-fn step(i: usize, kind: u8, names: &[usize]) -> String {
+pub(crate) fn step(i: usize, kind: u8, names: &[usize]) -> String {
     let list: Vec<_> = names.iter().map(|n| format!("steps.s{n}.output")).collect();
     let value = format!("\"${{{{ [{}] | length }}}}\"", list.join(", "));
     let body = match kind {
@@ -223,9 +237,9 @@ fn step(i: usize, kind: u8, names: &[usize]) -> String {
 }
 
 /// How many kinds of steps there are.
-const KINDS: u8 = 25;
+pub(crate) const KINDS: u8 = 25;
 
-fn workflow() -> impl Strategy<Value = String> {
+pub(crate) fn workflow() -> impl Strategy<Value = String> {
     let steps = prop::collection::vec((0..KINDS, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..7);
     (steps, any::<bool>()).prop_map(|(steps, fails)| {
         let mut yaml = "parkway: 1\ntools: { t: {} }\nsteps:\n".to_owned();

@@ -7,6 +7,7 @@ mod book;
 mod building;
 mod checking;
 mod house;
+mod older;
 mod promises;
 mod realistic;
 mod settings;

@@ -1,12 +1,25 @@
 //! The store on SQLite: one writer that groups commits, readers apart, and a lock file for each living owner.
 
+mod blob;
 mod commit;
 mod error;
+mod insert;
+mod leaves;
+mod lock;
+mod log;
+mod migrate;
 mod open;
 mod owner;
+mod payload;
+mod place;
 mod queue;
+mod reach;
 mod read;
 mod schema;
+mod snapshot;
+mod statement;
+mod tx;
+pub mod upkeep;
 mod writer;
 
 use std::fmt;
@@ -19,12 +32,13 @@ use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::log::{Commitment, Event, Payload};
 use parkway_core::store::{
     Claim, Commit, Lease, Log, Message, MessageId, OutboxId, Outgoing, Queue, Received, Released, RunFilter,
-    RunSummary, StoreError,
+    RunSummary, Snapshot, StoreError,
 };
 use sqlx::SqlitePool;
 
 pub use self::open::SqliteConfig;
 use self::owner::Owners;
+use self::snapshot::Spares;
 pub use self::writer::Stats;
 use self::writer::{Job, Writer};
 
@@ -41,6 +55,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     owners: Arc<Owners>,
     clock: Arc<dyn Clock>,
+    spares: Arc<Spares>,
 }
 
 impl SqliteStore {
@@ -93,19 +108,30 @@ impl Log for SqliteStore {
     }
 
     async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {
-        read::events(&self.readers, run, after).await
+        read::events(&self.readers, run, after).await.map_err(|error| self.writer.told(error))
     }
 
     async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError> {
-        read::payloads(&self.readers, commitments).await
+        read::payloads(&self.readers, commitments).await.map_err(|error| self.writer.told(error))
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        read::runs(&self.readers, filter, self.clock.now(), &self.owners).await
+        read::runs(&self.readers, filter, self.clock.now(), &self.owners).await.map_err(|error| self.writer.told(error))
     }
 
     async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
-        read::tail(&self.readers, after, limit).await
+        read::tail(&self.readers, after, limit).await.map_err(|error| self.writer.told(error))
+    }
+
+    async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {
+        self.spares.read(&self.readers, run).await.map_err(|error| self.writer.told(error))
+    }
+
+    async fn keep_snapshot(&self, run: RunId, snapshot: Snapshot) -> Result<(), StoreError> {
+        if self.spares.keep(run, snapshot) {
+            self.writer.send(Job::Spares).await?;
+        }
+        Ok(())
     }
 }
 
@@ -125,20 +151,19 @@ impl Queue for SqliteStore {
     }
 
     async fn signal(&self, run: RunId, message: Message) -> Result<MessageId, StoreError> {
-        let body = serde_json::to_string(&message)
-            .map_err(|e| StoreError::Malformed(format!("a message that cannot be written: {e}")))?;
+        let body = commit::body(&message)?;
         self.writer.send(|reply| Job::Signal(run, body, reply)).await
     }
 
     async fn inbox(&self, run: RunId) -> Result<Vec<Received>, StoreError> {
-        read::inbox(&self.readers, run).await
+        read::inbox(&self.readers, run).await.map_err(|error| self.writer.told(error))
     }
 
-    async fn outbox(&self, _limit: u32) -> Result<Vec<Outgoing>, StoreError> {
-        Ok(Vec::new())
+    async fn outbox(&self, limit: u32) -> Result<Vec<Outgoing>, StoreError> {
+        read::outbox(&self.readers, limit).await.map_err(|error| self.writer.told(error))
     }
 
-    async fn delivered(&self, _entries: &[OutboxId]) -> Result<(), StoreError> {
-        Ok(())
+    async fn delivered(&self, entries: &[OutboxId]) -> Result<(), StoreError> {
+        self.writer.send(|reply| Job::Delivered(entries.to_vec(), reply)).await
     }
 }

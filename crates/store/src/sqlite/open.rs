@@ -3,15 +3,18 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parkway_core::clock::Clock;
 use parkway_core::store::StoreError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlitePool};
 
-use super::error::{code, from_sqlx, is_busy};
+use super::error::{code, from_io, from_sqlx, is_busy};
 use super::owner::Owners;
+use super::place::Place;
+use super::snapshot::Spares;
+use super::tx::Tx;
 use super::writer::{Source, Writer};
 use super::{SqliteStore, schema};
 
@@ -94,6 +97,8 @@ const WAL_LIMIT: &str = "67108864";
 pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreError> {
     let name = format!("`{}`", config.path.display());
     check_place(&config.path)?;
+    let owners = Arc::new(Owners::beside(&config.path));
+    enter(&owners, &name, config.busy_timeout).await?;
     let is_new = !config.path.exists();
     let mut options = SqliteConnectOptions::new()
         .filename(&config.path)
@@ -116,7 +121,7 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
         writing = writing.pragma("max_page_count", (bytes / PAGE).max(1).to_string());
     }
     let writer = one_connection().acquire_timeout(config.busy_timeout).connect_lazy_with(writing);
-    prepare(&writer, &name, config.busy_timeout).await?;
+    prepare(&writer, &name, config.busy_timeout, &*clock).await?;
     if config.pragmas.is_empty() {
         check_durable(&writer, &name).await?;
     }
@@ -129,19 +134,39 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
         .test_before_acquire(false)
         .acquire_timeout(Duration::from_secs(60))
         .connect_lazy_with(reading);
-    let owners = Arc::new(Owners::beside(&config.path));
-    let writer = Writer::start(Source::Own(writer), config.busy_timeout, clock.clone(), owners.clone());
-    Ok(SqliteStore { writer, readers, owners, clock })
+    let spares = Arc::<Spares>::default();
+    let place = Arc::new(Place::new(&config.path));
+    let (source, patience) = (Source::Own(writer, place), config.busy_timeout);
+    let writer = Writer::start(source, patience, clock.clone(), owners.clone(), spares.clone());
+    Ok(SqliteStore { writer, readers, owners, clock, spares })
 }
 
 pub(super) async fn memory(clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreError> {
     // The database is its only connection, which readers share with the writer.
     let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true).disable_statement_logging();
     let pool = one_connection().acquire_timeout(Duration::from_secs(60)).connect_lazy_with(options);
-    prepare(&pool, "the store in memory", Duration::ZERO).await?;
+    prepare(&pool, "the store in memory", Duration::ZERO, &*clock).await?;
     let owners = Arc::new(Owners::here_only());
-    let writer = Writer::start(Source::Shared(pool.clone()), Duration::ZERO, clock.clone(), owners.clone());
-    Ok(SqliteStore { writer, readers: pool, owners, clock })
+    let (source, spares) = (Source::Shared(pool.clone()), Arc::<Spares>::default());
+    let writer = Writer::start(source, Duration::ZERO, clock.clone(), owners.clone(), spares.clone());
+    Ok(SqliteStore { writer, readers: pool, owners, clock, spares })
+}
+
+/// Waits until nobody puts another file in the place of this one.
+async fn enter(owners: &Owners, name: &str, patience: Duration) -> Result<(), StoreError> {
+    let start = std::time::Instant::now();
+    loop {
+        match owners.enter() {
+            Ok(true) => return Ok(()),
+            Ok(false) if start.elapsed() < patience => tokio::time::sleep(Duration::from_millis(5)).await,
+            Ok(false) => {
+                let message =
+                    format!("{name} is being restored or vacuumed by another process; try again when it is done");
+                return Err(StoreError::Backend { message, retryable: true });
+            }
+            Err(e) => return Err(from_io(&e, &format!("the folder of lock files beside {name} cannot be used"))),
+        }
+    }
 }
 
 fn one_connection() -> SqlitePoolOptions {
@@ -149,16 +174,21 @@ fn one_connection() -> SqlitePoolOptions {
 }
 
 /// Connects and migrates. Other processes may be doing the same at this moment.
-async fn prepare(pool: &SqlitePool, name: &str, patience: Duration) -> Result<(), StoreError> {
-    let start = std::time::Instant::now();
+async fn prepare(pool: &SqlitePool, name: &str, patience: Duration, clock: &dyn Clock) -> Result<(), StoreError> {
+    let start = Instant::now();
     let mut tx = loop {
-        match pool.begin_with("BEGIN IMMEDIATE").await {
+        // A connection sets the journal mode, which takes a lock.
+        match Tx::connect(pool).await {
             Ok(tx) => break tx,
             Err(e) if is_busy(&e) && start.elapsed() < patience => tokio::time::sleep(Duration::from_millis(2)).await,
             Err(e) => return Err(in_words(&e, name)),
         }
     };
-    schema::migrate(&mut tx, name).await.map_err(|e| named(e, name))?;
+    tx.begin(patience).await.map_err(|e| in_words(&e, name))?;
+    if let Err(e) = schema::migrate(&mut tx, name, clock).await {
+        tx.roll_back().await;
+        return Err(named(e, name));
+    }
     tx.commit().await.map_err(|e| in_words(&e, name))
 }
 
@@ -180,7 +210,7 @@ async fn check_durable(pool: &SqlitePool, name: &str) -> Result<(), StoreError> 
     Err(StoreError::Backend { message, retryable: false })
 }
 
-fn check_place(path: &Path) -> Result<(), StoreError> {
+pub(super) fn check_place(path: &Path) -> Result<(), StoreError> {
     let refuse = |message: String| Err(StoreError::Backend { message, retryable: false });
     if path.is_dir() {
         return refuse(format!("`{}` is a folder; name a file in it", path.display()));
@@ -197,7 +227,7 @@ fn check_place(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -208,7 +238,7 @@ fn keep_name(path: &Path) {
     }
 }
 
-fn in_words(error: &sqlx::Error, name: &str) -> StoreError {
+pub(super) fn in_words(error: &sqlx::Error, name: &str) -> StoreError {
     match (code(error), from_sqlx(error)) {
         (Some(14), StoreError::Backend { message, .. }) => StoreError::Backend {
             message: format!("{name} cannot be opened ({message}); check the permissions of the file and its folder"),
@@ -222,7 +252,7 @@ fn in_words(error: &sqlx::Error, name: &str) -> StoreError {
 }
 
 /// The error with the file's name in it.
-fn named(error: StoreError, name: &str) -> StoreError {
+pub(super) fn named(error: StoreError, name: &str) -> StoreError {
     match error {
         StoreError::ReadOnly(message) => StoreError::ReadOnly(format!(
             "{name} cannot be written to ({message}); check the permissions of the file and its folder, or name another"
@@ -239,6 +269,7 @@ fn named(error: StoreError, name: &str) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use parkway_core::clock::SystemClock;
 
     fn pool(options: SqliteConnectOptions) -> SqlitePool {
         one_connection().connect_lazy_with(options)
@@ -266,8 +297,9 @@ mod tests {
     async fn a_read_only_file_fails_without_a_way_out() {
         let folder = tempfile::tempdir().unwrap();
         let options = SqliteConnectOptions::new().filename(folder.path().join("runs.db"));
-        prepare(&pool(options.clone().create_if_missing(true)), "", Duration::ZERO).await.unwrap();
-        let error = prepare(&pool(options.read_only(true)), "`runs.db`", Duration::ZERO).await.unwrap_err();
+        prepare(&pool(options.clone().create_if_missing(true)), "", Duration::ZERO, &SystemClock).await.unwrap();
+        let error = prepare(&pool(options.read_only(true)), "`runs.db`", Duration::ZERO, &SystemClock).await;
+        let error = error.unwrap_err();
         let StoreError::ReadOnly(text) = error else { unreachable!("{error}") };
         assert!(text.contains("`runs.db` cannot be written to") && text.contains("check the permissions"), "{text}");
     }

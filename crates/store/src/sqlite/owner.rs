@@ -10,24 +10,62 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use parkway_core::id::WorkerId;
 use parkway_core::store::StoreError;
 
+use super::lock::{LockFile, is_at};
+use super::open::folder_of;
+
+/// The file at `path` behind links: processes that name it differently must find the same locks.
+pub(super) fn place(path: &Path) -> PathBuf {
+    let behind = |path: &Path| fs::canonicalize(path).ok();
+    let new = || Some(behind(folder_of(path))?.join(path.file_name()?));
+    behind(path).or_else(new).unwrap_or_else(|| path.to_owned())
+}
+
+/// The lock that every store on the database holds together with the others, as long as it is open.
+pub(super) fn presence(database: &Path) -> PathBuf {
+    folder(database).join(OPEN)
+}
+
+const OPEN: &str = ".open";
+
+fn folder(database: &Path) -> PathBuf {
+    let mut folder = database.as_os_str().to_owned();
+    folder.push(".owners");
+    folder.into()
+}
+
 /// The owners of one database, and which of them this store is.
 #[derive(Debug)]
 pub(super) struct Owners {
     folder: Option<PathBuf>,
     held: Mutex<HashMap<String, File>>,
+    presence: Mutex<Option<LockFile>>,
 }
 
 impl Owners {
     /// The owners of the database at `path`.
     pub(super) fn beside(path: &Path) -> Self {
-        let mut folder = path.as_os_str().to_owned();
-        folder.push(".owners");
-        Owners { folder: Some(folder.into()), held: Mutex::default() }
+        Owners { folder: Some(folder(&place(path))), held: Mutex::default(), presence: Mutex::default() }
     }
 
     /// The owners of a database that no other process can see: all of them are alive.
     pub(super) fn here_only() -> Self {
-        Owners { folder: None, held: Mutex::default() }
+        Owners { folder: None, held: Mutex::default(), presence: Mutex::default() }
+    }
+
+    /// Lets everybody know that the database is open, until this store's workers end. Whether it may be: somebody may be about
+    /// to put another one in its place.
+    pub(super) fn enter(&self) -> io::Result<bool> {
+        let Some(folder) = &self.folder else { return Ok(true) };
+        match LockFile::shared(&folder.join(OPEN)) {
+            Ok(lock) => {
+                let entered = lock.is_some();
+                *self.presence.lock().unwrap_or_else(PoisonError::into_inner) = lock;
+                Ok(entered)
+            }
+            // Without locks nobody can be kept away, and nobody who asks is told that he is alone.
+            Err(e) if e.kind() == io::ErrorKind::Unsupported => Ok(true),
+            Err(e) => Err(e),
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<String, File>> {
@@ -98,6 +136,7 @@ impl Owners {
             let _ = fs::remove_file(lock_path(folder, &worker));
             drop(file);
         }
+        drop(self.presence.lock().unwrap_or_else(PoisonError::into_inner).take());
         // Only an empty folder goes; others may be using it.
         let _ = fs::remove_dir(folder);
     }
@@ -111,22 +150,6 @@ impl Drop for Owners {
 
 fn lock_path(folder: &Path, worker: &str) -> PathBuf {
     folder.join(format!("{worker}.lock"))
-}
-
-/// Whether the open file is still the one at `path`.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
-        _ => false,
-    }
-}
-
-/// Whether the open file is still the one at `path`: elsewhere a file that is open cannot be removed.
-#[cfg(not(unix))]
-fn is_at(_file: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 #[cfg(test)]

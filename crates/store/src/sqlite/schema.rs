@@ -1,23 +1,29 @@
 //! The tables, one migration a version. They carry our prefix, and so does the table of versions: a program may keep its
-//! own tables in the same file.
+//! own tables in the same file. What a script cannot do is done beside it.
 
+use parkway_core::clock::Clock;
 use parkway_core::store::StoreError;
-use sqlx::{AssertSqlSafe, Sqlite, Transaction};
+use sqlx::AssertSqlSafe;
 
 use super::error::from_sqlx;
+use super::migrate;
+use super::tx::Tx;
 
 /// The script of each version, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_log_and_queue.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_log_and_queue.sql"),
+    include_str!("../../migrations/sqlite/0002_promises.sql"),
+];
 
 /// Brings the database to the newest version, in the caller's transaction.
-pub(super) async fn migrate(tx: &mut Transaction<'static, Sqlite>, name: &str) -> Result<(), StoreError> {
+pub(super) async fn migrate(tx: &mut Tx, name: &str, clock: &dyn Clock) -> Result<(), StoreError> {
     let sql = "CREATE TABLE IF NOT EXISTS parkway_migrations (version INTEGER PRIMARY KEY)";
-    sqlx::raw_sql(sql).execute(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
+    sqlx::raw_sql(sql).execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
     // SQLite opens a file that it may not write to without a word; this changes nothing, and fails there.
     let sql = "DELETE FROM parkway_migrations WHERE version < 0";
-    sqlx::raw_sql(sql).execute(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
+    sqlx::raw_sql(sql).execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
     let sql = "SELECT coalesce(max(version), 0) FROM parkway_migrations";
-    let found: i64 = sqlx::query_scalar(sql).fetch_one(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
+    let found: i64 = sqlx::query_scalar(sql).fetch_one(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
     let newest = MIGRATIONS.len();
     let Some(missing) = usize::try_from(found).ok().and_then(|found| MIGRATIONS.get(found..)) else {
         return Err(StoreError::Newer(format!(
@@ -26,7 +32,15 @@ pub(super) async fn migrate(tx: &mut Transaction<'static, Sqlite>, name: &str) -
     };
     for (version, script) in (found + 1..).zip(missing) {
         let sql = format!("{script};INSERT INTO parkway_migrations VALUES ({version})");
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        if version == 2 {
+            migrate::leaves_and_blobs(tx, clock).await?;
+        }
     }
     Ok(())
+}
+
+/// The version of the tables that this program writes.
+pub(super) fn newest() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
 }

@@ -3,23 +3,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parkway_core::clock::Clock;
-use parkway_core::id::{RunId, Time};
-use parkway_core::store::{Claim, Lease, MessageId, Released, StoreError};
-use sqlx::pool::PoolConnection;
-use sqlx::{Sqlite, SqlitePool};
+use parkway_core::id::{RunId, Seq, Time};
+use parkway_core::store::{Claim, Lease, MessageId, OutboxId, Released, StoreError};
+use sqlx::SqlitePool;
 use tokio::sync::{mpsc, oneshot};
 
-use super::commit::{self, Prepared};
-use super::error::{closed, from_sqlx, is_busy};
+use super::commit::{self, Known, Prepared};
+use super::error::{closed, code, from_sqlx, words};
+use super::log::LogKeeper;
 use super::owner::Owners;
+use super::place::Place;
 use super::queue;
-
-/// The writing connection, in a transaction that the task begins and ends with statements of its own: SQLite rolls back by
-/// itself when the disk is full, and sqlx's count of open transactions never recovers from that.
-pub(super) type Tx = PoolConnection<Sqlite>;
+use super::snapshot::Spares;
+use super::tx::Tx;
 
 /// What was written since a store was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +30,10 @@ pub struct Stats {
     pub transactions: u64,
     /// Events in those commits.
     pub events: u64,
+    /// Statements in those transactions, with those that begin and end them.
+    pub statements: u64,
+    /// How long the write-ahead log is now, in bytes. It is cut back when nothing is written and nobody reads.
+    pub wal_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +41,7 @@ struct Counters {
     commits: AtomicU64,
     transactions: AtomicU64,
     events: AtomicU64,
+    statements: AtomicU64,
 }
 
 /// One thing to do, and whom to tell.
@@ -47,6 +51,9 @@ pub(super) enum Job {
     Renew(Lease, Duration, Reply<()>),
     Release(Lease, Option<Time>, Reply<Released>),
     Signal(RunId, String, Reply<MessageId>),
+    Delivered(Vec<OutboxId>, Reply<()>),
+    /// Nothing but the snapshots that wait.
+    Spares(Reply<()>),
     Close(Reply<()>),
 }
 
@@ -69,7 +76,8 @@ impl<T> Reply<T> {
 impl Job {
     fn answer(&mut self) {
         match self {
-            Job::Commit(_, reply) | Job::Renew(_, _, reply) | Job::Close(reply) => reply.send(),
+            Job::Commit(_, reply) | Job::Renew(_, _, reply) | Job::Delivered(_, reply) => reply.send(),
+            Job::Spares(reply) | Job::Close(reply) => reply.send(),
             Job::Claim(_, reply) => reply.send(),
             Job::Release(_, _, reply) => reply.send(),
             Job::Signal(_, _, reply) => reply.send(),
@@ -78,12 +86,21 @@ impl Job {
 
     fn fail(&mut self, error: &StoreError) {
         match self {
-            Job::Commit(_, reply) | Job::Renew(_, _, reply) | Job::Close(reply) => {
+            Job::Commit(_, reply) | Job::Renew(_, _, reply) | Job::Delivered(_, reply) => {
                 reply.outcome = Some(Err(error.clone()));
             }
+            Job::Spares(reply) | Job::Close(reply) => reply.outcome = Some(Err(error.clone())),
             Job::Claim(_, reply) => reply.outcome = Some(Err(error.clone())),
             Job::Release(_, _, reply) => reply.outcome = Some(Err(error.clone())),
             Job::Signal(_, _, reply) => reply.outcome = Some(Err(error.clone())),
+        }
+    }
+
+    /// The first statement of a tool in it, among the writes of its commit.
+    fn statement(&self) -> Option<usize> {
+        match self {
+            Job::Commit(commit, _) => commit.statement(),
+            _ => None,
         }
     }
 
@@ -97,8 +114,8 @@ impl Job {
 
 /// Where the writer's connection comes from.
 pub(super) enum Source {
-    /// A pool of its own.
-    Own(SqlitePool),
+    /// A pool of its own, and the files that it writes to.
+    Own(SqlitePool, Arc<Place>),
     /// The pool of the readers, who need the connection between transactions.
     Shared(SqlitePool),
 }
@@ -108,6 +125,7 @@ pub(super) enum Source {
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     counters: Arc<Counters>,
+    place: Option<Arc<Place>>,
 }
 
 /// How many jobs may wait before callers do.
@@ -119,23 +137,35 @@ const BATCH_BYTES: usize = 8 << 20;
 
 impl Writer {
     /// Starts the task. It ends when the writer is closed or dropped, after what was asked for until then.
-    pub(super) fn start(source: Source, patience: Duration, clock: Arc<dyn Clock>, owners: Arc<Owners>) -> Self {
+    pub(super) fn start(
+        source: Source,
+        patience: Duration,
+        clock: Arc<dyn Clock>,
+        owners: Arc<Owners>,
+        spares: Arc<Spares>,
+    ) -> Self {
         let (jobs, inbox) = mpsc::channel(WAITING);
         let counters = Arc::new(Counters::default());
-        let (pool, shared) = match source {
-            Source::Own(pool) => (pool, false),
-            Source::Shared(pool) => (pool, true),
+        let (pool, shared, place) = match source {
+            Source::Own(pool, place) => (pool, false, Some(place)),
+            Source::Shared(pool) => (pool, true, None),
         };
-        let task = Task { pool, shared, kept: None, patience, clock, owners, counters: counters.clone() };
+        let (known, kept, log) = (Known::default(), None, place.clone().map(LogKeeper::new));
+        let task = Task { pool, shared, kept, patience, clock, owners, spares, known, counters: counters.clone(), log };
         tokio::spawn(task.run(inbox));
-        Writer { jobs, counters }
+        Writer { jobs, counters, place }
     }
 
     pub(super) async fn send<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
         let (to, answer) = oneshot::channel();
         let reply = Reply { to: Some(to), outcome: None };
         self.jobs.send(job(reply)).await.map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        answer.await.unwrap_or_else(|_| Err(closed())).map_err(|error| self.told(error))
+    }
+
+    /// The error with the name of the database in it.
+    pub(super) fn told(&self, error: StoreError) -> StoreError {
+        self.place.as_ref().map_or(error.clone(), |place| place.named(error))
     }
 
     pub(super) async fn close(&self) {
@@ -149,6 +179,8 @@ impl Writer {
             commits: read(&self.counters.commits),
             transactions: read(&self.counters.transactions),
             events: read(&self.counters.events),
+            statements: read(&self.counters.statements),
+            wal_bytes: self.place.as_ref().map_or(0, |place| place.log_bytes()),
         }
     }
 }
@@ -170,13 +202,17 @@ struct Task {
     patience: Duration,
     clock: Arc<dyn Clock>,
     owners: Arc<Owners>,
+    spares: Arc<Spares>,
+    known: Known,
     counters: Arc<Counters>,
+    /// What keeps the write-ahead log short, where there is one.
+    log: Option<LogKeeper>,
 }
 
 impl Task {
     async fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
         let mut closers = Vec::new();
-        while let Some(first) = inbox.recv().await {
+        while let Some(first) = self.next(&mut inbox).await {
             let mut bytes = first.bytes();
             let mut batch = vec![first];
             while batch.len() < BATCH_JOBS && bytes < BATCH_BYTES {
@@ -186,11 +222,18 @@ impl Task {
             }
             let (close, work): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| matches!(job, Job::Close(_)));
             self.write(work).await;
+            if self.log.as_ref().is_some_and(LogKeeper::is_due) {
+                self.cut_log().await;
+            }
             if !close.is_empty() {
                 // What was asked for until now is still done; the channel ends behind it.
                 inbox.close();
                 closers.extend(close);
             }
+        }
+        if !self.spares.is_empty() {
+            // They may be lost.
+            let _ = self.transact(&mut []).await;
         }
         self.kept = None;
         self.pool.close().await;
@@ -199,6 +242,35 @@ impl Task {
                 reply.outcome = Some(Ok(()));
                 reply.send();
             }
+        }
+    }
+
+    /// The next job. While there is none, the write-ahead log is cut back.
+    async fn next(&mut self, inbox: &mut mpsc::Receiver<Job>) -> Option<Job> {
+        loop {
+            if let Ok(job) = inbox.try_recv() {
+                return Some(job);
+            }
+            let Some(pause) = self.log.as_ref().and_then(LogKeeper::pause) else { return inbox.recv().await };
+            match tokio::time::timeout(pause, inbox.recv()).await {
+                Ok(job) => return job,
+                Err(_) => self.cut_log().await,
+            }
+        }
+    }
+
+    async fn cut_log(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        let tx = match self.kept.take() {
+            Some(kept) => Ok(kept),
+            None => {
+                log.place.connected();
+                Tx::connect(&self.pool).await
+            }
+        };
+        if let Ok(mut tx) = tx {
+            log.cut(tx.connection()).await;
+            self.kept = Some(tx).filter(|_| !self.shared);
         }
     }
 
@@ -226,45 +298,60 @@ impl Task {
     }
 
     async fn transact(&mut self, batch: &mut [Job]) -> Result<(), Failure> {
+        // Whatever was learnt in a transaction that fails was never true.
+        let mut known = std::mem::take(&mut self.known);
         let mut tx = self.begin().await.map_err(|e| Failure::Batch(from_sqlx(&e)))?;
-        let written = match self.fill(&mut tx, batch).await {
+        let (written, spares) = match self.fill(&mut tx, batch, &mut known).await {
             Ok(written) => written,
             Err(e) => {
-                roll_back(&mut tx).await;
+                tx.roll_back().await;
                 return Err(Failure::Statement(e));
             }
         };
-        if let Err(e) = sqlx::query("COMMIT").execute(&mut *tx).await {
-            roll_back(&mut tx).await;
-            return Err(Failure::Batch(from_sqlx(&e)));
+        if let Err(e) = tx.commit().await {
+            tx.roll_back().await;
+            return Err(match (code(&e), batch.iter().find_map(Job::statement)) {
+                // A constraint that is only checked now is that of a tool's statement.
+                (Some(19), Some(write)) => {
+                    let message = format!("{}, at the end of the transaction", words(&e));
+                    Failure::Statement(StoreError::Refused { write, message })
+                }
+                _ => Failure::Batch(from_sqlx(&e)),
+            });
         }
-        self.kept = Some(tx).filter(|_| !self.shared);
+        if let Some(log) = &mut self.log {
+            log.written().map_err(Failure::Batch)?;
+        }
+        self.counters.statements.fetch_add(tx.statements(), Ordering::Relaxed);
         self.counters.commits.fetch_add(written.commits, Ordering::Relaxed);
         self.counters.events.fetch_add(written.events, Ordering::Relaxed);
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
+        self.spares.written(&spares);
+        self.known = known;
+        self.kept = Some(tx).filter(|_| !self.shared);
         Ok(())
     }
 
     /// Waits for processes that write at the moment.
     async fn begin(&mut self) -> Result<Tx, sqlx::Error> {
-        let start = Instant::now();
         let mut tx = match self.kept.take() {
             Some(kept) => kept,
-            None => self.pool.acquire().await?,
-        };
-        loop {
-            match sqlx::query("BEGIN IMMEDIATE").execute(&mut *tx).await {
-                Ok(_) => return Ok(tx),
-                Err(e) if is_busy(&e) && start.elapsed() < self.patience => {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-                Err(e) => return Err(e),
+            None => {
+                self.log.iter().for_each(|log| log.place.connected());
+                Tx::connect(&self.pool).await?
             }
-        }
+        };
+        tx.begin(self.patience).await?;
+        Ok(tx)
     }
 
     /// Does the jobs in the order in which they came, neighbouring commits together.
-    async fn fill(&self, tx: &mut Tx, batch: &mut [Job]) -> Result<commit::Written, StoreError> {
+    async fn fill(
+        &self,
+        tx: &mut Tx,
+        batch: &mut [Job],
+        known: &mut Known,
+    ) -> Result<(commit::Written, Vec<(RunId, Seq)>), StoreError> {
         let now = self.clock.now();
         let mut written = commit::Written::default();
         for group in batch.chunk_by_mut(|a, b| matches!((a, b), (Job::Commit(..), Job::Commit(..)))) {
@@ -275,6 +362,8 @@ impl Task {
                 }
                 [Job::Release(lease, wake, reply)] => reply.outcome = Some(queue::release(tx, lease, *wake).await?),
                 [Job::Signal(run, body, reply)] => reply.outcome = Some(queue::signal(tx, *run, body, now).await?),
+                [Job::Delivered(entries, reply)] => reply.outcome = Some(Ok(queue::delivered(tx, entries).await?)),
+                [Job::Spares(reply)] => reply.outcome = Some(Ok(())),
                 commits => {
                     let (commits, mut replies): (Vec<&Prepared>, Vec<&mut Reply<()>>) = commits
                         .iter_mut()
@@ -283,18 +372,14 @@ impl Task {
                             _ => None,
                         })
                         .unzip();
-                    let outcomes = commit::apply(tx, &commits, now, &mut written).await?;
+                    let outcomes = commit::apply(tx, &commits, now, &*self.clock, known, &mut written).await?;
                     for (reply, outcome) in replies.iter_mut().zip(outcomes) {
                         reply.outcome = Some(outcome);
                     }
                 }
             }
         }
-        Ok(written)
+        let spares = self.spares.write(tx).await?;
+        Ok((written, spares))
     }
-}
-
-async fn roll_back(tx: &mut Tx) {
-    // It fails where SQLite has rolled back by itself, which is as good.
-    let _ = sqlx::query("ROLLBACK").execute(&mut **tx).await;
 }

@@ -1,10 +1,20 @@
 //! The store on SQLite against the suite that every store must pass, and against processes that die.
-#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
+mod flows;
 mod runs;
 
+mod blobs;
 mod conformance;
 mod grouping;
 mod kill;
+mod migration;
 mod opening;
 mod processes;
+mod transactional;
+mod tree;
+mod trouble;
+mod upkeep;
+#[cfg(unix)]
+mod upkeep_cut_off;
+mod writes;

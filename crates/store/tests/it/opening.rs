@@ -6,14 +6,9 @@ use parkway_core::clock::SystemClock;
 use parkway_core::id::Seq;
 use parkway_core::store::{Log, Queue, StoreError};
 use parkway_store::SqliteStore;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Connection;
 
-use crate::runs::{cancel, claim, creation, extension, open};
-
-async fn raw(path: &std::path::Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
-}
+use crate::runs::{cancel, claim, creation, extension, open, raw};
 
 async fn refusal(path: impl Into<std::path::PathBuf>) -> StoreError {
     let path: std::path::PathBuf = path.into();

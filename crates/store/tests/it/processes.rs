@@ -84,7 +84,7 @@ async fn plays_its_role() {
             let chain = |n: usize| {
                 let store = store.clone();
                 async move {
-                    let (lease, commit) = creation(&format!("worker-{n}"));
+                    let (lease, commit) = creation(&format!("worker-{}-{n}", std::process::id()));
                     store.commit(commit).await.unwrap();
                     for head in 1_u64.. {
                         println!("says:{} {head}", lease.run);
@@ -115,7 +115,11 @@ async fn a_dead_owner_holds_its_run_until_the_lease_ends() {
     let lease = store.claim(&claim("w", None)).await.unwrap().unwrap();
     assert_eq!((lease.run, lease.fence.0), (run, 2));
     store.commit(extension(&lease, Seq(1))).await.unwrap();
-    let locks: Vec<_> = std::fs::read_dir(folder.path().join("runs.db.owners")).unwrap().collect();
+    let locks = std::fs::read_dir(folder.path().join("runs.db.owners")).unwrap();
+    let locks: Vec<_> = locks
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name.to_string_lossy().ends_with(".lock"))
+        .collect();
     assert_eq!(locks.len(), 1, "the dead owner's lock file stays: {locks:?}");
 }
 
@@ -182,4 +186,17 @@ async fn a_commit_acknowledged_before_a_kill_is_lost() {
         let runs = store.runs(&RunFilter::default()).await.unwrap();
         assert!(runs.iter().all(|run| !run.held));
     }
+}
+
+#[tokio::test]
+async fn processes_that_open_a_new_file_at_once_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("my runs – µ.db");
+    let mut others: Vec<Other> = (0..4).map(|_| Other::start("commit", &path)).collect();
+    for other in &mut others {
+        assert!(other.says().is_some(), "a process ended at once");
+        other.kill();
+    }
+    let runs = open(&path).await.runs(&RunFilter::default()).await.unwrap();
+    assert!(runs.len() >= 4 && runs.iter().all(|run| !run.held));
 }

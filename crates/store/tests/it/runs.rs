@@ -8,6 +8,8 @@ use parkway_core::id::{CommitId, Fence, RunId, Seq, WorkerId};
 use parkway_core::log::{Actor, Channel, Event, EventKind, Payload, RunStatus};
 use parkway_core::store::{Claim, Commit, Lease, Message, NewRun, Write};
 use parkway_store::{SqliteConfig, SqliteStore};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
 
@@ -56,4 +58,19 @@ pub(crate) fn claim(worker: &str, run: Option<RunId>) -> Claim {
 
 pub(crate) fn cancel() -> Message {
     Message::Cancel { note: None, by: "ada".into(), via: Channel::Command }
+}
+
+/// A connection of the program that shares the file.
+pub(crate) async fn raw(path: &std::path::Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
+}
+
+/// What a statement of that program does.
+pub(crate) async fn execute(path: &std::path::Path, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut raw(path).await).await.unwrap();
+}
+
+/// The one number that a query gives.
+pub(crate) async fn number(path: &std::path::Path, sql: &str) -> i64 {
+    sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut raw(path).await).await.unwrap()
 }

@@ -1,5 +1,6 @@
 //! Looking at the state of a run.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,6 +163,31 @@ impl RunState {
         let siblings = step.parent.map_or(&self.roots, |parent| &self.steps[parent.0].members);
         let dependents = &self.shape.dependents[step.node.0 as usize];
         dependents.iter().filter_map(|node| siblings.get(self.shape.position[node.0 as usize])).copied().collect()
+    }
+
+    /// The members of a group; the steps of the top level for `None`.
+    pub(crate) fn members(&self, group: Option<StepIndex>) -> &[StepIndex] {
+        group.map_or(&self.roots, |group| &self.steps[group.0].members)
+    }
+
+    /// The members of a group so that each stands behind those that it waits for.
+    pub(crate) fn in_order(&self, members: &[StepIndex]) -> Vec<StepIndex> {
+        let mut waits: BTreeMap<_, _> =
+            members.iter().map(|member| (*member, self.dependencies(*member).len())).collect();
+        let mut free: VecDeque<_> = members.iter().copied().filter(|member| waits.get(member) == Some(&0)).collect();
+        let mut order = Vec::with_capacity(members.len());
+        while let Some(member) = free.pop_front() {
+            order.push(member);
+            for dependent in self.dependents(member) {
+                if let Some(left) = waits.get_mut(&dependent) {
+                    *left = left.saturating_sub(1);
+                    if *left == 0 {
+                        free.push_back(dependent);
+                    }
+                }
+            }
+        }
+        order
     }
 
     /// Whether a step calls, asks or computes something itself: no group, no fan-out, nothing that has rounds.

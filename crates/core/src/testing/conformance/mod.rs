@@ -4,19 +4,53 @@
 //! Write a [`Subject`] that hands out a fresh, empty store, and let [`store_conformance!`](crate::store_conformance) make
 //! a `#[tokio::test]` of every case:
 //!
-//! ```text
-//! struct Mine { clock: Arc<FakeClock>, store: Arc<MyStore> }
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
 //!
-//! #[async_trait]
-//! impl Subject for Mine { /* store, now, advance, and reopen if the data outlive the store */ }
+//! use parkway_core::clock::Clock;
+//! use parkway_core::id::Time;
+//! use parkway_core::store::Store;
+//! use parkway_core::testing::conformance::{Subject, agrees_with_model};
+//! use parkway_core::testing::{FakeClock, MemoryStore};
 //!
-//! async fn fresh() -> Mine { /* a new database */ }
+//! // A store of your own in its place.
+//! struct Mine {
+//!     clock: Arc<FakeClock>,
+//!     store: Arc<MemoryStore>,
+//! }
+//!
+//! #[async_trait::async_trait]
+//! impl Subject for Mine {
+//!     fn store(&self) -> Arc<dyn Store> {
+//!         self.store.clone()
+//!     }
+//!
+//!     fn now(&self) -> Time {
+//!         self.clock.now()
+//!     }
+//!
+//!     async fn advance(&self, by: Duration) {
+//!         self.clock.advance(by);
+//!     }
+//!     // `reopen` too if the data outlive the store, and `sql` if it has tables.
+//! }
+//!
+//! async fn fresh() -> Mine {
+//!     let clock = Arc::new(FakeClock::default());
+//!     Mine { store: Arc::new(MemoryStore::new(clock.clone())), clock }
+//! }
 //!
 //! mod my_store {
 //!     parkway_core::store_conformance!(super::fresh());
 //! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! agrees_with_model(async || Box::new(fresh().await) as Box<dyn Subject>, 0..10).await;
+//! # });
 //! ```
 //!
+//! What each method of a store promises, and what the suite does not test, is told in the book, in "A store of your own".
 //! The crate needs `tokio` with the features `macros` and `rt`. Harnesses of another kind iterate [`CASES`].
 #![expect(clippy::unwrap_used, reason = "a case fails by panicking")]
 

@@ -13,13 +13,14 @@ pub(crate) struct Ledger(PathBuf);
 /// Something that was done to the world.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// `effect`, or `sent` for an entry of the outbox that was carried out.
+    /// `effect`, `looked` for a question about one, or `sent` for an entry of the outbox that was carried out.
     pub(crate) what: String,
     pub(crate) run: String,
     pub(crate) step: String,
     pub(crate) key: String,
     /// The output that the call was going to give.
     pub(crate) output: Value,
+    fence: u64,
 }
 
 impl Ledger {
@@ -36,6 +37,33 @@ impl Ledger {
         file.sync_all().unwrap();
     }
 
+    /// Does something unless a newer fence was seen for the key: how a system in the world keeps zombies out.
+    pub(crate) fn write_fenced(&self, run: &str, step: &str, key: &str, more: &Value) -> bool {
+        let lock = self.lock();
+        let fence = more["fence"].as_u64().unwrap();
+        let newer = self.read().iter().any(|entry| entry.key == key && entry.fence > fence);
+        if !newer {
+            self.write("effect", run, step, key, more);
+        }
+        drop(lock);
+        !newer
+    }
+
+    /// What the call with a key did, if it did anything. From now on no older fence does anything under that key.
+    pub(crate) fn look(&self, key: &str, fence: u64) -> Option<Entry> {
+        let lock = self.lock();
+        self.write("looked", "", "", key, &json!({"fence": fence}));
+        let found = self.read().into_iter().find(|entry| entry.what == "effect" && entry.key == key);
+        drop(lock);
+        found
+    }
+
+    fn lock(&self) -> File {
+        let file = File::options().create(true).append(true).open(self.0.with_extension("lock")).unwrap();
+        file.lock().unwrap();
+        file
+    }
+
     fn open(&self) -> File {
         OpenOptions::new().create(true).append(true).open(&self.0).unwrap()
     }
@@ -45,7 +73,14 @@ impl Ledger {
         let entry = |line: &str| {
             let line: Value = serde_json::from_str(line).unwrap();
             let text = |i: usize| line[i].as_str().unwrap().to_owned();
-            Entry { what: text(0), run: text(1), step: text(2), key: text(3), output: line[4].clone() }
+            Entry {
+                what: text(0),
+                run: text(1),
+                step: text(2),
+                key: text(3),
+                output: line[4].clone(),
+                fence: line[6].as_u64().unwrap_or_default(),
+            }
         };
         text.lines().map(entry).collect()
     }

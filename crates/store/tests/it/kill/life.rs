@@ -43,6 +43,8 @@ pub(crate) struct Life {
     pub(crate) store: Arc<StopAt>,
     pub(crate) ledger: Ledger,
     services: Services,
+    /// Hears that this process has the run.
+    took: Box<dyn Fn() + Send + Sync>,
 }
 
 /// How long anything may take before it is said to hang.
@@ -59,11 +61,14 @@ impl Life {
         let shared: Arc<dyn Store> = store.clone();
         let (clock, worker) = (Arc::new(SystemClock), WorkerId::new(worker));
         let services = Services::new(shared, Arc::new(tools), Arc::new(Allow), clock, worker);
-        Life { scenario, store, ledger, services }
+        Life { scenario, store, ledger, services, took: Box::new(|| {}) }
     }
 
-    pub(crate) fn lease(&mut self, lease: Duration) {
+    /// A process that holds runs for `lease`, and calls `took` when it has got one, before it does anything with it.
+    pub(crate) fn with_lease(mut self, lease: Duration, took: impl Fn() + Send + Sync + 'static) -> Self {
         self.services.lease = lease;
+        self.took = Box::new(took);
+        self
     }
 
     /// Lives until the run has ended and all that it sent out is delivered. `told` hears of each event on disk.
@@ -71,7 +76,7 @@ impl Life {
         let whole = async {
             let mut idle = 0;
             while !self.run_once(told.clone()).await? {
-                if self.give_what_is_waited_for().await == 0 {
+                if self.give_what_is_waited_for(true).await == 0 {
                     idle += 1;
                     if idle > 200 {
                         return Err("the run waits for what nobody can give".to_owned());
@@ -90,11 +95,14 @@ impl Life {
         let executor = match self.main_run().await {
             Some(run) if run.status.ended() => return Ok(true),
             Some(run) => match self.take_over(run.run).await {
-                Ok(executor) => executor,
+                Ok(executor) => {
+                    (self.took)();
+                    executor
+                }
                 Err(ExecutorError::Held(_)) => return Ok(false),
                 Err(error) => return Err(error.to_string()),
             },
-            None => self.create().await,
+            None => self.create(self.control()).await,
         };
         let (run, mut watcher) = (executor.run(), executor.reporter().watch());
         let watching = tokio::spawn(async move {
@@ -133,11 +141,18 @@ impl Life {
         control
     }
 
-    pub(crate) async fn create(&self) -> Executor {
+    /// Makes the run, and gives it back at once.
+    pub(crate) async fn create_free(&self) {
+        let control = self.control();
+        control.stop.cancel();
+        self.create(control).await.execute().await.unwrap();
+    }
+
+    async fn create(&self, control: Control) -> Executor {
         let plan = plan(&self.scenario, &self.services.tools);
         let inputs = plan.fill_inputs(Map::new()).unwrap();
         let services = self.services.clone();
-        Executor::create(services, self.models(), self.control(), Arc::new(plan), &inputs).await.unwrap()
+        Executor::create(services, self.models(), control, Arc::new(plan), &inputs).await.unwrap()
     }
 
     async fn take_over(&self, run: RunId) -> Result<Executor, ExecutorError> {
@@ -146,8 +161,9 @@ impl Life {
         Executor::take_over(services, self.models(), self.control(), state.plan().clone(), run).await
     }
 
-    /// Plays the people and programs around the run. How many words were said.
-    pub(crate) async fn give_what_is_waited_for(&self) -> usize {
+    /// Plays the people and programs around the run; says what became of calls in doubt only if `doubts`. How many words
+    /// were said.
+    pub(crate) async fn give_what_is_waited_for(&self, doubts: bool) -> usize {
         let mut said = 0;
         for run in self.store.runs(&RunFilter { open: true, ..RunFilter::default() }).await.unwrap() {
             let Some(state) = state(&*self.store, run.run).await else { continue };
@@ -155,7 +171,7 @@ impl Life {
                 let (key, by, via) = (step.key.clone(), "ada".to_owned(), Channel::Command);
                 let waits = step.waiting.as_ref().map(|waiting| &waiting.what);
                 let message = match (step.status, waits) {
-                    (StepStatus::InDoubt, _) => {
+                    (StepStatus::InDoubt, _) if doubts => {
                         // Whoever made the call is dead: what is not in the ledger by now will never be.
                         let found = self.ledger.effect(&run.run.to_string(), &key.to_string());
                         let outcome = match found {
@@ -188,6 +204,17 @@ impl Life {
         said
     }
 
+    /// Whether a call of any run is in doubt.
+    pub(crate) async fn in_doubt(&self) -> bool {
+        for run in self.store.runs(&RunFilter { open: true, ..RunFilter::default() }).await.unwrap() {
+            let state = state(&*self.store, run.run).await;
+            if state.is_some_and(|state| state.steps().iter().any(|step| step.status == StepStatus::InDoubt)) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Delivers what steps have sent out.
     pub(crate) async fn relay(&self) {
         loop {
@@ -218,7 +245,8 @@ fn plan(scenario: &Scenario, tools: &Toolbox) -> Plan {
         let found = files.iter().find(|(file, _)| *file == name);
         found.map(|(_, text)| text.clone()).ok_or_else(|| "it is not there".to_owned())
     };
-    let definition = Definition::parse("main.yaml", &files[0].1, read).unwrap_or_else(|e| panic!("{e}\n{}", files[0].1));
+    let definition =
+        Definition::parse("main.yaml", &files[0].1, read).unwrap_or_else(|e| panic!("{e}\n{}", files[0].1));
     Plan::check(&definition, &Requirements::new(tools, Allow.fingerprint()))
         .unwrap_or_else(|e| panic!("{e}\n{}", files[0].1))
 }

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use parkway_core::testing::{Moment, StopAt, WritePoint};
 use rustix::process::{Pid, Signal, getpid, kill_process};
-use sqlx::{ConnectOptions, Connection};
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
 use super::ledger::Ledger;
 use super::life::{Life, open};
-use super::oracle::{Ending, examine};
+use super::oracle::{Ending, Found, examine};
 use super::scenario::{Class, Dice, Scenario};
 use super::tools::TABLE;
 
@@ -72,14 +72,14 @@ fn name_of((point, moment, nth): Stop) -> String {
 }
 
 /// The files of one case.
-struct Files {
-    database: PathBuf,
-    ledger: Ledger,
+pub(crate) struct Files {
+    pub(crate) database: PathBuf,
+    pub(crate) ledger: Ledger,
     words: PathBuf,
 }
 
 impl Files {
-    fn at(folder: &Path) -> Self {
+    pub(crate) fn at(folder: &Path) -> Self {
         Files {
             database: folder.join("runs.db"),
             ledger: Ledger::at(&folder.join("ledger")),
@@ -89,7 +89,7 @@ impl Files {
 }
 
 /// An empty database with the table of the transactional tools: it is copied for each case.
-async fn template(folder: &Path) -> PathBuf {
+pub(crate) async fn template(folder: &Path) -> PathBuf {
     let path = folder.join("template.db");
     open(&path).await.close().await.unwrap();
     let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
@@ -138,16 +138,20 @@ fn start(scenario: Scenario, folder: &Path, stop: Option<Stop>, within: Option<D
 }
 
 /// What an undisturbed process did: how its run ended, how often it came to each point, and how long it took.
-struct Undisturbed {
+pub(crate) struct Undisturbed {
     ending: Ending,
     violations: Vec<String>,
     passed: HashMap<(WritePoint, Moment), u32>,
     took: Duration,
 }
 
-async fn undisturbed(scenario: Scenario, template: &Path) -> Undisturbed {
+pub(crate) async fn undisturbed(scenario: Scenario, template: &Path) -> Undisturbed {
     let folder = tempfile::tempdir().unwrap();
-    let files = Files::at(folder.path());
+    undisturbed_in(folder.path(), scenario, template).await
+}
+
+pub(crate) async fn undisturbed_in(folder: &Path, scenario: Scenario, template: &Path) -> Undisturbed {
+    let files = Files::at(folder);
     fs::copy(template, &files.database).unwrap();
     let passed = Arc::new(Mutex::new(HashMap::new()));
     let counting = passed.clone();
@@ -229,9 +233,24 @@ fn run_case(case: Case, template: &Path, calm: &Undisturbed) -> Came {
     came
 }
 
-fn look(scenario: Scenario, folder: TempDir, files: &Files, acknowledged: &[String], calm: &Undisturbed) -> Vec<String> {
+fn look(
+    scenario: Scenario,
+    folder: TempDir,
+    files: &Files,
+    acknowledged: &[String],
+    calm: &Undisturbed,
+) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let found = runtime.block_on(examine(scenario, &files.database, &files.ledger, acknowledged));
+    let mut violations = compare(calm, found);
+    if !violations.is_empty() && std::env::var_os("PARKWAY_KILL_KEEP").is_some() {
+        violations.push(format!("the files are kept in {}", folder.keep().display()));
+    }
+    violations
+}
+
+/// What is wrong with what was found, also compared with the undisturbed run.
+pub(crate) fn compare(calm: &Undisturbed, found: Found) -> Vec<String> {
     let mut violations = found.violations;
     for (what, was) in &calm.ending {
         let is = found.ending.get(what);
@@ -239,12 +258,8 @@ fn look(scenario: Scenario, folder: TempDir, files: &Files, acknowledged: &[Stri
             violations.push(format!("{what} ends as {is:?}, and undisturbed as {was}"));
         }
     }
-    violations.extend(found.ending.keys().filter(|what| !calm.ending.contains_key(*what)).map(|what| {
-        format!("{what} exists, and does not where nobody is killed")
-    }));
-    if !violations.is_empty() && std::env::var_os("PARKWAY_KILL_KEEP").is_some() {
-        violations.push(format!("the files are kept in {}", folder.keep().display()));
-    }
+    let new = found.ending.keys().filter(|what| !calm.ending.contains_key(*what));
+    violations.extend(new.map(|what| format!("{what} exists, and does not where nobody is disturbed")));
     violations
 }
 

@@ -4,8 +4,10 @@ mod ledger;
 mod life;
 mod matrix;
 mod oracle;
+mod oracle_tests;
 mod scenario;
 mod tools;
+mod zombie;
 
 use parkway_core::testing::{Moment, WritePoint};
 
@@ -47,6 +49,16 @@ fn check(table: &Table) {
     assert!(table.unreached.is_empty(), "no process was killed at {}", table.unreached.join(", "));
 }
 
+/// Whether the environment asks for this one, or for all.
+fn wanted(what: &str, name: &str) -> bool {
+    let asked = std::env::var(format!("PARKWAY_KILL_{what}"));
+    asked.map_or(true, |asked| asked.split(',').any(|one| one == name))
+}
+
+fn classes() -> Vec<Class> {
+    Class::ALL.into_iter().filter(|class| wanted("CLASSES", class.name())).collect()
+}
+
 /// Each point with one class after the other; the whole matrix is `scripts/kill-matrix`.
 #[test]
 fn a_kill_at_a_write_point_breaks_a_promise() {
@@ -63,12 +75,9 @@ fn a_kill_at_a_write_point_breaks_a_promise() {
 #[ignore = "takes minutes: run it with scripts/kill-matrix"]
 #[expect(clippy::print_stdout, reason = "prints the table")]
 fn the_whole_matrix() {
-    let set = |name: &str| std::env::var(name).ok();
-    let seeds = set("PARKWAY_KILL_SEEDS").map_or(20, |seeds| seeds.parse().unwrap());
-    let wanted = |name: &str, set: &Option<String>| set.as_ref().is_none_or(|set| set.split(',').any(|one| one == name));
-    let (points, classes) = (set("PARKWAY_KILL_POINTS"), set("PARKWAY_KILL_CLASSES"));
-    let points: Vec<_> = WritePoint::ALL.iter().copied().filter(|point| wanted(point.name(), &points)).collect();
-    let classes: Vec<_> = Class::ALL.into_iter().filter(|class| wanted(class.name(), &classes)).collect();
+    let seeds = std::env::var("PARKWAY_KILL_SEEDS").map_or(20, |seeds| seeds.parse().unwrap());
+    let points: Vec<_> = WritePoint::ALL.iter().copied().filter(|point| wanted("POINTS", point.name())).collect();
+    let classes = classes();
     let mut all = cases(&points, &classes, seeds);
     if points.len() == WritePoint::ALL.len() && classes.len() == Class::ALL.len() {
         all.extend(at_any_time(seeds * 5));
@@ -76,4 +85,32 @@ fn the_whole_matrix() {
     let table = matrix::run(&all);
     println!("\n{}", table.print());
     check(&table);
+}
+
+/// Not a test: a worker that is stopped and goes on. Without a role it is empty.
+#[tokio::test]
+async fn plays_a_worker() {
+    zombie::play().await;
+}
+
+#[expect(clippy::print_stdout, reason = "prints what came of it")]
+fn stop_holders(rounds: u64) {
+    let (tally, took) = zombie::run(rounds, &classes());
+    let text = tally.print(took);
+    println!("\n{text}");
+    let violations = tally.violations.lock().unwrap();
+    assert!(violations.is_empty(), "{}\n{text}", violations.join("\n"));
+    assert!(tally.taken_over() * 2 > rounds, "hardly any run was taken over\n{text}");
+}
+
+#[test]
+fn a_worker_that_was_stopped_writes_to_a_run_that_another_has() {
+    stop_holders(24);
+}
+
+/// A thousand rounds.
+#[test]
+#[ignore = "takes minutes: run it with scripts/kill-matrix"]
+fn a_thousand_zombies() {
+    stop_holders(1_000);
 }

@@ -110,7 +110,7 @@ async fn ending(store: &dyn Store, run: &Run) -> Ending {
 }
 
 /// The log has no gap, and nothing of an old fence after a newer one.
-pub(crate) fn order_of(events: &[Event]) -> Vec<String> {
+pub(super) fn order_of(events: &[Event]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut fence = Fence(0);
     for (event, seq) in events.iter().zip(1..) {
@@ -158,7 +158,9 @@ fn doubts(scenario: Scenario, run: &Run) -> Vec<String> {
                 }
             }
             EventKind::StepResolved { .. }
-                if scenario.class == Class::Reconciled && is_work(run, key) && matches!(event.by, Actor::Person { .. }) =>
+                if scenario.class == Class::Reconciled
+                    && is_work(run, key)
+                    && matches!(event.by, Actor::Person { .. }) =>
             {
                 wrong.push(format!("{step} was resolved by a person although its tool can look"));
             }

@@ -19,14 +19,8 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    pub(crate) const ALL: [Class; 6] = [
-        Class::Pure,
-        Class::Read,
-        Class::Idempotent,
-        Class::Transactional,
-        Class::AtMostOnce,
-        Class::Reconciled,
-    ];
+    pub(crate) const ALL: [Class; 6] =
+        [Class::Pure, Class::Read, Class::Idempotent, Class::Transactional, Class::AtMostOnce, Class::Reconciled];
 
     pub(crate) fn effect(self) -> Effect {
         match self {
@@ -141,7 +135,8 @@ impl Scenario {
         // A workflow without a budget of its own would take all that is left of its caller's.
         let (budget, share) = (limited("budget: { tool_calls: 500, tokens: 100000 }\n"), limited(PART_BUDGET));
         let (_, output) = &writer.steps[writer.steps.len() - 1];
-        let main = format!("{HEAD}name: main\n{budget}steps:\n{}outputs: {{ end: '${{{{ {output} }}}}' }}\n", writer.text);
+        let main =
+            format!("{HEAD}name: main\n{budget}steps:\n{}outputs: {{ end: '${{{{ {output} }}}}' }}\n", writer.text);
         let part = format!(
             "{HEAD}name: part\n{share}inputs: {{ n: {{ type: integer }} }}\nsteps:\n  a: {{ {} }}\n  b: {{ {} }}\n\
              outputs: {{ n: '${{{{ steps.b.output.n }}}}' }}\n",
@@ -291,9 +286,12 @@ impl Writer {
                 (format!("input: {{ prompt: 'say ${{{{ {n} }}}}', output: {{ n: {{ type: integer }} }} }}"), own)
             }
             Part::Approve => (format!("approve: {{ prompt: 'go with ${{{{ {n} }}}}?' }}"), "3".into()),
-            Part::Chat => {
-                (format!("chat: {{ model: main, prompt: 'what is ${{{{ {n} }}}}?', output: {{ n: {{ type: integer }} }} }}"), own)
-            }
+            Part::Chat => (
+                format!(
+                    "chat: {{ model: main, prompt: 'what is ${{{{ {n} }}}}?', output: {{ n: {{ type: integer }} }} }}"
+                ),
+                own,
+            ),
             Part::Look => (format!("tool: t.look, with: {{ n: '${{{{ {n} }}}}' }}"), own),
             Part::Lost => (format!("tool: t.lost, with: {{ n: '${{{{ {n} }}}}' }}"), own),
             Part::Store => (format!("tool: t.store, with: {{ n: '${{{{ {n} }}}}' }}"), own),

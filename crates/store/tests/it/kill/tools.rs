@@ -72,7 +72,13 @@ impl Tool for Worker {
             Effect::Pure | Effect::Read => {}
             Effect::Idempotent | Effect::AtMostOnce => {
                 let more = json!({"output": value, "attempt": context.attempt, "fence": context.fence.0});
-                self.ledger.write("effect", &run, &step, &key, &more);
+                if self.class == Class::Reconciled {
+                    if !self.ledger.write_fenced(&run, &step, &key, &more) {
+                        return Err(ToolError::invalid("fenced", "somebody else makes this call by now"));
+                    }
+                } else {
+                    self.ledger.write("effect", &run, &step, &key, &more);
+                }
             }
             Effect::Transactional => {
                 let insert = SqlWrite::new("INSERT INTO effect (run, step, effect_key) VALUES ($1, $2, $3)");
@@ -92,12 +98,11 @@ impl Tool for Worker {
         Ok(output)
     }
 
-    async fn reconcile(&self, key: &EffectKey, _: &ToolContext) -> Result<Reconciled, ToolError> {
+    async fn reconcile(&self, key: &EffectKey, context: &ToolContext) -> Result<Reconciled, ToolError> {
         if self.class != Class::Reconciled {
             return Ok(Reconciled::Unknown);
         }
-        let key = key.to_string();
-        let found = self.ledger.read().into_iter().find(|entry| entry.what == "effect" && entry.key == key);
+        let found = self.ledger.look(&key.to_string(), context.fence.0);
         Ok(found.map_or(Reconciled::NotDone, |entry| Reconciled::Done(entry.output)))
     }
 }

@@ -2,6 +2,7 @@
 //! is played, so that any part of a sequence is a sequence.
 
 use crate::log::RunStatus;
+use crate::testing::dice::Dice;
 
 /// One thing to do to both stores.
 #[derive(Clone, Debug)]
@@ -99,42 +100,9 @@ pub(super) enum Doing {
     SqlRefused,
 }
 
-/// A generator of numbers, the same for the same seed: splitmix64.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, most: u64) -> u64 {
-        self.roll() % most
-    }
-
-    fn one_in(&mut self, most: u64) -> bool {
-        self.below(most) == 0
-    }
-
-    fn small(&mut self) -> u8 {
-        self.below(256) as u8
-    }
-
-    fn seconds(&mut self) -> u64 {
-        [0, 1, 10, 60, 600][self.below(5) as usize]
-    }
-
-    fn wake(&mut self) -> Option<u64> {
-        (!self.one_in(3)).then(|| self.seconds())
-    }
-}
-
 /// The sequence of a seed.
 pub(super) fn sequence(seed: u64) -> Vec<Call> {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut calls: Vec<Call> = (0..8 + dice.below(40)).map(|_| call(&mut dice)).collect();
     // Most calls need a run, and most sequences something to find again.
     calls.insert(0, Call::Commit(Making { base: Base::New, flaw: None, events: 1, ..making(&mut dice) }));
@@ -149,18 +117,18 @@ pub(super) fn sequence(seed: u64) -> Vec<Call> {
 fn call(dice: &mut Dice) -> Call {
     match dice.below(34) {
         0..=11 => Call::Commit(making(dice)),
-        12..=13 => Call::Again { commit: dice.small() },
+        12..=13 => Call::Again { commit: small(dice) },
         14..=17 => {
-            let run = (!dice.one_in(3)).then(|| dice.small());
+            let run = (!dice.one_in(3)).then(|| small(dice));
             let worker = dice.below(3) as u8;
-            Call::Claim { worker, run, ended: dice.one_in(3), seconds: dice.seconds() }
+            Call::Claim { worker, run, ended: dice.one_in(3), seconds: seconds(dice) }
         }
-        18..=19 => Call::Renew { lease: dice.small(), seconds: dice.seconds() },
-        20..=22 => Call::Release { lease: dice.small(), wake: dice.wake() },
-        23..=25 => Call::Signal { run: dice.small(), text: dice.small() },
-        26..=27 => Call::Delivered { entries: (0..dice.below(3)).map(|_| dice.small()).collect() },
-        28 => Call::KeepSnapshot { run: dice.small(), text: dice.small() },
-        29..=31 => Call::Pass { seconds: dice.seconds() },
+        18..=19 => Call::Renew { lease: small(dice), seconds: seconds(dice) },
+        20..=22 => Call::Release { lease: small(dice), wake: wake(dice) },
+        23..=25 => Call::Signal { run: small(dice), text: small(dice) },
+        26..=27 => Call::Delivered { entries: (0..dice.below(3)).map(|_| small(dice)).collect() },
+        28 => Call::KeepSnapshot { run: small(dice), text: small(dice) },
+        29..=31 => Call::Pass { seconds: seconds(dice) },
         _ => Call::Look,
     }
 }
@@ -192,29 +160,53 @@ fn making(dice: &mut Dice) -> Making {
     };
     Making {
         // The newest lease twice as often as any other.
-        lease: if dice.one_in(2) { 0 } else { dice.small() },
+        lease: if dice.one_in(2) { 0 } else { small(dice) },
         base,
         events: dice.below(4),
         flaw,
         payloads: dice.below(4) as u8,
         writes: (0..dice.below(5)).map(|_| doing(dice)).collect(),
         status,
-        wake: dice.wake(),
+        wake: wake(dice),
     }
+}
+
+fn small(dice: &mut Dice) -> u8 {
+    dice.below(256) as u8
+}
+
+fn seconds(dice: &mut Dice) -> u64 {
+    [0, 1, 10, 60, 600][dice.below(5) as usize]
+}
+
+fn wake(dice: &mut Dice) -> Option<u64> {
+    (!dice.one_in(3)).then(|| seconds(dice))
 }
 
 fn doing(dice: &mut Dice) -> Doing {
     match dice.below(26) {
         0..=3 => Doing::Enqueue { parent: dice.one_in(2) },
-        4 => Doing::EnqueueAgain { run: dice.small() },
-        5..=9 => Doing::Consume { message: dice.small() },
-        10 => Doing::ConsumeOfAnother { message: dice.small() },
-        11..=14 => Doing::Send { run: dice.small(), text: dice.small() },
-        15 => Doing::SendToNew { text: dice.small() },
+        4 => Doing::EnqueueAgain { run: small(dice) },
+        5..=9 => Doing::Consume { message: small(dice) },
+        10 => Doing::ConsumeOfAnother { message: small(dice) },
+        11..=14 => Doing::Send { run: small(dice), text: small(dice) },
+        15 => Doing::SendToNew { text: small(dice) },
         16 => Doing::SendToNobody,
-        17..=21 => Doing::Outbox { text: dice.small() },
+        17..=21 => Doing::Outbox { text: small(dice) },
         22..=24 => Doing::Sql,
         _ => Doing::SqlRefused,
+    }
+}
+
+/// The call on what came last, where it is about something that came before: what lies between may then be left out.
+fn of_the_newest(call: &Call) -> Option<Call> {
+    match call {
+        Call::Commit(making) if making.lease > 0 => Some(Call::Commit(Making { lease: 0, ..making.clone() })),
+        Call::Again { commit: 1.. } => Some(Call::Again { commit: 0 }),
+        Call::Renew { lease: 1.., seconds } => Some(Call::Renew { lease: 0, seconds: *seconds }),
+        Call::Release { lease: 1.., wake } => Some(Call::Release { lease: 0, wake: *wake }),
+        Call::Signal { run: 1.., text } => Some(Call::Signal { run: 0, text: *text }),
+        _ => None,
     }
 }
 
@@ -230,6 +222,11 @@ pub(super) fn simpler(calls: &[Call]) -> Vec<Vec<Call>> {
         size /= 2;
     }
     for (at, call) in calls.iter().enumerate() {
+        if let Some(newest) = of_the_newest(call) {
+            let mut same = calls.to_vec();
+            same[at] = newest;
+            all.push(same);
+        }
         let Call::Commit(making) = call else { continue };
         let mut with = |making: Making| {
             let mut shorter = calls.to_vec();

@@ -11,7 +11,7 @@ use self::play::{Disagreement, play};
 use super::Subject;
 
 /// How many sequences may be played to make a failing one smaller.
-const PATIENCE: usize = 400;
+const PATIENCE: usize = 800;
 
 /// Plays a sequence of calls for each seed — commits that are good, stale, fenced, doubled or malformed, claims, renewals,
 /// releases, messages, time that passes, reopening — on a fresh subject and on [`MemoryStore`](crate::testing::MemoryStore)

@@ -1,0 +1,310 @@
+//! Each run's log: its events without gaps and readable, its state as listings show it, the texts that it points to.
+
+use std::sync::Arc;
+
+use parkway_core::id::{RunId, Seq};
+use parkway_core::log::tree::leaf_hash;
+use parkway_core::log::{Codec, Commitment, Event, EventError, EventKind, Payload, RunState, RunStatus};
+use parkway_core::store::StoreError;
+use parkway_core::workflow::Plan;
+use serde_json::{Value, json};
+
+use super::check::PAGE;
+use super::report::{Checked, Depth};
+use super::source::Source;
+
+/// A run as the tables have it at one moment, with how many events it has there.
+struct Row {
+    key: i64,
+    id: String,
+    tenant: String,
+    status: String,
+    updated: i64,
+    head: i64,
+    fence: i64,
+    events: i64,
+    first: Option<i64>,
+    last: Option<i64>,
+    parent: Option<String>,
+}
+
+type Columns = (i64, String, String, String, i64, i64, i64, i64, Option<i64>, Option<i64>, Option<String>);
+
+impl From<Columns> for Row {
+    fn from(columns: Columns) -> Self {
+        let (key, id, tenant, status, updated, head, fence, events, first, last, parent) = columns;
+        Row { key, id, tenant, status, updated, head, fence, events, first, last, parent }
+    }
+}
+
+/// The rows after a key. An older version has no column for the parent.
+fn rows(schema: u32) -> &'static str {
+    match schema {
+        1 => {
+            "SELECT key, id, tenant, status, updated, head, fence,
+                (SELECT count(*) FROM parkway_event WHERE run = key) AS events,
+                (SELECT min(seq) FROM parkway_event WHERE run = key) AS first,
+                (SELECT max(seq) FROM parkway_event WHERE run = key) AS last, NULL
+            FROM parkway_run WHERE key > $1 ORDER BY key LIMIT $2"
+        }
+        _ => {
+            "SELECT key, id, tenant, status, updated, head, fence,
+                (SELECT count(*) FROM parkway_event WHERE run = key) AS events,
+                (SELECT min(seq) FROM parkway_event WHERE run = key) AS first,
+                (SELECT max(seq) FROM parkway_event WHERE run = key) AS last, parent
+            FROM parkway_run WHERE key > $1 ORDER BY key LIMIT $2"
+        }
+    }
+}
+
+/// Why logs were not folded.
+#[derive(Default)]
+struct Unfolded {
+    erased: u64,
+    newer: u64,
+}
+
+/// Looks at all runs.
+pub(super) async fn runs(source: &mut Source, depth: Depth, checked: &mut Checked) -> Result<(), StoreError> {
+    let (mut after, mut unfolded) = (i64::MIN, Unfolded::default());
+    loop {
+        let query = sqlx::query_as(rows(source.schema)).bind(after).bind(PAGE);
+        let rows: Vec<Columns> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
+        let Some(columns) = rows.last() else { break };
+        after = columns.0;
+        for row in rows.into_iter().map(Row::from) {
+            checked.counts.runs += 1;
+            let Ok(run) = row.id.parse::<RunId>() else {
+                checked.problem(format!("`{}` stands where the id of a run belongs", row.id));
+                continue;
+            };
+            let Some(status) = RunStatus::from_name(&row.status) else {
+                checked.tell(Some(run), None, format!("`{}` stands where a status belongs", row.status));
+                continue;
+            };
+            let whole = row.first.unwrap_or(1) == 1 && row.last.unwrap_or(0) == row.head && row.events == row.head;
+            if !whole {
+                let what = format!(
+                    "it has {} events, from {} to {}, and {} belong to it",
+                    row.events,
+                    row.first.unwrap_or(0),
+                    row.last.unwrap_or(0),
+                    row.head
+                );
+                checked.tell(Some(run), None, what);
+            }
+            match depth {
+                Depth::Full => log(source, run, status, &row, whole, checked, &mut unfolded).await?,
+                Depth::Quick => checked.counts.events += u64::try_from(row.events).unwrap_or_default(),
+            }
+        }
+    }
+    if unfolded.erased > 0 {
+        checked.unchecked.push(format!("the states of {} runs whose plan is not there to be read", unfolded.erased));
+    }
+    if unfolded.newer > 0 {
+        checked.unchecked.push(format!("the states of {} runs that a newer version has written to", unfolded.newer));
+    }
+    Ok(())
+}
+
+/// How far a run's log is folded.
+enum Fold {
+    /// Nothing was read yet.
+    Begin,
+    State(Box<RunState>),
+    /// It cannot go on; why was said.
+    Stopped,
+}
+
+/// Reads a run's events up to its head.
+async fn log(
+    source: &mut Source,
+    run: RunId,
+    status: RunStatus,
+    row: &Row,
+    whole: bool,
+    checked: &mut Checked,
+    unfolded: &mut Unfolded,
+) -> Result<(), StoreError> {
+    let sql = "SELECT leaf, seq, hash, body FROM parkway_event WHERE run = $1 AND seq > $2 AND seq <= $3
+        ORDER BY seq LIMIT $4";
+    let mut fold = if whole { Fold::Begin } else { Fold::Stopped };
+    let (mut after, mut leaf, mut fence) = (0, 0, 0);
+    loop {
+        let query = sqlx::query_as(sql).bind(row.key).bind(after).bind(row.head).bind(PAGE);
+        let events: Vec<(i64, i64, Vec<u8>, Vec<u8>)> =
+            query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
+        let Some((_, seq, ..)) = events.last() else { break };
+        after = *seq;
+        let mut references = Vec::new();
+        for (number, seq, hash, body) in events {
+            checked.counts.events += 1;
+            let seq = Seq(u64::try_from(seq).unwrap_or_default());
+            let mut wrong = |what: String| checked.tell(Some(run), Some(seq), what);
+            if number <= leaf {
+                wrong(format!("its leaf is {number}, and that of an earlier event {leaf}"));
+            }
+            leaf = number;
+            if !hash.starts_with(leaf_hash(&body).as_bytes()) {
+                wrong("its hash is that of other bytes".into());
+            }
+            let event = match Event::from_bytes(&body) {
+                Ok(event) => event,
+                Err(EventError::Newer { .. }) => {
+                    if !matches!(fold, Fold::Stopped) {
+                        unfolded.newer += 1;
+                    }
+                    fold = Fold::Stopped;
+                    continue;
+                }
+                Err(e) => {
+                    wrong(e.to_string());
+                    fold = Fold::Stopped;
+                    continue;
+                }
+            };
+            if event.run != run || event.seq != seq || event.tenant != row.tenant {
+                wrong(format!("it says that it is event {} of run {} of `{}`", event.seq, event.run, event.tenant));
+                fold = Fold::Stopped;
+            }
+            if event.fence.0 < fence || i64::try_from(event.fence.0).is_ok_and(|fence| fence > row.fence) {
+                let (held, before) = (row.fence, fence);
+                wrong(format!("its fence is {}; the run's is {held}, that of an earlier event {before}", event.fence));
+            }
+            fence = event.fence.0;
+            references.extend(commitments(&body).into_iter().map(|text| (seq, text)));
+            fold = match fold {
+                Fold::Begin => begin(source, run, &event, checked, unfolded).await?,
+                Fold::State(mut state) => match state.apply(&event) {
+                    Ok(()) => Fold::State(state),
+                    Err(e) => {
+                        checked.tell(Some(run), Some(seq), format!("{} cannot happen there: {}", e.kind, e.why));
+                        Fold::Stopped
+                    }
+                },
+                Fold::Stopped => Fold::Stopped,
+            };
+        }
+        missing(source, run, &references, checked).await?;
+    }
+    if let Fold::State(state) = fold {
+        checked.counts.folded += 1;
+        if state.status() != status {
+            let (listed, folded) = (status.as_str(), state.status().as_str());
+            checked.tell(Some(run), None, format!("it is listed as {listed}, and is {folded} by its log"));
+        }
+        if state.updated().micros() != row.updated {
+            let what = format!("its newest event was recorded at {}, and another time is listed", state.updated());
+            checked.tell(Some(run), None, what);
+        }
+        let parent = state.parent().map(|parent| parent.run.to_string());
+        if parent != row.parent {
+            let (listed, said) = (row.parent.as_deref().unwrap_or("none"), parent.as_deref().unwrap_or("none"));
+            checked.tell(Some(run), None, format!("it is listed as a part of {listed}; by its log that is {said}"));
+        }
+    }
+    Ok(())
+}
+
+/// The state after the first event, which points to the run's plan.
+async fn begin(
+    source: &mut Source,
+    run: RunId,
+    event: &Event,
+    checked: &mut Checked,
+    unfolded: &mut Unfolded,
+) -> Result<Fold, StoreError> {
+    let EventKind::RunCreated { plan, .. } = &event.kind else {
+        checked.tell(Some(run), Some(event.seq), format!("the log begins with {}", event.kind.name()));
+        return Ok(Fold::Stopped);
+    };
+    let sql = "SELECT salt, codec, ifnull(payload.bytes, blob.bytes)
+        FROM parkway_payload AS payload LEFT JOIN parkway_blob AS blob ON blob.key = payload.blob
+        WHERE substr(commitment, 1, 16) = substr($1, 1, 16) AND commitment = $1";
+    let query = sqlx::query_as(sql).bind(plan.as_bytes().to_vec());
+    let found: Option<(Vec<u8>, String, Option<Vec<u8>>)> =
+        query.fetch_optional(&mut source.connection).await.map_err(|e| source.told(&e))?;
+    let value = found.and_then(|(salt, codec, bytes)| {
+        // What is wrong with the text itself is said where texts are looked at.
+        let (salt, codec) = (<[u8; 16]>::try_from(salt).ok()?, Codec::from_name(&codec)?);
+        Payload::stored(*plan, salt, codec, bytes?).ok()?.value::<Value>().ok()
+    });
+    let Some(value) = value else {
+        unfolded.erased += 1;
+        return Ok(Fold::Stopped);
+    };
+    match Plan::from_value(value) {
+        Ok(plan) => {
+            let mut state = RunState::new(run, Arc::new(plan));
+            Ok(match state.apply(event) {
+                Ok(()) => Fold::State(Box::new(state)),
+                Err(e) => {
+                    checked.tell(Some(run), Some(event.seq), format!("{} cannot happen there: {}", e.kind, e.why));
+                    Fold::Stopped
+                }
+            })
+        }
+        Err(why) => {
+            checked.tell(Some(run), Some(event.seq), format!("its plan cannot be read: {why}"));
+            Ok(Fold::Stopped)
+        }
+    }
+}
+
+/// Tells which of the texts are not there.
+async fn missing(
+    source: &mut Source,
+    run: RunId,
+    references: &[(Seq, Commitment)],
+    checked: &mut Checked,
+) -> Result<(), StoreError> {
+    checked.counts.references += references.len() as u64;
+    if references.is_empty() {
+        return Ok(());
+    }
+    let asked: Vec<String> = references.iter().map(|(_, text)| text.to_string()).collect();
+    let sql = "SELECT key FROM json_each($1) AS asked
+        WHERE NOT EXISTS (SELECT 1 FROM parkway_payload
+            WHERE substr(commitment, 1, 16) = substr(unhex(asked.value), 1, 16) AND commitment = unhex(asked.value))";
+    let query = sqlx::query_scalar(sql).bind(json!(asked).to_string());
+    let lost: Vec<i64> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
+    for place in lost {
+        if let Some((seq, text)) = usize::try_from(place).ok().and_then(|place| references.get(place)) {
+            checked.tell(Some(run), Some(*seq), format!("the text {text} that it points to is not there"));
+        }
+    }
+    Ok(())
+}
+
+/// The texts that an event points to: all that has the form of a commitment, but for what is called a hash.
+fn commitments(body: &[u8]) -> Vec<Commitment> {
+    fn walk(value: &Value, found: &mut Vec<Commitment>) {
+        match value {
+            Value::String(text) => found.extend(text.parse::<Commitment>()),
+            Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
+            Value::Object(fields) => {
+                let fields = fields.iter().filter(|(name, _)| !name.ends_with("_hash"));
+                fields.for_each(|(_, value)| walk(value, found));
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    let kind = serde_json::from_slice::<Value>(body).ok().and_then(|mut event| event.get_mut("kind").map(Value::take));
+    walk(&kind.unwrap_or_default(), &mut found);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_taken_for_a_text() {
+        let (a, b, c) = ("a".repeat(64), "b".repeat(64), "c".repeat(64));
+        let event = json!({"run": a, "kind": {"plan": a, "plan_hash": b, "what": [{"name": c}, 3, "short"]}});
+        let found = commitments(event.to_string().as_bytes());
+        assert_eq!(found, [a.parse().unwrap(), c.parse().unwrap()]);
+    }
+}
