@@ -31,6 +31,8 @@ pub(super) struct Prepared {
     others: Vec<NewRun>,
     consumes: Vec<MessageId>,
     statements: Vec<Statement>,
+    /// The first of the writes that is a statement which SQLite is not even shown, and why.
+    flaw: Option<(usize, String)>,
     sends: Vec<Send>,
     outbox: Vec<OutboxEntry>,
     status: RunStatus,
@@ -44,15 +46,16 @@ impl Prepared {
         let leaves: Vec<Leaf> = commit.events.iter().map(leaf).collect::<Result<_, StoreError>>()?;
         let (mut own, mut others, mut consumes) = (None, Vec::new(), Vec::new());
         let (mut statements, mut sends, mut outbox) = (Vec::new(), Vec::new(), Vec::new());
+        let mut flaw = None;
         for (write, what) in commit.writes.into_iter().enumerate() {
             match what {
                 Write::Enqueue(new) if new.run == commit.lease.run => own = Some(new),
                 Write::Enqueue(new) => others.push(new),
                 Write::Consume(message) => consumes.push(message),
-                Write::Sql(sql) => {
-                    let refused = |message| StoreError::Refused { write, message };
-                    statements.push(Statement::new(write, sql).map_err(refused)?);
-                }
+                Write::Sql(sql) => match Statement::new(write, sql) {
+                    Ok(statement) => statements.push(statement),
+                    Err(why) => flaw = flaw.or(Some((write, why))),
+                },
                 Write::Send(to, message) => sends.push(Send { write, to, body: body(&message)? }),
                 Write::Outbox(entry) => outbox.push(entry),
                 other => return Err(StoreError::Malformed(format!("this store cannot do {other:?}"))),
@@ -78,6 +81,7 @@ impl Prepared {
             others,
             consumes,
             statements,
+            flaw,
             sends,
             outbox,
         })
@@ -232,15 +236,19 @@ fn accepts(
     if let Some(new) = commit.others.iter().find(|new| runs.contains_key(&new.run)) {
         return Err(StoreError::Malformed(format!("run {} exists already", new.run)));
     }
-    let exists = |run: &RunId| runs.contains_key(run) || commit.creates(run);
-    if let Some(send) = commit.sends.iter().find(|send| !exists(&send.to)) {
-        let message = format!("there is no run {} to send a message to; `parkway runs` lists them", send.to);
-        return Err(StoreError::Refused { write: send.write, message });
-    }
     if let Some(message) = commit.consumes.iter().find(|message| messages.get(message) != Some(&id)) {
         return Err(StoreError::Malformed(format!("message {} is not in the inbox of {id}", message.0)));
     }
-    Ok(true)
+    // A commit that is malformed is refused for that, whatever else would refuse it.
+    let exists = |run: &RunId| runs.contains_key(run) || commit.creates(run);
+    let lost = commit.sends.iter().find(|send| !exists(&send.to)).map(|send| {
+        let message = format!("there is no run {} to send a message to; `parkway runs` lists them", send.to);
+        (send.write, message)
+    });
+    match lost.into_iter().chain(commit.flaw.clone()).min() {
+        Some((write, message)) => Err(StoreError::Refused { write, message }),
+        None => Ok(true),
+    }
 }
 
 fn take(commit: &Prepared, runs: &mut HashMap<RunId, Run>, now: Time) {
