@@ -50,3 +50,10 @@ pub(crate) fn load() -> String {
     let load = read_to_string("/proc/loadavg").unwrap_or_else(|_| "not told".into());
     load.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
+
+/// The most memory that this process has had, in KiB, where the system tells it.
+pub(crate) fn peak_kib() -> Option<u64> {
+    let status = read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}

@@ -2,6 +2,7 @@
 //! Every figure is measured when it is printed. `make times` runs it in a release build with the model.
 
 mod machine;
+mod shape;
 mod steps;
 #[cfg(feature = "llama")]
 mod tokens;
@@ -22,6 +23,15 @@ struct Args {
     /// The folder for the databases; it says which disk is measured.
     #[arg(long, default_value = "out/times")]
     folder: PathBuf,
+    /// Measures only work of this shape, and prints what it took as a line of JSON.
+    #[arg(long, value_enum)]
+    shape: Option<shape::Shape>,
+    /// How many runs at once; beside `--shape`.
+    #[arg(long, default_value_t = 1, requires = "shape")]
+    runs: usize,
+    /// How many steps a run; beside `--shape`.
+    #[arg(long, default_value_t = 300, requires = "shape")]
+    steps: usize,
 }
 
 /// A workflow of tools only, for the whole process.
@@ -42,6 +52,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
     std::fs::create_dir_all(&args.folder)?;
     let mut out = std::io::stdout();
+    if let Some(shape) = args.shape {
+        let took = shape::measure(&args.folder, shape, args.runs, args.steps).await?;
+        return Ok(writeln!(out, "{took}")?);
+    }
     let sync = machine::sync_cost(&args.folder)?;
     writeln!(out, "machine   {}", machine::describe())?;
     writeln!(out, "load      {}", machine::load())?;

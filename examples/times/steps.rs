@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use parkway::{Effect, Error, Parkway, ToolError, Workflow, inputs, tool_fn};
 
+use crate::shape::fresh;
+
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-struct Nothing {}
+pub(crate) struct Nothing {}
 
 /// A workflow of `steps` calls of `tool`, one after the other.
-fn chain(tool: &str, steps: usize) -> String {
+pub(crate) fn chain(tool: &str, steps: usize) -> String {
     let mut yaml = format!("parkway: 1\nname: chain\ntools: {{ t: {{}} }}\nsteps:\n  s0: {{ tool: {tool} }}\n");
     for i in 1..steps {
         // Writing to a string does not fail.
@@ -21,11 +23,7 @@ fn chain(tool: &str, steps: usize) -> String {
 
 /// Names and figures of three shapes of work.
 pub(crate) async fn measure(folder: &Path) -> Result<Vec<(&'static str, f64)>, Error> {
-    let path = folder.join("steps.db");
-    for ending in ["", "-wal", "-shm"] {
-        // A file that is not there is as good as one that was removed.
-        let _gone = std::fs::remove_file(format!("{}{ending}", path.display()));
-    }
+    let path = fresh(folder, "steps.db");
     let call = |_: Nothing| async { Ok::<_, ToolError>(1_u8) };
     let parkway = Parkway::builder()
         .store(format!("sqlite:{}", path.display()))

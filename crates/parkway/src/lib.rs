@@ -51,6 +51,10 @@ pub use parkway_llama as llama;
 #[cfg(feature = "llama")]
 pub use parkway_llama::Llama;
 
+/// The store on SQLite, for who hands it to [`Builder::store_with`] instead of naming a file.
+#[cfg(feature = "sqlite")]
+pub use parkway_store as sqlite;
+
 #[doc(hidden)]
 pub use serde_json as __serde_json;
 

@@ -8,9 +8,7 @@ use parkway_core::clock::SystemClock;
 use parkway_core::id::{RunId, Seq};
 use parkway_core::log::{Commitment, Event, EventKind};
 use parkway_core::store::{Log, MessageId, Queue, RunFilter};
-use parkway_store::SqliteStore;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
+use parkway_store::{SqliteStore, upkeep};
 
 use crate::disk::Image;
 use crate::record::Mark;
@@ -75,28 +73,22 @@ pub(crate) async fn judge(
     image.write(path).map_err(broken)?;
     let store = SqliteStore::open(path, Arc::new(SystemClock)).await.map_err(|e| broken(format!("open: {e}")))?;
     let found = look(&store, recording, promises).await;
-    check_integrity(path).await?;
+    check_store(path).await?;
     let found = found?;
     let resumes = is_new(&found);
     if resumes {
         resume(store, recording, promises).await?;
-        check_integrity(path).await?;
+        check_store(path).await?;
     } else {
         store.close().await.map_err(broken)?;
     }
     Ok(resumes)
 }
 
-async fn check_integrity(path: &Path) -> Result<(), Fault> {
-    let options = SqliteConnectOptions::new().filename(path).disable_statement_logging();
-    let mut connection = options.connect().await.map_err(broken)?;
-    for check in ["PRAGMA integrity_check", "SELECT \"table\" || ' ' || rowid FROM pragma_foreign_key_check"] {
-        let said: Vec<String> = sqlx::query_scalar(check).fetch_all(&mut connection).await.map_err(broken)?;
-        if said.iter().any(|line| line != "ok") {
-            return Err(broken(format!("{check}: {}", said.join("; "))));
-        }
-    }
-    sqlx::Connection::close(connection).await.map_err(broken)
+/// What `parkway store check` finds: SQLite's own checks, each event, each text, the states of the runs, messages.
+async fn check_store(path: &Path) -> Result<(), Fault> {
+    let checked = upkeep::check(path, upkeep::Depth::Full).await.map_err(|e| broken(format!("check: {e}")))?;
+    if checked.is_sound() { Ok(()) } else { Err(broken(format!("check: {:?}", checked.problems))) }
 }
 
 async fn look(store: &SqliteStore, recording: &Recording, promises: &Promises) -> Result<Found, Fault> {
@@ -127,6 +119,9 @@ async fn look(store: &SqliteStore, recording: &Recording, promises: &Promises) -
         inboxes.extend(inbox.iter().map(|received| (run, received.id)));
         let ids: Vec<u64> = inbox.iter().map(|received| received.id.0).collect();
         rest.push_str(&format!("{run} {:?} {} {ids:?}\n", summary.status, summary.held));
+    }
+    if found.len() < recording.older {
+        return Err(Fault::Lost(format!("{} events were there before, and {} are", recording.older, found.len())));
     }
     for (run, seq) in &promises.committed {
         let head = heads.get(run).copied().unwrap_or_default();

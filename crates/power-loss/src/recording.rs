@@ -55,6 +55,13 @@ pub const SCENARIOS: &[Scenario] = &[
         expected: Expected::NoLoss,
     },
     Scenario {
+        title: "A database of schema 1 that is opened, and its runs gone on with",
+        runs: 0,
+        pragmas: &[],
+        older: Some(include_bytes!("../../store/tests/fixtures/v1.db")),
+        expected: Expected::NoLoss,
+    },
+    Scenario {
         title: "Control: the same with synchronous=NORMAL, which must lose something",
         runs: 3,
         pragmas: &[("wal_autocheckpoint", "100"), ("synchronous", "NORMAL")],

@@ -1,5 +1,6 @@
 //! `parkway runs`.
 
+use parkway::id::RunId;
 use parkway::store::{RunFilter, RunSummary};
 use serde_json::{Value, json};
 
@@ -19,13 +20,21 @@ const NAME: usize = 24;
 pub(crate) async fn runs(global: &Global, args: RunsArgs, out: &mut Out) -> Result<Exit, Failure> {
     let project = Project::find(global)?;
     let filter = RunFilter { open: args.open, limit: args.limit, ..RunFilter::default() };
-    let runs = match project.look().await? {
+    let parkway = project.look().await?;
+    let runs = match &parkway {
         Some(parkway) => parkway.runs(&filter).await?,
         None => Vec::new(),
     };
-    if args.json {
+    let mut origins = Vec::new();
+    if let Some(parkway) = &parkway {
         for run in &runs {
-            out.json(&as_json(run))?;
+            origins.push(parkway.forked_from(run.run).await?);
+        }
+    }
+    let runs: Vec<_> = runs.into_iter().zip(origins).collect();
+    if args.json {
+        for (run, forked) in &runs {
+            out.json(&as_json(run, *forked))?;
         }
         return Ok(Exit::Done);
     }
@@ -39,7 +48,7 @@ pub(crate) async fn runs(global: &Global, args: RunsArgs, out: &mut Out) -> Resu
     Ok(Exit::Done)
 }
 
-fn as_json(run: &RunSummary) -> Value {
+fn as_json(run: &RunSummary, forked: Option<RunId>) -> Value {
     json!({
         "run": run.run.to_string(),
         "workflow": run.workflow,
@@ -48,17 +57,28 @@ fn as_json(run: &RunSummary) -> Value {
         "updated": run.updated.to_string(),
         "events": run.head.0,
         "held": run.held,
+        "parent": run.parent.map(|parent| parent.to_string()),
+        "forked_from": forked.map(|forked| forked.to_string()),
     })
 }
 
-fn table(runs: &[RunSummary], terminal: Option<usize>) -> Vec<String> {
+fn table(runs: &[(RunSummary, Option<RunId>)], terminal: Option<usize>) -> Vec<String> {
     let symbols = Symbols::from_env();
     let short = terminal.is_some_and(|columns| columns < WIDE);
-    let row = |run: &RunSummary| {
+    let name = |id: RunId| {
+        let id = id.to_string();
+        id.get(id.len().saturating_sub(SHORT_ID)..).unwrap_or(&id).to_owned()
+    };
+    let row = |(run, forked): &(RunSummary, Option<RunId>)| {
         let id = run.run.to_string();
         let start = if short { id.len().saturating_sub(SHORT_ID) } else { 0 };
         let end = if run.held { now() } else { run.updated };
         let held = if run.held { "by a process" } else { "" };
+        let of = match (run.parent, forked) {
+            (Some(parent), _) => format!("part of …{}", name(parent)),
+            (None, Some(forked)) => format!("fork of …{}", name(*forked)),
+            (None, None) => String::new(),
+        };
         [
             id.get(start..).unwrap_or(&id).to_owned(),
             cut(&clean(&run.workflow), NAME, symbols),
@@ -66,12 +86,13 @@ fn table(runs: &[RunSummary], terminal: Option<usize>) -> Vec<String> {
             local(run.created),
             elapsed(end.since(run.created)),
             held.to_owned(),
+            of,
         ]
     };
-    let head = ["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "HELD"].map(str::to_owned);
+    let head = ["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "HELD", "OF"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(runs.iter().map(row)).collect();
     let widths: Vec<usize> =
-        (0..6).map(|column| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0)).collect();
+        (0..7).map(|column| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0)).collect();
     rows.iter()
         .map(|row| {
             let cells = row.iter().zip(&widths).map(|(cell, most)| {

@@ -64,7 +64,7 @@ fn what_the_documents_say_is_printed_is_printed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut commands = 0;
     let mut wrong = Vec::new();
-    let operating = ["docs/src/operating/doubt.md", "docs/src/operating/store.md"];
+    let operating = ["docs/src/operating/doubt.md", "docs/src/operating/store.md", "docs/src/operating/again.md"];
     let pages = ["README.md", "docs/src/commands.md", "docs/src/settings.md", "docs/src/testing.md"];
     for page in pages.into_iter().chain(operating) {
         let text = fs::read_to_string(root.join(page)).unwrap();

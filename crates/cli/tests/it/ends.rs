@@ -117,10 +117,11 @@ fn a_failed_run_ends_with_its_error_and_the_next_command() {
         "parkway: 1\ntools: { files: { read: [.] } }\nsteps:\n  letter: { tool: files.read_text, with: { path: none.txt }, retry: 0 }\n",
     );
     let ended = bench.parkway(&["run", "flow.yaml"]).code(1);
-    let last: Vec<_> = ended.err.lines().rev().take(2).collect();
+    let last: Vec<_> = ended.err.lines().rev().take(3).collect();
     let run = &bench.runs()[0];
-    assert_eq!(last[0], format!("  look at it:  parkway show {run}"));
-    assert!(last[1].starts_with(&format!("error: run {run} failed at `letter`: ")), "{}", last[1]);
+    assert_eq!(last[0], format!("  try again:   parkway retry {run}"));
+    assert_eq!(last[1], format!("  look at it:  parkway show {run}"));
+    assert!(last[2].starts_with(&format!("error: run {run} failed at `letter`: ")), "{}", last[2]);
     bench.parkway(&["resume", "last"]).code(2).says("has ended: failed");
     bench.parkway(&["resume"]).code(2).says("no run can be resumed");
 }

@@ -97,6 +97,10 @@ impl Log for StopAt {
         self.inner.events(run, after).await
     }
 
+    async fn beginning(&self, run: RunId, limit: u32) -> Result<Vec<Event>, StoreError> {
+        self.inner.beginning(run, limit).await
+    }
+
     async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError> {
         self.inner.payloads(commitments).await
     }

@@ -25,6 +25,7 @@ mod outlook;
 mod own_runs;
 mod panics;
 mod policy;
+mod protocol;
 mod reconciling;
 mod recovery;
 mod reopening;

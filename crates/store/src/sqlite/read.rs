@@ -39,6 +39,17 @@ pub(super) async fn events(pool: &SqlitePool, run: RunId, after: Seq) -> Result<
     Ok(events)
 }
 
+pub(super) async fn beginning(pool: &SqlitePool, run: RunId, limit: u32) -> Result<Vec<Event>, StoreError> {
+    let sql = "SELECT body FROM parkway_event
+        WHERE run = (SELECT key FROM parkway_run WHERE id = $1) ORDER BY seq LIMIT $2";
+    let query = sqlx::query_scalar(sql).bind(run.to_string()).bind(i64::from(limit));
+    let bodies: Vec<Vec<u8>> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    if bodies.is_empty() {
+        must_exist(pool, run).await?;
+    }
+    bodies.iter().map(|body| Ok(Event::from_bytes(body)?)).collect()
+}
+
 pub(super) async fn tail(pool: &SqlitePool, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
     let sql = "SELECT leaf, body FROM parkway_event WHERE leaf > $1 ORDER BY leaf LIMIT $2";
     let query = sqlx::query_as(sql).bind(signed(after)).bind(i64::from(limit));

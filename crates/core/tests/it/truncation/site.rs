@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use parkway_core::engine::{Executor, Services};
-use parkway_core::id::{RunId, Seq, Time};
-use parkway_core::log::{Channel, EventKind, Resolution, RunState, RunStatus, StepStatus, Verdict, WaitFor};
+use parkway_core::id::{RunId, Seq, StepKey, Time};
+use parkway_core::log::{Channel, EventKind, Resolution, RunState, RunStatus, Step, StepStatus, Verdict, WaitFor};
 use parkway_core::policy::{DefaultPolicy, Policy};
 use parkway_core::store::{Message, RunFilter, Store};
-use parkway_core::tool::{Effect, ToolError};
-use parkway_core::workflow::{Definition, Plan, Requirements};
+use parkway_core::tool::{Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
+use parkway_core::workflow::{Definition, Plan, Requirements, Verb};
+use parkway_core::write::{OutboxEntry, ToolWrite};
 use serde_json::{Value, json};
 
 use super::journal::{Change, Journal, PutClock, remake};
@@ -28,23 +29,40 @@ steps:
 outputs: { n: '${{ steps.write.output.n }}' }
 ";
 
+/// A transactional tool: it asks for a letter to be sent in the commit of its step.
+struct Post(ToolSpec);
+
+#[async_trait::async_trait]
+impl Tool for Post {
+    fn spec(&self) -> &ToolSpec {
+        &self.0
+    }
+
+    async fn call(&self, input: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
+        let entry = OutboxEntry::new("letter", json!(context.step.to_string()));
+        Ok(ToolOutput::new(input).write(ToolWrite::Outbox(entry)))
+    }
+}
+
 /// How a run ended: all that must not depend on who went on with it.
 #[derive(Debug, PartialEq)]
 pub(super) struct End {
     status: RunStatus,
     end: Value,
     steps: BTreeMap<String, (StepStatus, Value)>,
+    /// The letters to be sent, by the step that wrote them.
+    pub(super) letters: Vec<String>,
 }
 
 /// The effects of calls that must not be repeated.
 type Ledger = Arc<Mutex<BTreeMap<(RunId, String), u32>>>;
 
 /// The plans of runs: the same in each copy of a store.
-pub(super) type Plans = Arc<Mutex<BTreeMap<RunId, Arc<Plan>>>>;
+type Plans = Arc<Mutex<BTreeMap<RunId, Arc<Plan>>>>;
 
 /// A process.
 pub(super) struct Site {
-    pub(super) plans: Plans,
+    plans: Plans,
     pub(super) world: World,
     services: Services,
     store: Arc<dyn Store>,
@@ -88,6 +106,8 @@ impl Site {
         let world = world.tool(Acting::new("t.flaky", Effect::Read, |input, context| async move {
             if context.attempt < 3 { Err(ToolError::transient("net", "the line broke")) } else { Ok(input) }
         }));
+        let Acting { spec, .. } = Acting::new("t.post", Effect::Transactional, |input, _| async { Ok(input) });
+        let world = world.tool(Post(spec));
         let mut services = world.services();
         services.store = store.clone();
         Site { plans, world, services, store, ledger, happened, doubts: 0 }
@@ -173,13 +193,26 @@ impl Site {
         family
     }
 
-    /// No call whose intent was written and whose outcome was not is made again without a word.
-    pub(super) async fn check_doubts(&mut self, run: RunId, said: &str) {
+    /// Calls that must not be repeated, whose intent is written and whose outcome is not.
+    pub(super) async fn open_calls(&self, run: RunId) -> Vec<StepKey> {
         let state = self.state(run).await;
-        for step in state.steps().iter().filter(|step| step.status == StepStatus::InDoubt) {
-            let key = step.key.to_string();
-            let calls = self.ledger.lock().unwrap().get(&(run, key.clone())).copied().unwrap_or(0);
-            assert_eq!(calls, 0, "{key} is in doubt, and was called; {said}");
+        let once = |step: &&Step| {
+            let node = state.plan().graph.node(step.node);
+            // A fan-out runs as well, and makes no call itself.
+            let open = step.status == StepStatus::Running && step.attempt > 0;
+            open && matches!(&node.verb, Verb::Tool { name, .. } if name == "t.once")
+        };
+        state.steps().iter().filter(once).map(|step| step.key.clone()).collect()
+    }
+
+    /// Such calls are in doubt when the run has been gone on with, and were not made again without a word.
+    pub(super) async fn check_doubts(&mut self, run: RunId, open: &[StepKey], said: &str) {
+        let state = self.state(run).await;
+        for key in open {
+            let status = state.step(key).map(|step| step.status);
+            assert_eq!(status, Some(StepStatus::InDoubt), "{key}; {said}");
+            let calls = self.ledger.lock().unwrap().get(&(run, key.to_string())).copied();
+            assert_eq!(calls, None, "{key} is in doubt, and was called; {said}");
             self.doubts += 1;
         }
     }
@@ -283,7 +316,11 @@ impl Site {
                 EventKind::RunCancelled => json!("cancelled"),
                 other => panic!("{other:?}"),
             };
-            ends.insert(run, End { status: state.status(), end, steps });
+            let outbox = self.store.outbox(u32::MAX).await.unwrap();
+            let letters = outbox.iter().filter(|letter| letter.run == run).map(|letter| letter.entry.body.to_string());
+            let mut letters: Vec<String> = letters.collect();
+            letters.sort();
+            ends.insert(run, End { status: state.status(), end, steps, letters });
         }
         ends
     }

@@ -147,7 +147,11 @@ pub(crate) struct Undisturbed {
 
 pub(crate) async fn undisturbed(scenario: Scenario, template: &Path) -> Undisturbed {
     let folder = tempfile::tempdir().unwrap();
-    let files = Files::at(folder.path());
+    undisturbed_in(folder.path(), scenario, template).await
+}
+
+pub(crate) async fn undisturbed_in(folder: &Path, scenario: Scenario, template: &Path) -> Undisturbed {
+    let files = Files::at(folder);
     fs::copy(template, &files.database).unwrap();
     let passed = Arc::new(Mutex::new(HashMap::new()));
     let counting = passed.clone();

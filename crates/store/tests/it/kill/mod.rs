@@ -4,6 +4,7 @@ mod ledger;
 mod life;
 mod matrix;
 mod oracle;
+mod oracle_tests;
 mod scenario;
 mod tools;
 mod zombie;

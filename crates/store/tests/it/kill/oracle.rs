@@ -110,7 +110,7 @@ async fn ending(store: &dyn Store, run: &Run) -> Ending {
 }
 
 /// The log has no gap, and nothing of an old fence after a newer one.
-pub(crate) fn order_of(events: &[Event]) -> Vec<String> {
+pub(super) fn order_of(events: &[Event]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut fence = Fence(0);
     for (event, seq) in events.iter().zip(1..) {
