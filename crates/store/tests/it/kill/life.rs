@@ -291,7 +291,7 @@ pub(crate) async fn state(store: &dyn Store, run: RunId) -> Option<RunState> {
 }
 
 pub(crate) async fn payload(store: &dyn Store, commitment: parkway_core::log::Commitment) -> Value {
-    store.payloads(&[commitment]).await.unwrap().remove(0).expect("a payload").value().unwrap()
+    store.payloads(&[commitment]).await.unwrap().remove(0).unwrap().value().unwrap()
 }
 
 /// Whether a run has ended, for lists.

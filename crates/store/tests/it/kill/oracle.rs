@@ -155,16 +155,18 @@ fn doubts(scenario: Scenario, run: &Run) -> Vec<String> {
         let step = key.to_string();
         match &event.kind {
             EventKind::StepStarted { effect: Some(Effect::AtMostOnce), .. } => {
-                if open.insert(step.clone(), event.fence).is_some() {
-                    wrong.push(format!("{step} was called again although nobody knew what had become of it"));
-                }
+                let before = open.insert(step.clone(), event.fence);
+                wrong.extend(
+                    before.map(|_| format!("{step} was called again although nobody knew what had become of it")),
+                );
             }
             EventKind::StepInDoubt { .. } => drop(open.remove(&step)),
             EventKind::StepCompleted { .. } | EventKind::StepFailed { .. } | EventKind::StepRetried { .. } => {
-                if open.remove(&step).is_some_and(|fence| fence != event.fence) {
-                    let what = event.kind.name();
-                    wrong.push(format!("{step} was not in doubt after a crash: {what} under another fence"));
-                }
+                let other = open.remove(&step).filter(|fence| *fence != event.fence);
+                let what = event.kind.name();
+                wrong.extend(
+                    other.map(|_| format!("{step} was not in doubt after a crash: {what} under another fence")),
+                );
             }
             EventKind::StepResolved { .. }
                 if scenario.class == Class::Reconciled
