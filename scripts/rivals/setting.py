@@ -30,7 +30,7 @@ def packages():
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             why = (done.stderr.strip() or done.stdout.strip() or "no reason was given").splitlines()[-1]
-            print(f"LangGraph and DBOS are left out: {Path(command[0]).name} {command[2]} failed: {why}", file=sys.stderr)
+            print(f"LangGraph and DBOS are left out: `python -m {command[2]}` failed: {why}", file=sys.stderr)
             print("With PyPI in reach this command installs what scripts/rivals/requirements.txt names.", file=sys.stderr)
             return None
     stamp.write_text(wanted.read_text())

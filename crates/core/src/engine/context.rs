@@ -7,6 +7,8 @@ use minijinja::Value as Seen;
 use minijinja::value::Serde;
 use serde_json::Value;
 
+use crate::engine::lazy::{Items, Part, Row};
+use crate::engine::shelf::Shelf;
 use crate::id::Seq;
 use crate::label::Labels;
 use crate::log::{Commitment, Payload, RunState, StepIndex, StepStatus};
@@ -84,71 +86,38 @@ pub(crate) enum EvaluateError {
     Store(#[from] StoreError),
 }
 
-/// About how many bytes of payloads are kept in memory, twice: of those used lately, and of those used before.
-const KEPT: usize = 16 << 20;
+/// How often a template is evaluated to find out what it looks at, before all that it names is read.
+const ROUNDS: usize = 3;
+/// How many payloads are read at once.
+const PART: usize = 4_096;
 
-/// The payloads of a run that were written or read lately. The others are read again when they are needed.
+/// The values of a run: what templates see, read when it is needed.
 pub(crate) struct Values {
     store: Arc<dyn Store>,
-    recent: HashMap<Commitment, Known>,
-    recent_bytes: usize,
-    older: HashMap<Commitment, Known>,
-    /// The event by which all of `older` was recorded.
-    older_until: Seq,
+    shelf: Shelf,
     /// What templates see of fan-outs and groups that have ended: made once, and the same from then on.
-    ended: HashMap<StepIndex, Seen>,
-}
-
-#[derive(Clone)]
-struct Known {
-    value: Seen,
-    bytes: usize,
+    ended: HashMap<StepIndex, Part>,
 }
 
 impl Values {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Values {
-            store,
-            recent: HashMap::new(),
-            recent_bytes: 0,
-            older: HashMap::new(),
-            older_until: Seq(0),
-            ended: HashMap::new(),
-        }
+        Values { store, shelf: Shelf::default(), ended: HashMap::new() }
     }
 
     /// Takes payloads in that are recorded, and may not be on disk yet.
-    pub(crate) fn keep(&mut self, payloads: &[Payload]) -> Result<(), StoreError> {
-        for payload in payloads {
-            self.take_in(payload)?;
-        }
-        Ok(())
-    }
-
-    fn take_in(&mut self, payload: &Payload) -> Result<(), StoreError> {
-        let value = Seen::from(Serde(payload.value::<Value>()?));
-        self.know(payload.commitment, Known { value, bytes: payload.bytes.len() });
-        Ok(())
-    }
-
-    fn know(&mut self, commitment: Commitment, known: Known) {
-        self.recent_bytes = self.recent_bytes.saturating_add(known.bytes);
-        self.recent.insert(commitment, known);
+    pub(crate) fn keep(&mut self, payloads: &[Payload]) {
+        payloads.iter().for_each(|payload| self.shelf.put(payload.clone()));
     }
 
     /// Lets go of what was not used for long, now that the run is at `head` and `on_disk` of it can be read again.
     pub(crate) fn age(&mut self, head: Seq, on_disk: Seq) {
-        if self.recent_bytes > KEPT && on_disk >= self.older_until {
-            self.older = std::mem::take(&mut self.recent);
-            (self.recent_bytes, self.older_until) = (0, head);
-            self.ended.clear();
-        }
+        self.shelf.age(head, on_disk);
     }
 
     /// The value of a payload. One that was erased is null.
     pub(crate) async fn value(&mut self, commitment: Commitment) -> Result<Value, StoreError> {
-        self.load(&[commitment]).await?;
-        let seen = self.known_value(Some(commitment));
+        self.load([commitment].into_iter()).await?;
+        let seen = self.shelf.get(commitment)?.unwrap_or_default();
         serde_json::to_value(&seen).map_err(|e| StoreError::Corrupt(e.to_string()))
     }
 
@@ -177,176 +146,208 @@ impl Values {
         }
         let mut needed = Vec::new();
         for reference in &references {
-            self.needed_by(state, site, reference, &mut needed);
+            needed_by(state, site, reference, &mut needed);
         }
-        self.load(&needed).await?;
-        let mut roots: BTreeMap<String, Seen> = BTreeMap::new();
-        roots.insert("inputs".into(), self.known_value(inputs(state, site)));
-        roots.insert("env".into(), self.known_value(state.env()));
-        roots.insert("run".into(), run_value(state));
-        let mut steps: BTreeMap<String, Seen> = BTreeMap::new();
-        for id in step_ids(&references) {
-            if let Some(index) = state.resolve(site.scope, id) {
-                steps.insert(id.to_owned(), self.step_value(state, index));
+        self.load(needed.into_iter()).await?;
+        for round in 1.. {
+            let roots = self.roots(state, site, &references, more);
+            let result = template.evaluate(&roots);
+            let missing = self.shelf.take_missing();
+            if missing.is_empty() {
+                return Ok((result?, named_labels(state, site, &references)));
+            }
+            self.load(missing.into_iter()).await?;
+            if round == ROUNDS {
+                self.load_all_steps(state, site, &references).await?;
             }
         }
-        roots.insert("steps".into(), Seen::from_pairs(steps));
+        Err(StoreError::Corrupt("a template looks at something else each time".into()).into())
+    }
+
+    /// What a template sees.
+    fn roots(
+        &mut self,
+        state: &RunState,
+        site: Site,
+        references: &BTreeSet<Reference>,
+        more: &[(&str, Value)],
+    ) -> Seen {
+        let mut roots: BTreeMap<String, Seen> = BTreeMap::new();
+        let names: BTreeSet<_> = references.iter().map(|reference| reference.root.as_str()).collect();
+        let named = |name: &str, commitment: Option<Commitment>| {
+            let commitment = commitment.filter(|_| names.contains(name));
+            commitment.map_or(Seen::from(()), |commitment| self.shelf.see(commitment))
+        };
+        roots.insert("inputs".into(), named("inputs", inputs(state, site)));
+        roots.insert("env".into(), named("env", state.env()));
+        roots.insert("run".into(), run_value(state));
         for part in parts(state, site) {
             let (name, value, index) = match part {
-                Part::Item { name, fan, item } => {
-                    let list = self.known_value(state.at(fan).fan.as_ref().map(|fan| fan.list));
+                Around::Item { name, fan, item } => {
+                    let list = named(name, state.at(fan).fan.as_ref().map(|fan| fan.list));
                     (name, list.get_item_by_index(item as usize).unwrap_or_default(), item)
                 }
-                Part::Round(round) => {
-                    let previous = round.previous(state).map_or(Seen::from(()), |before| self.output(state, before));
+                Around::Round(round) => {
+                    let before = round.previous(state).filter(|_| names.contains("previous"));
+                    let previous = before.map_or(Seen::from(()), |before| self.output(state, before).seen(&self.shelf));
                     ("previous", previous, round.number.saturating_sub(1))
                 }
             };
             roots.entry(name.into()).or_insert(value);
             roots.entry("index".into()).or_insert(Seen::from(index));
         }
+        let mut steps: BTreeMap<String, Seen> = BTreeMap::new();
+        for id in step_ids(references) {
+            if let Some(index) = state.resolve(site.scope, id) {
+                steps.insert(id.to_owned(), self.step_value(state, index));
+            }
+        }
+        roots.insert("steps".into(), Seen::from_pairs(steps));
         for (name, value) in more {
             roots.insert((*name).to_owned(), Seen::from(Serde(value)));
         }
-        let value = template.evaluate(&Seen::from_pairs(roots))?;
-        Ok((value, named_labels(state, site, &references)))
+        Seen::from_pairs(roots)
     }
 
-    /// The payloads that must be at hand to see a reference.
-    fn needed_by(&self, state: &RunState, site: Site, reference: &Reference, needed: &mut Vec<Commitment>) {
-        match reference.root.as_str() {
-            "env" => needed.extend(state.env()),
-            "inputs" => needed.extend(inputs(state, site)),
-            "steps" => {
-                let Some(index) = reference.path.first().and_then(|id| state.resolve(site.scope, id)) else { return };
-                if !self.ended.contains_key(&index) {
-                    needed_by_output(state, index, needed);
-                }
-            }
-            root => {
-                for part in parts(state, site) {
-                    match part {
-                        Part::Item { name, fan, .. } if name == root => {
-                            needed.extend(state.at(fan).fan.as_ref().map(|fan| fan.list));
-                        }
-                        Part::Round(round) if root == "previous" => {
-                            let before = round.previous(state);
-                            before.into_iter().for_each(|before| needed_by_output(state, before, needed));
-                        }
-                        _ => {}
+    /// Reads the payloads that are not at hand.
+    async fn load(&mut self, commitments: impl Iterator<Item = Commitment>) -> Result<(), StoreError> {
+        let missing: Vec<_> = self.shelf.lacks(commitments).into_iter().collect();
+        for missing in missing.chunks(PART) {
+            let payloads = self.store.payloads(missing).await?;
+            for (commitment, payload) in missing.iter().zip(payloads) {
+                match payload {
+                    Some(payload) => {
+                        self.shelf.put(payload);
+                        self.shelf.get(*commitment)?;
                     }
+                    None => self.shelf.put_null(*commitment),
                 }
-            }
-        }
-    }
-
-    /// Reads the payloads that are not known yet.
-    async fn load(&mut self, commitments: &[Commitment]) -> Result<(), StoreError> {
-        let unseen: BTreeSet<_> = commitments.iter().filter(|c| !self.recent.contains_key(c)).copied().collect();
-        let mut missing = BTreeSet::new();
-        for commitment in unseen {
-            match self.older.remove(&commitment) {
-                Some(known) => self.know(commitment, known),
-                None => drop(missing.insert(commitment)),
-            }
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let missing: Vec<_> = missing.into_iter().collect();
-        let payloads = self.store.payloads(&missing).await?;
-        for (commitment, payload) in missing.into_iter().zip(payloads) {
-            match payload {
-                Some(payload) => self.take_in(&payload)?,
-                None => self.know(commitment, Known { value: Seen::from(()), bytes: 0 }),
             }
         }
         Ok(())
     }
 
-    fn known_value(&self, commitment: Option<Commitment>) -> Seen {
-        let known = commitment.and_then(|commitment| self.recent.get(&commitment));
-        known.map_or(Seen::from(()), |known| known.value.clone())
+    /// Reads all that can be seen of the steps that are named.
+    async fn load_all_steps(
+        &mut self,
+        state: &RunState,
+        site: Site,
+        references: &BTreeSet<Reference>,
+    ) -> Result<(), StoreError> {
+        let mut all = Vec::new();
+        for index in step_ids(references).into_iter().filter_map(|id| state.resolve(site.scope, id)) {
+            self.step_part(state, index).payloads(&mut |commitment| all.push(commitment));
+        }
+        let rounds = parts(state, site).into_iter().filter_map(|part| match part {
+            Around::Round(round) => round.previous(state),
+            Around::Item { .. } => None,
+        });
+        rounds.for_each(|before| self.output(state, before).payloads(&mut |commitment| all.push(commitment)));
+        self.load(all.into_iter()).await
+    }
+
+    fn step_value(&mut self, state: &RunState, index: StepIndex) -> Seen {
+        self.step_part(state, index).seen(&self.shelf)
     }
 
     /// `steps.x`: its status, output, error, attempts; a fan-out's items.
-    fn step_value(&mut self, state: &RunState, index: StepIndex) -> Seen {
-        if let Some(seen) = self.ended.get(&index) {
-            return seen.clone();
+    fn step_part(&mut self, state: &RunState, index: StepIndex) -> Part {
+        if let Some(part) = self.ended.get(&index) {
+            return part.clone();
         }
-        let seen = self.made_step_value(state, index);
+        let part = self.made_step_part(state, index);
         let step = state.at(index);
         if step.status.ended() && (step.fan.is_some() || !step.members.is_empty()) {
-            self.ended.insert(index, seen.clone());
+            self.ended.insert(index, part.clone());
         }
-        seen
+        part
     }
 
-    fn made_step_value(&self, state: &RunState, index: StepIndex) -> Seen {
+    fn made_step_part(&self, state: &RunState, index: StepIndex) -> Part {
         let step = state.at(index);
-        let mut fields: BTreeMap<&str, Seen> = BTreeMap::new();
-        fields.insert("status", Seen::from(step.status.as_str()));
-        fields.insert("output", self.output(state, index));
-        fields.insert("error", self.error(state, index));
-        fields.insert("attempts", Seen::from(step.attempt));
-        fields.insert("confidence", Seen::from(()));
+        let mut fields = vec![
+            ("attempts".into(), Part::Known(Seen::from(step.attempt))),
+            ("confidence".into(), Part::null()),
+            ("error".into(), self.error(state, index)),
+        ];
         if let Some(fan) = &step.fan {
-            let list = self.known_value(Some(fan.list));
-            let names = self.known_value(fan.names);
-            let items: Vec<Seen> = fan
-                .items
-                .iter()
-                .enumerate()
-                .map(|(i, item)| {
-                    let at = |seq: &Seen| seq.get_item_by_index(i).unwrap_or_default();
-                    let key = if fan.names.is_some() { at(&names) } else { Seen::from(i) };
-                    Seen::from_pairs([
-                        ("index", Seen::from(i)),
-                        ("key", key),
-                        ("item", at(&list)),
-                        ("status", Seen::from(state.at(*item).status.as_str())),
-                        ("output", self.output(state, *item)),
-                        ("error", self.error(state, *item)),
-                    ])
-                })
-                .collect();
-            fields.insert("items", Seen::from(items));
+            let row = |item: &StepIndex| Row {
+                status: state.at(*item).status.as_str(),
+                output: self.output(state, *item),
+                error: self.error(state, *item),
+            };
+            let rows = fan.items.iter().map(row).collect();
+            fields.push(("items".into(), Part::Items(Items::new(&self.shelf, fan.list, fan.names, rows))));
         }
-        Seen::from_pairs(fields)
+        fields.push(("output".into(), self.output(state, index)));
+        fields.push(("status".into(), Part::Known(Seen::from(step.status.as_str()))));
+        Part::map(&self.shelf, fields)
     }
 
-    fn error(&self, state: &RunState, index: StepIndex) -> Seen {
+    fn error(&self, state: &RunState, index: StepIndex) -> Part {
         match &state.at(index).error {
-            Some(error) if state.at(index).status == StepStatus::Failed => Seen::from_pairs(BTreeMap::from([
-                ("code", Seen::from(error.code.clone())),
-                ("message", self.known_value(Some(error.message))),
-            ])),
-            _ => Seen::from(()),
+            Some(error) if state.at(index).status == StepStatus::Failed => Part::map(
+                &self.shelf,
+                vec![
+                    ("code".into(), Part::Known(Seen::from(error.code.clone()))),
+                    ("message".into(), Part::Payload(error.message)),
+                ],
+            ),
+            _ => Part::null(),
         }
     }
 
     /// A step's own output, or the one that its members make: a list of the items', a map of the members'.
-    fn output(&self, state: &RunState, index: StepIndex) -> Seen {
+    fn output(&self, state: &RunState, index: StepIndex) -> Part {
         let step = state.at(index);
         if step.status != StepStatus::Completed {
-            return Seen::from(());
+            return Part::null();
         }
-        if step.output.is_some() {
-            return self.known_value(step.output);
+        if let Some(output) = step.output {
+            return Part::Payload(output);
         }
         if let Some(rounds) = &step.rounds {
-            return rounds.begun.last().map_or(Seen::from(()), |round| self.output(state, *round));
+            return rounds.begun.last().map_or(Part::null(), |round| self.output(state, *round));
         }
         if let Some(fan) = &step.fan {
-            return Seen::from(fan.items.iter().map(|item| self.output(state, *item)).collect::<Vec<_>>());
+            return Part::list(&self.shelf, fan.items.iter().map(|item| self.output(state, *item)).collect());
         }
         let graph = &state.plan().graph;
-        Seen::from_pairs(
-            step.members
-                .iter()
-                .map(|member| (graph.node(state.at(*member).node).id.clone(), self.output(state, *member)))
-                .collect::<Vec<_>>(),
-        )
+        let member = |member: &StepIndex| {
+            let id = graph.node(state.at(*member).node).id.clone();
+            (id, self.output(state, *member))
+        };
+        Part::map(&self.shelf, step.members.iter().map(member).collect())
+    }
+}
+
+/// The payloads that are read before a template is evaluated: nearly all do look at these.
+fn needed_by(state: &RunState, site: Site, reference: &Reference, needed: &mut Vec<Commitment>) {
+    let of_step = |index: StepIndex, needed: &mut Vec<Commitment>| {
+        let step = state.at(index);
+        needed.extend(step.output);
+        needed.extend(step.error.as_ref().map(|error| error.message));
+    };
+    match reference.root.as_str() {
+        "env" => needed.extend(state.env()),
+        "inputs" => needed.extend(inputs(state, site)),
+        "steps" => {
+            let index = reference.path.first().and_then(|id| state.resolve(site.scope, id));
+            index.into_iter().for_each(|index| of_step(index, needed));
+        }
+        root => {
+            for part in parts(state, site) {
+                match part {
+                    Around::Item { name, fan, .. } if name == root => {
+                        needed.extend(state.at(fan).fan.as_ref().map(|fan| fan.list));
+                    }
+                    Around::Round(round) if root == "previous" => {
+                        round.previous(state).into_iter().for_each(|before| of_step(before, needed));
+                    }
+                    _ => {}
+                }
+            }
+        }
     }
 }
 
@@ -367,9 +368,11 @@ fn named_labels(state: &RunState, site: Site, references: &BTreeSet<Reference>) 
     let of_secrets = if names.contains("secrets") { Labels::SECRET } else { Labels::NONE };
     let of_inputs = of_inputs.union(of_secrets);
     let of_steps = of_steps.union(of_inputs);
-    let of_part = |part: Part<'_>| match part {
-        Part::Item { name, fan, .. } if names.contains(name) => state.at(fan).fan.as_ref().map(|fan| fan.labels),
-        Part::Round(round) if names.contains("previous") => round.previous(state).map(|before| state.labels_of(before)),
+    let of_part = |part: Around<'_>| match part {
+        Around::Item { name, fan, .. } if names.contains(name) => state.at(fan).fan.as_ref().map(|fan| fan.labels),
+        Around::Round(round) if names.contains("previous") => {
+            round.previous(state).map(|before| state.labels_of(before))
+        }
         _ => None,
     };
     parts(state, site).into_iter().filter_map(of_part).fold(of_steps, Labels::union)
@@ -396,19 +399,19 @@ fn run_value(state: &RunState) -> Seen {
 }
 
 /// An item or a round around a site.
-enum Part<'a> {
+enum Around<'a> {
     Item { name: &'a str, fan: StepIndex, item: u32 },
     Round(Round),
 }
 
 /// The items and rounds around a site, innermost first.
-fn parts(state: &RunState, site: Site) -> Vec<Part<'_>> {
+fn parts(state: &RunState, site: Site) -> Vec<Around<'_>> {
     let item = |fan: StepIndex, item: u32| {
         let for_each = state.plan().graph.node(state.at(fan).node).for_each.as_ref();
-        for_each.map(|for_each| Part::Item { name: &for_each.item, fan, item })
+        for_each.map(|for_each| Around::Item { name: &for_each.item, fan, item })
     };
     let mut found: Vec<_> = site.item.and_then(|(fan, number)| item(fan, number)).into_iter().collect();
-    found.extend(site.round.map(Part::Round));
+    found.extend(site.round.map(Around::Round));
     let mut at = site.scope;
     while let Some(index) = at {
         // A workflow within this one does not see its caller's items.
@@ -418,34 +421,18 @@ fn parts(state: &RunState, site: Site) -> Vec<Part<'_>> {
         let step = state.at(index);
         if let Some(host) = step.parent {
             found.extend(step.item().and_then(|number| item(host, number)));
-            found.extend(step.round().map(|number| Part::Round(Round { host, number, ended: false })));
+            found.extend(step.round().map(|number| Around::Round(Round { host, number, ended: false })));
         }
         at = step.parent;
     }
     found
 }
 
-fn needed_by_output(state: &RunState, index: StepIndex, needed: &mut Vec<Commitment>) {
-    let step = state.at(index);
-    needed.extend(step.output);
-    needed.extend(step.error.as_ref().map(|error| error.message));
-    if let Some(fan) = &step.fan {
-        needed.push(fan.list);
-        needed.extend(fan.names);
-        fan.items.iter().for_each(|item| needed_by_output(state, *item, needed));
-    }
-    if let (None, Some(rounds)) = (step.output, &step.rounds) {
-        rounds.begun.last().into_iter().for_each(|round| needed_by_output(state, *round, needed));
-    }
-    if step.output.is_none() && state.plan().graph.node(step.node).verb.has_members() {
-        step.members.iter().for_each(|member| needed_by_output(state, *member, needed));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
+    use crate::engine::shelf::KEPT;
     use crate::testing::MemoryStore;
 
     #[tokio::test]
@@ -454,14 +441,14 @@ mod tests {
         let payload = |n: u8| Payload::json(&"x".repeat(KEPT), [n; 16]).unwrap();
         let all = [1, 2, 3].map(payload);
         for (payload, head) in all.iter().zip(1..) {
-            values.keep(std::slice::from_ref(payload)).unwrap();
+            values.keep(std::slice::from_ref(payload));
             values.age(Seq(head), Seq(0));
         }
         for payload in &all {
             assert!(values.value(payload.commitment).await.unwrap().is_string());
         }
         values.age(Seq(3), Seq(3));
-        values.keep(&[payload(4)]).unwrap();
+        values.keep(&[payload(4)]);
         values.age(Seq(4), Seq(4));
         // The store of this test never had it.
         assert!(values.value(all[0].commitment).await.unwrap().is_null());

@@ -413,7 +413,7 @@ impl Executor {
     /// Applies, commits, publishes: the one door.
     pub(crate) async fn record(&mut self, mut draft: Draft) -> Result<Seq, ExecutorError> {
         self.draft_report(&mut draft).await?;
-        self.values.keep(&draft.payloads)?;
+        self.values.keep(&draft.payloads);
         let doubts = Doubts::in_draft(&draft);
         let head = self.recorder.record(&mut self.state, draft).await?;
         self.doubts.add(&self.state, doubts);
@@ -423,7 +423,7 @@ impl Executor {
 
     /// Commits a draft whose writes may be refused, and applies it if they are not.
     pub(super) async fn record_if_taken(&mut self, draft: Draft) -> Result<Result<(), Refusal>, ExecutorError> {
-        self.values.keep(&draft.payloads)?;
+        self.values.keep(&draft.payloads);
         let taken = self.recorder.record_if_taken(&mut self.state, draft).await?;
         self.values.age(self.state.head(), self.recorder.on_disk());
         Ok(taken.map(|_| ()))

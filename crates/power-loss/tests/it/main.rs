@@ -20,7 +20,6 @@ async fn play(expected: Expected, every: u64) -> Vec<(Arc<Recording>, Tally)> {
         let images = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let scope = Scope { every, seeds: 1, resume_every: u64::MAX, jobs: 8 };
         let tally = try_all(recording.clone(), scope, images.path()).await;
-        println!("{}: {:?} {tally:?}", scenario.title, recording.waits);
         played.push((recording, tally));
     }
     played

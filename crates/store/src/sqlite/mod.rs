@@ -15,6 +15,7 @@ mod place;
 mod queue;
 mod reach;
 mod read;
+mod rows;
 mod schema;
 mod snapshot;
 mod statement;

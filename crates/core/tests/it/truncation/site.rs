@@ -198,7 +198,9 @@ impl Site {
         let state = self.state(run).await;
         let once = |step: &&Step| {
             let node = state.plan().graph.node(step.node);
-            step.status == StepStatus::Running && matches!(&node.verb, Verb::Tool { name, .. } if name == "t.once")
+            // A fan-out runs as well, and makes no call itself.
+            let open = step.status == StepStatus::Running && step.attempt > 0;
+            open && matches!(&node.verb, Verb::Tool { name, .. } if name == "t.once")
         };
         state.steps().iter().filter(once).map(|step| step.key.clone()).collect()
     }
