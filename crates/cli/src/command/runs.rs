@@ -89,7 +89,8 @@ fn table(runs: &[(RunSummary, Option<RunId>)], terminal: Option<usize>) -> Vec<S
             of,
         ]
     };
-    let head = ["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "HELD", "OF"].map(str::to_owned);
+    let of = if runs.iter().any(|(run, forked)| run.parent.is_some() || forked.is_some()) { "OF" } else { "" };
+    let head = ["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "HELD", of].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(runs.iter().map(row)).collect();
     let widths: Vec<usize> =
         (0..7).map(|column| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0)).collect();
