@@ -19,6 +19,11 @@ steps: { ask: { approve: { prompt: go? } }, x: { needs: [ask], tool: t.x }, afte
 /// Runs a step whose call is the last thing before commits fail, and then goes on without failures. Gives where the run and
 /// the step stand, and how often the call was made.
 async fn disturbed(effect: Effect, written: bool) -> (RunStatus, StepStatus, u32) {
+    disturbed_with(effect, written, false).await
+}
+
+/// The same; where `silenced`, no message can be left either.
+async fn disturbed_with(effect: Effect, written: bool, silenced: bool) -> (RunStatus, StepStatus, u32) {
     let (calls, broken) = (Arc::new(AtomicU32::new(0)), Arc::new(OnceLock::<Arc<FaultyStore>>::new()));
     let (seen, breaks) = (calls.clone(), broken.clone());
     let world = World::new().tool(Acting::new("t.x", effect, move |_, _| {
@@ -27,8 +32,11 @@ async fn disturbed(effect: Effect, written: bool) -> (RunStatus, StepStatus, u32
         {
             let gone = StoreError::Backend { message: "the disk is gone".into(), retryable: false };
             match written {
-                true => store.lose_answers(StoreOperation::Commit, gone),
-                false => store.fail(StoreOperation::Commit, gone),
+                true => store.lose_answers(StoreOperation::Commit, gone.clone()),
+                false => store.fail(StoreOperation::Commit, gone.clone()),
+            }
+            if silenced {
+                store.fail(StoreOperation::Signal, gone);
             }
         }
         async { Ok(json!(7)) }
@@ -74,6 +82,9 @@ async fn an_outcome_that_did_not_reach_the_disk_is_taken_for_done() {
         let found = disturbed(effect, false).await;
         assert_eq!(found, (RunStatus::Completed, StepStatus::Completed, 2), "{effect:?}");
     }
-    let found = disturbed(Effect::AtMostOnce, false).await;
+    let found = disturbed_with(Effect::AtMostOnce, false, true).await;
     assert_eq!(found, (RunStatus::Waiting, StepStatus::InDoubt, 1));
+    // Whoever made the call leaves word of what came of it, where that can still be done.
+    let found = disturbed(Effect::AtMostOnce, false).await;
+    assert_eq!(found, (RunStatus::Completed, StepStatus::Completed, 1));
 }
