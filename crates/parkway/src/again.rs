@@ -17,17 +17,16 @@ impl Parkway {
     /// ```
     /// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
     /// use parkway::log::Channel;
-    /// use parkway::{Parkway, Reopening, RunOptions, Workflow, inputs};
+    /// use parkway::{Parkway, Preapproval, Reopening, RunOptions, Workflow, inputs};
     ///
     /// let parkway = Parkway::builder().store("sqlite::memory:").build().await?;
-    /// let source = "parkway: 1\nsteps: { ask: { approve: { prompt: Go? } } }\n";
+    /// let source = "parkway: 1\nsteps: { ask: { approve: { prompt: Go?, timeout: 10ms } } }\n";
     /// let run = parkway.start(Workflow::from_source("ask.yaml", source)?, inputs! {}).await?;
-    /// run.reject("ask", None).await?;
     /// assert_eq!(run.output::<serde_json::Value>().await.unwrap_err().code(), "rejected");
     ///
-    /// let again = Reopening::new("Ada", Channel::Program);
-    /// let run = parkway.retry(run.id(), again, RunOptions::default()).await?;
-    /// run.approve("ask").await?;
+    /// let mut options = RunOptions::default();
+    /// options.preapprovals = vec![Preapproval { step: None, by: "Ada".into(), via: Channel::Program }];
+    /// let run = parkway.retry(run.id(), Reopening::new("Ada", Channel::Program), options).await?;
     /// run.output::<serde_json::Value>().await?;
     /// # Ok::<_, parkway::Error>(())
     /// # }).unwrap();

@@ -44,6 +44,10 @@ impl Log for Witness {
         self.store.events(run, after).await
     }
 
+    async fn beginning(&self, run: RunId, limit: u32) -> Result<Vec<Event>, StoreError> {
+        self.store.beginning(run, limit).await
+    }
+
     async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError> {
         self.store.payloads(commitments).await
     }

@@ -682,8 +682,8 @@ fn no_event_is_new_to_those_who_tell_it() {
     let known: Vec<_> = names.split('"').skip(1).step_by(2).collect();
     assert_eq!(
         known.join(" "),
-        "run_created run_claimed step_started step_expanded step_completed step_failed step_retried step_skipped \
-         step_cancelled step_in_doubt step_resolved step_repeated step_waiting timer_fired signal_received \
+        "run_created run_claimed run_reopened run_forked step_started step_expanded step_completed step_failed \
+         step_retried step_skipped step_cancelled step_in_doubt step_resolved step_repeated step_waiting timer_fired signal_received \
          input_received model_called policy_decided approval_requested approval_decided budget_reserved budget_settled \
          cancel_requested run_completed run_failed run_cancelled"
     );

@@ -12,7 +12,7 @@ use crate::engine::services::Services;
 use crate::id::{RunId, Seq, StepKey};
 use crate::log::{Budget, Channel, EventKind, RunState, RunStatus};
 use crate::model::SharedModel;
-use crate::store::{Claim, Lease};
+use crate::store::{Claim, Lease, Message, Write};
 use crate::workflow::{Plan, Verb};
 
 /// Who wants a run to go on that has ended, and why.
@@ -67,6 +67,7 @@ impl Executor {
             let note = reopening.note.as_ref().map(|note| executor.text(&mut draft, note)).transpose()?;
             let by = executor.person(&mut draft, &reopening.by, reopening.via)?;
             draft.event_by(by, EventKind::RunReopened { note, parent: None });
+            executor.drop_cancels(&mut draft).await?;
             draft.event(EventKind::RunClaimed { worker: services.worker.clone() });
             executor.record_to_disk(draft).await?;
             Ok(executor)
@@ -93,13 +94,27 @@ impl Executor {
         let mut draft = Draft::default();
         draft.event(EventKind::RunReopened { note: None, parent: Some(parent) });
         draft.event(EventKind::RunClaimed { worker });
-        match executor.record_to_disk(draft).await {
+        let reopened = async {
+            executor.drop_cancels(&mut draft).await?;
+            executor.record_to_disk(draft).await
+        };
+        match reopened.await {
             Ok(()) => Ok(executor),
             Err(error) => {
                 let_go(&services, &lease, &error).await;
                 Err(error)
             }
         }
+    }
+
+    /// A cancel that came when the run had ended was about that end.
+    async fn drop_cancels(&mut self, draft: &mut Draft) -> Result<(), ExecutorError> {
+        for received in self.services.store.inbox(self.lease.run).await? {
+            if matches!(received.message, Message::Cancel { .. }) && self.taken.insert(received.id) {
+                draft.writes.push(Write::Consume(received.id));
+            }
+        }
+        Ok(())
     }
 
     /// Goes on with a step that had begun before the run was reopened: what was evaluated then stays.

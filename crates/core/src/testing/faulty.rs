@@ -45,6 +45,8 @@ pub enum StoreOperation {
     Commit,
     /// [`Log::events`].
     Events,
+    /// [`Log::beginning`].
+    Beginning,
     /// [`Log::payloads`].
     Payloads,
     /// [`Log::runs`].
@@ -220,6 +222,10 @@ impl Log for FaultyStore {
 
     async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {
         self.pass(StoreOperation::Events, self.inner.events(run, after)).await
+    }
+
+    async fn beginning(&self, run: RunId, limit: u32) -> Result<Vec<Event>, StoreError> {
+        self.pass(StoreOperation::Beginning, self.inner.beginning(run, limit)).await
     }
 
     async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError> {

@@ -47,6 +47,7 @@ enum Bug {
     WakesAtOnce,
     ListsWithoutLimit,
     ReadsTheLogFromOneTooEarly,
+    ReadsAllOfTheBeginning,
     ReadsTheTailWithoutLimit,
     ReadsTheOutboxBackwards,
     ReadsTheOutboxWithoutLimit,
@@ -90,6 +91,7 @@ const BUGS: &[Bug] = &[
     WakesAtOnce,
     ListsWithoutLimit,
     ReadsTheLogFromOneTooEarly,
+    ReadsAllOfTheBeginning,
     ReadsTheTailWithoutLimit,
     ReadsTheOutboxBackwards,
     ReadsTheOutboxWithoutLimit,
@@ -285,6 +287,11 @@ impl Log for Buggy {
             events.truncate(1_000);
         }
         Ok(events)
+    }
+
+    async fn beginning(&self, run: RunId, limit: u32) -> Result<Vec<Event>, StoreError> {
+        self.flush().await;
+        self.inner.beginning(run, if self.is(ReadsAllOfTheBeginning) { u32::MAX } else { limit }).await
     }
 
     async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError> {

@@ -93,7 +93,7 @@ async fn what_does_not_depend_on_the_step_is_kept_and_effects_are_asked_about_un
     world.answer(forked, "c", true).await;
     assert_eq!(world.resume(forked).await.unwrap().status, RunStatus::Completed, "{}", world.log(forked).await);
     assert_eq!(world.outputs(forked).await, json!({"n": 7}));
-    let calls = calls.lock().unwrap();
+    let calls = calls.lock().unwrap().clone();
     let made: Vec<_> = calls[before..].iter().map(|call| call.0.as_str()).collect();
     assert_eq!(made, ["6", "7"]);
     let keys: Vec<_> = calls.iter().filter(|call| call.0 == "7").map(|call| call.1.as_str()).collect();

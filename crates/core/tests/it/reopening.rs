@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use parkway_core::engine::{Ended, Executor, ExecutorError, Preapproval, Reopening};
 use parkway_core::id::RunId;
 use parkway_core::log::{Channel, RunStatus};
+use parkway_core::store::Queue;
 use parkway_core::tool::{Effect, ToolError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -86,7 +87,7 @@ outputs: { got: '${{ steps.c.output.got }}' }";
             "#
         )
     );
-    let calls = calls.lock().unwrap();
+    let calls = calls.lock().unwrap().clone();
     assert_eq!(calls.iter().map(|call| call.0.as_str()).collect::<Vec<_>>(), ["a", "b", "b"]);
     assert_eq!(calls[1].1, calls[2].1);
 }
@@ -106,7 +107,7 @@ outputs: { all: '${{ steps.each.output }}' }";
     let before = calls.lock().unwrap().len();
     assert_eq!(world.retry(run).await.unwrap().status, RunStatus::Completed, "{}", world.log(run).await);
     assert_eq!(world.outputs(run).await, json!({"all": ["a", "b", "c", "d", "e"]}));
-    let calls = calls.lock().unwrap();
+    let calls = calls.lock().unwrap().clone();
     let again: Vec<_> = calls[before..].iter().map(|call| call.0.as_str()).collect();
     assert!(!again.contains(&"a") && again.contains(&"b"), "{again:?}");
     let keys = |value: &str| calls.iter().filter(|call| call.0 == value).map(|call| call.1.clone()).collect::<Vec<_>>();
@@ -180,7 +181,7 @@ async fn a_call_that_must_not_be_repeated_is_made_again_only_where_it_was_not_ma
     // This time nobody knows, and the run does not end, so that it cannot be retried.
     assert_eq!(world.retry(run).await.unwrap().status, RunStatus::Waiting, "{}", world.log(run).await);
     assert!(matches!(world.retry(run).await, Err(ExecutorError::NotAgain(_))));
-    let keys = keys.lock().unwrap();
+    let keys = keys.lock().unwrap().clone();
     assert!(keys.len() == 2 && keys[0] == keys[1]);
 }
 
@@ -333,6 +334,20 @@ outputs: { n: '${{ steps.form.output.n }}' }";
     assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed, "{}", world.log(run).await);
     assert_eq!(world.outputs(run).await, json!({"n": 3}));
     assert_eq!(calls.lock().unwrap().iter().map(|call| call.0.as_str()).collect::<Vec<_>>(), ["a", "x"]);
+}
+
+#[tokio::test]
+async fn a_cancel_that_came_too_late_does_not_end_the_run_that_goes_on() {
+    let (world, broken, _) = breaking(Effect::Read, &["b"]);
+    let yaml = "
+parkway: 1
+tools: { t: {} }
+steps: { b: { tool: t.act, with: { value: b } } }";
+    let (run, _) = world.run(yaml, json!({})).await;
+    world.cancel(run).await;
+    broken.lock().unwrap().clear();
+    assert_eq!(world.retry(run).await.unwrap().status, RunStatus::Completed, "{}", world.log(run).await);
+    assert!(world.store.inbox(run).await.unwrap().is_empty());
 }
 
 #[tokio::test]

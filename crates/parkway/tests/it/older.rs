@@ -12,7 +12,7 @@ async fn a_run_of_an_older_version_does_not_go_on_to_its_end() {
     let path = folder.path().join("runs.db");
     // The fixture, and how it came about, belong to the store.
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../store/tests/fixtures/v1.db"), &path).unwrap();
-    let parkway = Parkway::builder().store(&format!("sqlite:{}", path.display())).build().await.unwrap();
+    let parkway = Parkway::builder().store(format!("sqlite:{}", path.display())).build().await.unwrap();
     let runs = parkway.runs(&RunFilter::default()).await.unwrap();
     let of = |workflow: &str| -> Vec<&RunSummary> { runs.iter().filter(|run| run.workflow == workflow).collect() };
     let (releases, naps) = (of("release"), of("nap"));

@@ -3,7 +3,7 @@
 use super::room::{Room, event};
 use crate::id::{Seq, StepKey, Time};
 use crate::log::{Codec, Commitment, Event, EventKind, Payload};
-use crate::store::StoreError;
+use crate::store::{StoreError, Write};
 
 pub(super) async fn an_event_changes_on_its_way(room: Room) {
     let hold = room.create("a").await;
@@ -45,6 +45,22 @@ pub(super) async fn events_of_an_unknown_run_are_an_empty_list(room: Room) {
     room.create("a").await;
     let run = room.new_run().run;
     assert_eq!(room.store().events(run, Seq(0)).await, Err(StoreError::NoRun(run)));
+}
+
+pub(super) async fn the_beginning_of_a_log_is_cut_elsewhere(room: Room) {
+    let (mut hold, mut other) = (room.create("a").await, room.create("b").await);
+    room.extend(&mut other, 2).await;
+    room.extend(&mut hold, 4).await;
+    let all = room.store().events(hold.lease.run, Seq(0)).await.unwrap();
+    for limit in [0, 1, 2, 5, 9, u32::MAX] {
+        let wanted: Vec<Event> = all.iter().take(limit as usize).cloned().collect();
+        assert_eq!(room.store().beginning(hold.lease.run, limit).await, Ok(wanted));
+    }
+    let stranger = room.new_run();
+    assert_eq!(room.store().beginning(stranger.run, 2).await, Err(StoreError::NoRun(stranger.run)));
+    let enqueues = room.draft(&hold.lease, hold.head, 1).write(Write::Enqueue(stranger.clone()));
+    room.commit(&enqueues).await.unwrap();
+    assert_eq!(room.store().beginning(stranger.run, 2).await, Ok(vec![]));
 }
 
 pub(super) async fn payloads_come_in_another_order(room: Room) {

@@ -220,6 +220,7 @@ suite! { $
         many_events_of_one_commit_lose_their_order
         events_before_the_one_asked_for_come_back
         events_of_an_unknown_run_are_an_empty_list
+        the_beginning_of_a_log_is_cut_elsewhere
         payloads_come_in_another_order
         a_missing_payload_shifts_the_others
         a_payload_changes_on_its_way

@@ -5,9 +5,7 @@ mod real;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-use self::model::{
-    ACKNOWLEDGED, CALLED_FOR, DEAD, Flaw, MESSAGES, ONE_WRITER, PROGRESS, Protocol, TAKEN_WHILE_ALIVE,
-};
+use self::model::{ACKNOWLEDGED, CALLED_FOR, DEAD, Flaw, MESSAGES, ONE_WRITER, PROGRESS, Protocol, TAKEN_WHILE_ALIVE};
 
 /// The properties that do not hold, until one of `enough` is found; and how many states were seen.
 fn explore(protocol: Protocol, enough: &[&'static str]) -> (Vec<&'static str>, usize) {

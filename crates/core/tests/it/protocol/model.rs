@@ -49,7 +49,9 @@ pub(super) enum Worker {
     Idle,
     Dead,
     /// Has a lease, and has not read the log.
-    Claimed { fence: u8 },
+    Claimed {
+        fence: u8,
+    },
     Holds(Holding),
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parkway_core::clock::SystemClock;
-use parkway_core::engine::{Control, Executor, ExecutorError, Notice, Preapproval, Services, Watched};
+use parkway_core::engine::{Control, Executor, ExecutorError, Fork, Notice, Preapproval, Reopening, Services, Watched};
 use parkway_core::id::{RunId, Seq, WorkerId};
 use parkway_core::log::{Channel, Event, EventKind, Resolution, RunState, RunStatus, StepStatus, Verdict, WaitFor};
 use parkway_core::model::SharedModel;
@@ -92,9 +92,23 @@ impl Life {
 
     /// Drives the run as far as it goes. Whether it has ended.
     pub(crate) async fn run_once(&self, told: impl Fn(&Event) + Send + 'static) -> Result<bool, String> {
-        let executor = match self.main_run().await {
-            Some(run) if run.status.ended() => return Ok(true),
-            Some(run) => match self.take_over(run.run).await {
+        let taken = match self.main_runs().await[..] {
+            [] => Some(Ok(self.create(self.control()).await)),
+            [ref main] if main.status == RunStatus::Failed && self.scenario.reopens() => {
+                self.ledger.mend();
+                Some(self.reopen(main.run).await)
+            }
+            [ref main] if main.status.ended() => match self.scenario.forks() {
+                Some(step) => Some(self.fork(main.run, step).await),
+                None => None,
+            },
+            // What is forked from has ended.
+            [.., ref last] if last.status.ended() => None,
+            [.., ref last] => Some(self.take_over(last.run).await),
+        };
+        let executor = match taken {
+            None => return Ok(true),
+            Some(taken) => match taken {
                 Ok(executor) => {
                     (self.took)();
                     executor
@@ -102,7 +116,6 @@ impl Life {
                 Err(ExecutorError::Held(_)) => return Ok(false),
                 Err(error) => return Err(error.to_string()),
             },
-            None => self.create(self.control()).await,
         };
         let (run, mut watcher) = (executor.run(), executor.reporter().watch());
         let watching = tokio::spawn(async move {
@@ -119,13 +132,17 @@ impl Life {
         if ended.status.ended() {
             self.keep_snapshot(run).await;
         }
-        Ok(ended.status.ended())
+        // There may be a run to reopen, or to fork.
+        Ok(ended.status.ended() && !self.scenario.reopens() && self.scenario.forks().is_none())
     }
 
-    /// The run that this is all about; others are made by its steps.
-    pub(crate) async fn main_run(&self) -> Option<RunSummary> {
-        let runs = self.store.runs(&RunFilter::default()).await.unwrap();
-        runs.into_iter().find(|run| run.workflow == "main")
+    /// The run that this is all about, and a fork of it; others are made by their steps.
+    async fn main_runs(&self) -> Vec<RunSummary> {
+        let mut runs = self.store.runs(&RunFilter::default()).await.unwrap();
+        runs.retain(|run| run.workflow == "main");
+        // They are listed newest first.
+        runs.reverse();
+        runs
     }
 
     fn models(&self) -> BTreeMap<String, SharedModel> {
@@ -153,6 +170,20 @@ impl Life {
         let inputs = plan.fill_inputs(Map::new()).unwrap();
         let services = self.services.clone();
         Executor::create(services, self.models(), control, Arc::new(plan), &inputs).await.unwrap()
+    }
+
+    async fn reopen(&self, run: RunId) -> Result<Executor, ExecutorError> {
+        let plan = state(&*self.store, run).await.unwrap().plan().clone();
+        let reopening = Reopening::new("ada", Channel::Command);
+        Executor::reopen(self.services.clone(), self.models(), self.control(), plan, run, &reopening).await
+    }
+
+    async fn fork(&self, run: RunId, step: &str) -> Result<Executor, ExecutorError> {
+        let plan = state(&*self.store, run).await.unwrap().plan().clone();
+        let events = self.store.events(run, Seq(0)).await.unwrap();
+        let fork = Fork::new(plan, run, &events, step)?;
+        let services = self.services.clone();
+        Executor::fork(services, self.models(), self.control(), fork, "ada", Channel::Command).await
     }
 
     async fn take_over(&self, run: RunId) -> Result<Executor, ExecutorError> {
@@ -260,7 +291,7 @@ pub(crate) async fn state(store: &dyn Store, run: RunId) -> Option<RunState> {
 }
 
 pub(crate) async fn payload(store: &dyn Store, commitment: parkway_core::log::Commitment) -> Value {
-    store.payloads(&[commitment]).await.unwrap().remove(0).expect("a payload").value().unwrap()
+    store.payloads(&[commitment]).await.unwrap().remove(0).unwrap().value().unwrap()
 }
 
 /// Whether a run has ended, for lists.

@@ -34,6 +34,7 @@ const FOLDER: &str = "PARKWAY_KILL_FOLDER";
 const STOP: &str = "PARKWAY_KILL_STOP";
 
 /// The process that dies. Returns at once where nobody has told it to play.
+#[expect(clippy::print_stdout, reason = "a pipe is how it tells")]
 pub(crate) async fn play() {
     let (Ok(scenario), Ok(folder)) = (std::env::var(SCENARIO), std::env::var(FOLDER)) else { return };
     let stop = std::env::var(STOP).ok().map(|stop| stop_named(&stop));

@@ -73,7 +73,6 @@ fn a_kill_at_a_write_point_breaks_a_promise() {
 /// Every point, every class, 20 seeds, both sides, and kills at any time.
 #[test]
 #[ignore = "takes minutes: run it with scripts/kill-matrix"]
-#[expect(clippy::print_stdout, reason = "prints the table")]
 fn the_whole_matrix() {
     let seeds = std::env::var("PARKWAY_KILL_SEEDS").map_or(20, |seeds| seeds.parse().unwrap());
     let points: Vec<_> = WritePoint::ALL.iter().copied().filter(|point| wanted("POINTS", point.name())).collect();

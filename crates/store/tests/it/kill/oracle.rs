@@ -35,9 +35,14 @@ struct Run {
 }
 
 impl Run {
+    /// The events but those that a fork has copied.
+    fn own_events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().skip_while(|event| !matches!(event.kind, EventKind::RunClaimed { .. }))
+    }
+
     /// The steps that called a tool, with its effect.
     fn called(&self) -> BTreeMap<String, Effect> {
-        let called = self.events.iter().filter_map(|event| match &event.kind {
+        let called = self.own_events().filter_map(|event| match &event.kind {
             EventKind::StepStarted { key, effect: Some(effect), .. } => Some((key.to_string(), *effect)),
             _ => None,
         });
@@ -63,7 +68,7 @@ pub(crate) async fn examine(scenario: Scenario, database: &Path, ledger: &Ledger
         runs.push(Run { id: run.run, workflow: run.workflow, events, state, unread });
     }
     for run in &runs {
-        found.ending.extend(ending(&store, run).await);
+        found.ending.extend(ending(&store, &runs, run).await);
         found.violations.extend(order(run));
         found.violations.extend(doubts(scenario, run));
     }
@@ -79,12 +84,16 @@ pub(crate) async fn examine(scenario: Scenario, database: &Path, ledger: &Ledger
 }
 
 /// The statuses and outputs of a run and its steps, but for what tells times.
-async fn ending(store: &dyn Store, run: &Run) -> Ending {
+async fn ending(store: &dyn Store, runs: &[Run], run: &Run) -> Ending {
     let mut ending = Ending::new();
     // Runs of steps have other names in each run.
+    let forked = |run: &Run| if run.state.forked().is_some() { "fork of " } else { "" };
     let of = match run.state.parent() {
-        Some(parent) => format!("{}/{}", run.workflow, parent.step),
-        None => run.workflow.clone(),
+        Some(parent) => {
+            let caller = runs.iter().find(|caller| caller.id == parent.run);
+            format!("{}/{}{}", run.workflow, caller.map_or("?", forked), parent.step)
+        }
+        None => format!("{}{}", forked(run), run.workflow),
     };
     let outputs = match run.events.last().map(|event| &event.kind) {
         Some(EventKind::RunCompleted { outputs }) => payload(store, *outputs).await,
@@ -141,21 +150,23 @@ fn lost(runs: &[Run], acknowledged: &[String]) -> Vec<String> {
 fn doubts(scenario: Scenario, run: &Run) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut open: BTreeMap<String, Fence> = BTreeMap::new();
-    for event in &run.events {
+    for event in run.own_events() {
         let Some(key) = event.kind.key() else { continue };
         let step = key.to_string();
         match &event.kind {
             EventKind::StepStarted { effect: Some(Effect::AtMostOnce), .. } => {
-                if open.insert(step.clone(), event.fence).is_some() {
-                    wrong.push(format!("{step} was called again although nobody knew what had become of it"));
-                }
+                let before = open.insert(step.clone(), event.fence);
+                wrong.extend(
+                    before.map(|_| format!("{step} was called again although nobody knew what had become of it")),
+                );
             }
             EventKind::StepInDoubt { .. } => drop(open.remove(&step)),
             EventKind::StepCompleted { .. } | EventKind::StepFailed { .. } | EventKind::StepRetried { .. } => {
-                if open.remove(&step).is_some_and(|fence| fence != event.fence) {
-                    let what = event.kind.name();
-                    wrong.push(format!("{step} was not in doubt after a crash: {what} under another fence"));
-                }
+                let other = open.remove(&step).filter(|fence| *fence != event.fence);
+                let what = event.kind.name();
+                wrong.extend(
+                    other.map(|_| format!("{step} was not in doubt after a crash: {what} under another fence")),
+                );
             }
             EventKind::StepResolved { .. }
                 if scenario.class == Class::Reconciled
@@ -231,7 +242,7 @@ async fn transactional(store: &dyn Store, runs: &[Run], entries: &[Entry], rows:
     for run in runs {
         let (id, called) = (run.id.to_string(), run.called());
         let mut told: BTreeMap<String, usize> = BTreeMap::new();
-        for event in &run.events {
+        for event in run.own_events() {
             if let EventKind::SignalReceived { name, payload: said, kept: None, .. } = event.kind
                 && payload(store, name).await == "done"
             {

@@ -100,6 +100,16 @@ impl Scenario {
         self.seed % 2 == 1
     }
 
+    /// Whether the run fails until somebody mends the world and reopens it.
+    pub(crate) fn reopens(&self) -> bool {
+        self.point == WritePoint::RunReopened
+    }
+
+    /// The step from which on the run is done another time, as a fork, when it has ended.
+    pub(crate) fn forks(&self) -> Option<&'static str> {
+        (self.point == WritePoint::RunForked).then_some("s1")
+    }
+
     /// The text of the workflow, and of the one that it calls.
     pub(crate) fn files(&self) -> [(&'static str, String); 2] {
         let mut writer = Writer { dice: self.dice(), class: self.class, text: String::new(), steps: Vec::new() };
@@ -117,16 +127,21 @@ impl Scenario {
         for i in (1..parts.len()).rev() {
             parts.swap(i, writer.dice.roll(i as u64 + 1) as usize);
         }
+        if self.forks().is_some() {
+            // What is forked from has this name.
+            parts = vec![Part::Work, Part::Work, parts[0]];
+        }
         for part in parts.into_iter().filter(|part| !part.comes_last()) {
             writer.part(part);
         }
         for last in needed.iter().filter(|part| part.comes_last()) {
             let body = match last {
                 Part::Fail => "run_if: always, tool: t.bad",
+                Part::Mend => "tool: t.mend",
                 // Without `run_if: always`, which would hold the cancel up.
                 _ => "wait: { signal: never }",
             };
-            let skipped = |name: &str| *last == Part::Never && name.starts_with('n');
+            let skipped = |name: &str| *last != Part::Fail && name.starts_with('n');
             let names = writer.steps.iter().map(|(name, _)| name.as_str());
             let all: Vec<_> = names.filter(|name| !skipped(name)).collect();
             writer.text.push_str(&format!("  last: {{ needs: [{}], {body} }}\n", all.join(", ")));
@@ -185,6 +200,8 @@ enum Part {
     Fail,
     /// The run waits for ever, and is cancelled.
     Never,
+    /// The run fails, and is reopened when the world was mended.
+    Mend,
 }
 
 impl Part {
@@ -193,7 +210,7 @@ impl Part {
     }
 
     fn comes_last(self) -> bool {
-        matches!(self, Part::Fail | Part::Never)
+        matches!(self, Part::Fail | Part::Never | Part::Mend)
     }
 }
 
@@ -216,6 +233,7 @@ fn needed(point: WritePoint) -> &'static [Part] {
         WritePoint::BudgetReserved | WritePoint::BudgetSettled => &[Part::Budget],
         WritePoint::CancelRequested | WritePoint::RunCancelled => &[Part::Never],
         WritePoint::RunFailed => &[Part::Fail],
+        WritePoint::RunReopened => &[Part::Mend],
         WritePoint::Enqueue => &[Part::Run],
         WritePoint::Sql | WritePoint::Send | WritePoint::Outbox | WritePoint::Delivered => &[Part::Store],
         // Every workflow comes to the others.
@@ -301,7 +319,7 @@ impl Writer {
                 (format!("timeout: 10ms, on_error: continue, {inner}"), "4".into())
             }
             Part::Budget => (self.work(&n, ""), own),
-            Part::Fail | Part::Never => return,
+            Part::Fail | Part::Never | Part::Mend => return,
         };
         self.text.push_str(&format!("  {name}: {{ {body} }}\n"));
         self.steps.push((name, output));

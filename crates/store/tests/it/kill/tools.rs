@@ -47,6 +47,7 @@ pub(crate) fn toolbox(class: Class, ledger: &Ledger, points: &Arc<StopAt>, takes
     add("t.store", Class::Transactional, false);
     add("t.lost", Class::AtMostOnce, true);
     add("t.bad", Class::Pure, false);
+    add("t.mend", Class::Read, false);
     tools
 }
 
@@ -59,6 +60,9 @@ impl Tool for Worker {
     async fn call(&self, input: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         if self.spec.name == "t.bad" {
             return Err(ToolError::invalid("broken", "always"));
+        }
+        if self.spec.name == "t.mend" && !self.ledger.mended() {
+            return Err(ToolError::invalid("unmended", "the world is not as it should be"));
         }
         if input["fail"] == true && context.attempt == 1 {
             return Err(ToolError { not_done: true, ..ToolError::transient("early", "not this time") });

@@ -294,6 +294,7 @@ impl Player {
             for after in [Seq(0), Seq(2)] {
                 same("events", &store.events(run, after).await, &self.model.events(run, after).await)?;
             }
+            same("beginning", &store.beginning(run, 2).await, &self.model.beginning(run, 2).await)?;
             self.inboxes(run).await?;
             let (theirs, ours) = (store.snapshot(run).await, self.model.snapshot(run).await);
             if theirs != Ok(None) {
