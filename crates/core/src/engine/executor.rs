@@ -21,6 +21,7 @@ use crate::engine::reporter::Reporter;
 use crate::engine::ruling::{Rulebook, rulebook};
 use crate::engine::secret::Known;
 use crate::engine::services::{Services, environment};
+use crate::engine::snapshot::{self, Snapshots};
 use crate::engine::step::{self, Failure};
 use crate::id::{RunId, Seq, Time};
 use crate::label::Labels;
@@ -120,6 +121,7 @@ pub struct Executor {
     pub(super) heard: Time,
     /// How many runs of steps were looked at.
     pub(super) looked_at: usize,
+    pub(crate) snapshots: Snapshots,
 }
 
 impl fmt::Debug for Executor {
@@ -228,10 +230,10 @@ impl Executor {
         lease: Lease,
         secrets: Known,
     ) -> Result<Executor, ExecutorError> {
-        let events = services.store.events(lease.run, Seq(0)).await?;
-        let state = RunState::replay(lease.run, plan, &events)?;
+        let (state, snapshot) = snapshot::load(&services, lease.run, plan).await?;
         let worker = services.worker.clone();
         let mut executor = Executor::begin(services, models, control, state, lease, secrets);
+        executor.snapshots = Snapshots::from(snapshot);
         let mut draft = Draft::default();
         draft.event(EventKind::RunClaimed { worker });
         executor.record(draft).await?;
@@ -273,6 +275,7 @@ impl Executor {
             taken: HashSet::new(),
             heard: Time::default(),
             looked_at: 0,
+            snapshots: Snapshots::default(),
         }
     }
 
@@ -337,8 +340,14 @@ impl Executor {
                 return Ok(true);
             }
             let more = self.perform_some().await?;
+            // All that was handed out has led to an event, or to a call that is under way: nothing else would be forgotten.
+            let ended = self.state.status().ended();
+            if !ended {
+                self.keep_snapshot_when_due();
+            }
             self.ask_tools();
-            if self.state.status().ended() {
+            if ended {
+                self.drop_snapshot().await;
                 return Ok(false);
             }
             if !more && self.may_leave() && self.give_back().await? {
@@ -394,6 +403,7 @@ impl Executor {
             return Ok(false);
         }
         self.recorder.written().await?;
+        self.keep_last_snapshot().await;
         if self.services.store.release(&self.lease, self.state.wake()).await? == Released::Free {
             return Ok(true);
         }

@@ -30,6 +30,7 @@ mod secret;
 mod services;
 mod settle;
 mod shelf;
+mod snapshot;
 mod step;
 mod stop;
 mod wait;

@@ -37,6 +37,9 @@ pub struct Services {
     pub lease: Duration,
     /// How many calls of one run may be under way at once.
     pub concurrency: usize,
+    /// After how many events the state of a run is written down, so that its log need not be read from the beginning when it
+    /// is taken up.
+    pub snapshot_every: u64,
     /// Where secrets come from.
     pub secrets: Arc<dyn Secrets>,
     /// The value of an environment variable: asked when a run is created, for those that its plan declares.
@@ -60,6 +63,7 @@ impl Services {
             worker,
             lease: Duration::from_secs(10),
             concurrency: 64,
+            snapshot_every: 5_000,
             secrets: Arc::new(NoSecrets),
             env: Arc::new(|_| None),
         }

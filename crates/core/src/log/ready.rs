@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::Time;
 use crate::log::step::StepIndex;
 
 /// Something to be done about a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Work {
     /// What it waits for has ended.
     Open(StepIndex),
@@ -51,7 +53,7 @@ pub(crate) enum Work {
 }
 
 /// The work at hand, and the timers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Ready {
     /// What stops something: it comes first, and needs no room.
     stops: VecDeque<Work>,

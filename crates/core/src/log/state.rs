@@ -3,6 +3,7 @@
 
 mod call;
 mod fan;
+mod frozen;
 mod labels;
 mod origin;
 mod reopen;
@@ -27,6 +28,7 @@ use crate::log::{
 use crate::model::Usage;
 use crate::workflow::{OnError, OnItemError, Plan};
 
+pub(crate) use frozen::SNAPSHOT_VERSION;
 pub use origin::Forked;
 pub(crate) use rules::{Gate, Settlement};
 use shape::Shape;

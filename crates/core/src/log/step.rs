@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{Seq, StepKey, Time};
 use crate::label::Labels;
 use crate::log::{Actor, Budget, Commitment, EventKind, Resolution, SkipReason, Timer, Verdict, WaitFor};
 use crate::workflow::NodeIndex;
 
 /// The place of a step in its run's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StepIndex(pub(crate) usize);
 
 /// Where a step stands.
@@ -143,7 +145,7 @@ impl Waiting {
 }
 
 /// What ended a step's waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Came {
     /// The time.
     Time,

@@ -123,6 +123,8 @@ impl World {
         );
         services.lease = Duration::from_secs(30);
         services.concurrency = self.concurrency;
+        // Whoever takes a run up here begins with a snapshot.
+        services.snapshot_every = 1;
         services.secrets = Arc::new(self.secrets.clone());
         let env = self.env.clone();
         services.env = Arc::new(move |name| env.get(name).cloned());

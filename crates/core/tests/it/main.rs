@@ -33,6 +33,7 @@ mod repeats;
 mod reports;
 mod secrets;
 mod shaken;
+mod snapshot;
 mod stops;
 mod subworkflows;
 mod times;

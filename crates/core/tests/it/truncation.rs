@@ -10,6 +10,7 @@ use parkway_core::engine::{Command, decide};
 use parkway_core::id::{RunId, Seq, StepKey, Time};
 use parkway_core::log::{Event, EventKind, RunState};
 use parkway_core::store::{Commit, Write};
+use parkway_core::testing::{frozen, thawed};
 
 use journal::{Change, Journal};
 use site::{End, Site};
@@ -214,7 +215,12 @@ async fn look_alike(site: &Site, lives: &mut BTreeMap<RunId, Life>, commit: &Com
         life.handed.extend(decide(&mut life.state, event.at, usize::MAX));
     }
     let last = commit.events.last().unwrap();
-    let mut replayed = RunState::replay(run, plan, &life.events).unwrap();
+    let mut replayed = RunState::replay(run, plan.clone(), &life.events).unwrap();
+    let (before, after) = life.events.split_at(last.seq.0 as usize * 31 % (life.events.len() + 1));
+    let snapshot = frozen(&RunState::replay(run, plan.clone(), before).unwrap()).unwrap();
+    let mut thawed = thawed(plan, &snapshot).unwrap();
+    after.iter().for_each(|event| thawed.apply(event).unwrap());
+    assert!(frozen(&thawed) == frozen(&replayed), "a snapshot and the rest are not the whole, at {}: {said}", last.seq);
     assert_eq!((replayed.status(), replayed.wake()), (commit.status, commit.wake), "at event {} of {said}", last.seq);
     assert_eq!(format!("{:?}", replayed.steps()), format!("{:?}", life.state.steps()), "{said}");
     assert_eq!(replayed.committed(), life.state.committed(), "{said}");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::RunState;
 use crate::id::Time;
 use crate::log::Budget;
@@ -9,7 +11,7 @@ use crate::log::step::StepIndex;
 use crate::workflow::{SubWorkflow, Verb};
 
 /// What the steps of a called workflow have used together.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Used {
     /// Spent or set aside.
     pub(crate) budget: Budget,

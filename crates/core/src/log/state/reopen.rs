@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::RunState;
 use crate::id::{Seq, Time};
 use crate::log::ready::Work;
@@ -11,7 +13,7 @@ use crate::log::{Event, RunStatus, SkipReason, Verdict};
 use crate::workflow::OnItemError;
 
 /// That the run was reopened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reopened {
     /// The event.
     pub(crate) seq: Seq,

@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{RunState, Shape};
 use crate::id::Time;
 use crate::log::ready::Work;
@@ -15,7 +17,7 @@ use crate::workflow::{RunIf, Verb};
 const GRACE: Duration = Duration::from_secs(30);
 
 /// What stops the whole run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Stop {
     /// Somebody wants it.
     pub(super) cancelling: bool,

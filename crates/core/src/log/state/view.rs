@@ -38,6 +38,11 @@ impl RunState {
         self.head
     }
 
+    /// The owner count of the newest event.
+    pub(crate) fn fence(&self) -> crate::id::Fence {
+        self.fence
+    }
+
     /// Where the run stands.
     pub fn status(&self) -> RunStatus {
         self.status
