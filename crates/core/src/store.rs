@@ -245,8 +245,10 @@ pub enum Message {
         step: StepKey,
         /// Which attempt.
         attempt: u32,
-        /// What became of it; never [`Resolution::Redo`].
+        /// What became of it; never [`Resolution::Redo`]. One that was not even made is [`Resolution::NotDone`].
         outcome: Resolution<Value>,
+        /// Whether the call was made at all. One that was not is no failure: it is made by whoever goes on.
+        made: bool,
         /// The process that made the call.
         worker: WorkerId,
     },

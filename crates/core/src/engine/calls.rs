@@ -210,13 +210,19 @@ impl Executor {
 
     /// A call that must not be repeated, and that was not made before this process stopped, is for the next one.
     async fn put_off(&mut self, index: StepIndex) -> Result<(), ExecutorError> {
+        let mut draft = Draft::default();
+        self.draft_put_off(&mut draft, index, "the process stopped before it made the call")?;
+        self.record(draft).await?;
+        Ok(())
+    }
+
+    /// Says that an attempt is to be followed by another at once, since its call was not made.
+    pub(super) fn draft_put_off(&self, draft: &mut Draft, index: StepIndex, why: &str) -> Result<(), ExecutorError> {
         let step = self.state.at(index);
         let (key, attempt) = (step.key.clone(), step.attempt);
-        let mut draft = Draft::default();
-        let message = self.text(&mut draft, "the process stopped before it made the call")?;
+        let message = self.text(draft, why)?;
         let (code, not_before) = ("interrupted".to_owned(), self.services.clock.now());
         draft.event(EventKind::StepRetried { key, attempt, code, message, not_before });
-        self.record(draft).await?;
         Ok(())
     }
 

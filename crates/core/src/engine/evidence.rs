@@ -9,7 +9,7 @@ use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::recorder::Draft;
 use crate::engine::step::{Failure, Outcome};
 use crate::id::{Seq, StepKey, WorkerId};
-use crate::log::{Actor, Resolution, StepStatus};
+use crate::log::{Actor, EventKind, Resolution, StepStatus};
 use crate::store::Message;
 
 /// What came of calls, until it is on disk.
@@ -39,7 +39,8 @@ impl Executor {
         };
         let step = self.state.at(outcome.index);
         let (attempt, worker) = (step.attempt, self.services.worker.clone());
-        Some(Message::Outcome { step: step.key.clone(), attempt, outcome: became, worker })
+        let made = outcome.begun || became != Resolution::NotDone;
+        Some(Message::Outcome { step: step.key.clone(), attempt, outcome: became, made, worker })
     }
 
     /// Tells whoever goes on with the run what came of calls that this executor can no longer record.
@@ -62,13 +63,14 @@ impl Executor {
         }
     }
 
-    /// Takes evidence in: it counts for the attempt that it is about, while that is in doubt.
+    /// Takes evidence in: it counts for the attempt that it is about, while that is in doubt. Without an outcome the call was not
+    /// made at all.
     pub(super) async fn take_evidence(
         &mut self,
         mut draft: Draft,
         key: StepKey,
         attempt: u32,
-        outcome: Resolution<Value>,
+        outcome: Option<Resolution<Value>>,
         worker: WorkerId,
     ) -> Result<(), ExecutorError> {
         if let Some(index) = self.state.index_of(&key).filter(|index| self.state.at(*index).attempt == attempt) {
@@ -79,11 +81,18 @@ impl Executor {
             }
             let doubted = step.status == StepStatus::InDoubt || !draft.events.is_empty();
             let problem = match &outcome {
-                Resolution::Done { output } => self.check_output(&key, output).err(),
-                Resolution::NotDone | Resolution::Redo => None,
+                Some(Resolution::Done { output }) => self.check_output(&key, output).err(),
+                Some(Resolution::NotDone | Resolution::Redo) | None => None,
             };
+            let over = self.state.barred(index).is_some();
             match problem {
+                None if doubted && outcome.is_none() && !over => {
+                    let by = Actor::Worker { id: worker };
+                    draft.event_by(by, EventKind::StepResolved { key, outcome: Resolution::NotDone, note: None });
+                    self.draft_put_off(&mut draft, index, "the process ended before it made the call")?;
+                }
                 None if doubted => {
+                    let outcome = outcome.unwrap_or(Resolution::NotDone);
                     let found = "the process that made the call had lost the run, and says that it was not carried out";
                     self.draft_finding(&mut draft, index, Actor::Worker { id: worker }, outcome, found)?;
                 }

@@ -101,7 +101,8 @@ impl Executor {
                 let by = self.person(&mut draft, &by, via)?;
                 return self.take_resolution(draft, step, outcome, note, by).await;
             }
-            Message::Outcome { step, attempt, outcome, worker } => {
+            Message::Outcome { step, attempt, outcome, made, worker } => {
+                let outcome = if made { Some(outcome) } else { None };
                 return self.take_evidence(draft, step, attempt, outcome, worker).await;
             }
             Message::RunEnded { step, run } => return self.take_report(id, draft, step, run).await,

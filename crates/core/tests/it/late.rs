@@ -99,6 +99,7 @@ async fn an_outcome_whose_commit_is_fenced_is_not_lost() {
     assert!(matches!(going.await.unwrap(), Err(ExecutorError::Store(StoreError::Fenced { .. }))));
     let inbox = world.store.inbox(run).await.unwrap();
     let expected = Message::Outcome {
+        made: true,
         step: "pay".parse().unwrap(),
         attempt: 1,
         outcome: Resolution::Done { output: json!({"receipt": 7}) },
@@ -131,7 +132,7 @@ async fn told(looking: Looking, attempt: u32, outcome: Resolution<Value>) -> (Wo
     let (world, _) = world(&ledger);
     let (run, _) = world.run(YAML, json!({})).await;
     let (step, worker) = ("pay".parse().unwrap(), WorkerId::new("zombie"));
-    world.store.signal(run, Message::Outcome { step, attempt, outcome, worker }).await.unwrap();
+    world.store.signal(run, Message::Outcome { step, attempt, outcome, made: true, worker }).await.unwrap();
     (world, run, ledger)
 }
 
