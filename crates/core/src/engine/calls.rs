@@ -258,6 +258,7 @@ impl Executor {
         let _ = self.services.store.renew(&self.lease, most + self.services.lease).await;
         let deadline = Instant::now() + most;
         while !self.calls.is_empty() {
+            self.recorder.hand_over().await?;
             let Ok(joined) = tokio::time::timeout_at(deadline, self.calls.next()).await else { break };
             self.take_ends(joined).await?;
         }
@@ -273,6 +274,8 @@ impl Executor {
             self.calls.attempts.keys().copied().filter(|index| !self.effect_of(*index).repeatable()).collect();
         self.calls.abort(|purpose, index| purpose == Purpose::Finding || !once.contains(&index));
         self.calls.cancel_all();
+        // A call may wait for what was recorded before it; where that cannot be written, it is told so.
+        let _ = self.recorder.hand_over().await;
         let most = GRACE + Duration::from_secs(3);
         // Where the run is still held here, nobody else need look at it meanwhile.
         let _ = self.services.store.renew(&self.lease, most + self.services.lease).await;

@@ -340,6 +340,7 @@ impl Executor {
                 return Ok(true);
             }
             let more = self.perform_some().await?;
+            self.recorder.hand_over().await?;
             // All that was handed out has led to an event, or to a call that is under way: nothing else would be forgotten.
             let ended = self.state.status().ended();
             if !ended {
@@ -442,6 +443,7 @@ impl Executor {
     /// Records a draft, and returns when it is on disk.
     pub(super) async fn record_to_disk(&mut self, draft: Draft) -> Result<(), ExecutorError> {
         let head = self.record(draft).await?;
+        self.recorder.hand_over().await?;
         Ok(self.recorder.disk().holds(head).await?)
     }
 

@@ -74,12 +74,24 @@ struct Batch {
     answer: Option<oneshot::Sender<Result<(), Refusal>>>,
 }
 
+impl Batch {
+    /// Takes in what was recorded after it.
+    fn extend(&mut self, next: Batch) {
+        self.events.extend(next.events);
+        self.payloads.extend(next.payloads);
+        self.writes.extend(next.writes);
+        (self.status, self.wake) = (next.status, next.wake);
+    }
+}
+
 /// Writes one run's log.
 pub(crate) struct Recorder {
     clock: Arc<dyn Clock>,
     tenant: String,
     lease: Lease,
-    sender: mpsc::Sender<Batch>,
+    /// What was recorded and not handed to the committer yet: an outcome and what follows from it go into one commit.
+    gathered: Option<Batch>,
+    sender: mpsc::Sender<(CommitId, Batch)>,
     sent: u64,
     disk: Disk,
     committer: JoinHandle<()>,
@@ -145,19 +157,44 @@ impl Recorder {
     ) -> Self {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let (durable_sender, durable) = watch::channel(Durable { seq: head, batches: 0, error: None });
-        let committer =
-            Committer { store, clock: clock.clone(), reporter, lease: lease.clone(), head, durable: durable_sender };
+        let committer = Committer { store, reporter, lease: lease.clone(), head, durable: durable_sender };
         let committer = tokio::spawn(committer.run(receiver));
-        Recorder { clock, tenant: tenant.into(), lease, sender, sent: 0, disk: Disk { durable }, committer }
+        Recorder {
+            clock,
+            tenant: tenant.into(),
+            lease,
+            gathered: None,
+            sender,
+            sent: 0,
+            disk: Disk { durable },
+            committer,
+        }
     }
 
-    /// Makes a draft part of the run: applies it to the state, and hands it to the committer.
+    /// Makes a draft part of the run: applies it to the state, and lays it beside what goes to the committer with the next
+    /// [`hand_over`](Recorder::hand_over).
     pub(crate) async fn record(&mut self, state: &mut RunState, draft: Draft) -> Result<Seq, RecordError> {
         let events = self.events(state.head(), draft.events);
         events.iter().try_for_each(|event| state.apply(event))?;
         let (status, wake) = (state.status(), state.wake());
-        self.send(Batch { events, payloads: draft.payloads, writes: draft.writes, status, wake, answer: None }).await?;
+        let (payloads, writes) = (draft.payloads, draft.writes);
+        let batch = Batch { events, payloads, writes, status, wake, answer: None };
+        match &mut self.gathered {
+            Some(gathered) => gathered.extend(batch),
+            None => self.gathered = Some(batch),
+        }
+        if self.gathered.as_ref().is_some_and(|gathered| gathered.events.len() >= BATCH) {
+            self.hand_over().await?;
+        }
         Ok(state.head())
+    }
+
+    /// Hands what was recorded to the committer. Whoever waits for anything does this first.
+    pub(crate) async fn hand_over(&mut self) -> Result<(), StoreError> {
+        match self.gathered.take() {
+            Some(batch) => self.send(batch).await,
+            None => Ok(()),
+        }
     }
 
     /// Makes a draft with writes that may be refused part of the run: it becomes true in a commit of its own, after all
@@ -167,6 +204,7 @@ impl Recorder {
         state: &mut RunState,
         draft: Draft,
     ) -> Result<Result<Seq, Refusal>, RecordError> {
+        self.hand_over().await?;
         let events = self.events(state.head(), draft.events);
         let (status, wake) = (state.status(), state.wake());
         let (answer, taken) = oneshot::channel();
@@ -196,7 +234,9 @@ impl Recorder {
     }
 
     async fn send(&mut self, batch: Batch) -> Result<(), StoreError> {
-        if self.sender.send(batch).await.is_err() {
+        // Drawn here, since a clock that panics must do so in the executor's task.
+        let id = CommitId::new(self.clock.random());
+        if self.sender.send((id, batch)).await.is_err() {
             return Err(self.disk().failed().await);
         }
         self.sent += 1;
@@ -204,7 +244,8 @@ impl Recorder {
     }
 
     /// Returns when all that was recorded is on disk.
-    pub(crate) async fn written(&self) -> Result<(), StoreError> {
+    pub(crate) async fn written(&mut self) -> Result<(), StoreError> {
+        self.hand_over().await?;
         self.disk().has(self.sent).await
     }
 
@@ -218,7 +259,9 @@ impl Recorder {
     }
 
     /// Commits all that was recorded, and ends.
-    pub(crate) async fn close(self) -> Result<(), StoreError> {
+    pub(crate) async fn close(mut self) -> Result<(), StoreError> {
+        // Where this fails, the committer has an error to tell.
+        let _ = self.hand_over().await;
         drop(self.sender);
         if self.committer.await.is_err() {
             return Err(committer_gone());
@@ -230,7 +273,6 @@ impl Recorder {
 
 struct Committer {
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
     reporter: Reporter,
     lease: Lease,
     head: Seq,
@@ -238,7 +280,7 @@ struct Committer {
 }
 
 impl Committer {
-    async fn run(mut self, mut receiver: mpsc::Receiver<Batch>) {
+    async fn run(mut self, mut receiver: mpsc::Receiver<(CommitId, Batch)>) {
         let mut batches = 0;
         let mut next_alone = None;
         loop {
@@ -246,22 +288,19 @@ impl Committer {
                 Some(alone) => Some(alone),
                 None => receiver.recv().await,
             };
-            let Some(mut batch) = next else { return };
+            let Some((id, mut batch)) = next else { return };
             batches += 1;
             let answer = batch.answer.take();
             while answer.is_none() && batch.events.len() < BATCH {
-                let Ok(next) = receiver.try_recv() else { break };
+                let Ok((next_id, next)) = receiver.try_recv() else { break };
                 if next.answer.is_some() {
-                    next_alone = Some(next);
+                    next_alone = Some((next_id, next));
                     break;
                 }
                 batches += 1;
-                batch.events.extend(next.events);
-                batch.payloads.extend(next.payloads);
-                batch.writes.extend(next.writes);
-                (batch.status, batch.wake) = (next.status, next.wake);
+                batch.extend(next);
             }
-            let answered = match (self.commit(batch, batches).await, answer) {
+            let answered = match (self.commit(id, batch, batches).await, answer) {
                 (Ok(()), Some(answer)) => answer.send(Ok(())),
                 (Err(StoreError::Refused { write, message }), Some(answer)) => {
                     self.durable.send_modify(|durable| durable.batches = batches);
@@ -278,10 +317,10 @@ impl Committer {
         }
     }
 
-    async fn commit(&mut self, batch: Batch, batches: u64) -> Result<(), StoreError> {
+    async fn commit(&mut self, id: CommitId, batch: Batch, batches: u64) -> Result<(), StoreError> {
         let events: Vec<Arc<Event>> = batch.events.iter().cloned().map(Arc::new).collect();
         let commit = Commit {
-            id: CommitId::new(self.clock.random()),
+            id,
             lease: self.lease.clone(),
             expect: self.head,
             events: batch.events,
