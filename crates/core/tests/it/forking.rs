@@ -349,7 +349,7 @@ async fn check_forks(yaml: &str) {
     let world = counted(&calls);
     let executor = world.create(yaml, json!({})).await;
     let run = executor.run();
-    signal_early(&world, run, 0).await;
+    signal_early(&world, run, &[]).await;
     let (_, ended) = world.drive(executor).await;
     go_on(&world, run, ended.status).await;
     let (expected, end) = (statuses(&world, run).await, ending(&world, run).await);
@@ -359,7 +359,7 @@ async fn check_forks(yaml: &str) {
         let executor = world.start_fork(fork).await;
         let forked = executor.run();
         let copied = executor.state().head().0 as usize;
-        signal_early(&world, forked, 0).await;
+        signal_early(&world, forked, &[]).await;
         let (_, ended) = world.drive(executor).await;
         let status = go_on(&world, forked, ended.status).await;
         let log = || world.log(forked);

@@ -474,7 +474,7 @@ async fn check_reopened(yaml: &str) {
     let world = counted(&calls);
     let executor = world.create(yaml, json!({})).await;
     let run = executor.run();
-    signal_early(&world, run, 0).await;
+    signal_early(&world, run, &[]).await;
     let (_, ended) = world.drive(executor).await;
     let status = go_on(&world, run, ended.status).await;
     if status != RunStatus::Failed {

@@ -144,7 +144,7 @@ async fn check(seed: u64, one_in: u32, delay: Duration) -> u64 {
     let yaml = workflow(seed);
     let calm = world(&Ledger::default());
     let executor = calm.create(&yaml, json!({})).await;
-    signal_early(&calm, executor.run(), 0).await;
+    signal_early(&calm, executor.run(), &[]).await;
     let (wanted, ended) = calm.drive(executor).await;
     assert!(go_on(&calm, wanted, ended.status).await.ended(), "{yaml}\n{}", calm.log(wanted).await);
 
@@ -156,7 +156,7 @@ async fn check(seed: u64, one_in: u32, delay: Duration) -> u64 {
         store.delay(seed, delay);
     }
     let run = create(&world, &store, &yaml).await;
-    signal_early(&world, run, 0).await;
+    signal_early(&world, run, &[]).await;
     let mut status = RunStatus::Running;
     for _ in 0..400 {
         status = turn(&world, &store, run).await;

@@ -154,7 +154,8 @@ impl Pair {
                 worker.done = word == "done";
                 if let Some(why) = word.strip_prefix("lost ") {
                     self.losses += 1;
-                    if !why.contains("another process") {
+                    // What it was stopped in may be over when it goes on.
+                    if !why.contains("another process") && !why.contains("has ended: ") {
                         self.complaints.push(format!("worker {name} ended with: {why}"));
                     }
                 }
