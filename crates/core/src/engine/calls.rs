@@ -239,10 +239,7 @@ impl Executor {
 
     /// The effect of what a step calls.
     pub(super) fn effect_of(&self, index: StepIndex) -> Effect {
-        match &self.state.plan().graph.node(self.state.at(index).node).verb {
-            Verb::Tool { name, .. } => self.state.plan().tools.get(name).map_or(Effect::AtMostOnce, |tool| tool.effect),
-            _ => Effect::Read,
-        }
+        self.state.effect_of(index)
     }
 
     /// Stops: calls that look are cut off, those that change something get a grace time.

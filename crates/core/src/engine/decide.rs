@@ -5,7 +5,6 @@ use crate::id::{StepKey, Time};
 use crate::log::{
     Gate, Resolution, RunState, Settlement, SkipReason, StepError, StepIndex, StepStatus, Timer, Verdict, Work,
 };
-use crate::tool::Effect;
 use crate::workflow::Verb;
 
 /// How often a step may be interrupted by the end of its process before it is given up: it may be what ends it.
@@ -220,11 +219,7 @@ fn moved(state: &RunState, index: StepIndex) -> Command {
 fn recover(state: &RunState, index: StepIndex) -> Command {
     let step = state.at(index);
     let key = step.key.clone();
-    let effect = match &state.plan().graph.node(step.node).verb {
-        Verb::Tool { name, .. } => state.plan().tools.get(name).map_or(Effect::AtMostOnce, |tool| tool.effect),
-        // A model turn looks at the world and leaves it as it is.
-        _ => Effect::Read,
-    };
+    let effect = state.effect_of(index);
     if !effect.repeatable() {
         Command::Doubt { key }
     } else if state.cut_off(index).is_some() {

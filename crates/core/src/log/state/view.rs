@@ -10,7 +10,8 @@ use crate::label::Labels;
 use crate::log::step::{Step, StepIndex};
 use crate::log::{Budget, Commitment, FailureReason, Finish, Parent, RunStatus};
 use crate::model::Usage;
-use crate::workflow::Plan;
+use crate::tool::Effect;
+use crate::workflow::{Plan, Verb};
 
 impl RunState {
     /// The plan.
@@ -86,6 +87,15 @@ impl RunState {
     /// The step with this key.
     pub fn step(&self, key: &StepKey) -> Option<&Step> {
         self.index.get(key).map(|index| &self.steps[index.0])
+    }
+
+    /// The effect of what a step calls, as its plan says. A tool that the plan does not know may do anything.
+    pub(crate) fn effect_of(&self, index: StepIndex) -> Effect {
+        match &self.plan.graph.node(self.at(index).node).verb {
+            Verb::Tool { name, .. } => self.plan.tools.get(name).map_or(Effect::AtMostOnce, |tool| tool.effect),
+            // A model turn looks at the world and leaves it as it is.
+            _ => Effect::Read,
+        }
     }
 
     /// The key of the effect of a step's call: the same over attempts, until a person says that it is to be made again.
