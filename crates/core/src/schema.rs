@@ -1,11 +1,14 @@
 //! Whether a value is of the form that a JSON Schema says; what is wrong, in few words.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::tool::ToolSpec;
 use crate::workflow::NodeIndex;
 
 /// Values up to this many bytes of JSON are quoted in a message.
@@ -62,8 +65,8 @@ pub(crate) fn check_depth(value: &Value) -> Result<(), String> {
     if fits(value, LEVELS) { Ok(()) } else { Err(format!("the value nests deeper than {LEVELS} levels")) }
 }
 
-/// Which side of a step's call a schema is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Which side of a tool's call a schema is about.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Side {
     Input,
     Output,
@@ -72,18 +75,38 @@ pub(crate) enum Side {
 /// The schemas of a plan's calls, each compiled when it is first needed.
 #[derive(Debug, Default)]
 pub(crate) struct Schemas {
-    compiled: HashMap<(NodeIndex, Side), Arc<Schema>>,
+    inputs: HashMap<String, Arc<Schema>>,
+    outputs: HashMap<String, Arc<Schema>>,
+    forms: HashMap<NodeIndex, Arc<Schema>>,
 }
 
 impl Schemas {
-    pub(crate) fn get(&mut self, node: NodeIndex, side: Side, schema: &Value) -> Result<Arc<Schema>, String> {
-        if let Some(known) = self.compiled.get(&(node, side)) {
-            return Ok(known.clone());
-        }
-        let compiled = Arc::new(Schema::new(schema)?);
-        self.compiled.insert((node, side), compiled.clone());
-        Ok(compiled)
+    /// One side of a tool's calls, whichever steps make them.
+    pub(crate) fn of_tool(&mut self, spec: &ToolSpec, side: Side) -> Result<Arc<Schema>, String> {
+        let (compiled, schema) = match side {
+            Side::Input => (&mut self.inputs, &spec.input_schema),
+            Side::Output => (&mut self.outputs, &spec.output_schema),
+        };
+        known(compiled, spec.name.as_str(), schema)
     }
+
+    /// What the answer to a step's question must look like.
+    pub(crate) fn of_form(&mut self, node: NodeIndex, schema: &Value) -> Result<Arc<Schema>, String> {
+        known(&mut self.forms, &node, schema)
+    }
+}
+
+fn known<K: Eq + Hash + Borrow<Q>, Q: Eq + Hash + ToOwned<Owned = K> + ?Sized>(
+    compiled: &mut HashMap<K, Arc<Schema>>,
+    of: &Q,
+    schema: &Value,
+) -> Result<Arc<Schema>, String> {
+    if let Some(known) = compiled.get(of) {
+        return Ok(known.clone());
+    }
+    let new = Arc::new(Schema::new(schema)?);
+    compiled.insert(of.to_owned(), new.clone());
+    Ok(new)
 }
 
 #[cfg(test)]

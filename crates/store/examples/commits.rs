@@ -1,9 +1,9 @@
 //! How many durable steps a second the store takes, beside what the disk takes for one wait in the same minute; and how many
 //! bytes a step has on disk, and where they go.
 //!
-//! `cargo run --release -p parkway-store --example commits [FOLDER] [SECONDS]`; the folder decides which disk is measured,
+//! `cargo run --release -p parkway-store --example commits [FOLDER] [SECONDS] [RUNS…]`; the folder decides which disk is measured,
 //! and is the current one unless told. A step is one commit, as an executor makes it in a chain of idempotent calls: the end of
-//! a call with an output of 100 bytes, and the policy's word on the next one, and its beginning with arguments of 50 bytes.
+//! a call with an output of 100 bytes, and the beginning of the next one with arguments of 50 bytes.
 #![expect(clippy::print_stdout, reason = "the figures are its output")]
 
 use std::collections::BTreeMap;
@@ -18,7 +18,6 @@ use parkway_core::clock::{Clock, SystemClock};
 use parkway_core::id::{CommitId, Fence, RunId, Seq, StepKey, WorkerId};
 use parkway_core::label::Labels;
 use parkway_core::log::{Actor, Event, EventKind, Payload, RunStatus};
-use parkway_core::policy::Verdict;
 use parkway_core::store::{Commit, Lease, Log, NewRun, Write};
 use parkway_core::tool::Effect;
 use parkway_store::SqliteStore;
@@ -33,7 +32,9 @@ async fn main() -> Outcome<()> {
     let folder = tempfile::tempdir_in(args.next().unwrap_or_else(|| ".".into()))?;
     let seconds = args.next().map_or(Ok(3), |text| text.parse())?;
     println!("runs   steps/s  steps/transaction  statements/step  bytes/step  fdatasync p50   load");
-    for runs in [1, 8, 64, 256] {
+    let asked: Vec<usize> = args.map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let at_once = if asked.is_empty() { vec![1, 8, 64, 256] } else { asked };
+    for runs in at_once {
         let sync = sync_cost(folder.path())?;
         let path = folder.path().join(format!("{runs}.db"));
         let store = Arc::new(SqliteStore::open(&path, Arc::new(SystemClock)).await?);
@@ -92,7 +93,7 @@ async fn chain(store: Arc<SqliteStore>, until: Instant) -> Outcome<()> {
             commit.writes.push(Write::Enqueue(new.clone()));
         }
         store.commit(commit).await?;
-        head = Seq(head.0 + 3);
+        head = Seq(head.0 + 2);
     }
     Ok(())
 }
@@ -104,23 +105,17 @@ fn step(lease: &Lease, expect: Seq) -> Outcome<Commit> {
     let (key, next) = (StepKey::root("write1"), StepKey::root("write2"));
     let kinds = [
         EventKind::StepCompleted { key, attempt: 1, output: Some(output.commitment), labels: Labels::default() },
-        EventKind::PolicyDecided {
-            key: next.clone(),
-            tool: "files.write_text".into(),
-            verdict: Verdict::Allow,
-            rule: "default.idempotent".into(),
-        },
         EventKind::StepStarted {
             key: next,
             attempt: 1,
             args: Some(args.commitment),
             labels: BTreeMap::new(),
             effect: Some(Effect::Idempotent),
+            rule: Some("default.idempotent".into()),
             secrets: None,
         },
     ];
-    let by = || Actor::Worker { id: lease.worker.clone() };
-    let event = |(n, kind)| Event::new("default", lease.run, Seq(n), clock.now(), lease.fence, by(), kind);
+    let event = |(n, kind)| Event::new("default", lease.run, Seq(n), clock.now(), lease.fence, Actor::Engine, kind);
     Ok(Commit {
         id: CommitId::new(clock.random()),
         lease: lease.clone(),

@@ -7,7 +7,7 @@ use parkway::id::{StepKey, Time};
 use parkway::log::{
     Actor, Budget, Commitment, Event, EventKind, ModelCall, Resolution, RunStatus, StepStatus, WaitFor,
 };
-use parkway::{Parkway, Record};
+use parkway::{Parkway, Record, policy};
 use serde_json::Value;
 
 use crate::args::{Global, ShowArgs};
@@ -137,9 +137,10 @@ impl StepStory {
     fn tell(&mut self, event: &Event) {
         let at = local(event.at);
         match &event.kind {
-            EventKind::StepStarted { attempt, args, labels, effect, .. } => {
+            EventKind::StepStarted { attempt, args, labels, effect, rule, .. } => {
                 let effect = effect.map(|effect| format!("  effect {}", effect.as_str())).unwrap_or_default();
-                self.title(&format!("{at}  attempt {attempt}{effect}"));
+                let allowed = rule.as_ref().map(|rule| format!("  {}", ruled(policy::Verdict::Allow, rule))).unwrap_or_default();
+                self.title(&format!("{at}  attempt {attempt}{effect}{allowed}"));
                 self.value("arguments", *args);
                 self.args = args.and_then(|args| self.texts.get(&args).cloned());
                 for (name, labels) in labels {

@@ -173,7 +173,7 @@ impl Drop for Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parkway::id::{Fence, RunId, Seq, WorkerId};
+    use parkway::id::{Fence, RunId, Seq};
     use parkway::log::{Actor, EventKind};
     use std::fs::{self, File};
 
@@ -186,7 +186,7 @@ mod tests {
         let term = Term::read_write_pair(File::open(&path).unwrap(), File::options().append(true).open(&path).unwrap());
         let mut live = Live::new(term, terminal);
         live.view().use_symbols(Symbols::Ascii);
-        let by = Actor::Worker { id: WorkerId::new("w") };
+        let by = Actor::Engine;
         live.apply(&Event::new("default", run, Seq(1), start, Fence(1), by, EventKind::RunCancelled), start);
         live.tick(start.after(PACE / 2));
         live.tick(start.after(PACE));
@@ -209,7 +209,7 @@ mod tests {
         let (start, run) = (Time::from_micros(1_000_000), RunId::new(Time::from_micros(0), [1; 16]));
         let term = Term::read_write_pair(File::open(&path).unwrap(), File::options().append(true).open(&path).unwrap());
         let mut live = Live::new(term, true);
-        let by = Actor::Worker { id: WorkerId::new("w") };
+        let by = Actor::Engine;
         let step: parkway::id::StepKey = "extract".parse().unwrap();
         let kind = EventKind::StepStarted {
             key: step.clone(),
@@ -217,6 +217,7 @@ mod tests {
             args: None,
             labels: [].into(),
             effect: None,
+            rule: None,
             secrets: None,
         };
         live.apply(&Event::new("default", run, Seq(1), start, Fence(1), by, kind), start);

@@ -83,7 +83,7 @@ impl Letters {
     pub(crate) fn push(&mut self, ms: i64, kind: EventKind) {
         match &mut self.overlapping {
             Some(events) => events.push((ms, kind)),
-            None => self.push_by(ms, Actor::Worker { id: WorkerId::new("w1") }, kind),
+            None => self.push_by(ms, Actor::Engine, kind),
         }
     }
 
@@ -103,6 +103,7 @@ impl Letters {
                 args: None,
                 labels: [].into(),
                 effect: None,
+                rule: None,
                 secrets: None,
             },
         );

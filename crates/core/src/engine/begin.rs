@@ -189,18 +189,23 @@ impl Executor {
         if !kept.is_empty() {
             labels.insert(CONDITION.into(), kept);
         }
-        draft.event(EventKind::StepStarted { key, attempt, args, labels, effect, secrets: None });
+        draft.event(EventKind::StepStarted { key, attempt, args, labels, effect, rule: None, secrets: None });
         Ok(())
     }
 
-    /// Says with the start of a step where secrets belong in its arguments.
-    fn draft_secrets(&self, draft: &mut Draft, places: &[SecretUse]) -> Result<(), ExecutorError> {
-        if places.is_empty() {
-            return Ok(());
-        }
-        let places = draft.payload(&*self.services.clock, places)?;
-        if let Some((_, EventKind::StepStarted { secrets, .. })) = draft.events.last_mut() {
-            *secrets = Some(places);
+    /// Says with the start of a call by which rule it is made, and where secrets belong in its arguments.
+    fn draft_terms(
+        &self,
+        draft: &mut Draft,
+        allowed: Option<String>,
+        places: &[SecretUse],
+    ) -> Result<(), ExecutorError> {
+        let places = match places {
+            [] => None,
+            places => Some(draft.payload(&*self.services.clock, places)?),
+        };
+        if let Some((_, EventKind::StepStarted { rule, secrets, .. })) = draft.events.last_mut() {
+            (*rule, *secrets) = (allowed, places);
         }
         Ok(())
     }
@@ -292,12 +297,12 @@ impl Executor {
             Ok(input) => input,
             Err(failure) => return self.fail(key, &failure).await,
         };
-        let schema = self.schemas.get(node, Side::Input, &spec.input_schema);
+        let schema = self.schemas.of_tool(spec, Side::Input);
         if let Err(error) = schema.and_then(|schema| schema.check(&input)) {
             let message = self.secrets.scrub(&format!("the arguments do not fit `{name}`: {error}"));
             return self.fail(key, &Failure::new("invalid", message)).await;
         }
-        let output = match self.schemas.get(node, Side::Output, &spec.output_schema) {
+        let output = match self.schemas.of_tool(spec, Side::Output) {
             Ok(output) => output,
             Err(error) => {
                 let message = format!("what `{name}` returns cannot be checked: {error}");
@@ -311,7 +316,8 @@ impl Executor {
         let decision = self.rule(site, &request);
         let mut draft = Draft::default();
         let first = self.state.step(&key).is_none_or(|step| step.attempt == 0);
-        if first && (spec.effect != Effect::Pure || decision.verdict != policy::Verdict::Allow) {
+        let allowed = decision.verdict == policy::Verdict::Allow;
+        if first && !allowed {
             let (verdict, rule) = (decision.verdict, decision.rule.clone());
             draft.event(EventKind::PolicyDecided { key: key.clone(), tool: name.into(), verdict, rule });
         }
@@ -328,7 +334,8 @@ impl Executor {
         }
         let effect = spec.effect;
         self.draft_start(&mut draft, key.clone(), Some(&args.value), &args.labels, condition, Some(effect))?;
-        self.draft_secrets(&mut draft, &args.secrets)?;
+        let rule = (allowed && effect != Effect::Pure).then_some(decision.rule);
+        self.draft_terms(&mut draft, rule, &args.secrets)?;
         if budget::counts(&self.state, site.scope, |limits| limits.tool_calls) {
             draft.event(EventKind::BudgetReserved { key: key.clone(), share: Budget::new(0, 1) });
         }

@@ -13,7 +13,6 @@ use crate::id::StepKey;
 use crate::label::Labels;
 use crate::log::{Budget, EventKind};
 use crate::model::{Capabilities, ChatMessage, ChatRequest, Constraint, ConstraintKind};
-use crate::schema::Side;
 use crate::tool::{Cancel, ToolSpec};
 use crate::workflow::{Chat, NodeIndex, REPAIRS, Template};
 
@@ -41,7 +40,7 @@ impl Executor {
             Ok(form) => form,
             Err(failure) => return self.fail(key, &failure).await,
         };
-        let schema = form.as_ref().map(|form| self.schemas.get(node, Side::Output, form)).transpose();
+        let schema = form.as_ref().map(|form| self.schemas.of_form(node, form)).transpose();
         let schema = match schema {
             Ok(schema) => schema,
             Err(error) => return self.fail(key, &Failure::new("invalid", error)).await,

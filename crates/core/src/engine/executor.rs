@@ -322,8 +322,8 @@ impl Executor {
 
     /// Drives the run until it has ended or was given back. Whether it was stopped from outside.
     async fn drive(&mut self) -> Result<bool, ExecutorError> {
-        let mut inbox = tokio::time::interval(INBOX);
-        inbox.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut inbox = tokio::time::interval_at(tokio::time::Instant::now() + self.to_inbox(), INBOX);
+        inbox.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut renewal = tokio::time::interval(self.services.lease / 3);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (stop, poke) = (self.control.stop.clone(), self.control.poke.clone());
@@ -415,6 +415,13 @@ impl Executor {
         // What only a newer version can read keeps nobody: the lease ends at once.
         self.services.store.renew(&self.lease, Duration::ZERO).await?;
         Ok(true)
+    }
+
+    /// How long until the inbox is looked at: all runs of a process look at the same moments, so that a store can answer them
+    /// together.
+    fn to_inbox(&self) -> Duration {
+        let into = self.services.clock.now().since(Time::default()).as_micros() % INBOX.as_micros();
+        INBOX.saturating_sub(Duration::from_micros(u64::try_from(into).unwrap_or_default()))
     }
 
     fn time_to(&self, time: Option<Time>) -> Duration {

@@ -107,7 +107,7 @@ impl Executor {
         let (key, node) = (self.state.at(index).key.clone(), self.state.at(index).node);
         let Verb::Tool { name, .. } = &plan.graph.node(node).verb else { return None };
         let tool = self.services.tools.get(name)?.clone();
-        let output = self.schemas.get(node, Side::Output, &tool.spec().output_schema).ok()?;
+        let output = self.schemas.of_tool(tool.spec(), Side::Output).ok()?;
         let (_, site) = self.place(&key)?;
         let limit = plan.graph.node(node).timeout_ms.map_or(LIMIT, Duration::from_millis);
         let grants = self.grants(site).get(tool.spec().family()).cloned();
@@ -129,8 +129,7 @@ impl Executor {
             Reconciled::Unknown => return Ok(()),
         };
         let mut draft = Draft::default();
-        let by = Actor::Worker { id: self.services.worker.clone() };
-        self.draft_finding(&mut draft, index, by, outcome, "the tool found that the call was not carried out")?;
+        self.draft_finding(&mut draft, index, Actor::Engine, outcome, "the tool found that the call was not carried out")?;
         self.record(draft).await?;
         Ok(())
     }

@@ -227,8 +227,7 @@ impl Recorder {
         let at = self.clock.now();
         let event = |(by, kind): (Option<Actor>, EventKind)| {
             head = head.next();
-            let by = by.unwrap_or_else(|| Actor::Worker { id: self.lease.worker.clone() });
-            Event::new(&self.tenant, self.lease.run, head, at, self.lease.fence, by, kind)
+            Event::new(&self.tenant, self.lease.run, head, at, self.lease.fence, by.unwrap_or_default(), kind)
         };
         kinds.into_iter().map(event).collect()
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
+use super::canonical;
 use super::model_call::ModelCall;
 use super::payload::Commitment;
 use super::waiting::{Resolution, Timer, WaitFor};
@@ -17,8 +18,9 @@ use crate::tool::Effect;
 /// not know, such as the places of secrets, would do something else than the log says.
 ///
 /// Version 2 has the events of waiting, rounds and doubts, runs within runs, and the places of secrets. Version 3 has runs
-/// that are reopened, and runs that are forked from others.
-pub const LOG_VERSION: u32 = 3;
+/// that are reopened, and runs that are forked from others. Version 4 says with the start of a call by which rule it is let
+/// through, and names the process that holds the run only where it takes it over.
+pub const LOG_VERSION: u32 = 4;
 
 /// A fact about a run: the envelope.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,7 +38,8 @@ pub struct Event {
     pub at: Time,
     /// The owner count under which it was recorded.
     pub fence: Fence,
-    /// Who made it happen.
+    /// Who made it happen; the engine if absent.
+    #[serde(default, skip_serializing_if = "Actor::is_engine")]
     pub by: Actor,
     /// The earlier event that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,7 +56,7 @@ impl Event {
 
     /// The canonical bytes (RFC 8785): what a store keeps verbatim and what an audit leaf is the hash of.
     pub fn to_bytes(&self) -> Result<Vec<u8>, EventError> {
-        serde_json_canonicalizer::to_vec(self).map_err(|e| EventError::Unwritable(e.to_string()))
+        canonical::to_vec(self).map_err(EventError::Unwritable)
     }
 
     /// The event in stored bytes. A newer version than [`LOG_VERSION`] is refused.
@@ -91,11 +94,14 @@ pub enum EventError {
 }
 
 /// Who made an event happen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Actor {
-    /// The engine, in this process.
+    /// The engine, in the process that holds the run under the event's fence: [`EventKind::RunClaimed`] names it.
+    #[default]
+    Engine,
+    /// The engine, in this process: one that no longer holds the run, or any before version 4.
     Worker {
         /// The process.
         id: WorkerId,
@@ -107,6 +113,12 @@ pub enum Actor {
         /// How the person's word came in.
         via: Channel,
     },
+}
+
+impl Actor {
+    fn is_engine(&self) -> bool {
+        *self == Actor::Engine
+    }
 }
 
 /// How a person's word came in.
@@ -330,6 +342,10 @@ pub enum EventKind {
         /// The effect of the tool that is called.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         effect: Option<Effect>,
+        /// The rule by which the policy lets the call through unasked. Absent for a tool that is pure, and where
+        /// [`EventKind::PolicyDecided`] has said it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
         /// Where secrets belong in the arguments.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         secrets: Option<Commitment>,
@@ -477,7 +493,7 @@ pub enum EventKind {
         /// The call.
         call: Box<ModelCall>,
     },
-    /// The policy had a say in a tool call.
+    /// The policy wants a tool call approved, or denies it. Before version 4 also: it lets the call through.
     PolicyDecided {
         /// The step.
         key: StepKey,
@@ -619,7 +635,7 @@ mod tests {
 
     fn event(kind: EventKind) -> Event {
         let run = RunId::new(Time::from_micros(1_700_000_000_000_000), [7; 16]);
-        let by = Actor::Worker { id: WorkerId::new("w") };
+        let by = Actor::Person { name: Commitment::of(&[1; 16], b"ada"), via: Channel::Prompt };
         Event::new("default", run, Seq(9_007_199_254_740_993), Time::from_micros(5), Fence(1), by, kind)
     }
 

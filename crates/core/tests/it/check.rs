@@ -251,8 +251,9 @@ impl World {
         let name = kind.name();
         let key = kind.key().map(|key| format!(" {key}")).unwrap_or_default();
         let rest = match kind {
-            EventKind::StepStarted { attempt, args: Some(args), .. } => {
-                format!(" #{attempt} {}", self.payload(*args).await)
+            EventKind::StepStarted { attempt, args: Some(args), rule, .. } => {
+                let by = rule.as_ref().map(|rule| format!(" by {rule}")).unwrap_or_default();
+                format!(" #{attempt} {}{by}", self.payload(*args).await)
             }
             EventKind::StepStarted { attempt, .. } => format!(" #{attempt}"),
             EventKind::StepCompleted { output: Some(output), labels, .. } => {

@@ -276,8 +276,7 @@ outputs: { n: '${{ steps.a.output }}', attempts: '${{ steps.a.attempts }}' }
         &world,
         yaml,
         r##"
-            policy_decided a Allow by default.read
-            step_started a #1 {}
+            step_started a #1 {} by default.read
             step_retried a busy: not now
             step_started a #2 {}
             step_retried a busy: not now

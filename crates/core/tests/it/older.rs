@@ -42,6 +42,16 @@ fn a_run_of_the_second_version_is_read_to_its_end_and_so_is_the_run_of_its_step(
 }
 
 #[test]
+fn a_run_of_the_third_version_that_was_reopened_and_its_fork_are_read_to_their_ends() {
+    let plan = include_str!("older/plan-3.json");
+    let (state, told) = read(3, plan, include_str!("older/log-3.jsonl"));
+    assert_eq!(told, "");
+    let (fork, told) = read(3, plan, include_str!("older/log-3-fork.jsonl"));
+    assert_eq!(told, "");
+    assert_eq!(fork.forked().unwrap().from, state.run());
+}
+
+#[test]
 fn a_log_of_the_next_version_is_refused() {
     let line = include_str!("older/log-2.jsonl").lines().next().unwrap();
     let newer = line.replace(r#""v":2}"#, &format!(r#""v":{}}}"#, LOG_VERSION + 1));

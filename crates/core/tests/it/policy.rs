@@ -174,6 +174,7 @@ async fn ruled(site: Value, file: Value) -> String {
     let ended = executor.execute().await.unwrap();
     let decisions = world.events(run).await.into_iter().filter_map(|event| match event.kind {
         EventKind::PolicyDecided { verdict, rule, .. } => Some(format!("{verdict:?} by {rule}")),
+        EventKind::StepStarted { rule, .. } => rule.map(|rule| format!("Allow by {rule}")),
         _ => None,
     });
     format!("{}, {}", decisions.collect::<Vec<_>>().join(" and "), ended.status.as_str())

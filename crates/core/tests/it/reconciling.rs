@@ -179,8 +179,7 @@ async fn the_log_of_a_call_that_was_looked_up_reads_in_order() {
         &world,
         run,
         r##"
-            policy_decided pay Allow by test
-            step_started pay #1 {}
+            step_started pay #1 {} by test
             step_in_doubt pay net: the line broke
             step_resolved pay NotDone
             step_failed pay net: the tool found that the call was not carried out

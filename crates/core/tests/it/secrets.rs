@@ -90,8 +90,7 @@ async fn a_secret_reaches_its_call_and_nothing_that_is_kept() {
         &world,
         run,
         &format!(
-            "policy_decided send Allow by default.read
-            step_started send #1 {shown}
+            "step_started send #1 {shown} by default.read
             step_completed send {shown}
             run_completed {{\"back\":{shown}}}"
         ),

@@ -147,8 +147,7 @@ steps:
             step_started group.call #1 {}
             timer_fired group Timeout
             step_cancelled group.call
-            policy_decided group.clean Allow by default.read
-            step_started group.clean #1 {}
+            step_started group.clean #1 {} by default.read
             timer_fired group Grace
             step_cancelled group.clean
             step_skipped group.more TimedOut { id: "group" }

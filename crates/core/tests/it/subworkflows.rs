@@ -237,8 +237,7 @@ steps:
   own: { set: { n: 1 } }
 outputs: { text: '${{ steps.seen.output.text }}' }",
         r#"
-        policy_decided letter Allow by default.read
-        step_started letter #1 {}
+        step_started letter #1 {} by default.read
         step_completed letter {"text":"dear all"} (untrusted)
         step_started sub #1 {"text":"dear all"}
         step_started sub.seen #1

@@ -48,7 +48,10 @@ pub(super) fn story(seen: &Seen<'_>) -> String {
             let _ = write!(story, " {key}");
         }
         let more = match kind {
-            EventKind::StepStarted { attempt, .. } if *attempt > 1 => format!(" #{attempt}"),
+            EventKind::StepStarted { attempt, rule, .. } => {
+                let again = if *attempt > 1 { format!(" #{attempt}") } else { String::new() };
+                again + &rule.as_ref().map(|rule| format!(" allowed by {rule}")).unwrap_or_default()
+            }
             EventKind::StepFailed { code, .. }
             | EventKind::StepRetried { code, .. }
             | EventKind::StepInDoubt { code, .. } => format!(" {code}"),

@@ -7,7 +7,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use parkway_core::clock::Clock;
 use parkway_core::store::StoreError;
 use sha2::Sha256;
-use sqlx::AssertSqlSafe;
 
 use super::error::{corrupt, from_sqlx};
 use super::insert::{ROWS, insert};
@@ -32,7 +31,7 @@ pub(super) async fn tenant(tx: &mut Tx, name: &str, clock: &dyn Clock) -> Result
     let sql = "INSERT INTO parkway_tenant (name, secret) VALUES ($1, $2)
         ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING key, secret";
     let query = sqlx::query_as(sql).bind(name.to_owned()).bind(secret.to_vec());
-    let (key, secret): (i64, Vec<u8>) = query.fetch_one(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+    let (key, secret): (i64, Vec<u8>) = query.fetch_one(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     let secret = secret.try_into().map_err(|_| corrupt("the key of a tenant", name))?;
     Ok(Tenant { key, secret })
 }
@@ -82,12 +81,12 @@ impl<'a> Uses<'a> {
         for rows in self.rows.chunks(ROWS) {
             let then = "ON CONFLICT (mac) DO UPDATE SET uses = uses + excluded.uses RETURNING key, mac";
             let sql = insert("parkway_blob (tenant, mac, uses, bytes)", 4, rows.len(), then);
-            let mut query = sqlx::query_as(AssertSqlSafe(sql));
+            tx.done().await?;
+            tx.gather(&sql);
             for (tenant, name, uses, bytes) in rows {
-                query = query.bind(*tenant).bind(name.to_vec()).bind(*uses).bind(bytes.to_vec());
+                tx.bind(*tenant).bind(name.to_vec()).bind(*uses).bind(bytes.to_vec());
             }
-            let found: Vec<(i64, Vec<u8>)> = query.fetch_all(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
-            for (key, name) in found {
+            for (key, name) in tx.fetch::<(i64, Vec<u8>)>().await? {
                 keys.insert(name.try_into().map_err(|_| corrupt("the name of a blob", key))?, key);
             }
         }

@@ -10,8 +10,11 @@ use parkway_core::log::{Event, Payload, RunStatus};
 use parkway_core::store::{Commit, FIRST_LEASE, Lease, Message, MessageId, NewRun, StoreError, Write};
 use parkway_core::write::OutboxEntry;
 
-use super::leaves::Leaf;
-use super::payload::{Tenants, Text};
+use super::blob::LARGE;
+use super::error::corrupt;
+use super::insert::FEW;
+use super::leaves::{self, Leaf};
+use super::payload::{self, Tenants, Text};
 use super::reach::Reach;
 use super::rows::{self, Found};
 use super::statement::Statement;
@@ -91,6 +94,22 @@ impl Prepared {
         self.own.iter().chain(&self.others).any(|new| new.run == *run)
     }
 
+    /// Whether it writes a few events and small texts of a run that there is, and nothing else.
+    fn is_plain(&self) -> bool {
+        let Prepared { own, others, consumes, statements, flaw, sends, outbox, .. } = self;
+        let small = |text: &Text| text.bytes.len() <= LARGE;
+        own.is_none()
+            && flaw.is_none()
+            && others.is_empty()
+            && consumes.is_empty()
+            && statements.is_empty()
+            && sends.is_empty()
+            && outbox.is_empty()
+            && (1..=FEW).contains(&self.leaves.len())
+            && self.texts.len() <= FEW
+            && self.texts.iter().all(small)
+    }
+
     /// The first of its writes that is a statement.
     pub(super) fn statement(&self) -> Option<usize> {
         self.statements.first().map(|statement| statement.write)
@@ -167,8 +186,58 @@ impl Run {
 #[derive(Default)]
 pub(super) struct Known {
     frontier: Frontier,
+    /// What never changes of runs that were written to.
+    runs: HashMap<RunId, (i64, String)>,
     tenants: Tenants,
     reach: Reach,
+}
+
+/// How many runs are known at once.
+const RUNS: usize = 4_096;
+
+/// The condition under which a commit alone has become true so far.
+const TAKEN: &str = "(SELECT last_commit FROM parkway_run WHERE key = ?) = ?";
+
+/// Gathers all that makes a commit true that is alone in its transaction, which saves the way to SQLite and back for what
+/// decides: SQLite decides on the way, and [`was_taken`] tells. Gives the tree's edge as it is then, or `None` if the commit is not
+/// of that kind or too little is known: then nothing was gathered.
+pub(super) fn gather_alone(tx: &mut Tx, commit: &Prepared, known: &Known) -> Result<Option<Frontier>, StoreError> {
+    let Some((key, tenant)) = known.runs.get(&commit.lease.run).filter(|_| commit.is_plain()) else { return Ok(None) };
+    let mut frontier = known.frontier.clone();
+    let number = |seq: Seq| i64::try_from(seq.0).map_err(|_| corrupt("an event number", seq.0));
+    let (before, head) = (number(commit.expect)?, number(commit.head)?);
+    let fence = i64::try_from(commit.lease.fence.0).map_err(|_| corrupt("a fence", commit.lease.fence.0))?;
+    let size = frontier.size();
+    let leaves = i64::try_from(size).map_err(|_| corrupt("a leaf number", size))?;
+    tx.gather(
+        "UPDATE parkway_run SET status = ?, updated = coalesce(?, updated), head = ?, wake = ?, last_commit = ?
+        WHERE key = ? AND owner = ? AND fence = ? AND head = ? AND (SELECT max(leaf) FROM parkway_event) = ?",
+    );
+    tx.bind(commit.status.as_str()).bind(commit.updated.map(Time::micros)).bind(head);
+    tx.bind(commit.wake.map(Time::micros)).bind(commit.id.clone());
+    tx.bind(*key).bind(commit.lease.worker.as_str().to_owned()).bind(fence).bind(before).bind(leaves);
+    let row = |(seq, leaf)| leaves::Row { key: *key, run: commit.lease.run, tenant, seq, leaf };
+    let rows: Vec<leaves::Row<'_>> = (before + 1..).zip(&commit.leaves).map(row).collect();
+    leaves::append_if(tx, &mut frontier, &rows, TAKEN)?;
+    tx.bind(*key).bind(commit.id.clone());
+    let texts: Vec<_> = commit.texts.iter().map(|text| payload::Row { run: *key, tenant, text }).collect();
+    if !texts.is_empty() {
+        payload::write_if(tx, &texts, TAKEN);
+        tx.bind(*key).bind(commit.id.clone());
+    }
+    Ok(Some(frontier))
+}
+
+/// Whether a commit that was gathered alone has become true, by how many rows each statement of its transaction has changed.
+pub(super) fn was_taken(changed: &[u64]) -> bool {
+    changed.get(1) == Some(&1)
+}
+
+impl Known {
+    /// After a transaction that has changed nothing but the tree.
+    pub(super) fn grown(&mut self, frontier: Frontier) {
+        self.frontier = frontier;
+    }
 }
 
 /// Applies the commits in order. The outer error fails the transaction; the inner ones are the commits' own.
@@ -197,12 +266,21 @@ pub(super) async fn apply(
         outcomes.push(verdict.map(|_| ()));
     }
     rows::insert_runs(tx, &mut runs).await?;
+    if known.runs.len() > RUNS {
+        known.runs.clear();
+    }
+    for commit in &accepted {
+        let run = runs.get(&commit.lease.run).and_then(|run| Some((run.key?, &run.tenant)));
+        if let Some((key, tenant)) = run.filter(|_| !known.runs.contains_key(&commit.lease.run)) {
+            known.runs.insert(commit.lease.run, (key, tenant.clone()));
+        }
+    }
     rows::insert_events(tx, &accepted, &runs, leaves, &mut known.frontier).await?;
     rows::insert_payloads(tx, &accepted, &runs, &mut known.tenants, clock).await?;
-    rows::delete_messages(tx, &accepted).await?;
-    rows::insert_messages(tx, &accepted, &runs, now).await?;
-    rows::insert_outbox(tx, &accepted, &runs, now).await?;
-    rows::update_runs(tx, &runs).await?;
+    rows::delete_messages(tx, &accepted);
+    rows::insert_messages(tx, &accepted, &runs, now)?;
+    rows::insert_outbox(tx, &accepted, &runs, now)?;
+    rows::update_runs(tx, &runs);
     Ok(outcomes)
 }
 

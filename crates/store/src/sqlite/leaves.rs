@@ -1,35 +1,48 @@
 //! Events as rows: each is a leaf of the tree over all events, and its row has the nodes that it completes.
 
-use std::sync::Arc;
-
-use parkway_core::id::Digest;
+use parkway_core::id::{Digest, RunId};
 use parkway_core::log::tree::{Frontier, leaf_hash};
 use parkway_core::store::StoreError;
 use serde_json::json;
-use sqlx::AssertSqlSafe;
 
 use super::error::{corrupt, from_sqlx};
-use super::insert::{ROWS, insert};
+use super::insert::{ROWS, insert, insert_if, inserted};
 use super::tx::Tx;
 
 /// An event's canonical bytes, and its hash as a leaf.
-#[derive(Clone)]
 pub(super) struct Leaf {
-    pub(super) body: Arc<[u8]>,
+    pub(super) body: Vec<u8>,
     hash: Digest,
 }
 
 impl Leaf {
     pub(super) fn new(body: Vec<u8>) -> Self {
-        Leaf { hash: leaf_hash(&body), body: body.into() }
+        Leaf { hash: leaf_hash(&body), body }
+    }
+
+    /// What the row of event `seq` of `run` keeps of the bytes: they may lack the end, which the row says as well. Then also
+    /// the version that stands there.
+    fn kept(&self, run: RunId, tenant: &str, seq: i64) -> (&[u8], Option<i64>) {
+        let short = || {
+            let digits = self.body.strip_suffix(b"}")?.rsplit(|byte| *byte == b':').next()?;
+            let version: i64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+            // What JSON writes otherwise than the view over the rows would.
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | ' ');
+            let end = format!(r#","run":"{run}","seq":"{seq}","tenant":"{tenant}","v":{version}}}"#);
+            let body = self.body.strip_suffix(end.as_bytes()).filter(|_| tenant.chars().all(plain))?;
+            Some((body, Some(version)))
+        };
+        short().unwrap_or((&self.body, None))
     }
 }
 
 /// An event that becomes a row.
-pub(super) struct Row {
-    pub(super) run: i64,
+pub(super) struct Row<'a> {
+    pub(super) key: i64,
+    pub(super) run: RunId,
+    pub(super) tenant: &'a str,
     pub(super) seq: i64,
-    pub(super) leaf: Leaf,
+    pub(super) leaf: &'a Leaf,
 }
 
 /// The right edge of the tree over the `size` leaves that there are, read from their rows.
@@ -39,7 +52,7 @@ pub(super) async fn frontier(tx: &mut Tx, size: u64) -> Result<Frontier, StoreEr
     let leaves: Vec<u64> = places.iter().map(|place| place.last_leaf() + 1).collect();
     let sql = "SELECT hash FROM parkway_event WHERE leaf IN (SELECT value FROM json_each($1)) ORDER BY leaf";
     let query = sqlx::query_scalar(sql).bind(json!(leaves).to_string());
-    let hashes: Vec<Vec<u8>> = query.fetch_all(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+    let hashes: Vec<Vec<u8>> = query.fetch_all(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     // Larger nodes stand further left, so that their order is that of the leaves.
     let node = |(place, hash): (&parkway_core::log::tree::Node, &Vec<u8>)| {
         let node = hash.chunks_exact(32).nth(place.level as usize)?;
@@ -50,19 +63,37 @@ pub(super) async fn frontier(tx: &mut Tx, size: u64) -> Result<Frontier, StoreEr
 }
 
 /// Appends the events to the tree and to the table.
-pub(super) async fn append(tx: &mut Tx, frontier: &mut Frontier, rows: &[Row]) -> Result<(), StoreError> {
+pub(super) async fn append(tx: &mut Tx, frontier: &mut Frontier, rows: &[Row<'_>]) -> Result<(), StoreError> {
     for rows in rows.chunks(ROWS) {
-        let sql = insert("parkway_event (leaf, run, seq, hash, body)", 5, rows.len(), "");
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for row in rows {
-            let mut hash = row.leaf.hash.as_bytes().to_vec();
-            for node in frontier.append(row.leaf.hash) {
-                hash.extend(node.as_bytes());
-            }
-            let leaf = i64::try_from(frontier.size()).map_err(|_| corrupt("a leaf number", frontier.size()))?;
-            query = query.bind(leaf).bind(row.run).bind(row.seq).bind(hash).bind(row.leaf.body.clone());
-        }
-        query.execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        tx.gather(&insert(TABLE, COLUMNS, rows.len(), ""));
+        rows.iter().try_for_each(|row| bind(tx, frontier, row))?;
+        inserted(tx, rows.len()).await?;
     }
+    Ok(())
+}
+
+/// Gathers what appends a few events if `condition` holds, whose values are bound by the caller.
+pub(super) fn append_if(
+    tx: &mut Tx,
+    frontier: &mut Frontier,
+    rows: &[Row<'_>],
+    condition: &str,
+) -> Result<(), StoreError> {
+    tx.gather(&insert_if(TABLE, COLUMNS, rows.len(), condition, ""));
+    rows.iter().try_for_each(|row| bind(tx, frontier, row))
+}
+
+const TABLE: &str = "parkway_event (leaf, run, seq, hash, body, cut)";
+const COLUMNS: usize = 6;
+
+/// Binds an event's row, with the nodes of the tree that it completes.
+fn bind(tx: &mut Tx, frontier: &mut Frontier, row: &Row<'_>) -> Result<(), StoreError> {
+    let mut hash = row.leaf.hash.as_bytes().to_vec();
+    for node in frontier.append(row.leaf.hash) {
+        hash.extend(node.as_bytes());
+    }
+    let leaf = i64::try_from(frontier.size()).map_err(|_| corrupt("a leaf number", frontier.size()))?;
+    let (body, cut) = row.leaf.kept(row.run, row.tenant, row.seq);
+    tx.bind(leaf).bind(row.key).bind(row.seq).bind(hash).bind(body.to_vec()).bind(cut);
     Ok(())
 }

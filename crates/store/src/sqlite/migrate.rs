@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use parkway_core::clock::Clock;
+use parkway_core::id::RunId;
 use parkway_core::log::tree::Frontier;
 use parkway_core::log::{Codec, Commitment};
 use parkway_core::store::StoreError;
@@ -21,20 +22,32 @@ pub(super) async fn leaves_and_blobs(tx: &mut Tx, clock: &dyn Clock) -> Result<(
     copy_events(tx).await?;
     copy_payloads(tx, clock).await?;
     let sql = "DROP TABLE parkway_event_1; DROP TABLE parkway_payload_1";
-    sqlx::raw_sql(sql).execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+    sqlx::raw_sql(sql).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     Ok(())
 }
+
+type EventRow = (i64, i64, i64, Vec<u8>, Option<String>, Option<String>);
 
 async fn copy_events(tx: &mut Tx) -> Result<(), StoreError> {
     let (mut frontier, mut after) = (Frontier::default(), 0);
     loop {
-        let sql = "SELECT leaf, run, seq, body FROM parkway_event_1 WHERE leaf > $1 ORDER BY leaf LIMIT $2";
+        let sql = "SELECT leaf, old.run, seq, body, run.id, tenant
+            FROM parkway_event_1 AS old LEFT JOIN parkway_run AS run ON run.key = old.run
+            WHERE leaf > $1 ORDER BY leaf LIMIT $2";
         let query = sqlx::query_as(sql).bind(after).bind(PART);
-        let part: Vec<(i64, i64, i64, Vec<u8>)> = query.fetch_all(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        let part: Vec<EventRow> = query.fetch_all(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
         let Some((last, ..)) = part.last() else { return Ok(()) };
         after = *last;
-        let row = |(_, run, seq, body)| leaves::Row { run, seq, leaf: Leaf::new(body) };
-        let rows: Vec<leaves::Row> = part.into_iter().map(row).collect();
+        let event = |(leaf, key, seq, body, id, tenant): EventRow| {
+            let run = id.and_then(|id| id.parse::<RunId>().ok()).zip(tenant);
+            let (run, tenant) = run.ok_or_else(|| corrupt("the run of an event", format!("leaf {leaf}")))?;
+            Ok((key, run, tenant, seq, Leaf::new(body)))
+        };
+        let events: Vec<_> = part.into_iter().map(event).collect::<Result<_, StoreError>>()?;
+        let rows: Vec<leaves::Row<'_>> = events
+            .iter()
+            .map(|(key, run, tenant, seq, leaf)| leaves::Row { key: *key, run: *run, tenant, seq: *seq, leaf })
+            .collect();
         leaves::append(tx, &mut frontier, &rows).await?;
     }
 }
@@ -48,7 +61,7 @@ async fn copy_payloads(tx: &mut Tx, clock: &dyn Clock) -> Result<(), StoreError>
             FROM parkway_payload_1 AS old JOIN parkway_run AS run ON run.key = old.run
             WHERE old.rowid > $1 ORDER BY old.rowid LIMIT $2";
         let query = sqlx::query_as(sql).bind(after).bind(PART);
-        let part: Vec<PayloadRow> = query.fetch_all(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        let part: Vec<PayloadRow> = query.fetch_all(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
         let Some((last, ..)) = part.last() else { return Ok(()) };
         after = *last;
         let text = |(_, run, tenant, commitment, salt, codec, bytes): PayloadRow| {

@@ -3,6 +3,7 @@
 mod blob;
 mod commit;
 mod error;
+mod inbox;
 mod insert;
 mod leaves;
 mod lock;
@@ -37,6 +38,7 @@ use parkway_core::store::{
 };
 use sqlx::SqlitePool;
 
+use self::inbox::Inboxes;
 pub use self::open::SqliteConfig;
 use self::owner::Owners;
 use self::snapshot::Spares;
@@ -54,6 +56,7 @@ use self::writer::{Job, Writer};
 pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
+    inboxes: Inboxes,
     owners: Arc<Owners>,
     clock: Arc<dyn Clock>,
     spares: Arc<Spares>,
@@ -78,7 +81,7 @@ impl SqliteStore {
 
     /// What was written since the store was opened.
     pub fn stats(&self) -> Stats {
-        self.writer.stats()
+        Stats { inbox_queries: self.inboxes.queries(), ..self.writer.stats() }
     }
 
     /// Finishes what was asked for, gives up the names of this store's workers, and closes the database. Later calls fail.
@@ -161,7 +164,7 @@ impl Queue for SqliteStore {
     }
 
     async fn inbox(&self, run: RunId) -> Result<Vec<Received>, StoreError> {
-        read::inbox(&self.readers, run).await.map_err(|error| self.writer.told(error))
+        self.inboxes.of(run).await.map_err(|error| self.writer.told(error))
     }
 
     async fn outbox(&self, limit: u32) -> Result<Vec<Outgoing>, StoreError> {

@@ -11,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, SqlitePool};
 
 use super::error::{code, from_io, from_sqlx, is_busy};
+use super::inbox::Inboxes;
 use super::owner::Owners;
 use super::place::Place;
 use super::snapshot::Spares;
@@ -116,7 +117,9 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
     for (name, value) in &config.pragmas {
         options = options.pragma(*name, *value);
     }
-    let mut writing = options.clone().journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY_SLICE);
+    // What a statement would be taken back with is as well kept in memory: a statement that fails ends the transaction.
+    let mut writing =
+        options.clone().journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY_SLICE).pragma("temp_store", "MEMORY");
     if let Some(bytes) = config.max_bytes {
         writing = writing.pragma("max_page_count", (bytes / PAGE).max(1).to_string());
     }
@@ -138,7 +141,8 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
     let place = Arc::new(Place::new(&config.path));
     let (source, patience) = (Source::Own(writer, place), config.busy_timeout);
     let writer = Writer::start(source, patience, clock.clone(), owners.clone(), spares.clone());
-    Ok(SqliteStore { writer, readers, owners, clock, spares })
+    let inboxes = Inboxes::new(readers.clone());
+    Ok(SqliteStore { writer, readers, inboxes, owners, clock, spares })
 }
 
 pub(super) async fn memory(clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreError> {
@@ -149,7 +153,8 @@ pub(super) async fn memory(clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreEr
     let owners = Arc::new(Owners::here_only());
     let (source, spares) = (Source::Shared(pool.clone()), Arc::<Spares>::default());
     let writer = Writer::start(source, Duration::ZERO, clock.clone(), owners.clone(), spares.clone());
-    Ok(SqliteStore { writer, readers: pool, owners, clock, spares })
+    let inboxes = Inboxes::new(pool.clone());
+    Ok(SqliteStore { writer, readers: pool, inboxes, owners, clock, spares })
 }
 
 /// Waits until nobody puts another file in the place of this one.
@@ -184,12 +189,12 @@ async fn prepare(pool: &SqlitePool, name: &str, patience: Duration, clock: &dyn 
             Err(e) => return Err(in_words(&e, name)),
         }
     };
-    tx.begin(patience).await.map_err(|e| in_words(&e, name))?;
+    tx.begin(patience);
     if let Err(e) = schema::migrate(&mut tx, name, clock).await {
         tx.roll_back().await;
         return Err(named(e, name));
     }
-    tx.commit().await.map_err(|e| in_words(&e, name))
+    tx.commit().await.map(drop).map_err(|e| in_words(e.error(), name))
 }
 
 /// Refuses to promise what the file cannot keep. A misspelt setting is silently weaker in SQLite, so it is read back.

@@ -7,11 +7,10 @@ use parkway_core::clock::Clock;
 use parkway_core::log::Commitment;
 use parkway_core::store::StoreError;
 use serde_json::json;
-use sqlx::AssertSqlSafe;
 
 use super::blob::{self, LARGE, Name, Tenant, Uses};
 use super::error::{corrupt, from_sqlx};
-use super::insert::{ROWS, insert};
+use super::insert::{ROWS, insert, insert_if, inserted};
 use super::tx::Tx;
 
 /// A payload that becomes a row.
@@ -41,17 +40,42 @@ pub(super) async fn write(
 ) -> Result<(), StoreError> {
     let names = name_large(tx, &mut rows, tenants, clock).await?;
     for rows in rows.chunks(ROWS) {
-        let then = "ON CONFLICT (substr(commitment, 1, 16)) DO NOTHING";
-        let sql = insert("parkway_payload (run, commitment, salt, codec, bytes, blob)", 6, rows.len(), then);
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for Row { run, text, .. } in rows {
-            let blob = names.get(&text.commitment).copied();
-            query = query.bind(*run).bind(text.commitment.as_bytes().to_vec()).bind(text.salt.to_vec());
-            query = query.bind(text.codec).bind(blob.is_none().then(|| text.bytes.clone())).bind(blob);
-        }
-        query.execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        tx.gather(&insert(TABLE, COLUMNS, rows.len(), KNOWN));
+        rows.iter().for_each(|row| bind(tx, row, names.get(&row.text.commitment).copied()));
+        inserted(tx, rows.len()).await?;
     }
     Ok(())
+}
+
+/// Gathers what writes a few small payloads if `condition` holds, whose values are bound by the caller.
+pub(super) fn write_if(tx: &mut Tx, rows: &[Row<'_>], condition: &str) {
+    tx.gather(&insert_if(TABLE, COLUMNS, rows.len(), condition, KNOWN));
+    rows.iter().for_each(|row| bind(tx, row, None));
+}
+
+const TABLE: &str = "parkway_payload (run, commitment, salt, codec, bytes, blob)";
+const COLUMNS: usize = 6;
+const KNOWN: &str = "ON CONFLICT (substr(commitment, 1, 16)) DO NOTHING";
+
+fn bind(tx: &mut Tx, row: &Row<'_>, blob: Option<i64>) {
+    let Row { run, text, .. } = row;
+    tx.bind(*run).bind(beginning(&text.commitment).to_vec()).bind(text.salt.to_vec());
+    tx.bind(text.codec).bind(blob.is_none().then(|| text.bytes.clone())).bind(blob);
+}
+
+/// What is kept of a commitment. The whole follows from the salt and the bytes.
+pub(super) type Beginning = [u8; 16];
+
+pub(super) fn beginning(commitment: &Commitment) -> Beginning {
+    let mut beginning = Beginning::default();
+    beginning.copy_from_slice(&commitment.as_bytes()[..16]);
+    beginning
+}
+
+/// The kept beginning of a commitment; older rows have the whole.
+pub(super) fn kept(stored: &[u8]) -> Result<Beginning, StoreError> {
+    let beginning = stored.first_chunk().filter(|_| matches!(stored.len(), 16 | 32));
+    beginning.copied().ok_or_else(|| corrupt("a commitment", "a blob"))
 }
 
 /// Writes the blobs of large payloads, and gives their keys. Takes out payloads that would count twice.
@@ -67,7 +91,7 @@ async fn name_large(
         return Ok(HashMap::new());
     }
     let mut there = known(tx, &asked).await?;
-    rows.retain(|row| !large(&row) || there.insert(row.text.commitment));
+    rows.retain(|row| !large(&row) || there.insert(beginning(&row.text.commitment)));
     let (mut uses, mut names): (Uses<'_>, Vec<(Commitment, Name)>) = Default::default();
     for row in rows.iter().filter(large) {
         if !tenants.contains_key(row.tenant) {
@@ -81,11 +105,10 @@ async fn name_large(
 }
 
 /// Which of the commitments, in hex, have a payload.
-async fn known(tx: &mut Tx, commitments: &[String]) -> Result<HashSet<Commitment>, StoreError> {
+async fn known(tx: &mut Tx, commitments: &[String]) -> Result<HashSet<Beginning>, StoreError> {
     let sql = "SELECT commitment FROM parkway_payload
         WHERE substr(commitment, 1, 16) IN (SELECT substr(unhex(value), 1, 16) FROM json_each($1))";
     let query = sqlx::query_scalar(sql).bind(json!(commitments).to_string());
-    let found: Vec<Vec<u8>> = query.fetch_all(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
-    let commitment = |bytes: Vec<u8>| bytes.try_into().map(Commitment::from_bytes);
-    found.into_iter().map(|bytes| commitment(bytes).map_err(|_| corrupt("a commitment", "a blob"))).collect()
+    let found: Vec<Vec<u8>> = query.fetch_all(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+    found.iter().map(|stored| kept(stored)).collect()
 }

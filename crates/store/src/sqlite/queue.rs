@@ -30,7 +30,7 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim, now: Time, owners: &Owners
         Some(run) => sqlx::query_as(ONE).bind(now.micros()).bind(run.to_string()).bind(claim.ended),
         None => sqlx::query_as(ANY).bind(now.micros()),
     };
-    let found: Option<(i64, String, i64)> = query.fetch_optional(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+    let found: Option<(i64, String, i64)> = query.fetch_optional(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     let Some((key, id, fence)) = found else { return Ok(Ok(None)) };
     let fence = fence + 1;
     sqlx::query("UPDATE parkway_run SET owner = $1, fence = $2, lease_until = $3 WHERE key = $4")
@@ -38,7 +38,7 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim, now: Time, owners: &Owners
         .bind(fence)
         .bind(now.after(claim.lease).micros())
         .bind(key)
-        .execute(tx.statement())
+        .execute(tx.statement().await?)
         .await
         .map_err(|e| from_sqlx(&e))?;
     let run = id.parse().map_err(|_| corrupt("a run id", &id))?;
@@ -52,12 +52,12 @@ async fn bury(tx: &mut Tx, run: Option<RunId>, now: Time, owners: &Owners) -> Re
         WHERE status IN ('pending', 'running', 'waiting') AND owner IS NOT NULL AND lease_until > $1
           AND ($2 IS NULL OR id = $2)";
     let query = sqlx::query_scalar(sql).bind(now.micros()).bind(run.map(|run| run.to_string()));
-    let holders: Vec<String> = query.fetch_all(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+    let holders: Vec<String> = query.fetch_all(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     for dead in holders.into_iter().filter(|owner| !owners.alive(owner)) {
         sqlx::query("UPDATE parkway_run SET lease_until = $1 WHERE owner = $2 AND lease_until > $1")
             .bind(now.micros())
             .bind(dead)
-            .execute(tx.statement())
+            .execute(tx.statement().await?)
             .await
             .map_err(|e| from_sqlx(&e))?;
     }
@@ -72,7 +72,7 @@ pub(super) async fn renew(tx: &mut Tx, lease: &Lease, until: Time) -> Answer<()>
     sqlx::query("UPDATE parkway_run SET lease_until = $1 WHERE key = $2")
         .bind(until.micros())
         .bind(key)
-        .execute(tx.statement())
+        .execute(tx.statement().await?)
         .await
         .map_err(|e| from_sqlx(&e))?;
     Ok(Ok(()))
@@ -86,7 +86,7 @@ pub(super) async fn release(tx: &mut Tx, lease: &Lease, wake: Option<Time>) -> A
     let sql = "UPDATE parkway_run SET owner = NULL, lease_until = 0, wake = $1
         WHERE key = $2 AND ($3 OR NOT EXISTS (SELECT 1 FROM parkway_message WHERE run = $2))";
     let query = sqlx::query(sql).bind(wake.map(Time::micros)).bind(key).bind(ended);
-    let freed = query.execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?.rows_affected();
+    let freed = query.execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?.rows_affected();
     Ok(Ok(if freed == 1 { Released::Free } else { Released::Unread }))
 }
 
@@ -95,7 +95,7 @@ async fn held(tx: &mut Tx, lease: &Lease) -> Answer<(i64, bool)> {
     let sql = "SELECT key, status, owner, fence FROM parkway_run WHERE id = $1";
     let query = sqlx::query_as(sql).bind(lease.run.to_string());
     let found: Option<(i64, String, Option<String>, i64)> =
-        query.fetch_optional(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        query.fetch_optional(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     let Some((key, status, owner, fence)) = found else { return Ok(Err(StoreError::NoRun(lease.run))) };
     if owner.as_deref() != Some(lease.worker.as_str()) || u64::try_from(fence) != Ok(lease.fence.0) {
         return Ok(Err(StoreError::Fenced { run: lease.run }));
@@ -108,7 +108,7 @@ pub(super) async fn signal(tx: &mut Tx, run: RunId, body: &str, now: Time) -> An
     let sql = "INSERT INTO parkway_message (run, at, body)
         SELECT key, $2, $3 FROM parkway_run WHERE id = $1 RETURNING id";
     let query = sqlx::query_scalar(sql).bind(run.to_string()).bind(now.micros()).bind(body.to_owned());
-    let id: Option<i64> = query.fetch_optional(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+    let id: Option<i64> = query.fetch_optional(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     let Some(id) = id else { return Ok(Err(StoreError::NoRun(run))) };
     Ok(Ok(MessageId(u64::try_from(id).map_err(|_| corrupt("a message number", id))?)))
 }
@@ -117,6 +117,6 @@ pub(super) async fn delivered(tx: &mut Tx, entries: &[OutboxId]) -> Result<(), S
     let entries: Vec<u64> = entries.iter().map(|entry| entry.0).collect();
     let sql = "DELETE FROM parkway_outbox WHERE id IN (SELECT value FROM json_each($1))";
     let query = sqlx::query(sql).bind(serde_json::json!(entries).to_string());
-    query.execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+    query.execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     Ok(())
 }

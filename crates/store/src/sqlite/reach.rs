@@ -40,12 +40,12 @@ impl Reach {
         statements: &[Statement],
     ) -> Result<Result<(), StoreError>, StoreError> {
         self.learn(tx).await?;
-        sqlx::query("SAVEPOINT parkway_sql").execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        sqlx::query("SAVEPOINT parkway_sql").execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
         let mut outcome = Ok(());
         for statement in statements {
             if let Err(refusal) = self.one(tx, statement).await? {
                 // It fails where the statement has ended the transaction of all: each commit is then tried alone.
-                let back = sqlx::query("ROLLBACK TO parkway_sql").execute(tx.statement()).await;
+                let back = sqlx::query("ROLLBACK TO parkway_sql").execute(tx.statement().await?).await;
                 if back.is_err() {
                     return Err(refusal);
                 }
@@ -53,14 +53,14 @@ impl Reach {
                 break;
             }
         }
-        sqlx::query("RELEASE parkway_sql").execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        sqlx::query("RELEASE parkway_sql").execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
         Ok(outcome)
     }
 
     /// Reads the tables anew if the schema has changed.
     async fn learn(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
         let query = sqlx::query_scalar("PRAGMA schema_version");
-        let schema: i64 = query.fetch_one(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        let schema: i64 = query.fetch_one(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
         if self.schema == Some(schema) {
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl Reach {
                 ELSE tbl_name NOT LIKE 'sqlite\_%' ESCAPE '\'
             END FROM sqlite_schema WHERE rootpage > 0";
         let query = sqlx::query_as(sql);
-        let found: Vec<(i64, String, bool)> = query.fetch_all(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        let found: Vec<(i64, String, bool)> = query.fetch_all(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
         self.pages = found.into_iter().map(|(page, name, free)| (page, (name, free))).collect();
         self.pages.insert(1, ("sqlite_schema".into(), false));
         self.good.clear();
@@ -83,7 +83,7 @@ impl Reach {
         let refused = |message: String| StoreError::Refused { write: statement.write, message };
         if !self.good.contains(&statement.text) {
             let explain = format!("EXPLAIN {}", statement.text);
-            let rows = match bind(explain, &statement.values).fetch_all(tx.statement()).await {
+            let rows = match bind(explain, &statement.values).fetch_all(tx.statement().await?).await {
                 Ok(rows) => rows,
                 Err(e) => return said(&e, refused),
             };
@@ -99,7 +99,7 @@ impl Reach {
         let mut handle = tx.connection().lock_handle().await.map_err(|e| from_sqlx(&e))?;
         handle.set_progress_handler(STEPS, move || Instant::now() < until);
         drop(handle);
-        let done = bind(statement.text.clone(), &statement.values).execute(tx.statement()).await;
+        let done = bind(statement.text.clone(), &statement.values).execute(tx.statement().await?).await;
         let mut handle = tx.connection().lock_handle().await.map_err(|e| from_sqlx(&e))?;
         handle.remove_progress_handler();
         drop(handle);

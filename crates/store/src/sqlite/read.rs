@@ -4,20 +4,20 @@ use std::collections::HashMap;
 
 use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::log::{Codec, Commitment, Event, Payload, RunStatus};
-use parkway_core::store::{MessageId, NewRun, OutboxId, Outgoing, Received, RunFilter, RunSummary, StoreError};
+use parkway_core::store::{NewRun, OutboxId, Outgoing, RunFilter, RunSummary, StoreError};
 use parkway_core::write::OutboxEntry;
 use sqlx::SqlitePool;
 
 use super::error::{corrupt, from_sqlx};
 use super::owner::Owners;
+use super::payload;
 
 /// Events that are read at once. A read that lasts keeps the write-ahead log from being cut back; what is in a log does not
 /// change, so that it can be read in parts.
 const PART: i64 = 4_096;
 
 pub(super) async fn events(pool: &SqlitePool, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {
-    let sql = "SELECT seq, body FROM parkway_event
-        WHERE run = (SELECT key FROM parkway_run WHERE id = $1) AND seq > $2 ORDER BY seq LIMIT $3";
+    let sql = "SELECT seq, body FROM parkway_log WHERE run = $1 AND seq > $2 ORDER BY seq LIMIT $3";
     let (mut events, mut last) = (Vec::new(), signed(after.0));
     loop {
         let query = sqlx::query_as(sql).bind(run.to_string()).bind(last).bind(PART);
@@ -40,8 +40,7 @@ pub(super) async fn events(pool: &SqlitePool, run: RunId, after: Seq) -> Result<
 }
 
 pub(super) async fn beginning(pool: &SqlitePool, run: RunId, limit: u32) -> Result<Vec<Event>, StoreError> {
-    let sql = "SELECT body FROM parkway_event
-        WHERE run = (SELECT key FROM parkway_run WHERE id = $1) ORDER BY seq LIMIT $2";
+    let sql = "SELECT body FROM parkway_log WHERE run = $1 ORDER BY seq LIMIT $2";
     let query = sqlx::query_scalar(sql).bind(run.to_string()).bind(i64::from(limit));
     let bodies: Vec<Vec<u8>> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     if bodies.is_empty() {
@@ -51,7 +50,7 @@ pub(super) async fn beginning(pool: &SqlitePool, run: RunId, limit: u32) -> Resu
 }
 
 pub(super) async fn tail(pool: &SqlitePool, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
-    let sql = "SELECT leaf, body FROM parkway_event WHERE leaf > $1 ORDER BY leaf LIMIT $2";
+    let sql = "SELECT leaf, body FROM parkway_log WHERE leaf > $1 ORDER BY leaf LIMIT $2";
     let query = sqlx::query_as(sql).bind(signed(after)).bind(i64::from(limit));
     let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     rows.iter().map(|(leaf, body)| Ok((number("a leaf number", *leaf)?, Event::from_bytes(body)?))).collect()
@@ -72,10 +71,10 @@ pub(super) async fn payloads(
     let asked: Vec<String> = commitments.iter().map(Commitment::to_string).collect();
     let query = sqlx::query_as(sql).bind(serde_json::json!(asked).to_string());
     let rows: Vec<PayloadRow> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    let asked: HashMap<_, _> = commitments.iter().map(|asked| (payload::beginning(asked), *asked)).collect();
     let mut found = HashMap::new();
-    for (commitment, salt, codec, bytes) in rows {
-        let commitment = <[u8; 32]>::try_from(commitment).map_err(|_| corrupt("a commitment", "a blob"))?;
-        let commitment = Commitment::from_bytes(commitment);
+    for (stored, salt, codec, bytes) in rows {
+        let Some(commitment) = asked.get(&payload::kept(&stored)?).copied() else { continue };
         let salt = <[u8; 16]>::try_from(salt).map_err(|_| corrupt("the salt of a payload", commitment))?;
         let codec = Codec::from_name(&codec).ok_or_else(|| corrupt("the codec of a payload", &codec))?;
         let bytes = bytes.ok_or_else(|| StoreError::Corrupt(format!("the blob of payload {commitment} is gone")))?;
@@ -119,22 +118,6 @@ pub(super) async fn runs(
         Ok(RunSummary::new(new, status, Time::from_micros(updated), head, held))
     };
     rows.into_iter().map(&mut summary).collect()
-}
-
-pub(super) async fn inbox(pool: &SqlitePool, run: RunId) -> Result<Vec<Received>, StoreError> {
-    let sql = "SELECT id, at, body FROM parkway_message
-        WHERE run = (SELECT key FROM parkway_run WHERE id = $1) ORDER BY id";
-    let query = sqlx::query_as(sql).bind(run.to_string());
-    let rows: Vec<(i64, i64, String)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
-    if rows.is_empty() {
-        must_exist(pool, run).await?;
-    }
-    let message = |(id, at, body): (i64, i64, String)| {
-        let message = serde_json::from_str(&body)
-            .map_err(|e| StoreError::Corrupt(format!("message {id} to run {run} cannot be read: {e}")))?;
-        Ok(Received { id: MessageId(number("a message number", id)?), at: Time::from_micros(at), message })
-    };
-    rows.into_iter().map(message).collect()
 }
 
 type OutboxRow = (i64, String, i64, String, String);

@@ -11,7 +11,7 @@ use parkway_core::write::OutboxEntry;
 use serde_json::{Value, json};
 
 use super::commit::{Prepared, Run, Send};
-use super::error::{corrupt, from_sqlx};
+use super::error::corrupt;
 use super::leaves;
 use super::payload::{self, Tenants};
 use super::tx::Tx;
@@ -19,6 +19,17 @@ use super::tx::Tx;
 /// A run, a message that is to be consumed with its run, or how many events there are: what a batch is decided on comes with
 /// one query.
 type Row = (String, i64, String, Option<String>, Option<String>, i64, i64, Option<String>, i64, Option<String>);
+
+const MANY: &str = "SELECT 'run', key, id, tenant, status, updated, head, owner, fence, last_commit FROM parkway_run
+        WHERE id IN (SELECT value FROM json_each(?))
+    UNION ALL SELECT 'message', message.id, run.id, NULL, NULL, 0, 0, NULL, 0, NULL
+        FROM parkway_message AS message JOIN parkway_run AS run ON run.key = message.run
+        WHERE message.id IN (SELECT value FROM json_each(?))
+    UNION ALL SELECT 'leaves', coalesce(max(leaf), 0), '', NULL, NULL, 0, 0, NULL, 0, NULL FROM parkway_event";
+/// The same for one run, and no message.
+const ONE: &str = "SELECT 'run', key, id, tenant, status, updated, head, owner, fence, last_commit FROM parkway_run
+        WHERE id = ?
+    UNION ALL SELECT 'leaves', coalesce(max(leaf), 0), '', NULL, NULL, 0, 0, NULL, 0, NULL FROM parkway_event";
 
 /// What is in the database of what the commits need.
 pub(super) struct Found {
@@ -35,14 +46,11 @@ pub(super) async fn load(tx: &mut Tx, commits: &[&Prepared]) -> Result<Found, St
     let ids: Vec<String> = ids.iter().map(RunId::to_string).collect();
     let messages: Vec<u64> =
         commits.iter().flat_map(|commit| commit.consumes.iter().map(|message| message.0)).collect();
-    let sql = "SELECT 'run', key, id, tenant, status, updated, head, owner, fence, last_commit FROM parkway_run
-            WHERE id IN (SELECT value FROM json_each($1))
-        UNION ALL SELECT 'message', message.id, run.id, NULL, NULL, 0, 0, NULL, 0, NULL
-            FROM parkway_message AS message JOIN parkway_run AS run ON run.key = message.run
-            WHERE message.id IN (SELECT value FROM json_each($2))
-        UNION ALL SELECT 'leaves', coalesce(max(leaf), 0), '', NULL, NULL, 0, 0, NULL, 0, NULL FROM parkway_event";
-    let query = sqlx::query_as(sql).bind(json!(ids).to_string()).bind(json!(messages).to_string());
-    let rows: Vec<Row> = query.fetch_all(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+    match (ids.as_slice(), messages.as_slice()) {
+        ([id], []) => tx.gather(ONE).bind(id),
+        _ => tx.gather(MANY).bind(json!(ids).to_string()).bind(json!(messages).to_string()),
+    };
+    let rows: Vec<Row> = tx.fetch().await?;
     let mut found = Found { runs: HashMap::new(), messages: HashMap::new(), leaves: 0 };
     for (what, key, id, tenant, status, updated, head, owner, fence, last) in rows {
         if what == "leaves" {
@@ -102,9 +110,9 @@ pub(super) async fn insert_runs(tx: &mut Tx, runs: &mut HashMap<RunId, Run>) -> 
         (id, tenant, workflow, status, created, updated, head, owner, fence, lease_until, wake, last_commit, parent)
         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
             value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12
-        FROM json_each($1) RETURNING key, id";
-    let query = sqlx::query_as(sql).bind(Value::from(rows).to_string());
-    let keys: Vec<(i64, String)> = query.fetch_all(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        FROM json_each(?) RETURNING key, id";
+    tx.gather(sql).bind(Value::from(rows).to_string());
+    let keys: Vec<(i64, String)> = tx.fetch().await?;
     for (key, id) in keys {
         let id = id.parse().map_err(|_| corrupt("a run id", &id))?;
         if let Some(run) = runs.get_mut(&id) {
@@ -114,21 +122,31 @@ pub(super) async fn insert_runs(tx: &mut Tx, runs: &mut HashMap<RunId, Run>) -> 
     Ok(())
 }
 
-pub(super) async fn update_runs(tx: &mut Tx, runs: &HashMap<RunId, Run>) -> Result<(), StoreError> {
-    let row = |run: &Run| {
-        let (key, status, wake) = (run.key, run.status.as_str(), run.wake.map(Time::micros));
-        json!([key, status, run.updated.micros(), run.head.0, wake, run.last])
-    };
-    let rows: Vec<Value> = runs.values().filter(|run| run.new.is_none() && run.changed).map(row).collect();
-    if rows.is_empty() {
-        return Ok(());
+pub(super) fn update_runs(tx: &mut Tx, runs: &HashMap<RunId, Run>) {
+    let changed: Vec<&Run> = runs.values().filter(|run| run.new.is_none() && run.changed).collect();
+    match changed.as_slice() {
+        [] => {}
+        [run] => {
+            tx.gather(
+                "UPDATE parkway_run SET status = ?, updated = ?, head = ?, wake = ?, last_commit = ? WHERE key = ?",
+            );
+            let head = i64::try_from(run.head.0).unwrap_or(i64::MAX);
+            tx.bind(run.status.as_str()).bind(run.updated.micros()).bind(head).bind(run.wake.map(Time::micros));
+            tx.bind(run.last.clone()).bind(run.key);
+        }
+        runs => {
+            let row = |run: &&Run| {
+                let (key, status, wake) = (run.key, run.status.as_str(), run.wake.map(Time::micros));
+                json!([key, status, run.updated.micros(), run.head.0, wake, run.last])
+            };
+            tx.gather(
+                "UPDATE parkway_run SET status = new.value ->> 1, updated = new.value ->> 2, head = new.value ->> 3,
+                    wake = new.value ->> 4, last_commit = new.value ->> 5
+                FROM json_each(?) AS new WHERE parkway_run.key = new.value ->> 0",
+            );
+            tx.bind(runs.iter().map(row).collect::<Value>().to_string());
+        }
     }
-    let sql = "UPDATE parkway_run SET status = new.value ->> 1, updated = new.value ->> 2, head = new.value ->> 3,
-            wake = new.value ->> 4, last_commit = new.value ->> 5
-        FROM json_each($1) AS new WHERE parkway_run.key = new.value ->> 0";
-    let query = sqlx::query(sql).bind(Value::from(rows).to_string());
-    query.execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
-    Ok(())
 }
 
 pub(super) async fn insert_events(
@@ -140,10 +158,11 @@ pub(super) async fn insert_events(
 ) -> Result<(), StoreError> {
     let mut rows = Vec::new();
     for commit in commits {
-        let run = key_of(runs, commit.lease.run)?;
+        let (id, key) = (commit.lease.run, key_of(runs, commit.lease.run)?);
+        let tenant = runs.get(&id).map_or("", |run| &run.tenant);
         for (seq, leaf) in (commit.expect.0 + 1..).zip(&commit.leaves) {
             let seq = i64::try_from(seq).map_err(|_| corrupt("an event number", seq))?;
-            rows.push(leaves::Row { run, seq, leaf: leaf.clone() });
+            rows.push(leaves::Row { key, run: id, tenant, seq, leaf });
         }
     }
     if rows.is_empty() {
@@ -173,7 +192,7 @@ pub(super) async fn insert_payloads(
 }
 
 /// Messages to runs, numbered in the order of their commits.
-pub(super) async fn insert_messages(
+pub(super) fn insert_messages(
     tx: &mut Tx,
     commits: &[&Prepared],
     runs: &HashMap<RunId, Run>,
@@ -186,13 +205,12 @@ pub(super) async fn insert_messages(
         return Ok(());
     }
     let sql = "INSERT INTO parkway_message (run, at, body)
-        SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1)";
-    let query = sqlx::query(sql).bind(Value::from(rows).to_string());
-    query.execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)";
+    tx.gather(sql).bind(Value::from(rows).to_string());
     Ok(())
 }
 
-pub(super) async fn insert_outbox(
+pub(super) fn insert_outbox(
     tx: &mut Tx,
     commits: &[&Prepared],
     runs: &HashMap<RunId, Run>,
@@ -208,21 +226,17 @@ pub(super) async fn insert_outbox(
         return Ok(());
     }
     let sql = "INSERT INTO parkway_outbox (run, at, topic, body)
-        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($1)";
-    let query = sqlx::query(sql).bind(Value::from(rows).to_string());
-    query.execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)";
+    tx.gather(sql).bind(Value::from(rows).to_string());
     Ok(())
 }
 
-pub(super) async fn delete_messages(tx: &mut Tx, commits: &[&Prepared]) -> Result<(), StoreError> {
+pub(super) fn delete_messages(tx: &mut Tx, commits: &[&Prepared]) {
     let read: Vec<u64> = commits.iter().flat_map(|commit| commit.consumes.iter().map(|message| message.0)).collect();
-    if read.is_empty() {
-        return Ok(());
+    if !read.is_empty() {
+        let sql = "DELETE FROM parkway_message WHERE id IN (SELECT value FROM json_each(?))";
+        tx.gather(sql).bind(json!(read).to_string());
     }
-    let sql = "DELETE FROM parkway_message WHERE id IN (SELECT value FROM json_each($1))";
-    let query = sqlx::query(sql).bind(json!(read).to_string());
-    query.execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
-    Ok(())
 }
 
 fn key_of(runs: &HashMap<RunId, Run>, run: RunId) -> Result<i64, StoreError> {

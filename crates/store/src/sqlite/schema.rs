@@ -13,17 +13,18 @@ use super::tx::Tx;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_log_and_queue.sql"),
     include_str!("../../migrations/sqlite/0002_promises.sql"),
+    include_str!("../../migrations/sqlite/0003_ends.sql"),
 ];
 
 /// Brings the database to the newest version, in the caller's transaction.
 pub(super) async fn migrate(tx: &mut Tx, name: &str, clock: &dyn Clock) -> Result<(), StoreError> {
     let sql = "CREATE TABLE IF NOT EXISTS parkway_migrations (version INTEGER PRIMARY KEY)";
-    sqlx::raw_sql(sql).execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+    sqlx::raw_sql(sql).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     // SQLite opens a file that it may not write to without a word; this changes nothing, and fails there.
     let sql = "DELETE FROM parkway_migrations WHERE version < 0";
-    sqlx::raw_sql(sql).execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+    sqlx::raw_sql(sql).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     let sql = "SELECT coalesce(max(version), 0) FROM parkway_migrations";
-    let found: i64 = sqlx::query_scalar(sql).fetch_one(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+    let found: i64 = sqlx::query_scalar(sql).fetch_one(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     let newest = MIGRATIONS.len();
     let Some(missing) = usize::try_from(found).ok().and_then(|found| MIGRATIONS.get(found..)) else {
         return Err(StoreError::Newer(format!(
@@ -32,10 +33,10 @@ pub(super) async fn migrate(tx: &mut Tx, name: &str, clock: &dyn Clock) -> Resul
     };
     for (version, script) in (found + 1..).zip(missing) {
         let sql = format!("{script};INSERT INTO parkway_migrations VALUES ({version})");
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
-        if version == 2 {
-            migrate::leaves_and_blobs(tx, clock).await?;
-        }
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+    }
+    if found < 2 {
+        migrate::leaves_and_blobs(tx, clock).await?;
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ impl Spares {
                 ON CONFLICT (run) DO UPDATE SET seq = excluded.seq, engine = excluded.engine, bytes = excluded.bytes
                 WHERE excluded.seq >= seq";
             let query = sqlx::query(sql).bind(run.to_string()).bind(seq).bind(snapshot.engine).bind(snapshot.bytes);
-            query.execute(tx.statement()).await.map_err(|e| from_sqlx(&e))?;
+            query.execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
         }
         Ok(written)
     }

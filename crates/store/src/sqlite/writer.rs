@@ -18,7 +18,7 @@ use super::owner::Owners;
 use super::place::Place;
 use super::queue;
 use super::snapshot::Spares;
-use super::tx::Tx;
+use super::tx::{Tx, Unfinished};
 
 /// What was written since a store was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Stats {
     pub events: u64,
     /// Statements in those transactions, with those that begin and end them.
     pub statements: u64,
+    /// Queries for the messages of runs: one answers all who asked by then.
+    pub inbox_queries: u64,
     /// How long the write-ahead log is now, in bytes. It is cut back when nothing is written and nobody reads.
     pub wal_bytes: u64,
 }
@@ -180,6 +182,7 @@ impl Writer {
             transactions: read(&self.counters.transactions),
             events: read(&self.counters.events),
             statements: read(&self.counters.statements),
+            inbox_queries: 0,
             wal_bytes: self.place.as_ref().map_or(0, |place| place.log_bytes()),
         }
     }
@@ -298,27 +301,76 @@ impl Task {
     }
 
     async fn transact(&mut self, batch: &mut [Job]) -> Result<(), Failure> {
+        if let [Job::Commit(commit, reply)] = batch
+            && self.commit_alone(commit).await?
+        {
+            reply.outcome = Some(Ok(()));
+            return Ok(());
+        }
         // Whatever was learnt in a transaction that fails was never true.
         let mut known = std::mem::take(&mut self.known);
         let mut tx = self.begin().await.map_err(|e| Failure::Batch(from_sqlx(&e)))?;
         let (written, spares) = match self.fill(&mut tx, batch, &mut known).await {
             Ok(written) => written,
+            Err(e) if !tx.has_begun() => return Err(Failure::Batch(e)),
             Err(e) => {
                 tx.roll_back().await;
                 return Err(Failure::Statement(e));
             }
         };
-        if let Err(e) = tx.commit().await {
+        if let Err(unfinished) = tx.commit().await {
             tx.roll_back().await;
-            return Err(match (code(&e), batch.iter().find_map(Job::statement)) {
+            return Err(match (unfinished, batch.iter().find_map(Job::statement)) {
                 // A constraint that is only checked now is that of a tool's statement.
-                (Some(19), Some(write)) => {
+                (Unfinished::Commit(e), Some(write)) if code(&e) == Some(19) => {
                     let message = format!("{}, at the end of the transaction", words(&e));
                     Failure::Statement(StoreError::Refused { write, message })
                 }
-                _ => Failure::Batch(from_sqlx(&e)),
+                (Unfinished::Statement(e), _) => Failure::Statement(from_sqlx(&e)),
+                (Unfinished::Begin(e) | Unfinished::Commit(e), _) => Failure::Batch(from_sqlx(&e)),
             });
         }
+        self.finished(tx, known, &written)?;
+        self.spares.written(&spares);
+        Ok(())
+    }
+
+    /// Makes a commit true that is alone and of the common kind, in one go. Whether it was: otherwise nothing has happened, and
+    /// the way for any batch tells why.
+    async fn commit_alone(&mut self, commit: &Prepared) -> Result<bool, Failure> {
+        if !self.spares.is_empty() {
+            return Ok(false);
+        }
+        let mut tx = self.begin().await.map_err(|e| Failure::Batch(from_sqlx(&e)))?;
+        let Some(frontier) = commit::gather_alone(&mut tx, commit, &self.known).map_err(Failure::Batch)? else {
+            self.kept = Some(tx).filter(|_| !self.shared);
+            return Ok(false);
+        };
+        match tx.commit().await {
+            Ok(changed) if commit::was_taken(&changed) => {
+                self.known.grown(frontier);
+                let known = std::mem::take(&mut self.known);
+                let written = commit::Written { commits: 1, events: commit.leaves.len() as u64 };
+                self.finished(tx, known, &written)?;
+                Ok(true)
+            }
+            Ok(_) => {
+                self.kept = Some(tx).filter(|_| !self.shared);
+                Ok(false)
+            }
+            Err(unfinished) => {
+                tx.roll_back().await;
+                self.known = Known::default();
+                match unfinished {
+                    Unfinished::Statement(_) => Ok(false),
+                    Unfinished::Begin(e) | Unfinished::Commit(e) => Err(Failure::Batch(from_sqlx(&e))),
+                }
+            }
+        }
+    }
+
+    /// After a transaction that is on disk.
+    fn finished(&mut self, tx: Tx, known: Known, written: &commit::Written) -> Result<(), Failure> {
         if let Some(log) = &mut self.log {
             log.written().map_err(Failure::Batch)?;
         }
@@ -326,13 +378,11 @@ impl Task {
         self.counters.commits.fetch_add(written.commits, Ordering::Relaxed);
         self.counters.events.fetch_add(written.events, Ordering::Relaxed);
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
-        self.spares.written(&spares);
         self.known = known;
         self.kept = Some(tx).filter(|_| !self.shared);
         Ok(())
     }
 
-    /// Waits for processes that write at the moment.
     async fn begin(&mut self) -> Result<Tx, sqlx::Error> {
         let mut tx = match self.kept.take() {
             Some(kept) => kept,
@@ -341,7 +391,7 @@ impl Task {
                 Tx::connect(&self.pool).await?
             }
         };
-        tx.begin(self.patience).await?;
+        tx.begin(self.patience);
         Ok(tx)
     }
 

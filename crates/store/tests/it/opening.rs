@@ -23,7 +23,7 @@ async fn an_event_is_kept_in_other_bytes() {
     let (lease, commit) = creation("w");
     store.commit(commit.clone()).await.unwrap();
     store.commit(extension(&lease, Seq(1))).await.unwrap();
-    let sql = "SELECT body FROM parkway_event WHERE leaf = 1";
+    let sql = "SELECT body FROM parkway_log WHERE leaf = 1";
     let kept: Vec<u8> = sqlx::query_scalar(sql).fetch_one(&mut raw(&path).await).await.unwrap();
     assert_eq!(kept, commit.events[0].to_bytes().unwrap());
     store.close().await.unwrap();

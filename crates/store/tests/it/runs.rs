@@ -38,7 +38,7 @@ pub(crate) fn extension(lease: &Lease, head: Seq) -> Commit {
     let clock = SystemClock;
     let payload = Payload::json(&format!("output of {}", head.next()), clock.random()).unwrap();
     let kind = EventKind::CancelRequested { note: Some(payload.commitment) };
-    let by = Actor::Worker { id: lease.worker.clone() };
+    let by = Actor::Engine;
     let event = Event::new("default", lease.run, head.next(), clock.now(), lease.fence, by, kind);
     Commit {
         id: CommitId::new(clock.random()),

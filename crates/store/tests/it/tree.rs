@@ -24,7 +24,7 @@ fn root(leaves: &[Digest]) -> Digest {
 
 /// Checks every row against the definition; gives how many there are.
 pub(crate) async fn check(path: &Path) -> usize {
-    let sql = "SELECT leaf, hash, body FROM parkway_event ORDER BY leaf";
+    let sql = "SELECT leaf, hash, body FROM parkway_log ORDER BY leaf";
     let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(sql).fetch_all(&mut raw(path).await).await.unwrap();
     let mut leaves = Vec::new();
     for (place, (leaf, hash, body)) in rows.iter().enumerate() {

@@ -69,9 +69,10 @@ async fn damage_goes_unseen() {
             "belong to it",
             None,
         ),
-        ("UPDATE parkway_event SET body = CAST('{}' AS BLOB) WHERE leaf = 5", "missing field", Some(5)),
+        ("UPDATE parkway_event SET cut = NULL, body = CAST('{}' AS BLOB) WHERE leaf = 5", "missing field", Some(5)),
+        ("UPDATE parkway_event SET cut = 3 WHERE leaf = 5", "its hash is that of other bytes", Some(5)),
         (
-            "UPDATE parkway_event SET body = (SELECT body FROM parkway_event WHERE leaf = 6) WHERE leaf = 5",
+            "UPDATE parkway_event SET cut = NULL, body = (SELECT body FROM parkway_log WHERE leaf = 6) WHERE leaf = 5",
             "it says that it is event 6",
             Some(5),
         ),

@@ -125,7 +125,7 @@ impl<'a> Copy<'a> {
         }
         let by = match &event.by {
             by @ Actor::Person { .. } => Some(by.clone()),
-            Actor::Worker { .. } => None,
+            Actor::Engine | Actor::Worker { .. } => None,
         };
         self.events.push((by, kind));
     }

@@ -216,7 +216,7 @@ impl DerefMut for Draft {
 /// An event that differs from its neighbours.
 pub(super) fn event(lease: &Lease, seq: Seq, at: Time) -> Event {
     let key = StepKey::root(&format!("step_{seq}"));
-    let by = Actor::Worker { id: lease.worker.clone() };
+    let by = Actor::Engine;
     let kind = EventKind::StepSkipped { key, reason: SkipReason::Condition };
     Event::new("tenant", lease.run, seq, at, lease.fence, by, kind)
 }

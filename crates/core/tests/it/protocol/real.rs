@@ -116,7 +116,7 @@ impl Real {
 }
 
 fn commit(lease: &Lease, expect: Seq, writes: Vec<Write>, status: RunStatus, id: u8) -> Commit {
-    let by = Actor::Worker { id: lease.worker.clone() };
+    let by = Actor::Engine;
     let kind = EventKind::RunClaimed { worker: lease.worker.clone() };
     let at = parkway_core::id::Time::default();
     let event = Event::new("default", lease.run, expect.next(), at, lease.fence, by, kind);

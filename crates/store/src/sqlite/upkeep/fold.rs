@@ -15,7 +15,6 @@ use super::source::Source;
 
 /// A run as the tables have it at one moment, with how many events it has there.
 struct Row {
-    key: i64,
     id: String,
     tenant: String,
     status: String,
@@ -32,8 +31,8 @@ type Columns = (i64, String, String, String, i64, i64, i64, i64, Option<i64>, Op
 
 impl From<Columns> for Row {
     fn from(columns: Columns) -> Self {
-        let (key, id, tenant, status, updated, head, fence, events, first, last, parent) = columns;
-        Row { key, id, tenant, status, updated, head, fence, events, first, last, parent }
+        let (_, id, tenant, status, updated, head, fence, events, first, last, parent) = columns;
+        Row { id, tenant, status, updated, head, fence, events, first, last, parent }
     }
 }
 
@@ -127,12 +126,20 @@ async fn log(
     checked: &mut Checked,
     unfolded: &mut Unfolded,
 ) -> Result<(), StoreError> {
-    let sql = "SELECT leaf, seq, hash, body FROM parkway_event WHERE run = $1 AND seq > $2 AND seq <= $3
-        ORDER BY seq LIMIT $4";
+    let sql = match source.schema {
+        ..3 => {
+            "SELECT leaf, seq, hash, body FROM parkway_event
+            WHERE run = (SELECT key FROM parkway_run WHERE id = $1) AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4"
+        }
+        _ => {
+            "SELECT leaf, seq, hash, body FROM parkway_log
+            WHERE run = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4"
+        }
+    };
     let mut fold = if whole { Fold::Begin } else { Fold::Stopped };
     let (mut after, mut leaf, mut fence) = (0, 0, 0);
     loop {
-        let query = sqlx::query_as(sql).bind(row.key).bind(after).bind(row.head).bind(PAGE);
+        let query = sqlx::query_as(sql).bind(&row.id).bind(after).bind(row.head).bind(PAGE);
         let events: Vec<(i64, i64, Vec<u8>, Vec<u8>)> =
             query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
         let Some((_, seq, ..)) = events.last() else { break };
@@ -221,7 +228,7 @@ async fn begin(
     };
     let sql = "SELECT salt, codec, ifnull(payload.bytes, blob.bytes)
         FROM parkway_payload AS payload LEFT JOIN parkway_blob AS blob ON blob.key = payload.blob
-        WHERE substr(commitment, 1, 16) = substr($1, 1, 16) AND commitment = $1";
+        WHERE substr(commitment, 1, 16) = substr($1, 1, 16)";
     let query = sqlx::query_as(sql).bind(plan.as_bytes().to_vec());
     let found: Option<(Vec<u8>, String, Option<Vec<u8>>)> =
         query.fetch_optional(&mut source.connection).await.map_err(|e| source.told(&e))?;
@@ -266,7 +273,7 @@ async fn missing(
     let asked: Vec<String> = references.iter().map(|(_, text)| text.to_string()).collect();
     let sql = "SELECT key FROM json_each($1) AS asked
         WHERE NOT EXISTS (SELECT 1 FROM parkway_payload
-            WHERE substr(commitment, 1, 16) = substr(unhex(asked.value), 1, 16) AND commitment = unhex(asked.value))";
+            WHERE substr(commitment, 1, 16) = substr(unhex(asked.value), 1, 16))";
     let query = sqlx::query_scalar(sql).bind(json!(asked).to_string());
     let lost: Vec<i64> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
     for place in lost {

@@ -22,14 +22,17 @@ use super::ledger::Ledger;
 use super::scenario::Scenario;
 use super::tools::toolbox;
 
-/// Allows everything, so that nobody need be asked about calls.
+/// Allows everything, so that nobody need be asked about calls, but for the tool that is to be asked about.
 #[derive(Debug)]
 pub(crate) struct Allow;
 
 impl Policy for Allow {
-    fn decide(&self, _: &PolicyRequest<'_>) -> Decision {
-        let verdict = parkway_core::policy::Verdict::Allow;
-        Decision { verdict, rule: "test".into(), reason: "a test allows everything".into() }
+    fn decide(&self, request: &PolicyRequest<'_>) -> Decision {
+        let verdict = match request.spec.name.as_str() {
+            "t.asked" => parkway_core::policy::Verdict::Ask,
+            _ => parkway_core::policy::Verdict::Allow,
+        };
+        Decision { verdict, rule: "test".into(), reason: "it is a test".into() }
     }
 
     fn fingerprint(&self) -> String {

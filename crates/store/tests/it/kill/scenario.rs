@@ -120,7 +120,7 @@ impl Scenario {
         }
         let more = [Part::Work, Part::Retry, Part::Each, Part::Group, Part::Repeat, Part::Run, Part::Work];
         parts.push(more[writer.dice.roll(more.len() as u64) as usize]);
-        let beside = [Part::Skip, Part::Bad, Part::Wait, Part::Approve, Part::Chat, Part::Look, Part::Signal];
+        let beside = [Part::Skip, Part::Bad, Part::Wait, Part::Approve, Part::Chat, Part::Asked, Part::Signal];
         if writer.dice.roll(2) == 0 {
             parts.push(beside[writer.dice.roll(beside.len() as u64) as usize]);
         }
@@ -186,8 +186,8 @@ enum Part {
     Input,
     Approve,
     Chat,
-    /// A call of a reading tool, whatever the column.
-    Look,
+    /// A call of a reading tool, whatever the column, which the policy wants approved.
+    Asked,
     /// A call that must not be repeated, and whose outcome gets lost.
     Lost,
     /// A transactional call, whatever the column.
@@ -228,7 +228,7 @@ fn needed(point: WritePoint) -> &'static [Part] {
         WritePoint::SignalReceived | WritePoint::Signal => &[Part::Signal],
         WritePoint::Claim | WritePoint::Release | WritePoint::Consume | WritePoint::InputReceived => &[Part::Input],
         WritePoint::ModelCalled => &[Part::Chat],
-        WritePoint::PolicyDecided => &[Part::Look],
+        WritePoint::PolicyDecided => &[Part::Asked],
         WritePoint::ApprovalRequested | WritePoint::ApprovalDecided => &[Part::Approve],
         WritePoint::BudgetReserved | WritePoint::BudgetSettled => &[Part::Budget],
         WritePoint::CancelRequested | WritePoint::RunCancelled => &[Part::Never],
@@ -310,7 +310,7 @@ impl Writer {
                 ),
                 own,
             ),
-            Part::Look => (format!("tool: t.look, with: {{ n: '${{{{ {n} }}}}' }}"), own),
+            Part::Asked => (format!("tool: t.asked, with: {{ n: '${{{{ {n} }}}}' }}"), own),
             Part::Lost => (format!("tool: t.lost, with: {{ n: '${{{{ {n} }}}}' }}"), own),
             Part::Store => (format!("tool: t.store, with: {{ n: '${{{{ {n} }}}}' }}"), own),
             Part::Late => {

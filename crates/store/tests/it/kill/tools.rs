@@ -43,7 +43,7 @@ pub(crate) fn toolbox(class: Class, ledger: &Ledger, points: &Arc<StopAt>, takes
         tools.insert(Arc::new(Worker { spec, class, loses, takes, ledger: ledger.clone(), points: points.clone() }));
     };
     add("t.work", class, false);
-    add("t.look", Class::Read, false);
+    add("t.asked", Class::Read, false);
     add("t.store", Class::Transactional, false);
     add("t.lost", Class::AtMostOnce, true);
     add("t.bad", Class::Pure, false);
