@@ -635,8 +635,7 @@ mod tests {
 
     fn event(kind: EventKind) -> Event {
         let run = RunId::new(Time::from_micros(1_700_000_000_000_000), [7; 16]);
-        let by = Actor::Person { name: Commitment::of(&[1; 16], b"ada"), via: Channel::Prompt };
-        Event::new("default", run, Seq(9_007_199_254_740_993), Time::from_micros(5), Fence(1), by, kind)
+        Event::new("default", run, Seq(9_007_199_254_740_993), Time::from_micros(5), Fence(1), Actor::Engine, kind)
     }
 
     #[test]
@@ -645,7 +644,7 @@ mod tests {
         let bytes = event.to_bytes().unwrap();
         assert_eq!(
             String::from_utf8(bytes.clone()).unwrap(),
-            r#"{"at":"1970-01-01T00:00:00.000005Z","by":{"id":"w","type":"worker"},"fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":3}"#
+            r#"{"at":"1970-01-01T00:00:00.000005Z","fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":4}"#
         );
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
         assert_eq!(Event::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);

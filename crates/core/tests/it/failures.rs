@@ -278,9 +278,9 @@ outputs: { n: '${{ steps.a.output }}', attempts: '${{ steps.a.attempts }}' }
         r##"
             step_started a #1 {} by default.read
             step_retried a busy: not now
-            step_started a #2 {}
+            step_started a #2 {} by default.read
             step_retried a busy: not now
-            step_started a #3 {}
+            step_started a #3 {} by default.read
             step_completed a 3
             run_completed {"n":3,"attempts":3}
 "##,

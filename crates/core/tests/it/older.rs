@@ -45,9 +45,17 @@ fn a_run_of_the_second_version_is_read_to_its_end_and_so_is_the_run_of_its_step(
 fn a_run_of_the_third_version_that_was_reopened_and_its_fork_are_read_to_their_ends() {
     let plan = include_str!("older/plan-3.json");
     let (state, told) = read(3, plan, include_str!("older/log-3.jsonl"));
-    assert_eq!(told, "");
+    assert_eq!(
+        told,
+        "list completed #1, each completed #0, late completed #2, ask completed #0, write completed #1, \
+         each[0] completed #1, each[1] completed #1"
+    );
     let (fork, told) = read(3, plan, include_str!("older/log-3-fork.jsonl"));
-    assert_eq!(told, "");
+    assert_eq!(
+        told,
+        "list completed #1, each completed #0, late completed #1, ask completed #0, write completed #1, \
+         each[0] completed #1, each[1] completed #1"
+    );
     assert_eq!(fork.forked().unwrap().from, state.run());
 }
 

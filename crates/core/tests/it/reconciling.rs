@@ -40,7 +40,7 @@ async fn a_call_that_was_carried_out_is_completed_with_what_the_tool_finds() {
         assert_eq!(world.outputs(run).await, json!({"receipt": ledger.entries()[0]}));
         let events = world.events(run).await;
         let resolved = events.iter().find(|event| matches!(event.kind, EventKind::StepResolved { .. })).unwrap();
-        assert!(matches!(&resolved.by, Actor::Worker { id } if id.as_str() == "one"), "{resolved:?}");
+        assert_eq!(resolved.by, Actor::Engine, "{resolved:?}");
         // What the tool says always has its labels, however it came to be known.
         let labels = world.state(run).await.step(&"pay".parse().unwrap()).unwrap().labels;
         assert!(labels.untrusted);

@@ -79,7 +79,7 @@ outputs: { got: '${{ steps.c.output.got }}' }";
         world.since(run).await,
         lines(
             r#"
-            step_started b #2 {"value":"b"}
+            step_started b #2 {"value":"b"} by default.idempotent
             step_completed b "b"
             step_started c #1
             step_completed c {"got":"b"}
@@ -201,7 +201,7 @@ outputs: { got: '${{ steps.work.output }}' }";
         lines(
             r#"
             step_started work #2
-            step_started work.two #2 {"value":"b"}
+            step_started work.two #2 {"value":"b"} by default.idempotent
             step_completed work.two "b"
             step_started work.three #1
             step_completed work.three {"n":1}
@@ -246,7 +246,7 @@ outputs: { last: '${{ steps.poll.output }}' }";
         lines(
             r#"
             step_started poll #2
-            step_started poll#3 #2 {"value":"2"}
+            step_started poll#3 #2 {"value":"2"} by default.read
             step_completed poll#3 "2"
             step_repeated poll after 3: false
             step_failed poll exhausted: `until` was not true after 3 rounds

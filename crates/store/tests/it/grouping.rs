@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use parkway_core::id::Seq;
-use parkway_core::store::{Log, Queue, RunFilter, StoreError};
+use parkway_core::id::{Fence, RunId, Seq, Time};
+use parkway_core::store::{Lease, Log, Queue, RunFilter, StoreError};
 use parkway_store::SqliteConfig;
 
-use crate::runs::{cancel, creation, extension, open};
+use crate::runs::{cancel, creation, execute, extension, open};
+use crate::tree;
 
 #[tokio::test]
 async fn every_commit_waits_for_the_disk_alone() {
@@ -69,4 +70,86 @@ async fn a_commit_too_large_for_the_disk_takes_its_neighbours_with_it() {
     assert_eq!(store.events(lease.run, Seq(0)).await.unwrap().len(), 1);
     store.commit(extension(&lease, Seq(1))).await.unwrap();
     assert_eq!(store.runs(&RunFilter::default()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_commit_that_is_alone_takes_many_statements_or_passes_for_what_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let store = open(&path).await;
+    let (lease, commit) = creation("w");
+    store.commit(commit).await.unwrap();
+    let before = store.stats();
+    let second = extension(&lease, Seq(1));
+    store.commit(second.clone()).await.unwrap();
+    let after = store.stats();
+    // Begin, the run, its events, their texts, commit.
+    assert_eq!((after.statements - before.statements, after.transactions - before.transactions), (5, 1));
+    // Whatever is not as expected goes the common way, and is told why.
+    assert_eq!(store.commit(second).await, Ok(()));
+    let stale = Lease { fence: Fence(2), ..lease.clone() };
+    assert_eq!(store.commit(extension(&stale, Seq(2))).await, Err(StoreError::Fenced { run: lease.run }));
+    let (expected, found) = (Seq(1), Seq(2));
+    let conflict = StoreError::Conflict { run: lease.run, expected, found };
+    assert_eq!(store.commit(extension(&lease, expected)).await, Err(conflict));
+    assert_eq!(store.events(lease.run, Seq(0)).await.unwrap().len(), 2);
+    store.commit(extension(&lease, Seq(2))).await.unwrap();
+    assert_eq!(store.stats().commits, 3);
+    assert_eq!(tree::check(&path).await, 3);
+}
+
+#[tokio::test]
+async fn processes_that_take_turns_number_their_leaves_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let stores = [open(&path).await, open(&path).await];
+    let mut leases = Vec::new();
+    for (store, worker) in stores.iter().zip(["a", "b"]) {
+        let (lease, commit) = creation(worker);
+        store.commit(commit).await.unwrap();
+        leases.push(lease);
+    }
+    for (turn, length) in [1, 1, 2, 3, 1, 5, 2].into_iter().enumerate() {
+        let (store, lease) = (&stores[turn % 2], &leases[turn % 2]);
+        for _ in 0..length {
+            let head = Seq(store.events(lease.run, Seq(0)).await.unwrap().len() as u64);
+            store.commit(extension(lease, head)).await.unwrap();
+        }
+    }
+    assert_eq!(tree::check(&path).await, 17);
+}
+
+#[tokio::test]
+async fn each_run_that_looks_into_its_inbox_asks_for_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let store = Arc::new(open(&path).await);
+    let mut runs = Vec::new();
+    for _ in 0..300 {
+        let (lease, commit) = creation("w");
+        store.commit(commit).await.unwrap();
+        runs.push(lease.run);
+    }
+    for run in &runs[..3] {
+        store.signal(*run, cancel()).await.unwrap();
+    }
+    store.signal(runs[2], cancel()).await.unwrap();
+    execute(&path, "UPDATE parkway_message SET body = '{' WHERE id = 2").await;
+    let nobody = RunId::new(Time::from_micros(1), [7; 16]);
+    let look = |run: RunId| {
+        let store = store.clone();
+        tokio::spawn(async move { store.inbox(run).await })
+    };
+    let asked: Vec<_> = runs.iter().copied().chain([nobody]).map(look).collect();
+    let mut answers = Vec::new();
+    for answer in asked {
+        answers.push(answer.await.unwrap());
+    }
+    assert_eq!(answers.pop().unwrap(), Err(StoreError::NoRun(nobody)));
+    let damaged = answers.remove(1).unwrap_err();
+    assert!(matches!(&damaged, StoreError::Corrupt(text) if text.contains("message 2 to run")), "{damaged}");
+    let lengths: Vec<usize> = answers.iter().map(|answer| answer.as_ref().unwrap().len()).collect();
+    assert_eq!((&lengths[..3], lengths[3..].iter().sum::<usize>()), (&[1, 2, 0][..], 0));
+    let queries = store.stats().inbox_queries;
+    assert!(queries <= 30, "{queries} queries for 301 inboxes");
 }

@@ -163,8 +163,8 @@ async fn a_migration_that_is_killed_leaves_half_of_it() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let log = folder.path().join("runs.db-wal");
-    while std::fs::metadata(&log).map_or(0, |log| log.len()) < 1 << 20 {
+    let wal = folder.path().join("runs-1.db-wal");
+    while std::fs::metadata(&wal).map_or(0, |wal| wal.len()) < 1 << 20 {
         assert!(other.try_wait().unwrap().is_none(), "it was done before it could be killed");
     }
     other.kill().unwrap();

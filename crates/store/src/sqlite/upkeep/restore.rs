@@ -41,7 +41,7 @@ pub struct Restored {
 
 /// Puts the backup `from` in the place of the store at `path`; without a store there it becomes one. The backup is copied and
 /// checked first, and stays where it is. The old file is kept beside the new one, under a name with the time `at`. No run of
-/// the store is held by anybody afterwards.
+/// the store is held by anybody afterwards, and the next fences are higher than any that were given out since the backup.
 ///
 /// # Errors
 ///
@@ -76,11 +76,17 @@ pub async fn restore(path: &Path, from: &Path, at: Time) -> Result<Restored, Sto
     Ok(Restored { kept: old, before, now, checked })
 }
 
-/// Ends all leases: whoever held a run when the backup was made does not hold it now.
+/// By how much fences are raised: more than any run was claimed since its backup.
+const SINCE: i64 = 1 << 20;
+
+/// Ends all leases: whoever held a run when the backup was made does not hold it now. And no fence that was given out since
+/// then is given out again, for a worker of that time may still be there, or a system that remembers the newest fence it saw.
 async fn free(copy: &Path) -> Result<(), StoreError> {
     let freed = async {
         let mut connection = options(copy).connect().await?;
         sqlx::query("UPDATE parkway_run SET lease_until = 0 WHERE lease_until > 0").execute(&mut connection).await?;
+        let raise = sqlx::query("UPDATE parkway_run SET fence = fence + $1").bind(SINCE);
+        raise.execute(&mut connection).await?;
         connection.close().await
     };
     freed.await.map_err(|e| named(from_sqlx(&e), &format!("`{}`", copy.display())))
