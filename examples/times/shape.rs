@@ -70,6 +70,7 @@ pub(crate) async fn measure(folder: &Path, shape: Shape, runs: usize, steps: usi
         "seconds": seconds,
         "commits": stats.commits - before.commits,
         "transactions": stats.transactions - before.transactions,
+        "statements": stats.statements - before.statements,
         "events": stats.events - before.events,
         "peak_kib": machine::peak_kib(),
         "durability": "WAL, FULL",
