@@ -134,7 +134,15 @@ impl ChildRun {
                         Err(error) => return Err(error),
                     }
                 }
-                None if begun => Executor::go_on(services, models, control, plan, lease, secrets).await?,
+                None if begun => match Executor::go_on(services, models, control, plan, lease, secrets).await {
+                    Ok(executor) => executor,
+                    // Somebody else has taken the run over, and may have ended it.
+                    Err(
+                        ExecutorError::Over(..)
+                        | ExecutorError::Store(StoreError::Fenced { .. } | StoreError::Conflict { .. }),
+                    ) => continue,
+                    Err(error) => return Err(error),
+                },
                 None => {
                     let beginning = Beginning {
                         plan,

@@ -231,6 +231,10 @@ impl Executor {
         secrets: Known,
     ) -> Result<Executor, ExecutorError> {
         let (state, snapshot) = snapshot::load(&services, lease.run, plan).await?;
+        if state.status().ended() {
+            // This process was stopped after the claim, for longer than the lease.
+            return Err(ExecutorError::Over(lease.run, state.status()));
+        }
         let worker = services.worker.clone();
         let mut executor = Executor::begin(services, models, control, state, lease, secrets);
         executor.snapshots = Snapshots::from(snapshot);

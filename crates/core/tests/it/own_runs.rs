@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use parkway_core::engine::Control;
+use parkway_core::engine::{Control, Executor};
 use parkway_core::id::{CommitId, RunId, Seq, WorkerId};
 use parkway_core::log::{Channel, Commitment, EventKind, Resolution, RunStatus, StepStatus, WaitFor};
 use parkway_core::store::{Commit, Lease, Log, Message, NewRun, Queue, RunFilter, Write};
@@ -14,6 +14,7 @@ use parkway_core::workflow::Plan;
 use serde_json::{Value, json};
 
 use crate::check::{Acting, Vault, World, compare};
+use crate::recovery::stopped_after_claim;
 use crate::subworkflows::{called, calling};
 
 /// A plan whose step `sub` is a workflow with a run of its own.
@@ -98,6 +99,20 @@ outputs: { code: '${{ steps.sub.error.code }}', message: '${{ steps.sub.error.me
             "{message}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_run_that_another_ended_since_it_was_claimed_fails_its_step() {
+    let world = World::new();
+    let caller = "steps: { sub: { set: {} } }\noutputs: { by: '${{ steps.sub.output.note }}' }";
+    let (run, child, _) = run(&world, parent(&world, caller, ASKING)).await;
+    world.answer(child, "confirm", true).await;
+    // The first claim is that of the parent.
+    let services = stopped_after_claim(&world, 2, child);
+    let plan = Arc::new(world.stored_plan(run).await);
+    let executor = Executor::take_over(services, world.models(), Control::default(), plan, run).await.unwrap();
+    assert_eq!(executor.execute().await.unwrap().status, RunStatus::Completed, "{}", world.log(run).await);
+    assert_eq!(world.outputs(run).await, json!({"by": "ada"}));
 }
 
 #[tokio::test]

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use parkway_core::engine::{Executor, ExecutorError, Services};
+use parkway_core::engine::{Control, Executor, ExecutorError, Services};
 use parkway_core::id::{CommitId, RunId, Seq, WorkerId};
 use parkway_core::log::{Commitment, Event, EventKind, Resolution, RunState, RunStatus, StepStatus, WaitFor};
 use parkway_core::store::{Commit, Lease, Log, NewRun, Queue, RunFilter, StoreError, Write};
-use parkway_core::testing::{FakeClock, FaultyStore, MemoryStore, StoreOperation};
+use parkway_core::testing::{FakeClock, FaultyStore, MemoryStore, Moment, StopAt, StoreOperation, WritePoint};
 use parkway_core::tool::{Effect, ToolError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -387,6 +387,34 @@ async fn a_run_that_is_held_is_not_taken_over() {
     assert!(matches!(second.resume(run).await, Err(ExecutorError::Held(held)) if held == run));
     executor.execute().await.unwrap();
     assert!(matches!(second.resume(run).await, Err(ExecutorError::Over(_, RunStatus::Completed))));
+}
+
+/// Those of a worker that is stopped after its claim of that number, past its lease, while another one takes `run` over and
+/// ends it.
+pub(crate) fn stopped_after_claim(world: &World, number: u32, run: RunId) -> Services {
+    let (other, lease) = (world.beside(), Duration::from_millis(10));
+    let store = StopAt::new(world.store.clone(), move |point, moment, nth| {
+        if (point, moment, nth) == (WritePoint::Claim, Moment::After, number) {
+            std::thread::sleep(2 * lease);
+            // A thread that waits within one runtime cannot wait within another.
+            let ending = || tokio::runtime::Runtime::new().unwrap().block_on(other.resume(run)).unwrap();
+            std::thread::scope(|scope| drop(scope.spawn(ending)));
+        }
+    });
+    let mut services = world.services();
+    (services.store, services.lease) = (Arc::new(store), lease);
+    services
+}
+
+#[tokio::test]
+async fn a_run_that_another_ended_since_it_was_claimed_is_taken_for_a_broken_one() {
+    let world = World::new();
+    let (run, _) = world.run("parkway: 1\nsteps: { ask: { approve: { prompt: p } } }", json!({})).await;
+    world.answer(run, "ask", true).await;
+    let services = stopped_after_claim(&world, 1, run);
+    let plan = Arc::new(world.stored_plan(run).await);
+    let taken = Executor::take_over(services, world.models(), Control::default(), plan, run).await;
+    assert!(matches!(taken, Err(ExecutorError::Over(_, RunStatus::Completed))), "{taken:?}");
 }
 
 #[tokio::test]
