@@ -1,6 +1,7 @@
 //! A short table of times on this machine: a whole process, durable steps, tokens; beside the load and the cost of a sync.
 //! Every figure is measured when it is printed. `make times` runs it in a release build with the model.
 
+mod held;
 mod machine;
 mod shape;
 mod steps;
@@ -26,6 +27,9 @@ struct Args {
     /// Measures only work of this shape, and prints what it took as a line of JSON.
     #[arg(long, value_enum)]
     shape: Option<shape::Shape>,
+    /// Measures only what it costs to hold so many runs that wait, and prints that as a line of JSON.
+    #[arg(long, value_name = "RUNS", conflicts_with = "shape")]
+    held: Option<usize>,
     /// How many runs at once; beside `--shape`.
     #[arg(long, default_value_t = 1, requires = "shape")]
     runs: usize,
@@ -54,6 +58,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout();
     if let Some(shape) = args.shape {
         let took = shape::measure(&args.folder, shape, args.runs, args.steps).await?;
+        return Ok(writeln!(out, "{took}")?);
+    }
+    if let Some(runs) = args.held {
+        let took = held::measure(&args.folder, runs).await?;
         return Ok(writeln!(out, "{took}")?);
     }
     let sync = machine::sync_cost(&args.folder)?;

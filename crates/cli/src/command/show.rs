@@ -139,7 +139,8 @@ impl StepStory {
         match &event.kind {
             EventKind::StepStarted { attempt, args, labels, effect, rule, .. } => {
                 let effect = effect.map(|effect| format!("  effect {}", effect.as_str())).unwrap_or_default();
-                let allowed = rule.as_ref().map(|rule| format!("  {}", ruled(policy::Verdict::Allow, rule))).unwrap_or_default();
+                let allowed =
+                    rule.as_ref().map(|rule| format!("  {}", ruled(policy::Verdict::Allow, rule))).unwrap_or_default();
                 self.title(&format!("{at}  attempt {attempt}{effect}{allowed}"));
                 self.value("arguments", *args);
                 self.args = args.and_then(|args| self.texts.get(&args).cloned());

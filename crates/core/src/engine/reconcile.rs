@@ -129,7 +129,13 @@ impl Executor {
             Reconciled::Unknown => return Ok(()),
         };
         let mut draft = Draft::default();
-        self.draft_finding(&mut draft, index, Actor::Engine, outcome, "the tool found that the call was not carried out")?;
+        self.draft_finding(
+            &mut draft,
+            index,
+            Actor::Engine,
+            outcome,
+            "the tool found that the call was not carried out",
+        )?;
         self.record(draft).await?;
         Ok(())
     }

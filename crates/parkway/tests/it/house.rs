@@ -98,7 +98,7 @@ fn a_library_is_known_in_one_room_only() {
         ("serde_saphyr", "workflow/yaml.rs workflow/write.rs"),
         ("petgraph", "workflow/graph.rs"),
         ("minijinja::machinery", "workflow/template/syntax.rs"),
-        ("serde_json_canonicalizer", "log/event.rs workflow/plan.rs"),
+        ("serde_json_canonicalizer", "log/canonical.rs workflow/plan.rs"),
     ];
     for (file, text) in sources(&workspace().join("crates/core/src")) {
         for (library, room) in rooms {

@@ -92,10 +92,7 @@ async fn ask(pool: SqlitePool, asked: Arc<Mutex<Asked>>, queries: Arc<AtomicU64>
 type Row = (String, Option<i64>, Option<i64>, Option<String>);
 
 /// The inboxes of those runs that there are. What cannot be read is its own run's trouble.
-async fn read(
-    pool: &SqlitePool,
-    runs: impl Iterator<Item = &RunId>,
-) -> Result<HashMap<RunId, Answer>, StoreError> {
+async fn read(pool: &SqlitePool, runs: impl Iterator<Item = &RunId>) -> Result<HashMap<RunId, Answer>, StoreError> {
     let sql = "SELECT run.id, message.id, message.at, message.body
         FROM json_each($1) AS asked JOIN parkway_run AS run ON run.id = asked.value
             LEFT JOIN parkway_message AS message ON message.run = run.key

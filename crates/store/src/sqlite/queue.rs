@@ -30,7 +30,8 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim, now: Time, owners: &Owners
         Some(run) => sqlx::query_as(ONE).bind(now.micros()).bind(run.to_string()).bind(claim.ended),
         None => sqlx::query_as(ANY).bind(now.micros()),
     };
-    let found: Option<(i64, String, i64)> = query.fetch_optional(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+    let found: Option<(i64, String, i64)> =
+        query.fetch_optional(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     let Some((key, id, fence)) = found else { return Ok(Ok(None)) };
     let fence = fence + 1;
     sqlx::query("UPDATE parkway_run SET owner = $1, fence = $2, lease_until = $3 WHERE key = $4")

@@ -71,7 +71,8 @@ impl Reach {
                 ELSE tbl_name NOT LIKE 'sqlite\_%' ESCAPE '\'
             END FROM sqlite_schema WHERE rootpage > 0";
         let query = sqlx::query_as(sql);
-        let found: Vec<(i64, String, bool)> = query.fetch_all(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+        let found: Vec<(i64, String, bool)> =
+            query.fetch_all(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
         self.pages = found.into_iter().map(|(page, name, free)| (page, (name, free))).collect();
         self.pages.insert(1, ("sqlite_schema".into(), false));
         self.good.clear();

@@ -97,7 +97,9 @@ async fn an_erased_payload_leaves_its_text_or_takes_another_ones() {
     let store = open(&path).await;
     let (one, two) = (payload(), payload());
     run(&store, "a", &[one.clone(), two.clone()]).await;
-    let erase = |payload: &Payload| format!("DELETE FROM parkway_payload WHERE commitment = substr(x'{}', 1, 16)", payload.commitment);
+    let erase = |payload: &Payload| {
+        format!("DELETE FROM parkway_payload WHERE commitment = substr(x'{}', 1, 16)", payload.commitment)
+    };
     execute(&path, &erase(&one)).await;
     assert_eq!(uses(&path).await, [1]);
     let read = store.payloads(&[one.commitment, two.commitment]).await.unwrap();
