@@ -65,13 +65,6 @@ pub(crate) fn check_depth(value: &Value) -> Result<(), String> {
     if fits(value, LEVELS) { Ok(()) } else { Err(format!("the value nests deeper than {LEVELS} levels")) }
 }
 
-/// Which side of a tool's call a schema is about.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Side {
-    Input,
-    Output,
-}
-
 /// The schemas of a plan's calls, each compiled when it is first needed.
 #[derive(Debug, Default)]
 pub(crate) struct Schemas {
@@ -81,13 +74,14 @@ pub(crate) struct Schemas {
 }
 
 impl Schemas {
-    /// One side of a tool's calls, whichever steps make them.
-    pub(crate) fn of_tool(&mut self, spec: &ToolSpec, side: Side) -> Result<Arc<Schema>, String> {
-        let (compiled, schema) = match side {
-            Side::Input => (&mut self.inputs, &spec.input_schema),
-            Side::Output => (&mut self.outputs, &spec.output_schema),
-        };
-        known(compiled, spec.name.as_str(), schema)
+    /// What the arguments of a tool must look like, whichever steps call it.
+    pub(crate) fn input_of(&mut self, spec: &ToolSpec) -> Result<Arc<Schema>, String> {
+        known(&mut self.inputs, spec.name.as_str(), &spec.input_schema)
+    }
+
+    /// What that which a tool returns must look like.
+    pub(crate) fn output_of(&mut self, spec: &ToolSpec) -> Result<Arc<Schema>, String> {
+        known(&mut self.outputs, spec.name.as_str(), &spec.output_schema)
     }
 
     /// What the answer to a step's question must look like.

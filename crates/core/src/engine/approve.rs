@@ -193,7 +193,7 @@ impl Executor {
         let Some(answer) = step.approval.and_then(|approval| approval.answer) else { return Ok(()) };
         let (by, via) = match answer.by {
             Actor::Person { name, via } => (self.values.value(name).await?, via.as_str()),
-            Actor::Engine => (json!(self.lease.worker.to_string()), "program"),
+            Actor::Engine => (json!("the engine"), "program"),
             Actor::Worker { id } => (json!(id.to_string()), "program"),
         };
         let note = match answer.note {

@@ -17,7 +17,6 @@ use crate::id::{EffectKey, StepKey, Time};
 use crate::label::Labels;
 use crate::log::{Budget, EventKind, SkipReason, StepIndex};
 use crate::policy::{self, PolicyRequest};
-use crate::schema::Side;
 use crate::tool::{Cancel, Effect, ToolContext};
 use crate::workflow::{ForEach, Node, NodeIndex, Template, Verb, expression_or_value};
 
@@ -297,12 +296,12 @@ impl Executor {
             Ok(input) => input,
             Err(failure) => return self.fail(key, &failure).await,
         };
-        let schema = self.schemas.of_tool(spec, Side::Input);
+        let schema = self.schemas.input_of(spec);
         if let Err(error) = schema.and_then(|schema| schema.check(&input)) {
             let message = self.secrets.scrub(&format!("the arguments do not fit `{name}`: {error}"));
             return self.fail(key, &Failure::new("invalid", message)).await;
         }
-        let output = match self.schemas.of_tool(spec, Side::Output) {
+        let output = match self.schemas.output_of(spec) {
             Ok(output) => output,
             Err(error) => {
                 let message = format!("what `{name}` returns cannot be checked: {error}");

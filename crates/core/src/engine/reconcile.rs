@@ -14,7 +14,7 @@ use crate::engine::secret::Known;
 use crate::engine::step::words;
 use crate::id::{Seq, StepKey};
 use crate::log::{Actor, EventKind, Resolution, RunState, StepIndex, StepStatus};
-use crate::schema::{Schema, Side};
+use crate::schema::Schema;
 use crate::store::StoreError;
 use crate::tool::{Cancel, Reconciled, SharedTool, ToolContext, ToolError};
 use crate::workflow::Verb;
@@ -107,7 +107,7 @@ impl Executor {
         let (key, node) = (self.state.at(index).key.clone(), self.state.at(index).node);
         let Verb::Tool { name, .. } = &plan.graph.node(node).verb else { return None };
         let tool = self.services.tools.get(name)?.clone();
-        let output = self.schemas.of_tool(tool.spec(), Side::Output).ok()?;
+        let output = self.schemas.output_of(tool.spec()).ok()?;
         let (_, site) = self.place(&key)?;
         let limit = plan.graph.node(node).timeout_ms.map_or(LIMIT, Duration::from_millis);
         let grants = self.grants(site).get(tool.spec().family()).cloned();

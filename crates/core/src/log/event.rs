@@ -101,7 +101,7 @@ pub enum Actor {
     /// The engine, in the process that holds the run under the event's fence: [`EventKind::RunClaimed`] names it.
     #[default]
     Engine,
-    /// The engine, in this process: one that no longer holds the run, or any before version 4.
+    /// The engine, in the process with this id: one that has lost the run meanwhile. Before version 4 any.
     Worker {
         /// The process.
         id: WorkerId,
@@ -342,8 +342,8 @@ pub enum EventKind {
         /// The effect of the tool that is called.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         effect: Option<Effect>,
-        /// The rule by which the policy lets the call through unasked. Absent for a tool that is pure, and where
-        /// [`EventKind::PolicyDecided`] has said it.
+        /// The rule by which the policy lets the call through. Absent for a tool that is pure, and where
+        /// [`EventKind::PolicyDecided`] has said that it is to be asked about.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<String>,
         /// Where secrets belong in the arguments.

@@ -80,9 +80,9 @@ impl<'a> Uses<'a> {
         let mut keys = HashMap::new();
         for rows in self.rows.chunks(ROWS) {
             let then = "ON CONFLICT (mac) DO UPDATE SET uses = uses + excluded.uses RETURNING key, mac";
-            let sql = insert("parkway_blob (tenant, mac, uses, bytes)", 4, rows.len(), then);
+            // Its rows are to be the only ones that come back.
             tx.done().await?;
-            tx.gather(&sql);
+            insert(tx, "parkway_blob (tenant, mac, uses, bytes)", 4, rows.len(), then).await?;
             for (tenant, name, uses, bytes) in rows {
                 tx.bind(*tenant).bind(name.to_vec()).bind(*uses).bind(bytes.to_vec());
             }

@@ -195,9 +195,6 @@ pub(super) struct Known {
 /// How many runs are known at once.
 const RUNS: usize = 4_096;
 
-/// The condition under which a commit alone has become true so far.
-const TAKEN: &str = "(SELECT last_commit FROM parkway_run WHERE key = ?) = ?";
-
 /// Gathers all that makes a commit true that is alone in its transaction, which saves the way to SQLite and back for what
 /// decides: SQLite decides on the way, and [`was_taken`] tells. Gives the tree's edge as it is then, or `None` if the commit is not
 /// of that kind or too little is known: then nothing was gathered.
@@ -210,20 +207,21 @@ pub(super) fn gather_alone(tx: &mut Tx, commit: &Prepared, known: &Known) -> Res
     let size = frontier.size();
     let leaves = i64::try_from(size).map_err(|_| corrupt("a leaf number", size))?;
     tx.gather(
-        "UPDATE parkway_run SET status = ?, updated = coalesce(?, updated), head = ?, wake = ?, last_commit = ?
-        WHERE key = ? AND owner = ? AND fence = ? AND head = ? AND (SELECT max(leaf) FROM parkway_event) = ?",
+        "UPDATE parkway_run SET status = ?, updated = ?, head = ?, wake = ?, last_commit = ?
+        WHERE key = ? AND last_commit IS NOT ? AND owner = ? AND fence = ? AND head = ?
+            AND (SELECT max(leaf) FROM parkway_event) = ?",
     );
     tx.bind(commit.status.as_str()).bind(commit.updated.map(Time::micros)).bind(head);
     tx.bind(commit.wake.map(Time::micros)).bind(commit.id.clone());
-    tx.bind(*key).bind(commit.lease.worker.as_str().to_owned()).bind(fence).bind(before).bind(leaves);
+    tx.bind(*key).bind(commit.id.clone()).bind(commit.lease.worker.as_str().to_owned());
+    tx.bind(fence).bind(before).bind(leaves);
     let row = |(seq, leaf)| leaves::Row { key: *key, run: commit.lease.run, tenant, seq, leaf };
     let rows: Vec<leaves::Row<'_>> = (before + 1..).zip(&commit.leaves).map(row).collect();
-    leaves::append_if(tx, &mut frontier, &rows, TAKEN)?;
-    tx.bind(*key).bind(commit.id.clone());
+    // Each statement does something if the one before it did.
+    leaves::append_if(tx, &mut frontier, &rows, "changes() = 1")?;
     let texts: Vec<_> = commit.texts.iter().map(|text| payload::Row { run: *key, tenant, text }).collect();
     if !texts.is_empty() {
-        payload::write_if(tx, &texts, TAKEN);
-        tx.bind(*key).bind(commit.id.clone());
+        payload::write_if(tx, &texts, &format!("changes() = {}", rows.len()));
     }
     Ok(Some(frontier))
 }
@@ -234,7 +232,7 @@ pub(super) fn was_taken(changed: &[u64]) -> bool {
 }
 
 impl Known {
-    /// After a transaction that has changed nothing but the tree.
+    /// After a commit that was alone.
     pub(super) fn grown(&mut self, frontier: Frontier) {
         self.frontier = frontier;
     }

@@ -47,7 +47,11 @@ impl Inboxes {
         };
         if first {
             // A task of its own, so that nobody else waits in vain where this call is given up.
-            tokio::spawn(ask(self.pool.clone(), self.asked.clone(), self.queries.clone()));
+            tokio::spawn(ask(
+                self.pool.clone(),
+                Asking { asked: self.asked.clone(), done: false },
+                self.queries.clone(),
+            ));
         }
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
@@ -62,16 +66,33 @@ fn held(asked: &Mutex<Asked>) -> MutexGuard<'_, Asked> {
     asked.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whoever is going to ask. If that ends before its time, with the runtime that it was on, those who wait are told, and the
+/// next one who comes asks.
+struct Asking {
+    asked: Arc<Mutex<Asked>>,
+    done: bool,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if !self.done {
+            *held(&self.asked) = Asked::default();
+        }
+    }
+}
+
 /// Asks until nobody waits.
-async fn ask(pool: SqlitePool, asked: Arc<Mutex<Asked>>, queries: Arc<AtomicU64>) {
+async fn ask(pool: SqlitePool, mut asking: Asking, queries: Arc<AtomicU64>) {
     loop {
         let runs = {
-            let mut asked = held(&asked);
+            let mut asked = held(&asking.asked);
             let runs = mem::take(&mut asked.runs);
             asked.taken = !runs.is_empty();
             runs
         };
         if runs.is_empty() {
+            // Somebody else may be asking by now.
+            asking.done = true;
             return;
         }
         queries.fetch_add(1, Ordering::Relaxed);

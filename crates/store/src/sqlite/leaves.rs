@@ -65,21 +65,21 @@ pub(super) async fn frontier(tx: &mut Tx, size: u64) -> Result<Frontier, StoreEr
 /// Appends the events to the tree and to the table.
 pub(super) async fn append(tx: &mut Tx, frontier: &mut Frontier, rows: &[Row<'_>]) -> Result<(), StoreError> {
     for rows in rows.chunks(ROWS) {
-        tx.gather(&insert(TABLE, COLUMNS, rows.len(), ""));
+        insert(tx, TABLE, COLUMNS, rows.len(), "").await?;
         rows.iter().try_for_each(|row| bind(tx, frontier, row))?;
         inserted(tx, rows.len()).await?;
     }
     Ok(())
 }
 
-/// Gathers what appends a few events if `condition` holds, whose values are bound by the caller.
+/// Gathers what appends a few events if `condition` holds.
 pub(super) fn append_if(
     tx: &mut Tx,
     frontier: &mut Frontier,
     rows: &[Row<'_>],
     condition: &str,
 ) -> Result<(), StoreError> {
-    tx.gather(&insert_if(TABLE, COLUMNS, rows.len(), condition, ""));
+    insert_if(tx, TABLE, COLUMNS, rows.len(), condition, "");
     rows.iter().try_for_each(|row| bind(tx, frontier, row))
 }
 

@@ -117,9 +117,7 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
     for (name, value) in &config.pragmas {
         options = options.pragma(*name, *value);
     }
-    // What a statement would be taken back with is as well kept in memory: a statement that fails ends the transaction.
-    let mut writing =
-        options.clone().journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY_SLICE).pragma("temp_store", "MEMORY");
+    let mut writing = options.clone().journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY_SLICE);
     if let Some(bytes) = config.max_bytes {
         writing = writing.pragma("max_page_count", (bytes / PAGE).max(1).to_string());
     }

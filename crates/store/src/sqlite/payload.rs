@@ -40,16 +40,16 @@ pub(super) async fn write(
 ) -> Result<(), StoreError> {
     let names = name_large(tx, &mut rows, tenants, clock).await?;
     for rows in rows.chunks(ROWS) {
-        tx.gather(&insert(TABLE, COLUMNS, rows.len(), KNOWN));
+        insert(tx, TABLE, COLUMNS, rows.len(), KNOWN).await?;
         rows.iter().for_each(|row| bind(tx, row, names.get(&row.text.commitment).copied()));
         inserted(tx, rows.len()).await?;
     }
     Ok(())
 }
 
-/// Gathers what writes a few small payloads if `condition` holds, whose values are bound by the caller.
+/// Gathers what writes a few small payloads if `condition` holds.
 pub(super) fn write_if(tx: &mut Tx, rows: &[Row<'_>], condition: &str) {
-    tx.gather(&insert_if(TABLE, COLUMNS, rows.len(), condition, KNOWN));
+    insert_if(tx, TABLE, COLUMNS, rows.len(), condition, KNOWN);
     rows.iter().for_each(|row| bind(tx, row, None));
 }
 

@@ -23,6 +23,12 @@ pub(super) async fn migrate(tx: &mut Tx, name: &str, clock: &dyn Clock) -> Resul
     // SQLite opens a file that it may not write to without a word; this changes nothing, and fails there.
     let sql = "DELETE FROM parkway_migrations WHERE version < 0";
     sqlx::raw_sql(sql).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+    let encoding: String =
+        sqlx::query_scalar("PRAGMA encoding").fetch_one(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+    if encoding != "UTF-8" {
+        let message = format!("{name} keeps its texts in {encoding}, and the store needs UTF-8; name another file");
+        return Err(StoreError::Backend { message, retryable: false });
+    }
     let sql = "SELECT coalesce(max(version), 0) FROM parkway_migrations";
     let found: i64 = sqlx::query_scalar(sql).fetch_one(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     let newest = MIGRATIONS.len();

@@ -154,6 +154,10 @@ impl Tx {
             drop(results);
             self.begun |= !changed.is_empty();
             match failed {
+                // The thread has ended, or sqlx no longer takes several statements: what was not answered may not be true.
+                None if changed.len() as u64 != statements => {
+                    return Err((changed.len() as u64, sqlx::Error::WorkerCrashed));
+                }
                 None => {
                     self.statements += statements;
                     return Ok((rows, changed));

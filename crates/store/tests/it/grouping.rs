@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parkway_core::id::{Fence, RunId, Seq, Time};
-use parkway_core::store::{Lease, Log, Queue, RunFilter, StoreError};
+use parkway_core::store::{Commit, Lease, Log, Queue, RunFilter, StoreError, Write};
 use parkway_store::SqliteConfig;
 
 use crate::runs::{cancel, creation, execute, extension, open};
@@ -93,9 +93,56 @@ async fn a_commit_that_is_alone_takes_many_statements_or_passes_for_what_it_is_n
     let conflict = StoreError::Conflict { run: lease.run, expected, found };
     assert_eq!(store.commit(extension(&lease, expected)).await, Err(conflict));
     assert_eq!(store.events(lease.run, Seq(0)).await.unwrap().len(), 2);
-    store.commit(extension(&lease, Seq(2))).await.unwrap();
-    assert_eq!(store.stats().commits, 3);
+    let third = extension(&lease, Seq(2));
+    store.commit(third.clone()).await.unwrap();
+    // What is sent again is done already, whatever else it says.
+    for expect in [3, 5] {
+        let again = Commit { id: third.id, ..extension(&lease, Seq(expect)) };
+        assert_eq!(store.commit(again).await, Ok(()));
+    }
+    assert_eq!((store.stats().commits, store.events(lease.run, Seq(0)).await.unwrap().len()), (3, 3));
     assert_eq!(tree::check(&path).await, 3);
+}
+
+#[tokio::test]
+async fn a_commit_that_is_alone_and_fails_midway_leaves_a_part_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let store = open(&path).await;
+    let (lease, commit) = creation("w");
+    store.commit(commit).await.unwrap();
+    store.commit(extension(&lease, Seq(1))).await.unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON parkway_payload BEGIN SELECT RAISE(ABORT, 'not today'); END";
+    execute(&path, refuse).await;
+    let third = extension(&lease, Seq(2));
+    let error = store.commit(third.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("not today"), "{error}");
+    assert_eq!(store.events(lease.run, Seq(0)).await.unwrap().len(), 2);
+    execute(&path, "DROP TRIGGER refuse").await;
+    store.commit(third).await.unwrap();
+    assert_eq!((store.events(lease.run, Seq(0)).await.unwrap().len(), tree::check(&path).await), (3, 3));
+}
+
+#[tokio::test]
+async fn events_of_an_odd_tenant_are_given_back_in_other_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let store = open(&path).await;
+    for tenant in ["default", "a b", "ä\"', \\ \u{1}", ""] {
+        let (lease, mut first) = creation("w");
+        for write in &mut first.writes {
+            if let Write::Enqueue(new) = write {
+                new.tenant = tenant.into();
+            }
+        }
+        let mut second = extension(&lease, Seq(1));
+        first.events.iter_mut().chain(&mut second.events).for_each(|event| event.tenant = tenant.into());
+        let written = [first.events.clone(), second.events.clone()].concat();
+        store.commit(first).await.unwrap();
+        store.commit(second).await.unwrap();
+        assert_eq!(store.events(lease.run, Seq(0)).await.unwrap(), written, "{tenant}");
+    }
+    assert_eq!(tree::check(&path).await, 8);
 }
 
 #[tokio::test]
@@ -152,4 +199,33 @@ async fn each_run_that_looks_into_its_inbox_asks_for_itself() {
     assert_eq!((&lengths[..3], lengths[3..].iter().sum::<usize>()), (&[1, 2, 0][..], 0));
     let queries = store.stats().inbox_queries;
     assert!(queries <= 30, "{queries} queries for 301 inboxes");
+}
+
+#[test]
+fn an_inbox_is_never_read_again_after_its_reader_was_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let stays = runtime();
+    let (store, run) = stays.block_on(async {
+        let store = Arc::new(open(&path).await);
+        let (lease, commit) = creation("w");
+        store.commit(commit).await.unwrap();
+        (store, lease.run)
+    });
+    for _ in 0..20 {
+        let goes = runtime();
+        let other = store.clone();
+        goes.spawn(async move { other.inbox(run).await });
+        goes.shutdown_background();
+    }
+    let answer = stays.block_on(async {
+        let mut answer = Err(StoreError::NoRun(run));
+        for _ in 0..3 {
+            let reading = tokio::time::timeout(std::time::Duration::from_secs(10), store.inbox(run));
+            answer = reading.await.expect("the inbox is not read any more");
+        }
+        answer
+    });
+    assert_eq!(answer.map(|inbox| inbox.len()), Ok(0));
 }

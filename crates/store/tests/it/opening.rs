@@ -107,3 +107,15 @@ async fn a_closed_store_hangs() {
     assert_eq!(other.claim(&claim("v", Some(lease.run))).await.unwrap().map(|lease| lease.fence.0), Some(2));
     other.signal(lease.run, cancel()).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_file_of_another_encoding_gets_events_that_nobody_can_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let mut connection = raw(&path).await;
+    let own = "PRAGMA encoding = 'UTF-16le'; CREATE TABLE own (a TEXT)";
+    sqlx::raw_sql(own).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let error = refusal(&path).await.to_string();
+    assert!(error.contains("keeps its texts in UTF-16le, and the store needs UTF-8"), "{error}");
+}

@@ -13,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use crate::flows::{ASK, filled, run};
-use crate::runs::{claim, extension, open};
+use crate::runs::{claim, execute, extension, open};
 
 async fn raw(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).foreign_keys(false).connect().await.unwrap()
@@ -382,4 +382,32 @@ async fn a_store_of_an_older_version_cannot_be_backed_up_before_it_is_changed() 
     assert_eq!(check(&path, Depth::Quick).await.unwrap().schema, 1);
     assert_eq!(open(&path).await.runs(&RunFilter::default()).await.unwrap().len(), runs);
     assert_eq!(check(&path, Depth::Full).await.unwrap().problems, []);
+}
+
+#[tokio::test]
+async fn damage_in_a_store_of_the_version_before_goes_unseen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let older = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v2.db");
+    for (damage, says) in [
+        ("SELECT 1", None),
+        ("UPDATE parkway_payload SET bytes = CAST('\"x\"' AS BLOB) WHERE rowid = 4", Some("was altered")),
+        (
+            "UPDATE parkway_event SET body = replace(body, '\"fence\":\"1\"', '\"fence\":\"9\"') WHERE leaf = 5",
+            Some("its fence is 9"),
+        ),
+        ("UPDATE parkway_event SET hash = zeroblob(32) WHERE leaf = 6", Some("its hash is that of other bytes")),
+    ] {
+        fs::copy(older, &path).unwrap();
+        execute(&path, damage).await;
+        let checked = check(&path, Depth::Full).await.unwrap();
+        assert_eq!((checked.schema, checked.counts.events, checked.is_sound()), (2, 28, says.is_none()), "{checked:?}");
+        if let Some(says) = says {
+            assert!(
+                checked.problems.iter().any(|problem| problem.to_string().contains(says)),
+                "{:?}",
+                checked.problems
+            );
+        }
+    }
 }

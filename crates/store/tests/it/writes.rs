@@ -170,6 +170,7 @@ async fn a_refused_commit_takes_its_neighbours_with_it() {
         ("UPDATE stock SET pieces = -1", "CHECK constraint failed"),
         ("INSERT OR FAIL INTO stock VALUES ('C', 1), ('A-1', 1)", "UNIQUE constraint failed"),
         ("DELETE FROM parkway_event", "reaches `parkway_event`"),
+        ("UPDATE stock SET pieces = (SELECT count(*) FROM parkway_log)", "reaches `parkway_event`"),
         ("INSERT INTO strict VALUES (1)", "UNIQUE constraint failed"),
         ("INSERT OR ROLLBACK INTO stock VALUES ('A-1', 1)", "UNIQUE constraint failed"),
         ("INSERT INTO loud VALUES (1)", "it is loud"),

@@ -45,8 +45,8 @@ async fn look(source: &mut Source, depth: Depth) -> Result<Checked, StoreError> 
     noted(part, &mut checked)?;
     let part = foreign_keys(source, &mut checked).await;
     noted(part, &mut checked)?;
-    // What an older version has written is laid out differently, and is brought up to date when a store is opened.
-    let older = source.schema < newest();
+    // What the first version has written is laid out differently, and is brought up to date when a store is opened.
+    let older = source.schema < 2;
     let depth = if older { Depth::Quick } else { depth };
     let part = fold::runs(source, depth, &mut checked).await;
     noted(part, &mut checked)?;

@@ -41,7 +41,8 @@ pub struct Restored {
 
 /// Puts the backup `from` in the place of the store at `path`; without a store there it becomes one. The backup is copied and
 /// checked first, and stays where it is. The old file is kept beside the new one, under a name with the time `at`. No run of
-/// the store is held by anybody afterwards, and the next fences are higher than any that were given out since the backup.
+/// the store is held by anybody afterwards, and the next fences of its runs are higher than any that were given out
+/// since the backup. A run that a step makes anew begins with the first fence again.
 ///
 /// # Errors
 ///
