@@ -46,6 +46,12 @@ impl Executor {
     pub(super) async fn still_stands(&mut self, command: &Command) -> Result<bool, ExecutorError> {
         let key = match command {
             Command::Reject { key, expired: true } | Command::Fire { key: Some(key), timer: Timer::Wait } => key,
+            Command::Fire { key: None, timer: Timer::Deadline } => {
+                if self.state.deadline().is_some_and(|deadline| self.heard < deadline) {
+                    self.read_inbox().await?;
+                }
+                return Ok(!self.state.stopping());
+            }
             _ => return Ok(true),
         };
         let Some(expires) = self.state.step(key).and_then(Step::expires) else { return Ok(true) };
@@ -76,11 +82,14 @@ impl Executor {
                     let note = self.note(&mut draft, note)?;
                     let by = self.person(&mut draft, &by, via)?;
                     draft.event_by(by, EventKind::ApprovalDecided { key: step, verdict, note });
+                } else if !self.state.step(&step).is_some_and(Step::asks) {
+                    self.refuse(step, "the step does not ask, or does not ask any more".into());
                 }
             }
             Message::Cancel { note, by, via } => {
                 // A run whose deadline has passed fails, whatever is said then.
-                if !self.state.stopping() {
+                let late = self.state.deadline().is_some_and(|deadline| at > deadline);
+                if !late && !self.state.stopping() {
                     let note = self.note(&mut draft, note)?;
                     let by = self.person(&mut draft, &by, via)?;
                     draft.event_by(by, EventKind::CancelRequested { note });

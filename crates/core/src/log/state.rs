@@ -214,8 +214,8 @@ impl RunState {
 
     /// The run's time begins.
     fn begin_deadline(&mut self) {
-        if let Some(limit) = self.plan.limits.deadline_ms {
-            self.ready.at(self.opened.after(Duration::from_millis(limit)), Work::Deadline);
+        if let Some(deadline) = self.deadline() {
+            self.ready.at(deadline, Work::Deadline);
         }
     }
 

@@ -265,6 +265,19 @@ async fn the_deadline_passes_while_nobody_has_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cancel_counts_by_when_it_is_read_and_not_by_when_it_was_sent() {
+    for (hours, status) in [(23, RunStatus::Cancelled), (25, RunStatus::Failed)] {
+        let world = hanging();
+        let yaml = "parkway: 1\ndeadline: 1d\nsteps: { ask: { approve: { prompt: go? } } }";
+        let (run, _) = world.run(yaml, json!({})).await;
+        tokio::time::advance(Duration::from_secs(hours * 3_600)).await;
+        world.cancel(run).await;
+        tokio::time::advance(Duration::from_secs(3 * 3_600)).await;
+        assert_eq!(world.resume(run).await.unwrap().status, status, "after {hours} h");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancel_reaches_whatever_waits_and_bounds_what_always_runs() {
     let mut world = hanging();
     world.control.stay = true;

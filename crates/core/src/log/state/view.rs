@@ -233,6 +233,11 @@ impl RunState {
         self.ready.next_alarm()
     }
 
+    /// When the run's deadline is.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.plan.limits.deadline_ms.map(|limit| self.opened.after(Duration::from_millis(limit)))
+    }
+
     /// Whether the run's deadline has passed.
     pub(crate) fn overdue(&self) -> bool {
         self.stop.overdue
