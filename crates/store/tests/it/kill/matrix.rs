@@ -26,7 +26,7 @@ use super::tools::TABLE;
 const PLAYER: &str = "kill::plays_a_process_that_dies";
 
 /// Where a process is killed: the point, the side of it, and for the how manyth time it comes there.
-type Stop = (WritePoint, Moment, u32);
+pub(crate) type Stop = (WritePoint, Moment, u32);
 
 /// What the process that is started finds in its environment.
 const SCENARIO: &str = "PARKWAY_KILL_SCENARIO";
@@ -60,14 +60,14 @@ fn die() {
     }
 }
 
-fn stop_named(name: &str) -> Stop {
+pub(crate) fn stop_named(name: &str) -> Stop {
     let [point, moment, nth] = name.split(',').collect::<Vec<_>>()[..] else { unreachable!("{name}") };
     let point = WritePoint::ALL.iter().find(|known| known.name() == point).unwrap();
     let moment = if moment == "before" { Moment::Before } else { Moment::After };
     (*point, moment, nth.parse().unwrap())
 }
 
-fn name_of((point, moment, nth): Stop) -> String {
+pub(crate) fn name_of((point, moment, nth): Stop) -> String {
     let moment = if moment == Moment::Before { "before" } else { "after" };
     format!("{},{moment},{nth}", point.name())
 }
@@ -142,7 +142,7 @@ fn start(scenario: Scenario, folder: &Path, stop: Option<Stop>, within: Option<D
 pub(crate) struct Undisturbed {
     ending: Ending,
     violations: Vec<String>,
-    passed: HashMap<(WritePoint, Moment), u32>,
+    pub(crate) passed: HashMap<(WritePoint, Moment), u32>,
     took: Duration,
 }
 

@@ -1,121 +1,89 @@
-//! Two processes that race for one run, of which the one that holds it is stopped past its lease, and goes on when the other
+//! Two workers that race for one run, of which the one that holds it is stopped past its lease, and goes on when the other
 //! one has taken over.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use parkway_core::testing::{StopAt, WritePoint};
-use rustix::process::{Pid, Signal, kill_process};
+use parkway_core::testing::{Moment, StopAt, WritePoint};
+use parkway_store::SqliteStore;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+use tokio::runtime::Runtime;
 
 use super::life::{Life, open};
-use super::matrix::{Files, compare, template, undisturbed};
+use super::matrix::{Files, Stop, Undisturbed, compare, template, undisturbed};
 use super::oracle::examine;
-use super::scenario::{Class, Scenario};
+use super::scenario::{Class, Dice, Scenario};
+use super::worker::Worker;
 
-/// The test that plays a worker, when it is told to.
-const PLAYER: &str = "kill::plays_a_worker";
-const ROLE: &str = "PARKWAY_KILL_WORKER";
+/// How long anything may take before it is said to hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a round is begun anew whose holder could not be stopped as one that holds the run.
+const TRIES: u64 = 30;
 
-/// How long a run is held without a renewal.
-const LEASE: Duration = Duration::from_millis(60);
-/// How long a call takes.
-const TAKES: Duration = Duration::from_millis(8);
-
-/// A worker: takes part in each round that it is told of. Returns at once where nobody has told it to play.
-pub(crate) async fn play() {
-    let Ok(name) = std::env::var(ROLE) else { return };
-    for line in std::io::stdin().lines() {
-        let line = line.unwrap();
-        let (scenario, folder) = line.split_once(' ').unwrap();
-        let files = Files::at(Path::new(folder));
-        let store = Arc::new(open(&files.database).await);
-        let points = StopAt::new(store.clone(), |_, _, _| {});
-        let scenario = Scenario::named(&scenario.replace('+', " "));
-        let life = Life::new(scenario, Arc::new(points), files.ledger, &name, TAKES).with_lease(LEASE, || say("took"));
-        let told = |event: &parkway_core::log::Event| {
-            say(&format!("acknowledged {}", String::from_utf8(event.to_bytes().unwrap()).unwrap()));
-        };
-        loop {
-            match life.run_once(told).await {
-                Ok(true) => break,
-                Ok(false) => say("left"),
-                Err(error) => say(&format!("lost {error}")),
-            }
-            tokio::time::sleep(Duration::from_millis(3)).await;
-        }
-        store.close().await.unwrap();
-        say("done");
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "a pipe is how it tells")]
-fn say(word: &str) {
-    println!("\nsays:{word}");
-}
-
-/// A worker as the judge sees it.
-struct Worker {
-    child: Child,
-    stdin: ChildStdin,
-    /// Whether it may be making calls.
-    active: bool,
-    done: bool,
-}
-
-impl Worker {
-    fn start(name: usize, words: Sender<(usize, String)>) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", PLAYER, "--nocapture"])
-            .env(ROLE, format!("worker-{name}"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines() {
-                if let Some((_, word)) = line.unwrap().split_once("says:") {
-                    let _ = words.send((name, word.to_owned()));
-                }
-            }
-        });
-        Worker { child, stdin, active: false, done: true }
-    }
-
-    fn send(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+/// What a worker is told when the other one was quicker: it has the run, has ended it, has reopened it, or both.
+const OVERTAKEN: [&str; 4] = ["another process", "has ended: ", "has not ended: ", "has completed, and a retry"];
 
 /// What came of the rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
+    /// Rounds in which the other worker took the run over from the stopped one, and whose ends were looked at.
     rounds: AtomicU64,
-    /// Rounds in which both had the run, one after the other.
-    taken_over: AtomicU64,
-    /// Times that a worker was told that it had lost its run.
-    fenced: AtomicU64,
-    /// Rounds in which the one that was stopped went on only when the run had ended.
+    /// Those whose holder was stopped exactly before or after a write.
+    at_points: AtomicU64,
+    /// Those in which the one that was stopped went on only when the run had ended.
     slept_through: AtomicU64,
-    /// Rounds in which nothing moved while one was stopped, which may hold the database's lock: it was let go for a moment.
+    /// Those in which nothing moved while one was stopped, which may hold the database's lock: it was let go for a moment.
     nudged: AtomicU64,
-    /// Rounds whose run had ended before the holder could be stopped.
+    /// Those in which the one that was stopped was told that it had lost the run.
+    refused: AtomicU64,
+    /// Times that the run had ended, or was given back, before its holder was stopped: the round was begun anew.
     too_late: AtomicU64,
     pub(crate) violations: Mutex<Vec<String>>,
+}
+
+/// Where the holder is stopped.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// Before or after a write.
+    Point(Stop),
+    /// So long after a worker was told of so many events.
+    Time(u64, Duration),
+}
+
+impl Place {
+    fn roll(dice: &mut Dice, calm: &Undisturbed) -> Self {
+        if dice.roll(2) == 0 {
+            // The calls of an undisturbed run take no time, so that it renews nothing.
+            let renewals = [Moment::Before, Moment::After].map(|side| ((WritePoint::Renew, side), 3));
+            let passed = calm.passed.iter().map(|(place, times)| (*place, *times)).chain(renewals);
+            let mut places: Vec<_> = passed.filter(|((point, side), _)| is_held_at(*point, *side)).collect();
+            places.sort();
+            let ((point, side), times) = places[dice.roll(places.len() as u64) as usize];
+            return Place::Point((point, side, 1 + dice.roll(u64::from(times)) as u32));
+        }
+        let is_event = |point: WritePoint| WritePoint::RunCreated <= point && point <= WritePoint::RunCancelled;
+        let after = calm.passed.iter().filter(|((point, side), _)| *side == Moment::After && is_event(*point));
+        let events: u32 = after.map(|(_, times)| times).sum();
+        Place::Time(dice.roll(u64::from(events)), Duration::from_micros(dice.roll(10_000)))
+    }
+}
+
+/// Whether a worker that passes this place may hold the run there.
+fn is_held_at(point: WritePoint, side: Moment) -> bool {
+    match (point, side) {
+        // Others do these, or it is over.
+        (WritePoint::RunCreated | WritePoint::Signal | WritePoint::Delivered | WritePoint::KeepSnapshot, _) => false,
+        (WritePoint::RunCompleted | WritePoint::RunFailed | WritePoint::RunCancelled, side) => side == Moment::Before,
+        (WritePoint::Claim, side) => side == Moment::After,
+        (WritePoint::Release, side) => side == Moment::Before,
+        _ => true,
+    }
 }
 
 /// Two workers, and the judge between them.
@@ -126,15 +94,76 @@ struct Pair {
     acknowledged: Vec<String>,
     /// Errors other than that a run was lost.
     complaints: Vec<String>,
-    takes: u64,
-    losses: u64,
+    /// How often each was told that it had lost the run.
+    losses: [u64; 2],
+}
+
+/// What came of one try at a round.
+struct Came {
+    /// Whether the other worker took the run over.
+    taken_over: bool,
+    slept_through: bool,
+    nudged: bool,
+    /// Whether the one that was stopped was told, when it went on, that it had lost the run.
+    refused: bool,
+    violations: Vec<String>,
+}
+
+/// Those who stand around a run, and what they see it by.
+struct Around {
+    runtime: Runtime,
+    store: Arc<SqliteStore>,
+    people: Life,
+    files: Files,
+}
+
+impl Around {
+    /// Makes the run, with nobody who holds it.
+    fn begin(scenario: Scenario, folder: &Path, template: &Path) -> Self {
+        let files = Files::at(folder);
+        fs::copy(template, &files.database).unwrap();
+        let runtime = runtime();
+        let store = Arc::new(runtime.block_on(open(&files.database)));
+        let points = Arc::new(StopAt::new(store.clone(), |_, _, _| {}));
+        let people = Life::new(scenario, points, files.ledger.clone(), "people", Duration::ZERO);
+        runtime.block_on(people.create_free());
+        Around { runtime, store, people, files }
+    }
+
+    /// Says what the run waits for; of calls in doubt only if `doubts`. How many words, unless the database is locked.
+    fn speak(&self, doubts: bool) -> Option<usize> {
+        let patience = Duration::from_millis(400);
+        let speaking = self.people.give_what_is_waited_for(doubts);
+        self.runtime.block_on(async { tokio::time::timeout(patience, speaking).await }).ok()
+    }
+
+    /// Whether the run is this worker's.
+    fn is_held_by(&self, worker: &Worker) -> bool {
+        let sql = "SELECT owner FROM parkway_run
+            WHERE workflow = 'main' AND status IN ('pending', 'running', 'waiting')";
+        self.runtime.block_on(async {
+            let options = SqliteConnectOptions::new().filename(&self.files.database);
+            let mut connection = options.connect().await.unwrap();
+            let owner: Option<Option<String>> = sqlx::query_scalar(sql).fetch_optional(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            owner.flatten().as_deref() == Some(&*worker.name)
+        })
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 impl Pair {
     fn start() -> Self {
         let (sender, words) = channel();
-        let workers = [0, 1].map(|name| Worker::start(name, sender.clone()));
-        Pair { workers, words, acknowledged: Vec::new(), complaints: Vec::new(), takes: 0, losses: 0 }
+        let workers = [0, 1].map(|number| Worker::start(number, sender.clone()));
+        Pair { workers, words, acknowledged: Vec::new(), complaints: Vec::new(), losses: [0; 2] }
+    }
+
+    fn done(&self) -> bool {
+        self.workers.iter().all(|worker| worker.done)
     }
 
     /// Takes in what the workers say until nothing comes for `patience`, or `enough`.
@@ -143,21 +172,15 @@ impl Pair {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let Ok((name, word)) = self.words.recv_timeout(left) else { return false };
-            let worker = &mut self.workers[name];
             if let Some(event) = word.strip_prefix("acknowledged ") {
                 self.acknowledged.push(event.to_owned());
-            } else if word == "took" {
-                worker.active = true;
-                self.takes += 1;
             } else {
-                worker.active = false;
-                worker.done = word == "done";
-                if let Some(why) = word.strip_prefix("lost ") {
-                    self.losses += 1;
-                    // What it was stopped in may be over when it goes on.
-                    if !why.contains("another process") && !why.contains("has ended: ") {
-                        self.complaints.push(format!("worker {name} ended with: {why}"));
-                    }
+                self.workers[name].said(&word);
+            }
+            if let Some(why) = word.strip_prefix("lost ") {
+                self.losses[name] += 1;
+                if !OVERTAKEN.iter().any(|said| why.contains(said)) {
+                    self.complaints.push(format!("worker {name} ended with: {why}"));
                 }
             }
             if enough(self, name, &word) {
@@ -166,122 +189,176 @@ impl Pair {
         }
     }
 
-    fn round(&mut self, scenario: Scenario, template: &Path, tally: &Tally) -> Result<Vec<String>, String> {
-        let folder = tempfile::tempdir().unwrap();
-        let files = Files::at(folder.path());
-        fs::copy(template, &files.database).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let calm = runtime.block_on(undisturbed(scenario, template));
-        let store = Arc::new(runtime.block_on(open(&files.database)));
-        let points = Arc::new(StopAt::new(store.clone(), |_, _, _| {}));
-        let people = Life::new(scenario, points, files.ledger.clone(), "people", Duration::ZERO);
-        runtime.block_on(people.create_free());
-        let mut dice = scenario.dice();
-        (self.takes, self.losses) = (0, 0);
-        self.acknowledged.clear();
-        for worker in &mut self.workers {
-            (worker.active, worker.done) = (false, false);
-            let scenario = scenario.to_string().replace(' ', "+");
-            writeln!(worker.stdin, "{scenario} {}", folder.path().display()).unwrap();
+    /// Stops whoever holds the run at that place. Gives nobody if the run has ended before.
+    fn stop_holder(&mut self, place: Place, around: &Around) -> Result<Option<usize>, String> {
+        let begun = Instant::now();
+        while !self.done() {
+            if begun.elapsed() > PATIENCE {
+                return Err("nobody comes to where it is to be stopped".into());
+            }
+            let mut holder = 0;
+            let there = self.listen(Duration::from_millis(20), |pair, name, word| {
+                holder = name;
+                match place {
+                    Place::Point(_) => word == "stops",
+                    Place::Time(events, _) => pair.workers[name].active && pair.acknowledged.len() as u64 >= events,
+                }
+            });
+            if !there {
+                // Nobody can say what became of a call that somebody may still be making.
+                around.speak(self.workers.iter().all(|worker| !worker.active));
+                continue;
+            }
+            match place {
+                Place::Point(_) => self.workers[holder].wait_until_stopped(),
+                Place::Time(_, more) => {
+                    std::thread::sleep(more);
+                    self.workers[holder].stop();
+                }
+            }
+            if around.is_held_by(&self.workers[holder]) {
+                return Ok(Some(holder));
+            }
+            self.workers[holder].go_on();
         }
-        let mut holder = 0;
-        let took = self.listen(PATIENCE, |_, name, word| {
-            holder = name;
-            word == "took"
-        });
-        if !took {
-            return Err("nobody takes the run".into());
-        }
-        std::thread::sleep(Duration::from_micros(dice.roll(30_000)));
-        self.workers[holder].send(Signal::STOP);
+        Ok(None)
+    }
+
+    /// Waits until the other worker has the run, and `to_the_end` until it can do no more. Whether it took it, and whether the
+    /// one that is stopped had to be let go for a moment.
+    fn wait_for_the_other(&mut self, holder: usize, to_the_end: bool, around: &Around) -> (bool, bool) {
         let other = 1 - holder;
-        let to_the_end = dice.roll(2) == 0;
-        let mut nudged = false;
+        let (mut took, mut nudged) = (false, false);
         for _ in 0..100 {
             // It may wait for people, whom the one that sleeps has not answered; or for a word about a call that the
             // sleeper may still make, which nobody can give now.
             let moved = self.listen(Duration::from_millis(700), |pair, name, word| {
-                name == other && (pair.workers[other].done || (word == "took" && !to_the_end) || word == "left")
+                took |= name == other && word == "took";
+                name == other && (pair.workers[other].done || (took && !to_the_end) || word == "left")
             });
-            if self.workers[other].done || (moved && !to_the_end) {
+            if self.workers[other].done || (took && !to_the_end) {
                 break;
             }
             // Their words wait for the database, too.
-            let patience = Duration::from_millis(400);
-            let speaking = async { tokio::time::timeout(patience, people.give_what_is_waited_for(false)).await };
-            let said = runtime.block_on(speaking);
-            if said == Ok(0) && runtime.block_on(people.in_doubt()) {
+            let said = around.speak(false);
+            if said == Some(0) && around.runtime.block_on(around.people.in_doubt()) {
                 break;
             }
-            if !moved || said.is_err() {
+            if !moved || said.is_none() {
                 nudged = true;
-                self.workers[holder].send(Signal::CONT);
+                self.workers[holder].go_on();
                 std::thread::sleep(Duration::from_millis(1));
-                self.workers[holder].send(Signal::STOP);
+                self.workers[holder].stop();
             }
         }
-        let slept_through = self.workers[other].done && !self.workers[holder].done;
-        if !to_the_end {
-            std::thread::sleep(Duration::from_micros(dice.roll(10_000)));
+        (took, nudged)
+    }
+
+    fn play(
+        &mut self,
+        scenario: Scenario,
+        calm: &Undisturbed,
+        template: &Path,
+        dice: &mut Dice,
+        place: Place,
+    ) -> Result<Came, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let around = Around::begin(scenario, folder.path(), template);
+        self.losses = [0; 2];
+        self.acknowledged.clear();
+        let stop = match place {
+            Place::Point(stop) => Some(stop),
+            Place::Time(..) => None,
+        };
+        for worker in &mut self.workers {
+            worker.begin(scenario, stop, folder.path());
         }
-        self.workers[holder].send(Signal::CONT);
+        let (mut taken_over, mut slept_through, mut nudged, mut refused) = (false, false, false, false);
+        if let Some(holder) = self.stop_holder(place, &around)? {
+            let to_the_end = dice.roll(2) == 0;
+            let took;
+            (took, nudged) = self.wait_for_the_other(holder, to_the_end, &around);
+            slept_through = self.workers[1 - holder].done && !self.workers[holder].done;
+            if !to_the_end {
+                std::thread::sleep(Duration::from_micros(dice.roll(10_000)));
+            }
+            let before = self.losses[holder];
+            self.workers[holder].go_on();
+            self.wait_for_the_end(scenario, &around)?;
+            refused = self.losses[holder] > before;
+            // In a moment in which it was let go it may have given the run back.
+            taken_over = took && (!nudged || refused);
+        }
+        self.wait_for_the_end(scenario, &around)?;
+        around.runtime.block_on(around.people.relay());
+        around.runtime.block_on(around.store.close()).unwrap();
+        let found = examine(scenario, &around.files.database, &around.files.ledger, &self.acknowledged);
+        let mut violations = compare(calm, around.runtime.block_on(found));
+        violations.append(&mut self.complaints);
+        Ok(Came { taken_over, slept_through, nudged, refused, violations })
+    }
+
+    fn wait_for_the_end(&mut self, scenario: Scenario, around: &Around) -> Result<(), String> {
         let begun = Instant::now();
-        while !self.workers.iter().all(|worker| worker.done) {
+        while !self.done() {
             if begun.elapsed() > PATIENCE {
                 return Err(format!("the run of {scenario} does not end"));
             }
-            self.listen(Duration::from_millis(5), |pair, _, _| pair.workers.iter().all(|worker| worker.done));
+            self.listen(Duration::from_millis(5), |pair, _, _| pair.done());
             // Nobody can say what became of a call that somebody may still be making.
-            let quiet = self.workers.iter().all(|worker| !worker.active);
-            runtime.block_on(people.give_what_is_waited_for(quiet));
+            around.speak(self.workers.iter().all(|worker| !worker.active));
         }
-        runtime.block_on(people.relay());
-        runtime.block_on(store.close()).unwrap();
-        let count = |counter: &AtomicU64, more: bool| counter.fetch_add(u64::from(more), Ordering::Relaxed);
-        count(&tally.rounds, true);
-        count(&tally.taken_over, self.takes > 1);
-        count(&tally.slept_through, slept_through && self.takes > 1);
-        count(&tally.nudged, nudged);
-        count(&tally.too_late, self.takes == 1);
-        tally.fenced.fetch_add(self.losses, Ordering::Relaxed);
-        let found = runtime.block_on(examine(scenario, &files.database, &files.ledger, &self.acknowledged));
-        let mut violations = compare(&calm, found);
-        violations.append(&mut self.complaints);
-        Ok(violations)
+        Ok(())
     }
 }
 
-/// How long anything may take before it is said to hang.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Plays a round until the other worker takes the run over, and looks at the end of each try.
+fn play_round(scenario: Scenario, pair: &mut Pair, template: &Path, tally: &Tally) {
+    let count = |counter: &AtomicU64, more: u64| counter.fetch_add(more, Ordering::Relaxed);
+    let complain = |what: &str| tally.violations.lock().unwrap().push(format!("{scenario}: {what}"));
+    let calm = runtime().block_on(undisturbed(scenario, template));
+    for number in 0..TRIES {
+        let mut dice = Dice::new(scenario.dice().roll(u64::MAX) ^ number);
+        let place = Place::roll(&mut dice, &calm);
+        let came = match pair.play(scenario, &calm, template, &mut dice, place) {
+            Ok(came) => came,
+            Err(problem) => {
+                *pair = Pair::start();
+                return complain(&format!("stopped at {place:?}: {problem}"));
+            }
+        };
+        came.violations.iter().for_each(|what| complain(&format!("stopped at {place:?}: {what}")));
+        if came.taken_over {
+            count(&tally.rounds, 1);
+            count(&tally.at_points, u64::from(matches!(place, Place::Point(_))));
+            count(&tally.slept_through, u64::from(came.slept_through));
+            count(&tally.nudged, u64::from(came.nudged));
+            count(&tally.refused, u64::from(came.refused));
+            return;
+        }
+        count(&tally.too_late, 1);
+    }
+    complain(&format!("nobody took the run over in {TRIES} tries"));
+}
 
 /// Plays so many rounds, several at once.
-pub(crate) fn run(rounds: u64, classes: &[Class]) -> (Tally, Duration) {
+pub(crate) fn run(rounds: u64, points: &[WritePoint], classes: &[Class]) -> (Tally, Duration) {
     let begun = Instant::now();
     let folder = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let template = runtime.block_on(template(folder.path()));
+    let template = runtime().block_on(template(folder.path()));
     let (tally, next) = (Tally::default(), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        for _ in 0..4 {
+        // They mostly wait, for leases that run out.
+        for _ in 0..6 {
             scope.spawn(|| {
                 let mut pair = Pair::start();
                 loop {
-                    let round = next.fetch_add(1, Ordering::Relaxed);
-                    if round >= rounds {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= rounds {
                         return;
                     }
-                    let class = classes[round as usize % classes.len()];
-                    let scenario = Scenario { point: WritePoint::Commit, class, seed: round };
-                    match pair.round(scenario, &template, &tally) {
-                        Ok(violations) => {
-                            let said = violations.iter().map(|what| format!("{scenario}: {what}"));
-                            tally.violations.lock().unwrap().extend(said);
-                        }
-                        Err(problem) => {
-                            tally.violations.lock().unwrap().push(format!("{scenario}: {problem}"));
-                            pair = Pair::start();
-                        }
-                    }
+                    let (point, class) = (points[seed as usize % points.len()], classes[seed as usize % classes.len()]);
+                    play_round(Scenario { point, class, seed }, &mut pair, &template, &tally);
                 }
             });
         }
@@ -295,18 +372,19 @@ impl Tally {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut text = String::new();
         let mut line = |what: &str, count: u64| writeln!(text, "{what:<66}{count:>6}").unwrap();
-        line("rounds", read(&self.rounds));
-        line("the other worker took the run over from the stopped one", read(&self.taken_over));
-        line("… and ended it before the stopped one went on", read(&self.slept_through));
-        line("nothing moved (the database's lock): the stopped one got 1 ms", read(&self.nudged));
-        line("the run had ended before its holder could be stopped", read(&self.too_late));
-        line("times that a worker was refused since it had lost the run", read(&self.fenced));
+        line("rounds: the other worker took the run over from the stopped one", read(&self.rounds));
+        line("… stopped before or after a write", read(&self.at_points));
+        line("… stopped at any time", read(&self.rounds) - read(&self.at_points));
+        line("… and was refused when it went on", read(&self.refused));
+        line("… and went on only when the other one had ended the run", read(&self.slept_through));
+        line("… nothing moved (the database's lock): the stopped one got 1 ms", read(&self.nudged));
+        line("begun anew, since the run had ended before its holder was stopped", read(&self.too_late));
         line("violations", self.violations.lock().unwrap().len() as u64);
         writeln!(text, "{:.0} s", took.as_secs_f64()).unwrap();
         text
     }
 
-    pub(crate) fn taken_over(&self) -> u64 {
-        self.taken_over.load(Ordering::Relaxed)
+    pub(crate) fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
     }
 }
