@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::chance::Chance;
 use crate::judge::Promises;
-use crate::record::{Name, Op};
+use crate::record::{Contents, Name, Op};
 
 /// What may be lost or kept independently of the rest, as disks promise it.
 const SECTOR: usize = 512;
@@ -86,17 +86,17 @@ pub(crate) struct Disk {
 
 /// What the files hold after a power loss.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Image(BTreeMap<Name, Vec<u8>>);
+pub(crate) struct Image(Contents);
 
 impl Disk {
-    /// A disk that holds this database, or none.
-    pub(crate) fn new(before: Option<Vec<u8>>) -> Self {
+    /// A disk that holds this, and has nothing to sync.
+    pub(crate) fn new(before: &Contents) -> Self {
         let mut disk = Disk::default();
-        if let Some(synced) = before {
-            disk.files.push(File { synced, pending: Vec::new() });
-            disk.names.insert(Name::Main, 0);
-            disk.synced_names.insert(Name::Main, 0);
+        for (name, synced) in before {
+            disk.names.insert(*name, disk.files.len());
+            disk.files.push(File { synced: synced.clone(), pending: Vec::new() });
         }
+        disk.sync_names();
         disk
     }
 
@@ -261,9 +261,7 @@ impl Image {
     /// Writes the files for a database at `path`.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         for (name, bytes) in &self.0 {
-            let mut file = path.as_os_str().to_owned();
-            file.push(name.ending());
-            fs::write(file, bytes)?;
+            fs::write(name.beside(path), bytes)?;
         }
         Ok(())
     }
@@ -291,7 +289,7 @@ mod tests {
 
     #[test]
     fn what_was_synced_is_lost_or_what_was_not_is_kept_for_certain() {
-        let mut disk = Disk::new(None);
+        let mut disk = Disk::new(&Contents::new());
         disk.take(&Op::Create(Name::Main));
         disk.take(&write(0, b"ab"));
         disk.take(&Op::Sync { name: Name::Main, folder: false });
@@ -309,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_torn_write_is_torn_within_a_sector_or_never() {
-        let mut disk = Disk::new(Some(vec![0; 4 * SECTOR]));
+        let mut disk = Disk::new(&Contents::from([(Name::Main, vec![0; 4 * SECTOR])]));
         disk.take(&write(100, &[1; 3 * SECTOR]));
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..200 {

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use parkway_core::clock::SystemClock;
 use parkway_core::id::{RunId, Seq};
 use parkway_core::log::{Commitment, Event, EventKind};
-use parkway_core::store::{Log, MessageId, Queue, RunFilter};
+use parkway_core::store::{Log, MessageId, Queue, RunFilter, Store};
+use parkway_core::tool::Effect;
 use parkway_store::{SqliteStore, upkeep};
 
 use crate::disk::Image;
-use crate::record::Mark;
+use crate::record::{Mark, Record};
 use crate::recording::{Recording, log, roots};
 use crate::scene::{Effects, Worker};
+use crate::table;
 
 /// What was promised before the power failed.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +59,7 @@ pub(crate) struct Found {
     pub rest: String,
 }
 
-fn broken(e: impl std::fmt::Display) -> Fault {
+pub(crate) fn broken(e: impl std::fmt::Display) -> Fault {
     Fault::Broken(e.to_string())
 }
 
@@ -72,17 +74,21 @@ pub(crate) async fn judge(
 ) -> Result<bool, Fault> {
     image.write(path).map_err(broken)?;
     let store = SqliteStore::open(path, Arc::new(SystemClock)).await.map_err(|e| broken(format!("open: {e}")))?;
-    let found = look(&store, recording, promises).await;
+    let found = look(&store, path, recording, promises).await;
     check_store(path).await?;
     let found = found?;
     let resumes = is_new(&found);
-    if resumes {
-        resume(store, recording, promises).await?;
-        check_store(path).await?;
-    } else {
+    if !resumes {
         store.close().await.map_err(broken)?;
+        return Ok(false);
     }
-    Ok(resumes)
+    table::make(path, None).await.map_err(broken)?;
+    let store = Arc::new(store);
+    resume(store.clone(), None, recording, promises).await?;
+    check_writes(&store, path, &events(&log(&*store).await.map_err(broken)?)?).await?;
+    store.close().await.map_err(broken)?;
+    check_store(path).await?;
+    Ok(true)
 }
 
 /// What `parkway store check` finds: SQLite's own checks, each event, each text, the states of the runs, messages.
@@ -91,14 +97,15 @@ async fn check_store(path: &Path) -> Result<(), Fault> {
     if checked.is_sound() { Ok(()) } else { Err(broken(format!("check: {:?}", checked.problems))) }
 }
 
-async fn look(store: &SqliteStore, recording: &Recording, promises: &Promises) -> Result<Found, Fault> {
+async fn look(store: &SqliteStore, path: &Path, recording: &Recording, promises: &Promises) -> Result<Found, Fault> {
     let found = log(store).await.map_err(broken)?;
     let is_prefix = found.len() <= recording.log.len() && found == recording.log[..found.len()];
     if !is_prefix {
         return Err(broken(format!("the {} events on disk are no prefix of those that were recorded", found.len())));
     }
-    let events = found.iter().map(|bytes| Event::from_bytes(bytes)).collect::<Result<Vec<_>, _>>().map_err(broken)?;
+    let events = events(&found)?;
     check_payloads(store, &found).await?;
+    check_writes(store, path, &events).await?;
     let mut started = BTreeSet::new();
     let mut heads: BTreeMap<RunId, Seq> = BTreeMap::new();
     for event in &events {
@@ -138,6 +145,39 @@ async fn look(store: &SqliteStore, recording: &Recording, promises: &Promises) -
     Ok(Found { events: found.len(), rest })
 }
 
+fn events(log: &[Vec<u8>]) -> Result<Vec<Event>, Fault> {
+    log.iter().map(|bytes| Event::from_bytes(bytes)).collect::<Result<_, _>>().map_err(broken)
+}
+
+/// What transactional calls asked for is there where their step has completed, once, and nowhere else: a row, and an entry of
+/// the outbox.
+async fn check_writes(store: &SqliteStore, path: &Path, events: &[Event]) -> Result<(), Fault> {
+    let (mut called, mut wanted) = (BTreeSet::new(), Vec::new());
+    for event in events {
+        match &event.kind {
+            EventKind::StepStarted { key, effect: Some(Effect::Transactional), .. } => {
+                called.insert((event.run, key));
+            }
+            EventKind::StepCompleted { key, .. } if called.contains(&(event.run, key)) => {
+                wanted.push((event.run.to_string(), key.to_string()));
+            }
+            _ => {}
+        }
+    }
+    wanted.sort();
+    let rows = table::rows(path).await.map_err(broken)?;
+    let outbox = store.outbox(u32::MAX >> 1).await.map_err(broken)?;
+    let sent = outbox.into_iter().map(|outgoing| serde_json::from_value(outgoing.entry.body));
+    let mut sent: Vec<table::Row> = sent.collect::<Result<_, _>>().map_err(broken)?;
+    sent.sort();
+    for (what, found) in [("rows", rows), ("entries of the outbox", sent)] {
+        if found != wanted {
+            return Err(broken(format!("the {what} are of {found:?}, and the steps that completed {wanted:?}")));
+        }
+    }
+    Ok(())
+}
+
 async fn check_payloads(store: &SqliteStore, events: &[Vec<u8>]) -> Result<(), Fault> {
     let mut wanted: Vec<Commitment> = Vec::new();
     for bytes in events {
@@ -154,10 +194,17 @@ async fn check_payloads(store: &SqliteStore, events: &[Vec<u8>]) -> Result<(), F
     }
 }
 
-async fn resume(store: SqliteStore, recording: &Recording, promises: &Promises) -> Result<(), Fault> {
-    let store = Arc::new(store);
-    let worker = Worker::new("after", store.clone(), None);
-    for run in roots(&store).await.map_err(broken)? {
+/// Goes on with all runs to their ends, which must be those of the recording.
+pub(crate) async fn resume(
+    store: Arc<dyn Store>,
+    record: Option<&Arc<Record>>,
+    recording: &Recording,
+    promises: &Promises,
+) -> Result<(), Fault> {
+    // No two processes have one name, and what the first has left is the other's.
+    let name = if record.is_some() { "between" } else { "after" };
+    let worker = Worker::new(name, store.clone(), record);
+    for run in roots(&*store).await.map_err(broken)? {
         worker.go_on(run, &promises.effects).await.map_err(broken)?;
         for run in worker.family(run).await.map_err(broken)? {
             let end = worker.end(run).await.map_err(broken)?;
@@ -167,5 +214,43 @@ async fn resume(store: SqliteStore, recording: &Recording, promises: &Promises) 
             }
         }
     }
-    store.close().await.map_err(broken)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Disk, Fate};
+    use crate::moment::Moments;
+    use crate::recording::SCENARIOS;
+
+    /// What the judge says of the disk of an undisturbed run after this was done to it.
+    async fn after(change: &'static str, recording: &Recording) -> Result<bool, Fault> {
+        let mut moments = Moments::new(recording, Promises::default());
+        moments.by_ref().for_each(drop);
+        let chance = &mut crate::chance::Chance::new(1);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("changed.db");
+        moments.disk.fail(Fate::Kept, chance).write(&path).unwrap();
+        table::change(&path, change).await;
+        let contents = [(crate::record::Name::Main, std::fs::read(&path).unwrap())].into();
+        let image = Disk::new(&contents).fail(Fate::Kept, chance);
+        judge(&image, &folder.path().join("runs.db"), recording, &moments.promises, |_| false).await
+    }
+
+    #[tokio::test]
+    async fn a_row_or_an_entry_too_few_or_too_many_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let scenario = crate::recording::Scenario { runs: 1, ..SCENARIOS[0] };
+        let recording = scenario.record(folder.path()).await.unwrap();
+        assert_eq!(after("SELECT 1", &recording).await, Ok(false));
+        for (change, what) in [
+            ("DELETE FROM effect WHERE rowid = 1", "the rows are of"),
+            ("INSERT INTO effect SELECT * FROM effect WHERE rowid = 1", "the rows are of"),
+            ("DELETE FROM parkway_outbox WHERE id = 1", "the entries of the outbox are of"),
+        ] {
+            let said = after(change, &recording).await;
+            assert!(matches!(&said, Err(Fault::Broken(why)) if why.starts_with(what)), "{change}: {said:?}");
+        }
+    }
 }

@@ -5,12 +5,15 @@
 //! A disk keeps what was synced. Of what was not, it may have anything: all, nothing, writes in another order, some 512-byte
 //! sectors of a write. A sector is written whole or not at all, and names in a folder change in order.
 
+mod again;
 mod chance;
 mod disk;
 mod judge;
+mod moment;
 mod record;
 mod recording;
 mod scene;
+mod table;
 mod trial;
 mod vfs;
 mod witness;

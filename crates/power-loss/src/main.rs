@@ -34,7 +34,7 @@ async fn tell() -> Result<bool, String> {
         Some(n) => n.parse().ok().filter(|n| *n > 0).ok_or("usage: power-loss [N]: only each N-th moment")?,
     };
     let jobs = std::thread::available_parallelism().map_or(2, usize::from) * 4;
-    let scope = Scope { every, seeds: 4, resume_every: 10, jobs };
+    let scope = Scope { every, seeds: 4, resume_every: 10, again_every: 16, again: 4, jobs };
     let mut good = true;
     for scenario in SCENARIOS {
         good &= play(scenario, scope).await?;
@@ -52,8 +52,9 @@ async fn play(scenario: &Scenario, scope: Scope) -> Result<bool, String> {
     println!("{}", scenario.title);
     let (writes, syncs, acknowledged) = recording.counts();
     println!(
-        "  recorded   {writes} writes, {syncs} syncs, {acknowledged} acknowledgements, {} events",
-        recording.log.len()
+        "  recorded   {writes} writes, {syncs} syncs, {acknowledged} acknowledgements, {} events, {} rows of steps",
+        recording.log.len(),
+        recording.rows
     );
     let waits = recording.waits;
     println!(
@@ -64,11 +65,12 @@ async fn play(scenario: &Scenario, scope: Scope) -> Result<bool, String> {
         "  power lost at {} moments; {} contents found; runs resumed on {} disks",
         tally.moments, tally.contents, tally.resumed
     );
+    println!("  and again  at {} moments while they were resumed on {} of the disks", tally.again_moments, tally.again);
     println!("  {:<28}{:>8}{:>26}{:>14}", "what was not synced", "disks", "acknowledged, and lost", "other faults");
-    for (fate, row) in &tally.images {
-        println!("  {:<28}{:>8}{:>26}{:>14}", fate.title(), row.images, row.lost, row.broken);
+    let rows = tally.images.iter().map(|(fate, row)| (fate.title(), *row));
+    for (title, row) in rows.chain([("any, the second time", tally.again_images), ("together", tally.total())]) {
+        println!("  {title:<28}{:>8}{:>26}{:>14}", row.images, row.lost, row.broken);
     }
-    println!("  {:<28}{:>8}{:>26}{:>14}", "together", tally.total(), tally.losses(), tally.broken());
     for first in [&tally.first_loss, &tally.first_break].into_iter().flatten() {
         println!("  first      {first}");
     }
@@ -77,6 +79,11 @@ async fn play(scenario: &Scenario, scope: Scope) -> Result<bool, String> {
 }
 
 fn as_expected(scenario: &Scenario, tally: &Tally) -> bool {
-    let losses = tally.losses() > 0;
-    tally.broken() == 0 && losses == (scenario.expected == Expected::Loss)
+    let (total, again) = (tally.total(), tally.again_images);
+    let as_wanted = match scenario.expected {
+        Expected::NoLoss => total.lost == 0,
+        // Of a few disks each may have what it should.
+        Expected::Loss => total.lost > 0 && (again.lost > 0 || again.images < 20),
+    };
+    total.broken == 0 && as_wanted
 }

@@ -30,7 +30,17 @@ impl Name {
             Name::Journal => "-journal",
         }
     }
+
+    /// Its path, for a database at `path`.
+    pub(crate) fn beside(self, path: &Path) -> PathBuf {
+        let mut file = path.as_os_str().to_owned();
+        file.push(self.ending());
+        file.into()
+    }
 }
+
+/// What the files of a database hold.
+pub(crate) type Contents = BTreeMap<Name, Vec<u8>>;
 
 /// What was asked of the disk and done, or a mark.
 #[derive(Clone, Debug)]
@@ -62,7 +72,7 @@ pub enum Op {
 /// What may be relied on, whatever happens to the power.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// The store was opened: SQLite never syncs the name of a new database, the store does.
+    /// The store of a new database was opened: SQLite never syncs its name, the store does.
     Opened,
     /// The run's events up to this one were acknowledged.
     Committed(RunId, Seq),
@@ -85,8 +95,8 @@ pub enum Mark {
 #[derive(Debug)]
 pub(crate) struct Record {
     path: PathBuf,
-    /// What the database held before, if it was there.
-    before: Option<Vec<u8>>,
+    /// What was there before.
+    before: Contents,
     ops: Mutex<Vec<Op>>,
 }
 
@@ -99,7 +109,8 @@ fn records() -> MutexGuard<'static, BTreeMap<PathBuf, Arc<Record>>> {
 impl Record {
     /// Begins to record what happens to the database at `path`, which nobody has open.
     pub(crate) fn begin(path: &Path) -> Arc<Record> {
-        let before = std::fs::read(path).ok();
+        let read = |name: Name| Some((name, std::fs::read(name.beside(path)).ok()?));
+        let before = Name::ALL.into_iter().filter_map(read).collect();
         let record = Arc::new(Record { path: path.to_owned(), before, ops: Mutex::default() });
         records().insert(path.to_owned(), record.clone());
         record
@@ -124,8 +135,8 @@ impl Record {
         self.ops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the recording. Gives what the database held before, and what happened to it.
-    pub(crate) fn end(&self) -> (Option<Vec<u8>>, Vec<Op>) {
+    /// Ends the recording. Gives what was there before, and what happened to it.
+    pub(crate) fn end(&self) -> (Contents, Vec<Op>) {
         records().remove(&self.path);
         (self.before.clone(), std::mem::take(&mut *self.ops()))
     }

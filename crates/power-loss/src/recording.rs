@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use parkway_core::clock::SystemClock;
 use parkway_core::id::{RunId, Seq};
-use parkway_core::store::{Log, RunFilter};
+use parkway_core::store::{RunFilter, Store};
 use parkway_store::{SqliteConfig, SqliteStore};
 
-use crate::record::{Mark, Name, Op, Record};
+use crate::record::{Contents, Mark, Name, Op, Record};
 use crate::scene::{Effects, End, Worker};
+use crate::table;
 use crate::vfs;
 use crate::witness::Witness;
 
@@ -73,8 +74,10 @@ pub const SCENARIOS: &[Scenario] = &[
 /// A recorded life of a store.
 #[derive(Debug)]
 pub struct Recording {
-    /// The database before it.
-    pub before: Option<Vec<u8>>,
+    /// The settings of SQLite over the store's own.
+    pub pragmas: &'static [(&'static str, &'static str)],
+    /// What was on disk before it.
+    pub before: Contents,
     /// What was asked of the disk, and what was promised.
     pub ops: Vec<Op>,
     /// All events in the order of their commits, as their stored bytes.
@@ -83,6 +86,8 @@ pub struct Recording {
     pub older: usize,
     /// How the runs ended.
     pub ends: BTreeMap<RunId, End>,
+    /// Rows that steps have written in their commits, each with an entry of the outbox.
+    pub rows: usize,
     /// What was waited for.
     pub waits: Waits,
 }
@@ -126,13 +131,9 @@ impl Scenario {
             std::fs::write(&path, older).map_err(|e| e.to_string())?;
         }
         let record = Record::begin(&path);
-        let mut config = SqliteConfig::new(&path).through(vfs::NAME);
-        for (name, value) in self.pragmas {
-            config = config.pragma(name, value);
-        }
-        let store = SqliteStore::open(config, Arc::new(SystemClock)).await.map_err(|e| e.to_string())?;
-        record.mark(Mark::Opened);
+        let store = open(&path, self.pragmas, &record).await?;
         let older = log(&store).await?.len();
+        table::make(&path, Some(vfs::NAME)).await?;
         let store = Arc::new(Witness { store, record: record.clone() });
         let mut going = Vec::new();
         for n in 0..self.runs {
@@ -151,16 +152,35 @@ impl Scenario {
             }
         }
         let log = log(&store.store).await?;
+        let rows = table::rows(&path).await?.len();
         let commits = store.store.stats().commits;
         store.store.close().await.map_err(|e| e.to_string())?;
         let (before, ops) = record.end();
         let waits = Waits { commits, ..Waits::of(&ops) };
-        Ok(Recording { before, ops, log, older, ends, waits })
+        Ok(Recording { pragmas: self.pragmas, before, ops, log, older, ends, rows, waits })
     }
 }
 
+/// Opens a store under record.
+pub(crate) async fn open(
+    path: &Path,
+    pragmas: &[(&'static str, &'static str)],
+    record: &Record,
+) -> Result<SqliteStore, String> {
+    let is_new = !path.exists();
+    let mut config = SqliteConfig::new(path).through(vfs::NAME);
+    for (name, value) in pragmas {
+        config = config.pragma(name, value);
+    }
+    let store = SqliteStore::open(config, Arc::new(SystemClock)).await.map_err(|e| e.to_string())?;
+    if is_new {
+        record.mark(Mark::Opened);
+    }
+    Ok(store)
+}
+
 /// The runs that no step has for itself, and those of which that is not known.
-pub(crate) async fn roots(store: &SqliteStore) -> Result<Vec<RunId>, String> {
+pub(crate) async fn roots(store: &dyn Store) -> Result<Vec<RunId>, String> {
     let mut roots = Vec::new();
     for summary in store.runs(&RunFilter::default()).await.map_err(|e| e.to_string())? {
         let events = store.events(summary.run, Seq(0)).await.map_err(|e| e.to_string())?;
@@ -176,7 +196,7 @@ pub(crate) async fn roots(store: &SqliteStore) -> Result<Vec<RunId>, String> {
 }
 
 /// All events in the order of their commits.
-pub(crate) async fn log(store: &SqliteStore) -> Result<Vec<Vec<u8>>, String> {
+pub(crate) async fn log(store: &dyn Store) -> Result<Vec<Vec<u8>>, String> {
     let events = store.tail(0, u32::MAX >> 1).await.map_err(|e| e.to_string())?;
     events.iter().map(|(_, event)| event.to_bytes().map_err(|e| e.to_string())).collect()
 }

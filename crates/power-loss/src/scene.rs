@@ -13,9 +13,11 @@ use parkway_core::policy::{DefaultPolicy, Policy};
 use parkway_core::store::{Message, RunFilter, Store};
 use parkway_core::tool::{Effect, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, Toolbox};
 use parkway_core::workflow::{Definition, Inputs, Plan, Requirements};
+use parkway_core::write::{OutboxEntry, ToolWrite};
 use serde_json::{Value, json};
 
 use crate::record::{Mark, Record};
+use crate::table;
 
 /// A workflow with an example of most of what writes to a log.
 const WORKFLOW: &str = "
@@ -28,6 +30,7 @@ steps:
   ask: { approve: { prompt: 'go on with ${{ inputs.n }}?' } }
   each: { for_each: [1, 2, 3], max_parallel: 2, tool: t.write, with: { n: '${{ steps.look.output.n }}', item: '${{ item }}' } }
   flaky: { tool: t.flaky, retry: { max: 3, initial: 1ms }, with: { n: '${{ steps.look.output.n }}' } }
+  post: { needs: [look], for_each: [1, 2], max_parallel: 2, tool: t.post, with: { n: '${{ item }}' } }
   group:
     needs: [flaky]
     steps:
@@ -39,7 +42,7 @@ steps:
   bad: { tool: t.bad, on_error: continue }
   inner: { workflow: child.yaml, with: { n: 1 } }
   own: { needs: [inner], workflow: child.yaml, own_run: true, with: { n: 2 } }
-  last: { needs: [send, rounds, bad, own, each], tool: t.write, with: { text: '${{ steps.own.output.n }}', long: '${{ [steps.send.output.to] | join }}' } }
+  last: { needs: [send, rounds, bad, own, each, post], tool: t.write, with: { text: '${{ steps.own.output.n }}', long: '${{ [steps.send.output.to] | join }}' } }
 outputs: { end: '${{ steps.last.output.text }}', sent: '${{ steps.send.output.to }}' }
 ";
 
@@ -51,10 +54,11 @@ inputs: { n: { type: integer } }
 steps:
   confirm: { approve: { prompt: 'n is ${{ inputs.n }}' } }
   store: { needs: [confirm], tool: t.write, with: { n: '${{ inputs.n }}' } }
+  post: { needs: [store], tool: t.post, with: { n: '${{ inputs.n }}' } }
 outputs: { n: '${{ steps.store.output.n }}' }
 ";
 
-/// A tool that gives its input back, as its name says.
+/// A tool that gives its input back, and does what its name says.
 struct Echo {
     spec: ToolSpec,
     record: Option<Arc<Record>>,
@@ -75,6 +79,11 @@ impl Tool for Echo {
         match self.spec.name.as_str() {
             "t.bad" => Err(ToolError::invalid("broken", "always")),
             "t.flaky" if context.attempt < 3 => Err(ToolError::transient("net", "the line broke")),
+            "t.post" => {
+                let entry = OutboxEntry::new("effect", json!([context.run.to_string(), context.step.to_string()]));
+                let row = table::insert(context.run, &context.step);
+                Ok(ToolOutput::new(input).write(ToolWrite::Sql(row)).write(ToolWrite::Outbox(entry)))
+            }
             _ => Ok(ToolOutput::new(input)),
         }
     }
@@ -88,6 +97,7 @@ fn tools(record: Option<&Arc<Record>>) -> Toolbox {
         ("t.flaky", Effect::Read),
         ("t.bad", Effect::Pure),
         ("t.write", Effect::Idempotent),
+        ("t.post", Effect::Transactional),
         ("t.once", Effect::AtMostOnce),
     ] {
         let spec = ToolSpec {

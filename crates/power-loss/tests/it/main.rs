@@ -18,7 +18,7 @@ async fn play(expected: Expected, every: u64) -> Vec<(Arc<Recording>, Tally)> {
         let recording = Arc::new(scenario.record(folder.path()).await.unwrap());
         let memory = Path::new("/dev/shm");
         let images = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
-        let scope = Scope { every, seeds: 1, resume_every: u64::MAX, jobs: 8 };
+        let scope = Scope { every, seeds: 1, resume_every: u64::MAX, again_every: 8, again: 2, jobs: 8 };
         let tally = try_all(recording.clone(), scope, images.path()).await;
         played.push((recording, tally));
     }
@@ -29,7 +29,8 @@ async fn play(expected: Expected, every: u64) -> Vec<(Arc<Recording>, Tally)> {
 async fn a_power_loss_takes_something_acknowledged() {
     for (recording, tally) in play(Expected::NoLoss, 13).await {
         assert_eq!((tally.first_loss.as_ref(), tally.first_break.as_ref()), (None, None));
-        assert!(tally.total() > 10 && tally.contents > 2 && tally.resumed > 2, "{tally:?}");
+        assert!(tally.total().images > 10 && tally.contents > 2 && tally.resumed > 2, "{tally:?}");
+        assert!(tally.again > 0 && tally.again_images.images > 1, "{tally:?}");
         let waits = recording.waits;
         assert!(waits.transactions > 5, "{waits:?}");
         assert_eq!(waits.for_transactions, waits.transactions, "a transaction waits for the disk once");
@@ -40,7 +41,7 @@ async fn a_power_loss_takes_something_acknowledged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loss_under_weaker_settings_is_not_seen() {
     for (recording, tally) in play(Expected::Loss, 13).await {
-        assert!(tally.losses() > 0, "{tally:?}");
+        assert!(tally.total().lost > 0 && tally.again_images.lost > 0, "{tally:?}");
         assert_eq!(tally.first_break, None, "what is left must be a prefix of the log all the same");
         assert!(recording.waits.unsynced > 0);
     }
