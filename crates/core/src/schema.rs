@@ -79,7 +79,7 @@ impl Schemas {
         known(&mut self.inputs, spec.name.as_str(), &spec.input_schema)
     }
 
-    /// What that which a tool returns must look like.
+    /// What the output of a tool must look like.
     pub(crate) fn output_of(&mut self, spec: &ToolSpec) -> Result<Arc<Schema>, String> {
         known(&mut self.outputs, spec.name.as_str(), &spec.output_schema)
     }
