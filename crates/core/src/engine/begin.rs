@@ -33,6 +33,22 @@ pub(crate) struct Arguments {
     labels: BTreeMap<String, Labels>,
 }
 
+/// What the log says of a step's beginning.
+#[derive(Default)]
+pub(super) struct Start<'a> {
+    /// What it is called with, where it is called with anything.
+    pub(super) args: Option<&'a Value>,
+    /// What the arguments are made of.
+    pub(super) labels: BTreeMap<String, Labels>,
+    /// What decides that it begins at all is made of.
+    pub(super) condition: Labels,
+    pub(super) effect: Option<Effect>,
+    /// By which rule a call is let through.
+    pub(super) rule: Option<String>,
+    /// Where secrets belong in the arguments.
+    pub(super) places: &'a [SecretUse],
+}
+
 impl Executor {
     /// Evaluates `if`; then fans the step out, or begins it.
     pub(super) async fn open(&mut self, key: StepKey) -> Result<(), ExecutorError> {
@@ -140,14 +156,14 @@ impl Executor {
         // A step that is repeated begins with its rounds, as a group does with its members.
         if node.repeat.is_some() && key.last().is_some_and(|segment| segment.iteration == 0) {
             let mut draft = Draft::default();
-            self.draft_start(&mut draft, key, None, &BTreeMap::new(), condition, None)?;
+            self.draft_start(&mut draft, key, Start { condition, ..Start::default() })?;
             self.record(draft).await?;
             return Ok(());
         }
         match &node.verb {
             Verb::Steps { .. } => {
                 let mut draft = Draft::default();
-                self.draft_start(&mut draft, key, None, &BTreeMap::new(), condition, None)?;
+                self.draft_start(&mut draft, key, Start { condition, ..Start::default() })?;
                 self.record(draft).await?;
                 Ok(())
             }
@@ -164,15 +180,8 @@ impl Executor {
         }
     }
 
-    pub(super) fn draft_start(
-        &self,
-        draft: &mut Draft,
-        key: StepKey,
-        args: Option<&Value>,
-        labels: &BTreeMap<String, Labels>,
-        condition: Labels,
-        effect: Option<Effect>,
-    ) -> Result<(), ExecutorError> {
+    pub(super) fn draft_start(&self, draft: &mut Draft, key: StepKey, start: Start<'_>) -> Result<(), ExecutorError> {
+        let Start { args, labels, condition, effect, rule, places } = start;
         let step = self.state.step(&key);
         let attempt = step.map_or(0, |step| step.attempt) + 1;
         let recorded = step.and_then(|step| step.args);
@@ -181,31 +190,17 @@ impl Executor {
             (None, Some(args)) => Some(self.value(draft, args)?),
             (None, None) => None,
         };
-        let mut labels: BTreeMap<_, _> =
-            labels.iter().filter(|(_, labels)| !labels.is_empty()).map(|(k, v)| (k.clone(), *v)).collect();
+        let mut labels: BTreeMap<_, _> = labels.into_iter().filter(|(_, labels)| !labels.is_empty()).collect();
         // An attempt after the first keeps the labels that the first one was given.
         let kept = step.map_or(Labels::NONE, |step| step.arg_labels).union(condition);
         if !kept.is_empty() {
             labels.insert(CONDITION.into(), kept);
         }
-        draft.event(EventKind::StepStarted { key, attempt, args, labels, effect, rule: None, secrets: None });
-        Ok(())
-    }
-
-    /// Says with the start of a call by which rule it is made, and where secrets belong in its arguments.
-    fn draft_terms(
-        &self,
-        draft: &mut Draft,
-        allowed: Option<String>,
-        places: &[SecretUse],
-    ) -> Result<(), ExecutorError> {
-        let places = match places {
+        let secrets = match places {
             [] => None,
             places => Some(draft.payload(&*self.services.clock, places)?),
         };
-        if let Some((_, EventKind::StepStarted { rule, secrets, .. })) = draft.events.last_mut() {
-            (*rule, *secrets) = (allowed, places);
-        }
+        draft.event(EventKind::StepStarted { key, attempt, args, labels, effect, rule, secrets });
         Ok(())
     }
 
@@ -222,7 +217,7 @@ impl Executor {
                 Err(failure) => return self.fail(key, &failure).await,
             };
         let mut draft = Draft::default();
-        self.draft_start(&mut draft, key.clone(), None, &BTreeMap::new(), labels, None)?;
+        self.draft_start(&mut draft, key.clone(), Start { condition: labels, ..Start::default() })?;
         let attempt = self.state.step(&key).map_or(0, |step| step.attempt) + 1;
         let output = Some(self.value(&mut draft, &value)?);
         draft.event(EventKind::StepCompleted { key, attempt, output, labels });
@@ -332,9 +327,10 @@ impl Executor {
             return self.fail_after(draft, key, &Failure::new("budget", why)).await;
         }
         let effect = spec.effect;
-        self.draft_start(&mut draft, key.clone(), Some(&args.value), &args.labels, condition, Some(effect))?;
         let rule = (allowed && effect != Effect::Pure).then_some(decision.rule);
-        self.draft_terms(&mut draft, rule, &args.secrets)?;
+        let (places, labels) = (&args.secrets[..], args.labels);
+        let start = Start { args: Some(&args.value), labels, condition, effect: Some(effect), rule, places };
+        self.draft_start(&mut draft, key.clone(), start)?;
         if budget::counts(&self.state, site.scope, |limits| limits.tool_calls) {
             draft.event(EventKind::BudgetReserved { key: key.clone(), share: Budget::new(0, 1) });
         }

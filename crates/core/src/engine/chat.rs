@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::engine::begin::Start;
 use crate::engine::context::Site;
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::recorder::Draft;
@@ -68,7 +69,8 @@ impl Executor {
         }
         let args = serde_json::to_value(&messages).unwrap_or_default();
         let mut draft = Draft::default();
-        self.draft_start(&mut draft, key.clone(), Some(&args), &labels, condition, None)?;
+        let start = Start { args: Some(&args), labels, condition, ..Start::default() };
+        self.draft_start(&mut draft, key.clone(), start)?;
         if budget::counts(&self.state, site.scope, |limits| limits.tokens) {
             draft.event(EventKind::BudgetReserved { key: key.clone(), share });
         }

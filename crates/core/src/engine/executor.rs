@@ -326,10 +326,9 @@ impl Executor {
 
     /// Drives the run until it has ended or was given back. Whether it was stopped from outside.
     async fn drive(&mut self) -> Result<bool, ExecutorError> {
-        let mut inbox = tokio::time::interval_at(tokio::time::Instant::now() + self.to_inbox(), INBOX);
+        let mut inbox = tokio::time::interval_at(tokio::time::Instant::now() + self.to_next(INBOX), INBOX);
         inbox.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut renewal = tokio::time::interval(self.services.lease / 3);
-        renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (stop, poke) = (self.control.stop.clone(), self.control.poke.clone());
         let mut disk = self.recorder.disk();
         self.hand_out_signals().await?;
@@ -367,7 +366,10 @@ impl Executor {
                 ended = self.calls.next(), if !self.calls.is_empty() => self.take_ends(ended).await?,
                 () = poke.poked() => self.read_inbox().await?,
                 _ = inbox.tick() => self.read_inbox().await?,
-                _ = renewal.tick() => self.services.store.renew(&self.lease, self.services.lease).await?,
+                _ = renewal.tick() => {
+                    self.services.store.renew(&self.lease, self.services.lease).await?;
+                    renewal.reset_after(self.to_renewal());
+                }
                 () = tokio::time::sleep(timer), if !more => {}
                 () = tokio::task::yield_now(), if more => {}
                 error = disk.failed() => return Err(error.into()),
@@ -421,11 +423,18 @@ impl Executor {
         Ok(true)
     }
 
-    /// How long until the inbox is looked at: all runs of a process look at the same moments, so that a store can answer them
-    /// together.
-    fn to_inbox(&self) -> Duration {
-        let into = self.services.clock.now().since(Time::default()).as_micros() % INBOX.as_micros();
-        INBOX.saturating_sub(Duration::from_micros(u64::try_from(into).unwrap_or_default()))
+    /// How long until the clock shows the next multiple of `period`. All runs of a process look into their inboxes and renew
+    /// their leases at the same moments, so that a store can do it for all together.
+    fn to_next(&self, period: Duration) -> Duration {
+        let into = self.services.clock.now().since(Time::default()).as_micros() % period.as_micros().max(1);
+        period.saturating_sub(Duration::from_micros(u64::try_from(into).unwrap_or_default()))
+    }
+
+    /// How long until the lease is renewed again: about a third of what it lasts, and at most half.
+    fn to_renewal(&self) -> Duration {
+        let third = self.services.lease / 3;
+        let next = self.to_next(third);
+        if next < third / 2 { next + third } else { next }
     }
 
     fn time_to(&self, time: Option<Time>) -> Duration {

@@ -1,12 +1,12 @@
 //! Steps that are a workflow with a run of its own: the run comes into being in the commit that starts the step, under a
 //! name that follows from the step's, with its share of the budget.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::engine::begin::Start;
 use crate::engine::budget;
 use crate::engine::child::ChildRun;
 use crate::engine::context::Site;
@@ -51,7 +51,7 @@ impl Executor {
                 if let Some(why) = budget::exceeded(&self.state, site.scope, share, self.services.clock.now()) {
                     return self.fail(key, &Failure::new("budget", why)).await;
                 }
-                self.draft_start(&mut draft, key.clone(), None, &BTreeMap::new(), condition, None)?;
+                self.draft_start(&mut draft, key.clone(), Start { condition, ..Start::default() })?;
                 if share != Budget::default() {
                     draft.event(EventKind::BudgetReserved { key: key.clone(), share });
                 }
@@ -67,7 +67,8 @@ impl Executor {
                 if let Some(why) = budget::exceeded(&self.state, site.scope, share, now) {
                     return self.fail(key, &Failure::new("budget", why)).await;
                 }
-                self.draft_start(&mut draft, key.clone(), Some(&inputs), &labels, condition, None)?;
+                let start = Start { args: Some(&inputs), labels, condition, ..Start::default() };
+                self.draft_start(&mut draft, key.clone(), start)?;
                 if share != Budget::default() {
                     draft.event(EventKind::BudgetReserved { key: key.clone(), share });
                 }

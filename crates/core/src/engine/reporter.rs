@@ -1,6 +1,6 @@
 //! Telling watchers what happens: events once they are on disk, and passing notices that no log keeps.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::broadcast;
 
@@ -41,26 +41,28 @@ pub enum Notice {
     },
 }
 
-/// The sending end.
+/// The sending end. The room for notices is made for the first watcher: most of many runs have none.
 #[derive(Clone, Debug)]
 pub struct Reporter {
-    sender: broadcast::Sender<Notice>,
+    sender: Arc<OnceLock<broadcast::Sender<Notice>>>,
 }
 
 impl Reporter {
     /// A reporter that nobody watches yet.
     pub fn new() -> Self {
-        Reporter { sender: broadcast::Sender::new(CAPACITY) }
+        Reporter { sender: Arc::default() }
     }
 
     /// Watches from now on.
     pub fn watch(&self) -> Watcher {
-        Watcher { receiver: self.sender.subscribe() }
+        Watcher { receiver: self.sender.get_or_init(|| broadcast::Sender::new(CAPACITY)).subscribe() }
     }
 
     pub(crate) fn tell(&self, notice: Notice) {
-        // It is no error that nobody watches.
-        let _ = self.sender.send(notice);
+        if let Some(sender) = self.sender.get() {
+            // It is no error that nobody watches any more.
+            let _ = sender.send(notice);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::engine::begin::Start;
 use crate::engine::context::Site;
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::recorder::Draft;
@@ -35,7 +36,7 @@ impl Executor {
             },
         };
         let mut draft = Draft::default();
-        self.draft_start(&mut draft, key, Some(&inputs), &labels, condition, None)?;
+        self.draft_start(&mut draft, key, Start { args: Some(&inputs), labels, condition, ..Start::default() })?;
         self.record(draft).await?;
         Ok(())
     }

@@ -1,9 +1,12 @@
 //! Steps that wait: for times, for signals, for a form that a person fills.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use parkway_core::engine::Executor;
 use parkway_core::log::{Question, RunState, RunStatus, StepStatus};
 use parkway_core::store::{Message, Queue, Released};
+use parkway_core::testing::{Moment, StopAt, WritePoint};
 use serde_json::json;
 
 use crate::check::{World, check_in, compare};
@@ -416,4 +419,42 @@ steps:
     tokio::time::advance(Duration::from_secs(2 * 3_600)).await;
     assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Cancelled);
     assert!(!world.log(run).await.contains("step_started next"), "{}", world.log(run).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_of_one_process_renew_their_leases_one_by_one_or_too_late() {
+    let mut world = World::paced();
+    world.control.stay = true;
+    let start = tokio::time::Instant::now();
+    let renewals = Arc::new(Mutex::new(Vec::new()));
+    let seen = renewals.clone();
+    let mut services = world.services();
+    services.store = Arc::new(StopAt::new(world.store.clone(), move |point, moment, _| {
+        if (point, moment) == (WritePoint::Renew, Moment::Before) {
+            seen.lock().unwrap().push(start.elapsed());
+        }
+    }));
+    let plan = Arc::new(world.plan("parkway: 1\nsteps: { wait: { wait: { signal: go } } }").unwrap());
+    let mut going = Vec::new();
+    for _ in 0..10 {
+        let (services, models, control) = (services.clone(), world.models(), world.control.clone());
+        let executor = Executor::create(services, models, control, plan.clone(), &json!({})).await.unwrap();
+        going.push(tokio::spawn(executor.execute()));
+        tokio::time::sleep(Duration::from_millis(770)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    world.control.stop.cancel();
+    for run in going {
+        assert!(run.await.unwrap().unwrap().stopped);
+    }
+    // The first of each is its own: it makes the lease as long as is asked for.
+    let third = services.lease / 3;
+    let later: Vec<u128> = renewals.lock().unwrap().iter().map(Duration::as_millis).filter(|at| *at > 25_000).collect();
+    let mut moments = later.clone();
+    moments.dedup();
+    assert_eq!(later.len(), moments.len() * 10, "{later:?}");
+    assert!((17..=19).contains(&moments.len()), "{moments:?}");
+    for pair in moments.windows(2) {
+        assert!(pair[1] - pair[0] <= third.as_millis() * 3 / 2, "{moments:?}");
+    }
 }

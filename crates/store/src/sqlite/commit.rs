@@ -233,8 +233,26 @@ pub(super) fn was_taken(changed: &[u64]) -> bool {
 
 impl Known {
     /// After a commit that was alone.
-    pub(super) fn grown(&mut self, frontier: Frontier) {
+    pub(super) fn grown(&mut self, commit: &Prepared, frontier: Frontier) {
         self.frontier = frontier;
+        if commit.status.ended() {
+            self.runs.remove(&commit.lease.run);
+        }
+    }
+
+    /// Keeps what never changes of the commit's run, while there will be more commits to it.
+    fn learn(&mut self, commit: &Prepared, runs: &HashMap<RunId, Run>) {
+        let id = commit.lease.run;
+        if commit.status.ended() {
+            self.runs.remove(&id);
+        } else if !self.runs.contains_key(&id) {
+            // Runs that nobody goes on with are known, too.
+            if self.runs.len() >= RUNS {
+                self.runs.clear();
+            }
+            let run = runs.get(&id).and_then(|run| Some((run.key?, run.tenant.clone())));
+            self.runs.extend(run.map(|run| (id, run)));
+        }
     }
 }
 
@@ -264,14 +282,8 @@ pub(super) async fn apply(
         outcomes.push(verdict.map(|_| ()));
     }
     rows::insert_runs(tx, &mut runs).await?;
-    if known.runs.len() > RUNS {
-        known.runs.clear();
-    }
     for commit in &accepted {
-        let run = runs.get(&commit.lease.run).and_then(|run| Some((run.key?, &run.tenant)));
-        if let Some((key, tenant)) = run.filter(|_| !known.runs.contains_key(&commit.lease.run)) {
-            known.runs.insert(commit.lease.run, (key, tenant.clone()));
-        }
+        known.learn(commit, &runs);
     }
     rows::insert_events(tx, &accepted, &runs, leaves, &mut known.frontier).await?;
     rows::insert_payloads(tx, &accepted, &runs, &mut known.tenants, clock).await?;

@@ -1,9 +1,12 @@
 //! Who may go on with a run: claims, renewals, releases and signals, each in the writer's transaction. The inner result is
 //! the answer, the outer one fails the transaction.
 
+use std::collections::{BTreeMap, HashMap};
+
 use parkway_core::id::{Fence, RunId, Time};
 use parkway_core::log::RunStatus;
 use parkway_core::store::{Claim, Lease, MessageId, OutboxId, Released, StoreError};
+use serde_json::json;
 
 use super::error::{corrupt, from_sqlx};
 use super::owner::Owners;
@@ -65,23 +68,26 @@ async fn bury(tx: &mut Tx, run: Option<RunId>, now: Time, owners: &Owners) -> Re
     Ok(())
 }
 
-pub(super) async fn renew(tx: &mut Tx, lease: &Lease, until: Time) -> Answer<()> {
-    let key = match held(tx, lease).await? {
-        Ok((key, _)) => key,
-        Err(e) => return Ok(Err(e)),
-    };
-    sqlx::query("UPDATE parkway_run SET lease_until = $1 WHERE key = $2")
-        .bind(until.micros())
-        .bind(key)
-        .execute(tx.statement().await?)
-        .await
-        .map_err(|e| from_sqlx(&e))?;
-    Ok(Ok(()))
+/// Renews leases until these times, and gives an answer for each: the runs of a process are renewed at the same moment.
+pub(super) async fn renew(tx: &mut Tx, leases: &[(&Lease, Time)]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    let holders = holders(tx, leases.iter().map(|(lease, _)| *lease)).await?;
+    let held: Vec<_> = leases.iter().map(|(lease, _)| held(&holders, lease)).collect();
+    let renewed = held.iter().zip(leases).filter_map(|(held, (_, until))| Some((held.as_ref().ok()?.key, *until)));
+    // Of two renewals of one lease the later one counts.
+    let renewed: Vec<(i64, i64)> =
+        renewed.map(|(key, until)| (key, until.micros())).collect::<BTreeMap<_, _>>().into_iter().collect();
+    if !renewed.is_empty() {
+        let sql = "UPDATE parkway_run SET lease_until = new.value ->> 1
+            FROM json_each(?) AS new WHERE parkway_run.key = new.value ->> 0";
+        tx.gather(sql).bind(json!(renewed).to_string());
+        tx.done().await?;
+    }
+    Ok(held.into_iter().map(|held| held.map(|_| ())).collect())
 }
 
 pub(super) async fn release(tx: &mut Tx, lease: &Lease, wake: Option<Time>) -> Answer<Released> {
-    let (key, ended) = match held(tx, lease).await? {
-        Ok(found) => found,
+    let Holder { key, ended, .. } = match held(&holders(tx, [lease].into_iter()).await?, lease) {
+        Ok(holder) => holder.clone(),
         Err(e) => return Ok(Err(e)),
     };
     let sql = "UPDATE parkway_run SET owner = NULL, lease_until = 0, wake = $1
@@ -91,18 +97,34 @@ pub(super) async fn release(tx: &mut Tx, lease: &Lease, wake: Option<Time>) -> A
     Ok(Ok(if freed == 1 { Released::Free } else { Released::Unread }))
 }
 
-/// The run's key and whether it has ended, if the lease is the newest.
-async fn held(tx: &mut Tx, lease: &Lease) -> Answer<(i64, bool)> {
-    let sql = "SELECT key, status, owner, fence FROM parkway_run WHERE id = $1";
-    let query = sqlx::query_as(sql).bind(lease.run.to_string());
-    let found: Option<(i64, String, Option<String>, i64)> =
-        query.fetch_optional(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
-    let Some((key, status, owner, fence)) = found else { return Ok(Err(StoreError::NoRun(lease.run))) };
-    if owner.as_deref() != Some(lease.worker.as_str()) || u64::try_from(fence) != Ok(lease.fence.0) {
-        return Ok(Err(StoreError::Fenced { run: lease.run }));
-    }
-    let status = RunStatus::from_name(&status).ok_or_else(|| corrupt("a status", &status))?;
-    Ok(Ok((key, status.ended())))
+/// A run and who holds it.
+#[derive(Clone)]
+struct Holder {
+    key: i64,
+    ended: bool,
+    owner: Option<String>,
+    fence: i64,
+}
+
+/// Who holds the runs of these leases, of those that there are.
+async fn holders(tx: &mut Tx, leases: impl Iterator<Item = &Lease>) -> Result<HashMap<String, Holder>, StoreError> {
+    let runs: Vec<String> = leases.map(|lease| lease.run.to_string()).collect();
+    let sql = "SELECT id, key, status, owner, fence FROM parkway_run WHERE id IN (SELECT value FROM json_each(?))";
+    tx.gather(sql).bind(json!(runs).to_string());
+    let rows: Vec<(String, i64, String, Option<String>, i64)> = tx.fetch().await?;
+    let holder = |(id, key, status, owner, fence): (_, _, String, _, _)| {
+        let ended = RunStatus::from_name(&status).ok_or_else(|| corrupt("a status", &status))?.ended();
+        Ok((id, Holder { key, ended, owner, fence }))
+    };
+    rows.into_iter().map(holder).collect()
+}
+
+/// The holder, if that is who has the lease.
+fn held<'a>(holders: &'a HashMap<String, Holder>, lease: &Lease) -> Result<&'a Holder, StoreError> {
+    let holder = holders.get(&lease.run.to_string()).ok_or(StoreError::NoRun(lease.run))?;
+    let same =
+        holder.owner.as_deref() == Some(lease.worker.as_str()) && u64::try_from(holder.fence) == Ok(lease.fence.0);
+    if same { Ok(holder) } else { Err(StoreError::Fenced { run: lease.run }) }
 }
 
 pub(super) async fn signal(tx: &mut Tx, run: RunId, body: &str, now: Time) -> Answer<MessageId> {

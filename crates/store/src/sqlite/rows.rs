@@ -20,15 +20,12 @@ use super::tx::Tx;
 /// one query.
 type Row = (String, i64, String, Option<String>, Option<String>, i64, i64, Option<String>, i64, Option<String>);
 
-const MANY: &str = "SELECT 'run', key, id, tenant, status, updated, head, owner, fence, last_commit FROM parkway_run
+const DECIDING: &str =
+    "SELECT 'run', key, id, tenant, status, updated, head, owner, fence, last_commit FROM parkway_run
         WHERE id IN (SELECT value FROM json_each(?))
     UNION ALL SELECT 'message', message.id, run.id, NULL, NULL, 0, 0, NULL, 0, NULL
         FROM parkway_message AS message JOIN parkway_run AS run ON run.key = message.run
         WHERE message.id IN (SELECT value FROM json_each(?))
-    UNION ALL SELECT 'leaves', coalesce(max(leaf), 0), '', NULL, NULL, 0, 0, NULL, 0, NULL FROM parkway_event";
-/// The same for one run, and no message.
-const ONE: &str = "SELECT 'run', key, id, tenant, status, updated, head, owner, fence, last_commit FROM parkway_run
-        WHERE id = ?
     UNION ALL SELECT 'leaves', coalesce(max(leaf), 0), '', NULL, NULL, 0, 0, NULL, 0, NULL FROM parkway_event";
 
 /// What is in the database of what the commits need.
@@ -46,10 +43,7 @@ pub(super) async fn load(tx: &mut Tx, commits: &[&Prepared]) -> Result<Found, St
     let ids: Vec<String> = ids.iter().map(RunId::to_string).collect();
     let messages: Vec<u64> =
         commits.iter().flat_map(|commit| commit.consumes.iter().map(|message| message.0)).collect();
-    match (ids.as_slice(), messages.as_slice()) {
-        ([id], []) => tx.gather(ONE).bind(id),
-        _ => tx.gather(MANY).bind(json!(ids).to_string()).bind(json!(messages).to_string()),
-    };
+    tx.gather(DECIDING).bind(json!(ids).to_string()).bind(json!(messages).to_string());
     let rows: Vec<Row> = tx.fetch().await?;
     let mut found = Found { runs: HashMap::new(), messages: HashMap::new(), leaves: 0 };
     for (what, key, id, tenant, status, updated, head, owner, fence, last) in rows {
@@ -123,29 +117,16 @@ pub(super) async fn insert_runs(tx: &mut Tx, runs: &mut HashMap<RunId, Run>) -> 
 }
 
 pub(super) fn update_runs(tx: &mut Tx, runs: &HashMap<RunId, Run>) {
-    let changed: Vec<&Run> = runs.values().filter(|run| run.new.is_none() && run.changed).collect();
-    match changed.as_slice() {
-        [] => {}
-        [run] => {
-            tx.gather(
-                "UPDATE parkway_run SET status = ?, updated = ?, head = ?, wake = ?, last_commit = ? WHERE key = ?",
-            );
-            let head = i64::try_from(run.head.0).unwrap_or(i64::MAX);
-            tx.bind(run.status.as_str()).bind(run.updated.micros()).bind(head).bind(run.wake.map(Time::micros));
-            tx.bind(run.last.clone()).bind(run.key);
-        }
-        runs => {
-            let row = |run: &&Run| {
-                let (key, status, wake) = (run.key, run.status.as_str(), run.wake.map(Time::micros));
-                json!([key, status, run.updated.micros(), run.head.0, wake, run.last])
-            };
-            tx.gather(
-                "UPDATE parkway_run SET status = new.value ->> 1, updated = new.value ->> 2, head = new.value ->> 3,
-                    wake = new.value ->> 4, last_commit = new.value ->> 5
-                FROM json_each(?) AS new WHERE parkway_run.key = new.value ->> 0",
-            );
-            tx.bind(runs.iter().map(row).collect::<Value>().to_string());
-        }
+    let row = |run: &Run| {
+        let (key, status, wake) = (run.key, run.status.as_str(), run.wake.map(Time::micros));
+        json!([key, status, run.updated.micros(), run.head.0, wake, run.last])
+    };
+    let changed: Vec<Value> = runs.values().filter(|run| run.new.is_none() && run.changed).map(row).collect();
+    if !changed.is_empty() {
+        let sql = "UPDATE parkway_run SET status = new.value ->> 1, updated = new.value ->> 2, head = new.value ->> 3,
+                wake = new.value ->> 4, last_commit = new.value ->> 5
+            FROM json_each(?) AS new WHERE parkway_run.key = new.value ->> 0";
+        tx.gather(sql).bind(Value::from(changed).to_string());
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parkway_core::clock::Clock;
 use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::store::{Claim, Lease, MessageId, OutboxId, Released, StoreError};
-use sqlx::SqlitePool;
+use sqlx::{Executor, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 
 use super::commit::{self, Known, Prepared};
@@ -263,14 +263,11 @@ impl Task {
     }
 
     async fn cut_log(&mut self) {
-        let Some(log) = &mut self.log else { return };
         let tx = match self.kept.take() {
             Some(kept) => Ok(kept),
-            None => {
-                log.place.connected();
-                Tx::connect(&self.pool).await
-            }
+            None => self.connect().await,
         };
+        let Some(log) = &mut self.log else { return };
         if let Ok(mut tx) = tx {
             log.cut(tx.connection()).await;
             self.kept = Some(tx).filter(|_| !self.shared);
@@ -348,7 +345,7 @@ impl Task {
         };
         match tx.commit().await {
             Ok(changed) if commit::was_taken(&changed) => {
-                self.known.grown(frontier);
+                self.known.grown(commit, frontier);
                 let known = std::mem::take(&mut self.known);
                 let written = commit::Written { commits: 1, events: commit.leaves.len() as u64 };
                 self.finished(tx, known, &written)?;
@@ -386,16 +383,24 @@ impl Task {
     async fn begin(&mut self) -> Result<Tx, sqlx::Error> {
         let mut tx = match self.kept.take() {
             Some(kept) => kept,
-            None => {
-                self.log.iter().for_each(|log| log.place.connected());
-                Tx::connect(&self.pool).await?
-            }
+            None => self.connect().await?,
         };
         tx.begin(self.patience);
         Ok(tx)
     }
 
-    /// Does the jobs in the order in which they came, neighbouring commits together.
+    async fn connect(&self) -> Result<Tx, sqlx::Error> {
+        self.log.iter().for_each(|log| log.place.connected());
+        let mut tx = Tx::connect(&self.pool).await?;
+        if !self.shared {
+            // A statement of many rows keeps the pages that it changes as they were, so that it alone can be undone: in a
+            // file, once they are more than a few, unless told otherwise. Migrations, which may sort much, came before.
+            tx.connection().execute("PRAGMA temp_store = MEMORY").await?;
+        }
+        Ok(tx)
+    }
+
+    /// Does the jobs in the order in which they came, neighbouring commits together, and neighbouring renewals.
     async fn fill(
         &self,
         tx: &mut Tx,
@@ -404,18 +409,27 @@ impl Task {
     ) -> Result<(commit::Written, Vec<(RunId, Seq)>), StoreError> {
         let now = self.clock.now();
         let mut written = commit::Written::default();
-        for group in batch.chunk_by_mut(|a, b| matches!((a, b), (Job::Commit(..), Job::Commit(..)))) {
+        let alike =
+            |a: &Job, b: &Job| matches!((a, b), (Job::Commit(..), Job::Commit(..)) | (Job::Renew(..), Job::Renew(..)));
+        for group in batch.chunk_by_mut(alike) {
             match group {
                 [Job::Claim(claim, reply)] => reply.outcome = Some(queue::claim(tx, claim, now, &self.owners).await?),
-                [Job::Renew(lease, lasts, reply)] => {
-                    reply.outcome = Some(queue::renew(tx, lease, now.after(*lasts)).await?);
+                [Job::Renew(..), ..] => {
+                    let (leases, replies): (Vec<_>, Vec<_>) = group
+                        .iter_mut()
+                        .filter_map(|job| match job {
+                            Job::Renew(lease, lasts, reply) => Some(((&*lease, now.after(*lasts)), reply)),
+                            _ => None,
+                        })
+                        .unzip();
+                    answer(replies, queue::renew(tx, &leases).await?);
                 }
                 [Job::Release(lease, wake, reply)] => reply.outcome = Some(queue::release(tx, lease, *wake).await?),
                 [Job::Signal(run, body, reply)] => reply.outcome = Some(queue::signal(tx, *run, body, now).await?),
                 [Job::Delivered(entries, reply)] => reply.outcome = Some(Ok(queue::delivered(tx, entries).await?)),
                 [Job::Spares(reply)] => reply.outcome = Some(Ok(())),
                 commits => {
-                    let (commits, mut replies): (Vec<&Prepared>, Vec<&mut Reply<()>>) = commits
+                    let (commits, replies): (Vec<&Prepared>, Vec<&mut Reply<()>>) = commits
                         .iter_mut()
                         .filter_map(|job| match job {
                             Job::Commit(commit, reply) => Some((&**commit, reply)),
@@ -423,13 +437,17 @@ impl Task {
                         })
                         .unzip();
                     let outcomes = commit::apply(tx, &commits, now, &*self.clock, known, &mut written).await?;
-                    for (reply, outcome) in replies.iter_mut().zip(outcomes) {
-                        reply.outcome = Some(outcome);
-                    }
+                    answer(replies, outcomes);
                 }
             }
         }
         let spares = self.spares.write(tx).await?;
         Ok((written, spares))
+    }
+}
+
+fn answer(replies: Vec<&mut Reply<()>>, outcomes: Vec<Result<(), StoreError>>) {
+    for (reply, outcome) in replies.into_iter().zip(outcomes) {
+        reply.outcome = Some(outcome);
     }
 }

@@ -1,12 +1,15 @@
 //! Commits that wait for the disk together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use parkway_core::id::{Fence, RunId, Seq, Time};
+use futures_util::future::join_all;
+use parkway_core::clock::{Clock, SystemClock};
+use parkway_core::id::{Fence, RunId, Seq, Time, WorkerId};
 use parkway_core::store::{Commit, Lease, Log, Queue, RunFilter, StoreError, Write};
 use parkway_store::SqliteConfig;
 
-use crate::runs::{cancel, creation, execute, extension, open};
+use crate::runs::{cancel, creation, execute, extension, number, open};
 use crate::tree;
 
 #[tokio::test]
@@ -70,6 +73,43 @@ async fn a_commit_too_large_for_the_disk_takes_its_neighbours_with_it() {
     assert_eq!(store.events(lease.run, Seq(0)).await.unwrap().len(), 1);
     store.commit(extension(&lease, Seq(1))).await.unwrap();
     assert_eq!(store.runs(&RunFilter::default()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn renewals_at_one_moment_are_mixed_up_or_each_waits_for_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let store = open(&path).await;
+    let mut leases = Vec::new();
+    for _ in 0..100 {
+        let (lease, commit) = creation("w");
+        store.commit(commit).await.unwrap();
+        leases.push(lease);
+    }
+    // One of another worker, one of an older claim, one of no run, and one that comes twice.
+    leases[3].worker = WorkerId::new("other");
+    leases[50].fence = Fence(9);
+    leases[70].run = creation("w").0.run;
+    leases.push(leases[20].clone());
+    let before = store.stats();
+    let hour = Duration::from_secs(3_600);
+    let lasts = |n: usize| if n == 20 { Duration::ZERO } else { hour };
+    let answers = join_all(leases.iter().enumerate().map(|(n, lease)| store.renew(lease, lasts(n)))).await;
+    let after = store.stats();
+    assert_eq!((after.transactions - before.transactions, after.statements - before.statements), (1, 4));
+    for (n, (answer, lease)) in answers.iter().zip(&leases).enumerate() {
+        let expected = match n {
+            3 | 50 => Err(StoreError::Fenced { run: lease.run }),
+            70 => Err(StoreError::NoRun(lease.run)),
+            _ => Ok(()),
+        };
+        assert_eq!(*answer, expected, "{n}");
+    }
+    // The later one of two counts, and a lease that was refused is as it was.
+    let until = SystemClock.now().after(hour / 2).micros();
+    let long = format!("SELECT count(*) FROM parkway_run WHERE lease_until > {until}");
+    assert_eq!(number(&path, &long).await, 97);
+    assert_eq!(number(&path, &format!("{long} AND id = '{}'", leases[20].run)).await, 1);
 }
 
 #[tokio::test]
