@@ -1,108 +1,164 @@
-//! One answer, from the prompt's tokens to the last of its own.
+//! One answer, from its first token to its last. It is told what the model says and tells what the model reads next; who runs
+//! the model, alone or with others in a batch, is not its business.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use parkway_core::model::{ChatEnd, Delta, DeltaSender, FinishReason, ModelError, Usage};
+use toktrie::SimpleVob;
 
-use crate::cache::Cache;
 use crate::constraint::Guide;
 use crate::sampler::Sampler;
 use crate::text::TextBuffer;
 use crate::tokenizer::Tokenizer;
 
-/// All that is needed to decode one answer.
-pub(crate) struct Task<'a> {
-    pub(crate) prompt: Vec<u32>,
-    pub(crate) guide: Option<Guide>,
-    pub(crate) sampler: Sampler,
-    pub(crate) max_tokens: usize,
-    pub(crate) deltas: &'a DeltaSender,
-    /// Set when the model is shut down.
-    pub(crate) stop: &'a AtomicBool,
-}
-
 /// An answer that is being decoded.
-struct Answer<'a, 'm> {
-    task: Task<'a>,
-    tokenizer: &'a Tokenizer,
-    cache: &'a mut Cache<'m>,
+pub(crate) struct Answer {
+    tokenizer: Arc<Tokenizer>,
+    guide: Option<Guide>,
+    /// What the constraint allows next, where that was found out ahead.
+    allowed: Option<Result<SimpleVob, ModelError>>,
+    sampler: Sampler,
+    deltas: DeltaSender,
     text: TextBuffer,
+    prompt: usize,
+    max_tokens: usize,
     tokens: Vec<u32>,
     forced: usize,
     cached: usize,
+    /// The last notice of how much of the prompt was read.
+    noticed: usize,
 }
 
-/// Decodes an answer and sends its pieces; the end is for the caller to send.
-pub(crate) fn decode(task: Task<'_>, tokenizer: &Tokenizer, cache: &mut Cache<'_>) -> Result<ChatEnd, ModelError> {
-    let text = TextBuffer::default();
-    Answer { task, tokenizer, cache, text, tokens: Vec::new(), forced: 0, cached: 0 }.run()
+/// What follows.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// The model reads these tokens, and tells what it makes of the last one.
+    Feed(Vec<u32>),
+    /// The answer is whole.
+    End(ChatEnd),
 }
 
-impl Answer<'_, '_> {
-    fn run(mut self) -> Result<ChatEnd, ModelError> {
-        // What the constraint forces at the start joins the prompt; it may even be the whole answer.
-        let mut next = self.take_forced()?;
-        if self.is_complete() {
-            return self.end(FinishReason::Stop);
-        }
-        self.prefill(&next)?;
-        while self.tokens.len() < self.task.max_tokens {
-            let Some(token) = self.sample()? else { return self.end(FinishReason::Stop) };
-            next = match &mut self.task.guide {
-                Some(guide) => vec![guide.accept(token)?],
-                None => vec![token],
-            };
-            self.take(&next)?;
-            next.extend(self.take_forced()?);
-            if self.is_complete() {
-                return self.end(FinishReason::Stop);
-            }
-            if self.tokens.len() < self.task.max_tokens {
-                self.feed(&next)?;
-            }
-        }
-        match self.task.guide {
-            Some(_) => Err(ModelError::Cut { tokens: count(self.tokens.len()) }),
-            None => self.end(FinishReason::Length),
+/// What an answer is made with.
+pub(crate) struct Wanted {
+    pub(crate) guide: Option<Guide>,
+    pub(crate) sampler: Sampler,
+    pub(crate) max_tokens: usize,
+    pub(crate) deltas: DeltaSender,
+}
+
+impl Answer {
+    /// An answer to a prompt of so many tokens.
+    pub(crate) fn new(prompt: usize, wanted: Wanted, tokenizer: Arc<Tokenizer>) -> Self {
+        let Wanted { guide, sampler, max_tokens, deltas } = wanted;
+        let (text, tokens) = (TextBuffer::default(), Vec::new());
+        let (forced, cached, noticed) = (0, 0, 0);
+        Answer {
+            tokenizer,
+            guide,
+            allowed: None,
+            sampler,
+            deltas,
+            text,
+            prompt,
+            max_tokens,
+            tokens,
+            forced,
+            cached,
+            noticed,
         }
     }
 
-    /// Computes the prompt, as far as it is not in the cache, and these first tokens of the answer.
-    fn prefill(&mut self, first: &[u32]) -> Result<(), ModelError> {
-        let total = self.task.prompt.len();
-        self.cached = self.cache.reuse(&self.task.prompt);
-        let mut done = self.cached;
-        self.send(Delta::Prefill { done: count(done), total: count(total) })?;
-        let all: Vec<u32> = self.task.prompt.iter().chain(first).copied().collect();
-        while done < all.len() {
-            self.check()?;
-            done += self.cache.feed(&all[done..])?;
-            self.send(Delta::Prefill { done: count(done.min(total)), total: count(total) })?;
-        }
-        Ok(())
+    /// What the constraint forces at the start joins the prompt; it may even be the whole answer.
+    pub(crate) fn begin(&mut self) -> Result<Next, ModelError> {
+        let forced = self.take_forced()?;
+        self.after(forced)
     }
 
-    fn feed(&mut self, tokens: &[u32]) -> Result<(), ModelError> {
-        let mut done = 0;
-        while done < tokens.len() {
-            self.check()?;
-            done += self.cache.feed(&tokens[done..])?;
+    /// Goes on by what the model makes of the last token that it was fed.
+    pub(crate) fn go_on(&mut self, logits: &[f32]) -> Result<Next, ModelError> {
+        if self.guide.is_some() && self.allowed.is_none() {
+            self.look_ahead();
         }
-        Ok(())
-    }
-
-    /// The next token; `None` when the answer ends here.
-    fn sample(&mut self) -> Result<Option<u32>, ModelError> {
-        let allowed = self.task.guide.as_mut().map(Guide::allowed).transpose()?;
-        let token = self.task.sampler.pick(self.cache.logits(), allowed.as_ref()).ok_or_else(|| {
-            ModelError::Backend { message: "the model gave no usable logits".into(), retryable: false }
+        let allowed = self.allowed.take().transpose()?;
+        let token = self.sampler.pick(logits, allowed.as_ref()).ok_or_else(|| ModelError::Backend {
+            message: "the model gave no usable logits".into(),
+            retryable: false,
         })?;
-        Ok((!self.tokenizer.ends(token)).then_some(token))
+        if self.tokenizer.ends(token) {
+            return self.end(FinishReason::Stop).map(Next::End);
+        }
+        let mut next = match &mut self.guide {
+            Some(guide) => vec![guide.accept(token)?],
+            None => vec![token],
+        };
+        self.take(&next)?;
+        next.extend(self.take_forced()?);
+        self.after(next)
+    }
+
+    /// Finds out what the constraint allows next. That needs no logits, so the model may be busy meanwhile.
+    pub(crate) fn look_ahead(&mut self) {
+        self.allowed = self.guide.as_mut().map(Guide::allowed);
+    }
+
+    /// Whether there is anything to look ahead for.
+    pub(crate) fn is_guided(&self) -> bool {
+        self.guide.is_some()
+    }
+
+    /// Whether nobody waits for it any more.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.deltas.is_closed()
+    }
+
+    /// How many tokens it may still take.
+    pub(crate) fn left(&self) -> usize {
+        self.max_tokens - self.tokens.len()
+    }
+
+    /// Says that so many tokens of the prompt need not be computed.
+    pub(crate) fn shares(&mut self, cached: usize) {
+        self.cached = cached;
+        self.notice(cached);
+    }
+
+    /// Says that so many tokens are in the context, those of the prompt first. A watcher is told each `step` of them.
+    pub(crate) fn reads(&mut self, done: usize, step: usize) {
+        let done = done.min(self.prompt);
+        if done == self.prompt && self.noticed < done || done >= self.noticed + step {
+            self.notice(done);
+        }
+    }
+
+    /// Sends the end, or why there is none.
+    pub(crate) fn close(self, result: Result<ChatEnd, ModelError>) {
+        match &result {
+            Ok(end) => tracing::debug!(usage = ?end.usage, "answered"),
+            Err(error) => tracing::debug!(%error, "not answered"),
+        }
+        self.deltas.blocking_send(result.map(Delta::Done));
+    }
+
+    fn notice(&mut self, done: usize) {
+        self.noticed = done;
+        // Where nobody listens, the next look finds that out.
+        self.deltas.blocking_send(Ok(Delta::Prefill { done: count(done), total: count(self.prompt) }));
+    }
+
+    fn after(&mut self, next: Vec<u32>) -> Result<Next, ModelError> {
+        if self.guide.as_ref().is_some_and(Guide::is_complete) {
+            return self.end(FinishReason::Stop).map(Next::End);
+        }
+        match (self.left(), &self.guide) {
+            (0, Some(_)) => Err(ModelError::Cut { tokens: count(self.tokens.len()) }),
+            (0, None) => self.end(FinishReason::Length).map(Next::End),
+            _ => Ok(Next::Feed(next)),
+        }
     }
 
     /// Takes the tokens that the constraint leaves no choice about into the answer.
     fn take_forced(&mut self) -> Result<Vec<u32>, ModelError> {
-        let Some(guide) = &mut self.task.guide else { return Ok(Vec::new()) };
+        let Some(guide) = &mut self.guide else { return Ok(Vec::new()) };
         let forced = guide.take_forced()?;
         self.take(&forced)?;
         self.forced += forced.len();
@@ -111,44 +167,34 @@ impl Answer<'_, '_> {
 
     /// Adds tokens to the answer and sends the text that is whole.
     fn take(&mut self, tokens: &[u32]) -> Result<(), ModelError> {
-        if self.tokens.len() + tokens.len() > self.task.max_tokens {
-            return Err(ModelError::Cut { tokens: count(self.task.max_tokens) });
+        if self.tokens.len() + tokens.len() > self.max_tokens {
+            return Err(ModelError::Cut { tokens: count(self.max_tokens) });
         }
         let mut text = String::new();
         for &token in tokens {
             text.push_str(&self.text.push(&self.tokenizer.bytes(token)));
         }
         self.tokens.extend_from_slice(tokens);
-        if text.is_empty() { self.check() } else { self.send(Delta::Text(text)) }
+        self.say(text)
     }
 
-    fn is_complete(&self) -> bool {
-        self.task.guide.as_ref().is_some_and(Guide::is_complete)
-    }
-
-    fn end(mut self, finish: FinishReason) -> Result<ChatEnd, ModelError> {
+    fn end(&mut self, finish: FinishReason) -> Result<ChatEnd, ModelError> {
         let rest = std::mem::take(&mut self.text).finish();
-        if !rest.is_empty() {
-            self.send(Delta::Text(rest))?;
-        }
+        self.say(rest)?;
         let usage = Usage {
-            prompt_tokens: count(self.task.prompt.len()),
+            prompt_tokens: count(self.prompt),
             cached_tokens: count(self.cached),
             output_tokens: count(self.tokens.len()),
             forced_tokens: count(self.forced),
         };
-        let grammar = self.task.guide.map(|guide| guide.hash().to_owned());
-        Ok(ChatEnd { finish, usage, tokens: self.tokens, grammar })
+        let grammar = self.guide.as_ref().map(|guide| guide.hash().to_owned());
+        Ok(ChatEnd { finish, usage, tokens: std::mem::take(&mut self.tokens), grammar })
     }
 
-    fn send(&self, delta: Delta) -> Result<(), ModelError> {
-        self.check()?;
-        if self.task.deltas.blocking_send(Ok(delta)) { Ok(()) } else { Err(ModelError::Cancelled) }
-    }
-
-    fn check(&self) -> Result<(), ModelError> {
-        let cancelled = self.task.deltas.is_closed() || self.task.stop.load(Ordering::Relaxed);
-        if cancelled { Err(ModelError::Cancelled) } else { Ok(()) }
+    fn say(&self, text: String) -> Result<(), ModelError> {
+        let heard =
+            if text.is_empty() { !self.is_cancelled() } else { self.deltas.blocking_send(Ok(Delta::Text(text))) };
+        if heard { Ok(()) } else { Err(ModelError::Cancelled) }
     }
 }
 

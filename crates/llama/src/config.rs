@@ -24,11 +24,21 @@ pub struct LlamaConfig {
     pub(crate) context_length: u32,
     pub(crate) gpu_layers: GpuLayers,
     pub(crate) threads: usize,
+    pub(crate) cache_tokens: Option<u32>,
+    pub(crate) deterministic: bool,
 }
 
 impl LlamaConfig {
     pub(crate) fn new(path: PathBuf) -> Self {
-        LlamaConfig { path, name: None, context_length: 4096, gpu_layers: GpuLayers::Auto, threads: cores() }
+        LlamaConfig {
+            path,
+            name: None,
+            context_length: 4096,
+            gpu_layers: GpuLayers::Auto,
+            threads: cores(),
+            cache_tokens: None,
+            deterministic: false,
+        }
     }
 
     /// What to call the model in logs and errors; the file's name without its ending by default.
@@ -38,9 +48,25 @@ impl LlamaConfig {
     }
 
     /// Tokens that fit into one conversation, prompt and answer together: 4096 by default, and never more than the
-    /// model was trained on. Memory for them is taken when the model is loaded.
+    /// model was trained on.
     pub fn context_length(mut self, tokens: u32) -> Self {
         self.context_length = tokens;
+        self
+    }
+
+    /// Tokens that all conversations hold together, with what is kept of those that have ended: twice the context length by
+    /// default, and never less than it. Memory for them is taken when the model is loaded. What conversations begin with in common
+    /// counts once.
+    pub fn cache_tokens(mut self, tokens: u32) -> Self {
+        self.cache_tokens = Some(tokens);
+        self
+    }
+
+    /// Answers each request alone, one after the other, so that it gets the same tokens whatever else is asked; `false` by
+    /// default. Together with others a request is answered sooner, but in batches of other sizes sums are rounded otherwise, and a
+    /// token that is nearly as probable as another one may change places with it.
+    pub fn deterministic(mut self, deterministic: bool) -> Self {
+        self.deterministic = deterministic;
         self
     }
 

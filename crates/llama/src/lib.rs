@@ -1,8 +1,8 @@
 //! Parkway's port to language models on llama.cpp, inside the process.
 //!
 //! [`Llama::gguf`] names a model file, [`LlamaConfig::load`] opens it, and [`Llama`] is then a
-//! [`Model`](parkway_core::model::Model). Each loaded model has one thread of its own, which alone touches the model's
-//! context; requests reach it through a bounded mailbox and are answered one after the other.
+//! [`Model`](parkway_core::model::Model). Each loaded model has a thread of its own, which alone touches the model's
+//! context; requests reach it through a bounded mailbox and are answered together: what they begin with in common is computed once.
 //!
 //! ```no_run
 //! use parkway_core::model::{ChatMessage, ChatRequest, Model, Role};
@@ -28,13 +28,17 @@ mod model;
 mod worker;
 
 mod answer;
+mod batch;
 mod cache;
 mod constraint;
 mod sampler;
+mod scheduler;
+mod solo;
 mod template;
 mod text;
 mod token_env;
 mod tokenizer;
+mod tree;
 mod vocabulary;
 
 pub use config::{GpuLayers, LlamaConfig};

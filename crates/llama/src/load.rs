@@ -14,19 +14,24 @@ use llama_cpp_2::token::LlamaToken;
 use parkway_core::model::{Capabilities, ConstraintKind};
 use sha2::{Digest, Sha256};
 
+use crate::batch::Size;
 use crate::constraint::Grammars;
 use crate::device::{self, Placement, devices};
 use crate::model::Inner;
 use crate::template::ChatTemplate;
 use crate::token_env::token_env;
 use crate::tokenizer::Tokenizer;
-use crate::worker::{Engine, Prompter, Worker};
+use crate::worker::{Engine, Prompter, Way, Worker};
 use crate::{Llama, LlamaConfig, LoadError, Vocabulary};
 
-/// Tokens computed at a time, on a CPU and on a GPU: few, so that a dropped request ends soon and little of a prefix is
-/// lost to whole chunks; many, so that the hardware is busy.
+/// Tokens of a prompt computed at a time, on a CPU and on a GPU: few, so that a dropped request ends soon and nobody who decodes
+/// waits for long; many, so that the hardware is busy.
 const CHUNK_CPU: u32 = 64;
 const CHUNK_GPU: u32 = 256;
+/// Tokens of a batch, those of answers and of prompts.
+const ROWS: u32 = 512;
+/// Sequences of a context. It has room for the logits of as many tokens.
+const SEQUENCES: u32 = 128;
 /// The smallest context that is of any use, in tokens.
 const SMALLEST: u32 = 64;
 
@@ -74,17 +79,33 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
     let on_gpu = placement.on_gpu();
     let chunk = if on_gpu { CHUNK_GPU } else { CHUNK_CPU };
     let threads = i32::try_from(config.threads).unwrap_or(1);
+    // Models that keep a running sum of what they have read cannot go back in it, and so share nothing.
+    let solo = config.deterministic || model.is_recurrent() || model.is_hybrid();
+    let cells =
+        if solo { context_length } else { config.cache_tokens.unwrap_or(2 * context_length).max(context_length) };
+    let (rows, sequences) = if solo { (chunk, 1) } else { (ROWS, SEQUENCES) };
     let params = LlamaContextParams::default()
-        .with_n_ctx(NonZeroU32::new(context_length))
-        .with_n_batch(chunk)
-        .with_n_ubatch(chunk)
-        .with_n_seq_max(1)
+        .with_n_ctx(NonZeroU32::new(cells))
+        .with_n_batch(rows)
+        .with_n_ubatch(if solo { chunk } else { 2 * chunk })
+        .with_n_seq_max(sequences)
+        // One cache for all sequences, so that they can share cells.
+        .with_kv_unified(true)
         .with_n_threads(threads)
         .with_n_threads_batch(threads)
         .with_offload_kqv(on_gpu)
         .with_op_offload(on_gpu)
         // Keeps all cells of sliding-window models, so that a shared prefix can be reused.
         .with_swa_full(true);
+    let way = match solo {
+        true => Way::Solo { chunk: chunk as usize },
+        false => Way::Together(Size {
+            cells: cells as usize,
+            sequences: SEQUENCES.cast_signed(),
+            rows: rows as usize,
+            chunk: chunk as usize,
+        }),
+    };
 
     let name = name_of(&config);
     let capabilities = Capabilities {
@@ -97,11 +118,10 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
         adapters: Vec::new(),
     };
     let prompter = Arc::new(Prompter { name, context_length, template, tokenizer });
-    let chunk = chunk as usize;
-    let engine = Engine { path: own(), backend, model, grammars, params, chunk };
-    let worker = Worker::start(engine, Arc::clone(&prompter))?;
+    let engine = Engine { path: own(), backend, model, params, way };
+    let worker = Worker::start(engine, Arc::clone(&prompter), grammars)?;
     // An answer's tokens, the notices of its prefill, and its end.
-    let room = context_length as usize + context_length as usize / chunk + 3;
+    let room = (context_length + context_length / chunk + 3) as usize;
     Ok(Llama::new(Inner { capabilities, prompter, worker, room }))
 }
 

@@ -11,10 +11,12 @@ use crate::worker::{Job, Prompter, Worker};
 
 /// A model that llama.cpp computes in this process. Clones share it.
 ///
-/// Requests are answered one after the other. What a prompt shares with the one before it, in whole chunks of tokens, is
-/// not computed again; [`Usage::cached_tokens`](parkway_core::model::Usage::cached_tokens) tells how much that was, and
-/// the answer is the same as without. A constraint applies to what is decoded, that is to the answer without the
-/// request's `assistant_prefix`.
+/// Requests are answered together, each step of the model for all of them. What a prompt begins with in common with another one,
+/// which may have been answered or still be, is not computed again;
+/// [`Usage::cached_tokens`](parkway_core::model::Usage::cached_tokens) tells how much that was. A request whose prompt and answer
+/// find no room beside the others waits for it. A model that was loaded as
+/// [`deterministic`](crate::LlamaConfig::deterministic), and one that cannot share (recurrent and hybrid ones), answers one after the
+/// other. A constraint applies to what is decoded, that is to the answer without the request's `assistant_prefix`.
 ///
 /// Dropping the last clone cancels the answer that is being decoded, waits for its current step, and frees the model.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! The thread that alone touches a model's context, and the mailbox that requests reach it by.
+//! The threads of a model and the mailboxes between them: one prepares requests, the other alone touches the context.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,19 +8,22 @@ use std::thread::{self, JoinHandle};
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
-use parkway_core::model::{ChatEnd, ChatRequest, Delta, DeltaSender, ModelError};
+use parkway_core::model::{ChatRequest, DeltaSender, ModelError};
 use tokio::sync::mpsc;
 
 use crate::LoadError;
-use crate::answer::{self, Task};
+use crate::answer::{Answer, Wanted};
+use crate::batch::{self, Batch};
 use crate::cache::Cache;
 use crate::constraint::{self, Grammars};
 use crate::sampler::Sampler;
+use crate::scheduler::Scheduler;
+use crate::solo;
 use crate::template::ChatTemplate;
 use crate::tokenizer::Tokenizer;
 
-/// Requests that may wait for the thread.
-const MAILBOX: usize = 64;
+/// Requests that may wait for each of the threads.
+const MAILBOX: usize = 256;
 
 /// What any thread may use of a loaded model; the tokenizer is the one part of it that the weights are needed for.
 pub(crate) struct Prompter {
@@ -38,15 +41,22 @@ impl Prompter {
     }
 }
 
-/// What the thread alone uses.
+/// How a model computes.
 pub(crate) struct Engine {
     pub(crate) path: PathBuf,
     pub(crate) backend: &'static LlamaBackend,
     pub(crate) model: Arc<LlamaModel>,
-    pub(crate) grammars: Grammars,
     pub(crate) params: LlamaContextParams,
-    /// Tokens that are computed at a time.
-    pub(crate) chunk: usize,
+    pub(crate) way: Way,
+}
+
+/// Whether requests are computed together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    /// One after the other, in chunks of so many tokens.
+    Solo { chunk: usize },
+    /// Together, in batches.
+    Together(batch::Size),
 }
 
 /// A request, and where its answer goes.
@@ -55,34 +65,46 @@ pub(crate) struct Job {
     pub(crate) deltas: DeltaSender,
 }
 
-/// The thread of one model. Dropping it cancels what the thread does and waits for it to end: for one chunk at most.
+/// A request that the model can begin with.
+pub(crate) struct Ready {
+    pub(crate) prompt: Vec<u32>,
+    pub(crate) answer: Answer,
+}
+
+/// The threads of one model. Dropping it cancels what they do and waits for them to end: for one step at most.
 #[derive(Debug)]
 pub(crate) struct Worker {
     mailbox: Option<mpsc::Sender<Job>>,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Worker {
-    /// Starts the thread and waits until its context is made.
-    pub(crate) fn start(engine: Engine, prompter: Arc<Prompter>) -> Result<Self, LoadError> {
+    /// Starts the threads and waits until the context is made.
+    pub(crate) fn start(engine: Engine, prompter: Arc<Prompter>, grammars: Grammars) -> Result<Self, LoadError> {
         let (mailbox, jobs) = mpsc::channel(MAILBOX);
+        let (prepared, ready) = mpsc::channel(MAILBOX);
         // Not tokio's: its blocking calls panic inside a runtime.
-        let (ready, is_ready) = blocking::sync_channel(1);
+        let (made, is_made) = blocking::sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
         let path = engine.path.clone();
         let broken = |cause: String| LoadError::Backend { path: path.clone(), cause };
-        let thread = thread::Builder::new()
-            .name("parkway-llama".into())
-            .stack_size(constraint::STACK)
-            .spawn({
-                let stop = Arc::clone(&stop);
-                move || run(&engine, &prompter, ready, jobs, &stop)
-            })
-            .map_err(|error| broken(error.to_string()))?;
+        let spawn = |name: &str, stack: usize, work: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new()
+                .name(name.into())
+                .stack_size(stack)
+                .spawn(work)
+                .map_err(|error| broken(error.to_string()))
+        };
+        let context_length = prompter.context_length;
+        let (stopped, is_stopped) = (Arc::clone(&stop), Arc::clone(&stop));
+        let model =
+            spawn("parkway-llama", STACK, Box::new(move || run(&engine, context_length, made, ready, &stopped)))?;
         // The thread answers before it does anything else, or it is gone.
-        is_ready.recv().unwrap_or_else(|_| Err(broken("its thread ended".into())))?;
-        Ok(Worker { mailbox: Some(mailbox), stop, thread: Some(thread) })
+        is_made.recv().unwrap_or_else(|_| Err(broken("its thread ended".into())))?;
+        let preparing = move || prepare(&prompter, &grammars, jobs, &prepared, &is_stopped);
+        let preparing = spawn("parkway-prompts", constraint::STACK, Box::new(preparing))?;
+        Ok(Worker { mailbox: Some(mailbox), stop, threads: vec![preparing, model] })
     }
 
     /// Hands a job over, waiting while the mailbox is full.
@@ -92,59 +114,84 @@ impl Worker {
     }
 }
 
+/// Bytes of stack for the thread that computes.
+const STACK: usize = 8 << 20;
+
 impl Drop for Worker {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.mailbox = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("a model's thread panicked");
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a model's thread panicked");
+            }
         }
     }
 }
 
 fn run(
     engine: &Engine,
-    prompter: &Prompter,
-    ready: blocking::SyncSender<Result<(), LoadError>>,
-    mut jobs: mpsc::Receiver<Job>,
+    context_length: u32,
+    made: blocking::SyncSender<Result<(), LoadError>>,
+    mut ready: mpsc::Receiver<Ready>,
     stop: &AtomicBool,
 ) {
-    let context_length = prompter.context_length;
     let Ok(context) = engine.model.new_context(engine.backend, engine.params.clone()) else {
         // Nobody waits any more if this fails.
-        let _ = ready.send(Err(LoadError::Context { path: engine.path.clone(), context_length }));
+        let _ = made.send(Err(LoadError::Context { path: engine.path.clone(), context_length }));
         return;
     };
-    let mut cache = Cache::new(context, context_length as usize, engine.chunk);
-    if ready.send(Ok(())).is_err() {
+    if made.send(Ok(())).is_err() {
         return;
     }
-    while let Some(job) = jobs.blocking_recv() {
-        let _span = tracing::debug_span!("llama.chat", model = prompter.name).entered();
-        let start = std::time::Instant::now();
-        let result = serve(&job, engine, prompter, &mut cache, stop);
-        cache.trim();
-        match &result {
-            Ok(end) => tracing::debug!(usage = ?end.usage, elapsed = ?start.elapsed(), "answered"),
-            Err(error) => tracing::debug!(%error, elapsed = ?start.elapsed(), "not answered"),
+    match engine.way {
+        Way::Solo { chunk } => {
+            let mut cache = Cache::new(context, context_length as usize, chunk);
+            while let Some(ready) = ready.blocking_recv() {
+                solo::serve(ready, &mut cache, stop);
+            }
         }
-        job.deltas.blocking_send(result.map(Delta::Done));
+        Way::Together(size) => Scheduler::new(Batch::new(context, size)).run(ready, stop),
     }
 }
 
-fn serve(
-    job: &Job,
-    engine: &Engine,
+/// Makes requests ready until no more come. What cannot be is told so.
+fn prepare(
     prompter: &Prompter,
-    cache: &mut Cache<'_>,
+    grammars: &Grammars,
+    mut jobs: mpsc::Receiver<Job>,
+    prepared: &mpsc::Sender<Ready>,
     stop: &AtomicBool,
-) -> Result<ChatEnd, ModelError> {
-    let Job { request, deltas } = job;
-    if deltas.is_closed() || stop.load(Ordering::Relaxed) {
-        return Err(ModelError::Cancelled);
+) {
+    while let Some(Job { request, deltas }) = jobs.blocking_recv() {
+        if deltas.is_closed() || stop.load(Ordering::Relaxed) {
+            deltas.blocking_send(Err(ModelError::Cancelled));
+            continue;
+        }
+        match check(&request, prompter, grammars) {
+            Ok((prompt, guide)) => {
+                let sampler = Sampler::new(request.temperature, request.seed);
+                let wanted = Wanted { guide, sampler, max_tokens: request.max_tokens as usize, deltas };
+                let answer = Answer::new(prompt.len(), wanted, Arc::clone(&prompter.tokenizer));
+                if let Err(mpsc::error::SendError(ready)) = prepared.blocking_send(Ready { prompt, answer }) {
+                    let message = "the model's thread has ended".into();
+                    ready.answer.close(Err(ModelError::Backend { message, retryable: false }));
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "not answered");
+                deltas.blocking_send(Err(error));
+            }
+        }
     }
+}
+
+/// The prompt of a request and its constraint, if the model can take them.
+fn check(
+    request: &ChatRequest,
+    prompter: &Prompter,
+    grammars: &Grammars,
+) -> Result<(Vec<u32>, Option<constraint::Guide>), ModelError> {
     if !(request.temperature.is_finite() && request.temperature >= 0.0) {
         return Err(ModelError::Unsupported(format!("a temperature of {}", request.temperature)));
     }
@@ -152,8 +199,7 @@ fn serve(
     if prompt.is_empty() {
         return Err(ModelError::Unsupported("the prompt is empty".into()));
     }
-    let max_tokens = request.max_tokens as usize;
-    if prompt.len() + max_tokens > prompter.context_length as usize {
+    if prompt.len() + request.max_tokens as usize > prompter.context_length as usize {
         return Err(ModelError::PromptTooLong {
             model: prompter.name.clone(),
             prompt_tokens: u32::try_from(prompt.len()).unwrap_or(u32::MAX),
@@ -161,7 +207,6 @@ fn serve(
             context_length: prompter.context_length,
         });
     }
-    let guide = request.constraint.as_ref().map(|constraint| engine.grammars.compile(constraint)).transpose()?;
-    let sampler = Sampler::new(request.temperature, request.seed);
-    answer::decode(Task { prompt, guide, sampler, max_tokens, deltas, stop }, &prompter.tokenizer, cache)
+    let guide = request.constraint.as_ref().map(|constraint| grammars.compile(constraint)).transpose()?;
+    Ok((prompt, guide))
 }

@@ -237,7 +237,7 @@ fn config_of(name: &str, spec: &ModelSpec, root: &Path) -> Result<parkway_llama:
             return Err(fail(cause.into()));
         }
     };
-    let mut config = parkway_llama::Llama::gguf(path);
+    let mut config = parkway_llama::Llama::gguf(path).deterministic(spec.deterministic);
     if let Some(known) = gguf.and_then(|g| g.name.as_ref()) {
         config = config.name(known);
     }

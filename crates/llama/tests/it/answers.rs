@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use parkway_core::model::{ChatRequest, Delta, FinishReason, Model, ModelError};
 use serde_json::json;
 
+use crate::deterministic::{self, solo};
 use crate::{alone, block_on, chat, shared, user, with_schema};
 
 #[test]
@@ -12,7 +13,7 @@ fn the_same_seed_gives_the_same_tokens() {
     let _alone = alone();
     let at = |temperature, seed| {
         let request = ChatRequest { temperature, seed, max_tokens: 40, ..user("Tell me a story about a fox.") };
-        chat(request).unwrap().end.tokens
+        deterministic::chat(request).unwrap().end.tokens
     };
     assert_eq!(at(0.8, 1), at(0.8, 1));
     assert_ne!(at(0.8, 1), at(0.8, 2));
@@ -23,10 +24,10 @@ fn the_same_seed_gives_the_same_tokens() {
 fn an_answer_streams_prefill_then_text_then_its_end() {
     let _alone = alone();
     let request = ChatRequest { max_tokens: 30, ..user(&format!("Say hello. {}", "Please. ".repeat(100))) };
-    let total = u32::try_from(shared().count_tokens(&request).unwrap()).unwrap();
+    let total = u32::try_from(solo().count_tokens(&request).unwrap()).unwrap();
     let (mut prefill, mut text, mut end) = (Vec::new(), String::new(), None);
     block_on(async {
-        let mut deltas = shared().stream(request.clone()).await.unwrap();
+        let mut deltas = solo().stream(request.clone()).await.unwrap();
         while let Some(delta) = deltas.next().await {
             match delta.unwrap() {
                 Delta::Prefill { done, total: of } => {
@@ -43,7 +44,7 @@ fn an_answer_streams_prefill_then_text_then_its_end() {
     let end = end.unwrap();
     assert_eq!(end.usage.prompt_tokens, total);
     assert_eq!(end.usage.output_tokens as usize, end.tokens.len());
-    let whole = chat(request).unwrap();
+    let whole = deterministic::chat(request).unwrap();
     assert_eq!((whole.text, whole.end.tokens), (text, end.tokens));
 }
 

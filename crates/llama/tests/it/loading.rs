@@ -35,13 +35,13 @@ fn the_context_is_never_longer_than_the_model_was_trained_for() {
     let progress = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&progress);
     // A second model in the same process, loaded from async code, with a name of its own.
-    let config = Llama::gguf(path).name("second").context_length(1_000_000).threads(1_000);
+    let config = Llama::gguf(path).name("second").context_length(1_000_000).threads(1_000).deterministic(true);
     let second = block_on(config.load_async(move |done| seen.lock().unwrap().push(done))).unwrap();
     assert!(second.capabilities().context_length.unwrap() <= 131_072);
     assert_eq!(second.capabilities().name, "second");
     assert_eq!(
         block_on(second.chat(user("Say hello."))).unwrap(),
-        block_on(shared().chat(user("Say hello."))).unwrap()
+        crate::deterministic::chat(user("Say hello.")).unwrap()
     );
 
     let progress = progress.lock().unwrap();

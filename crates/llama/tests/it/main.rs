@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails panics")]
 
 mod answers;
-mod cache;
 mod constraints;
+mod deterministic;
 mod loading;
 mod prompts;
+mod together;
 
 use std::env;
 use std::future::Future;
@@ -57,11 +58,4 @@ fn user(text: &str) -> ChatRequest {
 fn with_schema(mut request: ChatRequest, schema: &Value) -> ChatRequest {
     request.constraint = Some(Constraint::JsonSchema(schema.clone()));
     request
-}
-
-/// Makes the shared model forget its prefix.
-fn forget() {
-    let mut request = user("x");
-    request.max_tokens = 1;
-    assert_eq!(chat(request).unwrap().end.usage.cached_tokens, 0);
 }

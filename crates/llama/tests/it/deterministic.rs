@@ -1,8 +1,27 @@
-//! The prefix that a request shares with the one before it.
+//! A model that answers one request after the other, and reuses the prefix that a request shares with the one before it.
 
-use parkway_core::model::{ChatMessage, ChatRequest, Role};
+use std::sync::OnceLock;
 
-use crate::{alone, chat, forget};
+use parkway_core::model::{ChatMessage, ChatRequest, ChatResponse, Model, ModelError, Role};
+use parkway_llama::Llama;
+
+use crate::{alone, block_on, model_path, user};
+
+pub(crate) fn solo() -> &'static Llama {
+    static SOLO: OnceLock<Llama> = OnceLock::new();
+    SOLO.get_or_init(|| Llama::gguf(model_path()).context_length(2048).deterministic(true).load(|_| {}).unwrap())
+}
+
+pub(crate) fn chat(request: ChatRequest) -> Result<ChatResponse, ModelError> {
+    block_on(solo().chat(request))
+}
+
+/// Makes the model forget its prefix.
+fn forget() {
+    let mut request = user("x");
+    request.max_tokens = 1;
+    assert_eq!(chat(request).unwrap().end.usage.cached_tokens, 0);
+}
 
 fn about(letter: &str) -> ChatRequest {
     let rules = "You read letters and tell in one sentence what the writer wants. ".repeat(12);
@@ -41,4 +60,21 @@ fn a_sampled_answer_does_not_depend_on_what_was_asked_before() {
     let warm = chat(request).unwrap();
     assert!(warm.end.usage.cached_tokens > 0);
     assert_eq!(warm.end.tokens, cold.end.tokens);
+}
+
+#[test]
+fn an_answer_depends_on_what_else_is_asked() {
+    let _alone = alone();
+    let requests: Vec<ChatRequest> =
+        (0..6).map(|n| about(&format!("Please send me {n} lamps, and {n} more."))).collect();
+    let apart: Vec<_> = requests.iter().map(|request| chat(request.clone()).unwrap().end.tokens).collect();
+    let at_once: Vec<_> = block_on(async {
+        let asked: Vec<_> = requests.iter().map(|request| tokio::spawn(solo().chat(request.clone()))).collect();
+        let mut answers = Vec::new();
+        for answer in asked {
+            answers.push(answer.await.unwrap().unwrap().end.tokens);
+        }
+        answers
+    });
+    assert_eq!(apart, at_once);
 }

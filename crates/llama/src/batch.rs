@@ -1,0 +1,89 @@
+//! A context with many sequences in one cache, and the batch that is computed next.
+
+use llama_cpp_2::DecodeError;
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use parkway_core::model::ModelError;
+
+use crate::tokenizer::token_of;
+use crate::tree::Seq;
+
+/// How large a context is, and how much it computes at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Tokens that all sequences hold together.
+    pub(crate) cells: usize,
+    /// Sequences at once.
+    pub(crate) sequences: Seq,
+    /// Tokens of a batch.
+    pub(crate) rows: usize,
+    /// Tokens of prompts among them.
+    pub(crate) chunk: usize,
+}
+
+/// The context. What it is asked for is checked first, because llama.cpp ends the process where it is asked for nonsense.
+pub(crate) struct Batch<'m> {
+    context: LlamaContext<'m>,
+    batch: LlamaBatch<'static>,
+    pub(crate) size: Size,
+}
+
+impl<'m> Batch<'m> {
+    /// A batch for a context that was made for as much.
+    pub(crate) fn new(context: LlamaContext<'m>, size: Size) -> Self {
+        Batch { context, batch: LlamaBatch::new(size.rows, 1), size }
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.batch.clear();
+    }
+
+    /// Rows in the batch.
+    pub(crate) fn rows(&self) -> usize {
+        usize::try_from(self.batch.n_tokens()).unwrap_or_default()
+    }
+
+    /// Adds a token at its position in a sequence, and gives its row.
+    pub(crate) fn add(&mut self, seq: Seq, position: usize, token: u32, logits: bool) -> Result<i32, ModelError> {
+        let defect = |what: String| ModelError::Backend { message: what, retryable: false };
+        if !(0..self.size.sequences).contains(&seq) || position >= self.size.cells {
+            return Err(defect(format!("sequence {seq}, position {position}: out of the context")));
+        }
+        let token = token_of(token).ok_or_else(|| defect(format!("there is no token {token}")))?;
+        let at = i32::try_from(position).map_err(|error| defect(error.to_string()))?;
+        let row = self.batch.n_tokens();
+        self.batch.add(token, at, &[seq], logits).map_err(|error| defect(error.to_string()))?;
+        Ok(row)
+    }
+
+    /// Computes the batch.
+    pub(crate) fn decode(&mut self) -> Result<(), ModelError> {
+        self.context.decode(&mut self.batch).map_err(|error| {
+            let retryable = error == DecodeError::NoKvCacheSlot;
+            ModelError::Backend { message: format!("llama.cpp: {error}"), retryable }
+        })
+    }
+
+    /// The logits of a row of the batch that was computed last, which were asked for.
+    pub(crate) fn logits(&self, row: i32) -> &[f32] {
+        self.context.get_logits_ith(row)
+    }
+
+    /// Lets a sequence begin with so many tokens of another one. That takes no cells and no time worth a word.
+    pub(crate) fn share(&mut self, from: Seq, to: Seq, tokens: usize) -> Result<(), ModelError> {
+        let end = u32::try_from(tokens).ok();
+        self.context
+            .copy_kv_cache_seq(from, to, Some(0), end)
+            .map_err(|error| ModelError::Backend { message: error.to_string(), retryable: false })
+    }
+
+    /// Frees the cells that only this sequence has.
+    pub(crate) fn remove(&mut self, seq: Seq) {
+        // A whole sequence can always be removed, and the number is one of ours.
+        let _ = self.context.clear_kv_cache_seq(Some(seq.unsigned_abs()), None, None);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.context.clear_kv_cache();
+    }
+}

@@ -1,0 +1,142 @@
+//! Requests that are answered together, in one batch a step.
+
+use std::time::{Duration, Instant};
+
+use parkway_core::model::{ChatMessage, ChatRequest, ChatResponse, Delta, Model, ModelError, Role};
+use parkway_llama::Llama;
+use serde_json::{Value, json};
+
+use crate::{alone, block_on, model_path, shared, user, with_schema};
+
+const RULES: &str = "You read letters and tell in one sentence what the writer wants. ";
+
+fn about(rules: &str, letter: &str) -> ChatRequest {
+    let messages = vec![ChatMessage::new(Role::System, rules.repeat(20)), ChatMessage::new(Role::User, letter)];
+    ChatRequest { max_tokens: 24, ..ChatRequest::new(messages) }
+}
+
+/// The answers to requests that are all asked at once.
+fn at_once(model: &'static Llama, requests: &[ChatRequest]) -> Vec<Result<ChatResponse, ModelError>> {
+    block_on(async {
+        let asked: Vec<_> = requests.iter().map(|request| tokio::spawn(model.chat(request.clone()))).collect();
+        let mut answers = Vec::new();
+        for answer in asked {
+            answers.push(answer.await.unwrap());
+        }
+        answers
+    })
+}
+
+fn loaded(context: u32, cache: u32) -> &'static Llama {
+    Box::leak(Box::new(Llama::gguf(model_path()).context_length(context).cache_tokens(cache).load(|_| {}).unwrap()))
+}
+
+#[test]
+fn what_requests_begin_with_in_common_is_computed_once_for_each() {
+    let _alone = alone();
+    let model = loaded(1024, 4096);
+    let letters =
+        ["two lamps", "my money back", "a chair", "an answer", "the bill", "nothing", "a refund", "three cups"];
+    let requests: Vec<ChatRequest> = letters.iter().map(|what| about(RULES, &format!("I want {what}."))).collect();
+    let answers: Vec<ChatResponse> = at_once(model, &requests).into_iter().map(Result::unwrap).collect();
+    let computed: u32 =
+        answers.iter().map(|answer| answer.end.usage.prompt_tokens - answer.end.usage.cached_tokens).sum();
+    let longest = answers.iter().map(|answer| answer.end.usage.prompt_tokens).max().unwrap();
+    assert!(longest > 250 && computed < longest + 8 * 24, "{computed} of prompts of up to {longest} tokens");
+    // The first is computed whole, and what came of all of them can be used again.
+    assert_eq!(answers.iter().map(|answer| answer.end.usage.cached_tokens).min(), Some(0));
+    for (again, before) in at_once(model, &requests).into_iter().zip(&answers) {
+        let usage = again.unwrap().end.usage;
+        assert_eq!(usage.cached_tokens, usage.prompt_tokens - 1, "{before:?}");
+    }
+}
+
+#[test]
+fn a_conversation_that_goes_on_is_read_from_its_beginning() {
+    let _alone = alone();
+    let mut request = about("Answer in few words. ", "Name a colour.");
+    let first = at_once(shared(), std::slice::from_ref(&request)).remove(0).unwrap();
+    request.messages.push(ChatMessage::new(Role::Assistant, first.text));
+    request.messages.push(ChatMessage::new(Role::User, "Name another one."));
+    let usage = at_once(shared(), &[request]).remove(0).unwrap().end.usage;
+    assert!(usage.cached_tokens >= first.end.usage.prompt_tokens, "{usage:?} after {:?}", first.end.usage);
+}
+
+#[test]
+fn answers_in_one_batch_are_mixed_up() {
+    let _alone = alone();
+    let schema = |n: usize| {
+        json!({"type": "object", "properties": {"n": {"const": n}, "word": {"type": "string", "maxLength": 12}},
+        "required": ["n", "word"], "additionalProperties": false})
+    };
+    let constrained = |n: usize| with_schema(about(RULES, &format!("Letter {n}: I want a lamp.")), &schema(n));
+    let mut requests: Vec<ChatRequest> = (0..6).map(|n| ChatRequest { max_tokens: 60, ..constrained(n) }).collect();
+    // One that cannot be answered, and one that is cut, touch nobody else.
+    requests.insert(2, with_schema(user("Hi"), &json!({"type": "array", "uniqueItems": true})));
+    requests.insert(4, ChatRequest { max_tokens: 3, ..constrained(99) });
+    let answers = at_once(shared(), &requests);
+    assert!(matches!(answers[2], Err(ModelError::Unsupported(_))), "{:?}", answers[2]);
+    assert_eq!(answers[4], Err(ModelError::Cut { tokens: 3 }));
+    let good = answers.into_iter().enumerate().filter(|(at, _)| ![2, 4].contains(at));
+    for (n, (_, answer)) in good.enumerate() {
+        let value: Value = serde_json::from_str(&answer.unwrap().text).unwrap();
+        assert_eq!(value["n"], n);
+    }
+}
+
+#[test]
+fn more_requests_than_there_is_room_for_fail_or_hang() {
+    let _alone = alone();
+    let model = loaded(512, 512);
+    let requests: Vec<ChatRequest> = (0..12)
+        .map(|n| ChatRequest { max_tokens: 40, ..user(&format!("Letter {n}. {}", "Please wait. ".repeat(n * 8))) })
+        .collect();
+    for answer in at_once(model, &requests) {
+        assert!(!answer.unwrap().text.is_empty());
+    }
+    // One that needs all of it.
+    let tokens = u32::try_from(model.count_tokens(&user("Hi")).unwrap()).unwrap();
+    let all = ChatRequest { max_tokens: 512 - tokens, ..user("Hi") };
+    assert!(at_once(model, &[all]).remove(0).is_ok());
+}
+
+#[test]
+fn a_dropped_request_keeps_its_room() {
+    let _alone = alone();
+    let model = loaded(512, 512);
+    let greedy = || ChatRequest { max_tokens: 400, ..user("Tell me a long story about a fox.") };
+    block_on(async {
+        let mut first = model.stream(greedy()).await.unwrap();
+        while !matches!(first.next().await, Some(Ok(Delta::Text(_)))) {}
+        // It waits for the first one to end, and then for nobody.
+        let mut second = model.stream(ChatRequest { max_tokens: 5, ..greedy() }).await.unwrap();
+        let waiting = model.stream(greedy()).await.unwrap();
+        drop((first, waiting));
+        let start = Instant::now();
+        while !matches!(second.next().await.unwrap().unwrap(), Delta::Done(_)) {}
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn a_long_prompt_stalls_who_decodes() {
+    let _alone = alone();
+    let model = loaded(2048, 4096);
+    block_on(async {
+        let mut story =
+            model.stream(ChatRequest { max_tokens: 300, ..user("Tell me a story about a fox.") }).await.unwrap();
+        while !matches!(story.next().await, Some(Ok(Delta::Text(_)))) {}
+        let long = ChatRequest { max_tokens: 1, ..user(&"Another letter about lamps. ".repeat(250)) };
+        let mut read = model.stream(long).await.unwrap();
+        let mut words = 0;
+        loop {
+            tokio::select! {
+                biased;
+                word = story.next() => words += usize::from(matches!(word, Some(Ok(Delta::Text(_))))),
+                delta = read.next() => if matches!(delta.unwrap().unwrap(), Delta::Done(_)) { break },
+            }
+        }
+        // A word at least for each part of the prompt.
+        assert!(words >= 15, "{words} words while a prompt of more than 1,000 tokens was read");
+    });
+}
