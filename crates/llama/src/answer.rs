@@ -76,7 +76,7 @@ impl Answer {
 
     /// Goes on by what the model makes of the last token that it was fed.
     pub(crate) fn go_on(&mut self, logits: &[f32]) -> Result<Next, ModelError> {
-        if self.guide.is_some() && self.allowed.is_none() {
+        if self.allowed.is_none() {
             self.look_ahead();
         }
         let allowed = self.allowed.take().transpose()?;

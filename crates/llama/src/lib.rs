@@ -1,7 +1,7 @@
 //! Parkway's port to language models on llama.cpp, inside the process.
 //!
 //! [`Llama::gguf`] names a model file, [`LlamaConfig::load`] opens it, and [`Llama`] is then a
-//! [`Model`](parkway_core::model::Model). Each loaded model has a thread of its own, which alone touches the model's
+//! [`Model`](parkway_core::model::Model). Each loaded model has a thread that prepares requests, and one that alone touches the model's
 //! context; requests reach it through a bounded mailbox and are answered together: what they begin with in common is computed once.
 //!
 //! ```no_run

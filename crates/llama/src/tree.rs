@@ -67,8 +67,9 @@ impl Tree {
     /// What of a prompt is there.
     pub(crate) fn find(&self, prompt: &[u32]) -> Found {
         let mut found = Found { ready: None, coming: 0 };
+        let shared = self.shared(prompt);
         for (&seq, holder) in &self.holders {
-            let shared = self.shared(holder.node, prompt);
+            let shared = shared[holder.node];
             let ready = shared.min(holder.computed);
             if ready > found.ready.map_or(0, |(_, ready)| ready) {
                 found.ready = Some((seq, ready));
@@ -80,32 +81,21 @@ impl Tree {
         found
     }
 
-    /// How many tokens a prompt and the way to a node have in common.
-    fn shared(&self, node: usize, prompt: &[u32]) -> usize {
-        let way = self.way(node);
-        let mut shared = 0;
-        for node in way {
-            let rest = prompt.get(shared..).unwrap_or_default();
-            let same = node.tokens.iter().zip(rest).take_while(|(a, b)| a == b).count();
-            shared += same;
-            if same < node.tokens.len() {
-                break;
+    /// How many tokens a prompt has in common with the way to each node.
+    fn shared(&self, prompt: &[u32]) -> Vec<usize> {
+        let mut shared = vec![0; self.nodes.len()];
+        let mut open = vec![ROOT];
+        while let Some(at) = open.pop() {
+            let reached = shared[at];
+            for &child in self.node(at).map_or(&[][..], |node| &node.children) {
+                // Behind an edge that differs nothing more is in common.
+                let goes_on = self.node(child).filter(|node| node.start == reached);
+                let (edge, rest) = (goes_on.map_or(&[][..], |node| &node.tokens), &prompt[reached..]);
+                shared[child] = reached + edge.iter().zip(rest).take_while(|(a, b)| a == b).count();
+                open.push(child);
             }
         }
         shared
-    }
-
-    /// The nodes from the root to this one.
-    fn way(&self, mut at: usize) -> Vec<&Node> {
-        let mut way = Vec::new();
-        while at != ROOT
-            && let Some(node) = self.node(at)
-        {
-            way.push(node);
-            at = node.parent;
-        }
-        way.reverse();
-        way
     }
 
     /// Begins a busy sequence with what is to be computed. It shares `from.1` tokens with the sequence `from.0`, which are in the
