@@ -15,7 +15,7 @@ const SOURCE: usize = 256 << 10;
 const CONTAINERS: usize = 4_000;
 /// Objects and arrays inside each other in a schema.
 const NESTING: usize = 64;
-/// Bytes of stack for the thread that compiles constraints; the system gives out only what is used.
+/// Bytes of stack for a thread that compiles constraints or goes on in them; the system gives out only what is used.
 pub(crate) const STACK: usize = 128 << 20;
 
 /// Compiles constraints for one model.

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::answer::{Answer, Next};
 use crate::batch::Batch;
+use crate::constraint;
 use crate::tree::{Seq, Tree};
 use crate::worker::Ready;
 
@@ -178,7 +179,9 @@ impl<'m> Scheduler<'m> {
         } else {
             let batch = &mut self.batch;
             thread::scope(|scope| {
-                scope.spawn(|| guided.into_iter().for_each(Answer::look_ahead));
+                // Where the system has no thread for it, each answer looks when it goes on.
+                let looking = thread::Builder::new().stack_size(constraint::STACK);
+                let _ = looking.spawn_scoped(scope, || guided.into_iter().for_each(Answer::look_ahead));
                 batch.decode()
             })?;
         }

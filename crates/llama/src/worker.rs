@@ -89,21 +89,17 @@ impl Worker {
         let stop = Arc::new(AtomicBool::new(false));
         let path = engine.path.clone();
         let broken = |cause: String| LoadError::Backend { path: path.clone(), cause };
-        let spawn = |name: &str, stack: usize, work: Box<dyn FnOnce() + Send>| {
-            thread::Builder::new()
-                .name(name.into())
-                .stack_size(stack)
-                .spawn(work)
-                .map_err(|error| broken(error.to_string()))
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = thread::Builder::new().name(name.into()).stack_size(constraint::STACK);
+            thread.spawn(work).map_err(|error| broken(error.to_string()))
         };
         let context_length = prompter.context_length;
         let (stopped, is_stopped) = (Arc::clone(&stop), Arc::clone(&stop));
-        let model =
-            spawn("parkway-llama", STACK, Box::new(move || run(&engine, context_length, made, ready, &stopped)))?;
+        let model = spawn("parkway-llama", Box::new(move || run(&engine, context_length, made, ready, &stopped)))?;
         // The thread answers before it does anything else, or it is gone.
         is_made.recv().unwrap_or_else(|_| Err(broken("its thread ended".into())))?;
         let preparing = move || prepare(&prompter, &grammars, jobs, &prepared, &is_stopped);
-        let preparing = spawn("parkway-prompts", constraint::STACK, Box::new(preparing))?;
+        let preparing = spawn("parkway-prompts", Box::new(preparing))?;
         Ok(Worker { mailbox: Some(mailbox), stop, threads: vec![preparing, model] })
     }
 
@@ -113,9 +109,6 @@ impl Worker {
         self.mailbox.as_ref().ok_or_else(gone)?.send(job).await.map_err(|_| gone())
     }
 }
-
-/// Bytes of stack for the thread that computes.
-const STACK: usize = 8 << 20;
 
 impl Drop for Worker {
     fn drop(&mut self) {
