@@ -72,22 +72,23 @@ async fn bury(tx: &mut Tx, run: Option<RunId>, now: Time, owners: &Owners) -> Re
 pub(super) async fn renew(tx: &mut Tx, leases: &[(&Lease, Time)]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let holders = holders(tx, leases.iter().map(|(lease, _)| *lease)).await?;
     let held: Vec<_> = leases.iter().map(|(lease, _)| held(&holders, lease)).collect();
-    let renewed = held.iter().zip(leases).filter_map(|(held, (_, until))| Some((held.as_ref().ok()?.key, *until)));
+    let renewed =
+        |(held, (_, until)): (&Result<&Holder, _>, &(_, Time))| Some((held.as_ref().ok()?.key, until.micros()));
     // Of two renewals of one lease the later one counts.
-    let renewed: Vec<(i64, i64)> =
-        renewed.map(|(key, until)| (key, until.micros())).collect::<BTreeMap<_, _>>().into_iter().collect();
+    let renewed: BTreeMap<i64, i64> = held.iter().zip(leases).filter_map(renewed).collect();
     if !renewed.is_empty() {
         let sql = "UPDATE parkway_run SET lease_until = new.value ->> 1
             FROM json_each(?) AS new WHERE parkway_run.key = new.value ->> 0";
-        tx.gather(sql).bind(json!(renewed).to_string());
+        tx.gather(sql).bind(json!(Vec::from_iter(renewed)).to_string());
         tx.done().await?;
     }
     Ok(held.into_iter().map(|held| held.map(|_| ())).collect())
 }
 
 pub(super) async fn release(tx: &mut Tx, lease: &Lease, wake: Option<Time>) -> Answer<Released> {
-    let Holder { key, ended, .. } = match held(&holders(tx, [lease].into_iter()).await?, lease) {
-        Ok(holder) => holder.clone(),
+    let holders = holders(tx, [lease].into_iter()).await?;
+    let &Holder { key, ended, .. } = match held(&holders, lease) {
+        Ok(holder) => holder,
         Err(e) => return Ok(Err(e)),
     };
     let sql = "UPDATE parkway_run SET owner = NULL, lease_until = 0, wake = $1
@@ -98,7 +99,6 @@ pub(super) async fn release(tx: &mut Tx, lease: &Lease, wake: Option<Time>) -> A
 }
 
 /// A run and who holds it.
-#[derive(Clone)]
 struct Holder {
     key: i64,
     ended: bool,
