@@ -156,44 +156,52 @@ pub(crate) async fn signal_early(world: &World, run: RunId, came: &[Value]) {
     }
 }
 
-/// Cuts a run that has ended at every event from `first` on, resumes it, and compares how it ends.
+/// Cuts a run that has ended at every event from `first` on, resumes it, and compares how it ends: each step, and what
+/// the run says.
 pub(crate) async fn check_cuts(world: &World, calls: &Calls, run: RunId, first: usize, yaml: &str) {
-    let (expected, end) = (statuses(world, run).await, ending(world, run).await);
+    let expected = (statuses(world, run).await, ending(world, run).await);
+    for at in first..world.events(run).await.len() {
+        let copy = check_cut(world, calls, run, at, yaml).await;
+        let found = (statuses(&copy, run).await, ending(&copy, run).await);
+        assert_eq!(found, expected, "cut after {at} events of\n{yaml}\n{}", copy.log(run).await);
+    }
+}
+
+/// Cuts a run that has ended after `at` events, and resumes it: it ends, with the same status, and no step is called
+/// again that had ended. What else is compared is the caller's, in the world that is returned.
+pub(crate) async fn check_cut(world: &World, calls: &Calls, run: RunId, at: usize, yaml: &str) -> World {
     let events = world.events(run).await;
-    for at in first..events.len() {
-        let reopened = events[..at].iter().rposition(|event| matches!(event.kind, EventKind::RunReopened { .. }));
-        let ends = |(at, event): &(usize, &Event)| match event.kind {
-            EventKind::StepCompleted { .. } => true,
-            // A failure before the run was reopened is no end.
-            EventKind::StepFailed { .. } => reopened.is_none_or(|reopened| *at > reopened),
-            _ => false,
-        };
-        let done: BTreeSet<String> = events[..at]
-            .iter()
-            .enumerate()
-            .filter(ends)
-            .filter_map(|(_, event)| event.kind.key().map(ToString::to_string))
-            .collect();
-        calls.lock().unwrap().clear();
-        let copy = cut(world, calls, run, &events[..at]).await;
-        let mut came = Vec::new();
-        for event in &events[..at] {
-            if let EventKind::SignalReceived { name, kept: None, .. } = &event.kind {
-                came.push(copy.payload(*name).await);
-            }
-        }
-        signal_early(&copy, run, &came).await;
-        let ended = copy.resume(run).await.unwrap();
-        let status = go_on(&copy, run, ended.status).await;
-        let log = || copy.log(run);
-        assert!(status.ended(), "cut after {at} events of\n{yaml}\n{}", log().await);
-        assert_eq!(statuses(&copy, run).await, expected, "cut after {at} events of\n{yaml}\n{}", log().await);
-        assert_eq!(ending(&copy, run).await, end, "cut after {at} events of\n{yaml}\n{}", log().await);
-        for (step, count) in calls.lock().unwrap().iter() {
-            assert!(!done.contains(step), "{step} had ended, and was called again");
-            assert_eq!(*count, 1, "{step} was called {count} times by one process");
+    let reopened = events[..at].iter().rposition(|event| matches!(event.kind, EventKind::RunReopened { .. }));
+    let ends = |(at, event): &(usize, &Event)| match event.kind {
+        EventKind::StepCompleted { .. } => true,
+        // A failure before the run was reopened is no end.
+        EventKind::StepFailed { .. } => reopened.is_none_or(|reopened| *at > reopened),
+        _ => false,
+    };
+    let done: BTreeSet<String> = events[..at]
+        .iter()
+        .enumerate()
+        .filter(ends)
+        .filter_map(|(_, event)| event.kind.key().map(ToString::to_string))
+        .collect();
+    calls.lock().unwrap().clear();
+    let copy = cut(world, calls, run, &events[..at]).await;
+    let mut came = Vec::new();
+    for event in &events[..at] {
+        if let EventKind::SignalReceived { name, kept: None, .. } = &event.kind {
+            came.push(copy.payload(*name).await);
         }
     }
+    signal_early(&copy, run, &came).await;
+    let ended = copy.resume(run).await.unwrap();
+    let status = go_on(&copy, run, ended.status).await;
+    let expected = world.state(run).await.status();
+    assert_eq!(status, expected, "cut after {at} events of\n{yaml}\n{}", copy.log(run).await);
+    for (step, count) in calls.lock().unwrap().iter() {
+        assert!(!done.contains(step), "{step} had ended, and was called again");
+        assert_eq!(*count, 1, "{step} was called {count} times by one process");
+    }
+    copy
 }
 
 /// One step of a generated workflow: what it does, and which earlier steps it names.
