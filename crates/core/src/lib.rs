@@ -1,6 +1,7 @@
 //! The engine of Parkway: what should happen, what did happen, making it happen, and the ports.
 
 pub mod clock;
+pub mod embedder;
 pub mod engine;
 pub mod id;
 pub mod label;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -24,15 +25,18 @@ pub enum Role {
     User,
     /// The model itself.
     Assistant,
+    /// A tool that the model called: the message says what it returned.
+    Tool,
 }
 
 impl Role {
-    /// The name that chat templates use: `system`, `user`, `assistant`.
+    /// The name that chat templates use: `system`, `user`, `assistant`, `tool`.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::System => "system",
             Role::User => "user",
             Role::Assistant => "assistant",
+            Role::Tool => "tool",
         }
     }
 }
@@ -44,13 +48,41 @@ pub struct ChatMessage {
     pub role: Role,
     /// What is said, as plain text. Special tokens in it are text, never control tokens.
     pub content: String,
+    /// The tools that the model called in this message of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// The [`ToolCall::id`] that a message of [`Role::Tool`] answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
 }
 
 impl ChatMessage {
     /// A message of `role`.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
-        ChatMessage { role, content: content.into() }
+        ChatMessage { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None }
     }
+}
+
+/// A tool that a model may ask for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolDefinition {
+    /// Its name.
+    pub name: String,
+    /// What it does, in words for the model.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub parameters: Value,
+}
+
+/// A model's wish that a tool be called. Nothing is called by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// What a [`ChatMessage`] with the tool's answer refers to; unique in a conversation where the backend makes it so.
+    pub id: String,
+    /// The tool's name.
+    pub name: String,
+    /// Its arguments, as the model wrote them. Only a backend that constrains calls sees to it that they fit.
+    pub arguments: Value,
 }
 
 /// What the answer must look like, enforced while it is decoded.
@@ -62,6 +94,11 @@ pub enum Constraint {
     JsonSchema(Value),
     /// Exactly one of these texts.
     Choice(Vec<String>),
+    /// A text that this regular expression matches as a whole, in the syntax of the Rust crate `regex`.
+    Regex(String),
+    /// A text of this context-free grammar, in [llguidance's variant of
+    /// Lark](https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md); its first rule is `start`.
+    Lark(String),
 }
 
 impl Constraint {
@@ -70,6 +107,8 @@ impl Constraint {
         match self {
             Constraint::JsonSchema(_) => ConstraintKind::JsonSchema,
             Constraint::Choice(_) => ConstraintKind::Choice,
+            Constraint::Regex(_) => ConstraintKind::Regex,
+            Constraint::Lark(_) => ConstraintKind::Lark,
         }
     }
 }
@@ -83,6 +122,10 @@ pub enum ConstraintKind {
     JsonSchema,
     /// [`Constraint::Choice`].
     Choice,
+    /// [`Constraint::Regex`].
+    Regex,
+    /// [`Constraint::Lark`].
+    Lark,
 }
 
 /// One request to a model.
@@ -96,6 +139,14 @@ pub struct ChatRequest {
     /// What the answer must look like; `None` for free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub constraint: Option<Constraint>,
+    /// The tools that the model may ask for, where [`Capabilities::tools`] says that it can. What it asks for comes back
+    /// as [`Delta::ToolCall`]. Not together with a constraint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolDefinition>,
+    /// Asks for the log-probability of each token of the answer, and for so many of the tokens that could have stood in
+    /// its place; `None` asks for none of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<u8>,
     /// Sampling temperature; `0.0` always takes the most probable token.
     #[serde(default)]
     pub temperature: f32,
@@ -120,6 +171,8 @@ impl ChatRequest {
             messages,
             assistant_prefix: None,
             constraint: None,
+            tools: Vec::new(),
+            logprobs: None,
             temperature: 0.0,
             seed: 0,
             step: None,
@@ -142,6 +195,10 @@ pub enum Delta {
     },
     /// More text of the answer; always whole UTF-8 characters.
     Text(String),
+    /// More of what the model thinks before it answers; it is no part of the answer.
+    Thinking(String),
+    /// The model asks for a tool, and has said all about it.
+    ToolCall(ToolCall),
     /// The answer is whole. Its text is what all [`Delta::Text`] pieces say together.
     Done(ChatEnd),
 }
@@ -159,6 +216,28 @@ pub struct ChatEnd {
     /// SHA-256 (hex) of the compiled constraint's source; `None` without a constraint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grammar: Option<String>,
+    /// One for each token of the answer, in order, where the request asked for them and the backend tells them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<TokenLogprob>,
+    /// How sure the model was where a constraint left it a choice of few tokens, from 0 to 1: the least, over these
+    /// places, of how much more probable the token that it took was than the best of the others. `None` where it had no
+    /// such choice, or the backend does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f32>,
+}
+
+/// How probable a token of an answer was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    /// Its text; what is no UTF-8 by itself stands as U+FFFD.
+    pub text: String,
+    /// The natural logarithm of its probability among all tokens, at temperature 1 and without the constraint. `None` for
+    /// a token that the constraint forced: the model was not asked.
+    pub logprob: Option<f32>,
+    /// The most probable tokens in its place, itself among them if it is one, the best first. A backend that constrains
+    /// its answers lists those only that the constraint allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<(String, f32)>,
 }
 
 /// Why an answer ended.
@@ -200,8 +279,29 @@ impl Usage {
 pub struct ChatResponse {
     /// The answer's text, without the request's `assistant_prefix`.
     pub text: String,
+    /// What the model thought before it answered.
+    pub thinking: String,
+    /// The tools that it asks for, in order.
+    pub tool_calls: Vec<ToolCall>,
     /// How it ended and what it took.
     pub end: ChatEnd,
+}
+
+impl ChatResponse {
+    /// Takes a piece in. `true` when the answer is whole.
+    pub fn take(&mut self, delta: Delta) -> bool {
+        match delta {
+            Delta::Text(text) => self.text.push_str(&text),
+            Delta::Thinking(text) => self.thinking.push_str(&text),
+            Delta::ToolCall(call) => self.tool_calls.push(call),
+            Delta::Prefill { .. } => {}
+            Delta::Done(end) => {
+                self.end = end;
+                return true;
+            }
+        }
+        false
+    }
 }
 
 /// What a model is and can do; asked once, so it must be cheap and constant.
@@ -215,6 +315,12 @@ pub struct Capabilities {
     /// The constraints that it enforces while decoding. For others the engine validates and asks again.
     #[serde(default)]
     pub constraints: Vec<ConstraintKind>,
+    /// Whether it takes [`ChatRequest::tools`]. Otherwise the engine describes them in words.
+    #[serde(default)]
+    pub tools: bool,
+    /// Whether it tells log-probabilities.
+    #[serde(default)]
+    pub logprobs: bool,
     /// SHA-256 (hex) of the model file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_hash: Option<String>,
@@ -256,6 +362,14 @@ pub enum ModelError {
         /// Tokens decoded.
         tokens: u32,
     },
+    /// The backend is there, and has no room for the request now.
+    #[error("the model is busy: {message}")]
+    Busy {
+        /// What it said.
+        message: String,
+        /// How long it asks to be left alone; the engine waits at least so long before it tries again, up to an hour.
+        retry_after: Option<Duration>,
+    },
     /// The request was cancelled by dropping its stream, or by shutting the model down.
     #[error("the model call was cancelled")]
     Cancelled,
@@ -276,6 +390,7 @@ impl ModelError {
             ModelError::PromptTooLong { .. } => "prompt_too_long",
             ModelError::Unsupported(_) => "unsupported",
             ModelError::Cut { .. } => "cut",
+            ModelError::Busy { .. } => "busy",
             ModelError::Cancelled => "cancelled",
             ModelError::Backend { .. } => "model",
         }
@@ -288,6 +403,7 @@ impl ModelError {
             | ModelError::Unsupported(_)
             | ModelError::Cut { .. }
             | ModelError::Cancelled => false,
+            ModelError::Busy { .. } => true,
             ModelError::Backend { retryable, .. } => *retryable,
         }
     }
@@ -360,13 +476,8 @@ pub trait Model: Send + Sync {
         let mut deltas = self.stream(request).await?;
         let mut response = ChatResponse::default();
         while let Some(delta) = deltas.next().await {
-            match delta? {
-                Delta::Text(text) => response.text.push_str(&text),
-                Delta::Done(end) => {
-                    response.end = end;
-                    return Ok(response);
-                }
-                Delta::Prefill { .. } => {}
+            if response.take(delta?) {
+                return Ok(response);
             }
         }
         Err(ModelError::Backend { message: "the stream ended before the answer was whole".into(), retryable: true })

@@ -262,15 +262,22 @@ impl StepStory {
         ));
         let finish = format!("{:?}", call.finish).to_lowercase();
         let valid = if call.valid { "" } else { ", not of the form asked for" };
+        let sure = call.confidence_milli.map(|sure| format!(", confidence {}", f64::from(sure) / 1_000.0));
         self.lines.push(format!(
-            "  {} in ({} cached), {} out, {} ms, finish {finish}{valid}",
-            usage.prompt_tokens, usage.cached_tokens, usage.output_tokens, call.took_ms
+            "  {} in ({} cached), {} out, {} ms, finish {finish}{}{valid}",
+            usage.prompt_tokens,
+            usage.cached_tokens,
+            usage.output_tokens,
+            call.took_ms,
+            sure.unwrap_or_default()
         ));
         // Most calls ask what the arguments say; an answer that is asked for again has more messages.
         if self.args.is_none() || self.texts.get(&call.messages) != self.args.as_ref() {
             self.value("messages", Some(call.messages));
         }
+        self.value("thinking", call.thinking);
         self.value("answer", Some(call.answer));
+        self.value("tools asked for", call.tool_calls);
     }
 
     fn message(&mut self, message: &Value) {
@@ -329,7 +336,9 @@ fn pointed_to(kind: &EventKind) -> Vec<Commitment> {
     match kind {
         EventKind::StepStarted { args, .. } => args.iter().copied().collect(),
         EventKind::StepExpanded { list, .. } => vec![*list],
-        EventKind::ModelCalled { call, .. } => vec![call.messages, call.answer],
+        EventKind::ModelCalled { call, .. } => {
+            [Some(call.messages), call.thinking, Some(call.answer), call.tool_calls].into_iter().flatten().collect()
+        }
         EventKind::StepCompleted { output, .. } => output.iter().copied().collect(),
         EventKind::InputReceived { values, .. } => vec![*values],
         EventKind::SignalReceived { payload, .. } => vec![*payload],

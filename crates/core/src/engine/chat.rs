@@ -26,19 +26,25 @@ impl Executor {
         chat: &Chat,
         condition: Labels,
     ) -> Result<(), ExecutorError> {
-        let (messages, labels) = match self.messages(&key, site, chat).await? {
-            Ok(found) => found,
-            Err(failure) => return self.fail(key, &failure).await,
-        };
         let Some(model) = self.models.get(&chat.model).cloned() else {
             let message = format!("the model `{}` is not loaded", chat.model);
             return self.fail(key, &Failure::new("unknown_model", message)).await;
+        };
+        let takes_tools = model.capabilities().tools;
+        let (messages, labels) = match self.messages(&key, site, chat, takes_tools).await? {
+            Ok(found) => found,
+            Err(failure) => return self.fail(key, &failure).await,
         };
         if let Some(failure) = missing_adapter(chat, model.capabilities()) {
             return self.fail(key, &failure).await;
         }
         let form = match self.answer_form(chat) {
             Ok(form) => form,
+            Err(failure) => return self.fail(key, &failure).await,
+        };
+        let tools = match self.offered(chat) {
+            Ok(tools) if takes_tools => offer::definitions(&tools),
+            Ok(_) => Vec::new(),
             Err(failure) => return self.fail(key, &failure).await,
         };
         let schema = form.as_ref().map(|form| self.schemas.of_form(node, form)).transpose();
@@ -51,7 +57,9 @@ impl Executor {
         let request = ChatRequest {
             messages: messages.clone(),
             assistant_prefix: None,
-            constraint: form.filter(|_| enforced).map(Constraint::JsonSchema),
+            constraint: form.filter(|_| enforced && tools.is_empty()).map(Constraint::JsonSchema),
+            tools,
+            logprobs: None,
             #[expect(clippy::cast_precision_loss, reason = "a temperature has few digits")]
             temperature: chat.temperature_milli as f32 / 1000.0,
             seed: chat.seed.unwrap_or_else(|| step::seed(&key, failures)),
@@ -60,7 +68,8 @@ impl Executor {
             adapter: chat.adapter.clone(),
         };
         // A model that cannot enforce the schema may be asked several times.
-        let turns = if enforced || schema.is_none() { 1 } else { 1 + u64::from(REPAIRS) };
+        let sure = request.constraint.is_some() || schema.is_none();
+        let turns = if sure { 1 } else { 1 + u64::from(REPAIRS) };
         let prompt = model.count_tokens(&request).unwrap_or(0) as u64;
         let share = Budget::new((prompt + u64::from(chat.max_tokens)) * turns, 0);
         let now = self.services.clock.now();
@@ -108,6 +117,7 @@ impl Executor {
         key: &StepKey,
         site: Site,
         chat: &Chat,
+        takes_tools: bool,
     ) -> Result<Result<(Vec<ChatMessage>, BTreeMap<String, Labels>), Failure>, ExecutorError> {
         if let Some(recorded) = self.state.step(key).and_then(|step| step.args) {
             let recorded = self.values.value(recorded).await?;
@@ -127,7 +137,7 @@ impl Executor {
                 Err(failure) => return Ok(Err(failure)),
             }
         }
-        if !chat.tools.is_empty() {
+        if !chat.tools.is_empty() && !takes_tools {
             match self.offered(chat) {
                 Ok(tools) => offer::describe(&mut messages, &tools),
                 Err(failure) => return Ok(Err(failure)),

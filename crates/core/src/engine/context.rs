@@ -267,7 +267,10 @@ impl Values {
         let step = state.at(index);
         let mut fields = vec![
             ("attempts".into(), Part::Known(Seen::from(step.attempt))),
-            ("confidence".into(), Part::null()),
+            (
+                "confidence".into(),
+                confidence(state, index).map_or_else(Part::null, |sure| Part::Known(Seen::from(sure))),
+            ),
             ("error".into(), self.error(state, index)),
         ];
         if let Some(fan) = &step.fan {
@@ -318,6 +321,15 @@ impl Values {
             (id, self.output(state, *member))
         };
         Part::map(&self.shelf, step.members.iter().map(member).collect())
+    }
+}
+
+/// How sure a model was of the answer that a step holds; of its last round, where it repeats.
+fn confidence(state: &RunState, index: StepIndex) -> Option<f64> {
+    let step = state.at(index);
+    match step.rounds.as_ref().and_then(|rounds| rounds.begun.last()) {
+        Some(round) => confidence(state, *round),
+        None => step.confidence.map(|milli| f64::from(milli) / 1_000.0),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Tools that a model may ask for in one round: how they are described to it, and the form that its calls come back in.
-//! It works with any backend; nothing is called.
+//! A model that has a form of its own for that gets their definitions; to any other one they are described in words.
+//! Nothing is called.
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{ChatMessage, Role};
+use crate::model::{ChatMessage, ChatResponse, Role, ToolCall, ToolDefinition};
 use crate::tool::ToolSpec;
 
 const HOW: &str = "You may ask for tools. Answer with one JSON object: {\"text\": what you want to say, \"calls\": [{\"tool\": a tool's name, \"args\": its arguments}]}. Leave `calls` empty where you need no tool. These are the tools, each with the JSON Schema of its arguments:";
@@ -31,6 +32,22 @@ pub(super) fn form(tools: &[&ToolSpec]) -> Value {
         "additionalProperties": false,
         "$defs": defs,
     })
+}
+
+/// The tools as a model takes them that has a form for calls of its own.
+pub(super) fn definitions(tools: &[&ToolSpec]) -> Vec<ToolDefinition> {
+    let definition = |tool: &&ToolSpec| ToolDefinition {
+        name: tool.name.clone(),
+        description: tool.description.clone(),
+        parameters: tool.input_schema.clone(),
+    };
+    tools.iter().map(definition).collect()
+}
+
+/// What such a model said, in the [`form`] that the step's output has.
+pub(super) fn output(response: &ChatResponse) -> Value {
+    let call = |call: &ToolCall| json!({ "tool": call.name, "args": call.arguments });
+    json!({ "text": response.text, "calls": response.tool_calls.iter().map(call).collect::<Vec<_>>() })
 }
 
 /// Points a schema's references to itself at the place where it stands in another one.

@@ -89,7 +89,7 @@ impl Executor {
             }
             Resolution::NotDone => {
                 let code = step.error.as_ref().map_or_else(|| "not_done".to_owned(), |error| error.code.clone());
-                let failure = Failure { code, message: not_done.to_owned(), retryable: true, not_done: true };
+                let failure = Failure { retryable: true, ..Failure::new(&code, not_done) };
                 self.draft_attempt_failure(draft, node, index, &failure)
             }
             Resolution::Redo => Ok(()),

@@ -1,5 +1,7 @@
 //! Recording how steps ended: what came of an attempt, and what a group made of its members.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::engine::context::{Site, labels_named};
@@ -10,6 +12,9 @@ use crate::id::StepKey;
 use crate::label::Labels;
 use crate::log::{Budget, EventKind, ModelCall, StepIndex, StepStatus};
 use crate::workflow::{Node, Template, Verb, expression_or_value};
+
+/// The longest that the other side may ask to be left alone before a step is tried again.
+const PATIENCE: Duration = Duration::from_secs(3_600);
 
 impl Executor {
     /// Records how a group or a fan-out ended well.
@@ -128,6 +133,9 @@ impl Executor {
             Some(delay) => {
                 let message = self.text(draft, &failure.message)?;
                 let now = self.services.clock.now();
+                // Who asks for more time gets it.
+                let asked = failure.retry_after.unwrap_or_default().min(PATIENCE);
+                let delay = delay.max(asked);
                 let not_before = now.after(delay + self.services.clock.jitter(delay / 4));
                 draft.event(EventKind::StepRetried { key, attempt, code, message, not_before });
                 Ok(())
@@ -160,6 +168,14 @@ impl Executor {
             false => Some(self.value(draft, &json!(end.tokens))?),
         };
         let answer = self.text(draft, &turn.response.text)?;
+        let thinking = match turn.response.thinking.as_str() {
+            "" => None,
+            text => Some(self.text(draft, text)?),
+        };
+        let tool_calls = match turn.response.tool_calls.as_slice() {
+            [] => None,
+            calls => Some(self.value(draft, &json!(calls))?),
+        };
         let call = ModelCall {
             model: chat.model.clone(),
             name: capabilities.name.clone(),
@@ -173,14 +189,23 @@ impl Executor {
             max_tokens: chat.max_tokens,
             messages,
             answer,
+            thinking,
+            tool_calls,
             tokens,
             usage: end.usage,
             finish: end.finish,
             took_ms: u32::try_from(turn.took.as_millis()).unwrap_or(u32::MAX),
+            confidence_milli: end.confidence.map(milli),
             valid: turn.valid,
         };
         let (key, attempt) = (step.key.clone(), step.attempt);
         draft.event(EventKind::ModelCalled { key, attempt, turn: number, call: Box::new(call) });
         Ok(())
     }
+}
+
+/// A number from 0 to 1 in thousandths.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped")]
+fn milli(share: f32) -> u16 {
+    (share.clamp(0.0, 1.0) * 1_000.0).round() as u16
 }

@@ -10,13 +10,11 @@ use crate::engine::child::{ChildEnd, ChildRun};
 use crate::engine::recorder::Disk;
 use crate::engine::reporter::{Notice, Reporter};
 use crate::engine::secret::Known;
-use crate::engine::writes;
+use crate::engine::{offer, writes};
 use crate::id::{Seq, StepKey};
 use crate::label::Labels;
 use crate::log::StepIndex;
-use crate::model::{
-    ChatEnd, ChatMessage, ChatRequest, ChatResponse, Delta, FinishReason, ModelError, Role, SharedModel,
-};
+use crate::model::{ChatMessage, ChatRequest, ChatResponse, Delta, FinishReason, ModelError, Role, SharedModel};
 use crate::schema::Schema;
 use crate::store::StoreError;
 use crate::tool::{Cancel, Effect, SharedTool, ToolContext, ToolError, ToolOutput};
@@ -90,11 +88,13 @@ pub(crate) struct Failure {
     pub(crate) retryable: bool,
     /// Whether it is certain that nothing was done.
     pub(crate) not_done: bool,
+    /// How long the other side asks to be left alone.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Failure {
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
-        Failure { code: code.into(), message: message.into(), retryable: false, not_done: true }
+        Failure { code: code.into(), message: message.into(), retryable: false, not_done: true, retry_after: None }
     }
 
     /// What an interrupted call is doubted for.
@@ -169,7 +169,7 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
                 } else {
                     ("timeout", format!("the call took longer than {}", words(limit)))
                 };
-                Err(Failure { code: code.into(), message, retryable: !by_budget, not_done: false })
+                Err(Failure { retryable: !by_budget, not_done: false, ..Failure::new(code, message) })
             }
         }
     };
@@ -209,10 +209,12 @@ async fn call_tool(tool: &SharedTool, input: Value, context: &ToolContext, schem
             Err(error) => {
                 // The call was made: what it returned does not undo its effect.
                 let message = format!("`{}` returned what its output schema does not allow: {error}", spec.name);
-                Err(Failure { code: "output".into(), message, retryable: false, not_done: false })
+                Err(Failure { not_done: false, ..Failure::new("output", message) })
             }
         },
-        Err(ToolError { code, message, retryable, not_done }) => Err(Failure { code, message, retryable, not_done }),
+        Err(ToolError { code, message, retryable, not_done }) => {
+            Err(Failure { retryable, not_done, ..Failure::new(&code, message) })
+        }
     }
 }
 
@@ -222,9 +224,12 @@ async fn call_model(chat: ChatCall, turns: &mut Vec<Turn>) -> Result<Output, Fai
     loop {
         let started = Instant::now();
         let response = answer(&chat.model, &chat.key, &chat.reporter, request.clone()).await.map_err(model_failure)?;
-        let judged = judge(&response, chat.schema.as_deref());
+        let said = match request.tools.is_empty() {
+            true => response.text.clone(),
+            false => offer::output(&response).to_string(),
+        };
+        let judged = judge(&said, response.end.finish, chat.schema.as_deref());
         let valid = judged.is_ok();
-        let text = response.text.clone();
         turns.push(Turn { messages: request.messages.clone(), response, took: started.elapsed(), valid });
         let problem = match judged {
             Ok(value) => return Ok(Output { value, labels: Labels::NONE, writes: Vec::new() }),
@@ -236,7 +241,7 @@ async fn call_model(chat: ChatCall, turns: &mut Vec<Turn>) -> Result<Output, Fai
             return Err(Failure::new("invalid_answer", message));
         }
         repairs += 1;
-        request.messages.push(ChatMessage::new(Role::Assistant, text));
+        request.messages.push(ChatMessage::new(Role::Assistant, said));
         let again = format!("This is not valid: {problem}. Answer again, with nothing but the JSON value.");
         request.messages.push(ChatMessage::new(Role::User, again));
     }
@@ -250,43 +255,48 @@ async fn answer(
     request: ChatRequest,
 ) -> Result<ChatResponse, ModelError> {
     let mut deltas = model.stream(request).await?;
-    let mut response = ChatResponse { text: String::new(), end: ChatEnd::default() };
+    let mut response = ChatResponse::default();
     while let Some(delta) = deltas.next().await {
-        match delta? {
-            Delta::Prefill { done, total } => reporter.tell(Notice::Prefill { step: key.clone(), done, total }),
-            Delta::Text(text) => {
-                response.text.push_str(&text);
-                reporter.tell(Notice::Delta { step: key.clone(), text });
+        let delta = delta?;
+        match &delta {
+            Delta::Prefill { done, total } => {
+                reporter.tell(Notice::Prefill { step: key.clone(), done: *done, total: *total });
             }
-            Delta::Done(end) => {
-                response.end = end;
-                return Ok(response);
-            }
+            Delta::Text(text) => reporter.tell(Notice::Delta { step: key.clone(), text: text.clone() }),
+            Delta::Thinking(_) | Delta::ToolCall(_) | Delta::Done(_) => {}
+        }
+        if response.take(delta) {
+            return Ok(response);
         }
     }
     Err(ModelError::Backend { message: "the stream ended before the answer was whole".into(), retryable: true })
 }
 
 /// The answer's value, or what is wrong with it.
-fn judge(response: &ChatResponse, schema: Option<&Schema>) -> Result<Value, String> {
-    let Some(schema) = schema else { return Ok(Value::String(response.text.clone())) };
-    if response.end.finish == FinishReason::Length {
+fn judge(answer: &str, finish: FinishReason, schema: Option<&Schema>) -> Result<Value, String> {
+    let Some(schema) = schema else { return Ok(Value::String(answer.to_owned())) };
+    if finish == FinishReason::Length {
         return Err("it was cut at `max_tokens`".into());
     }
-    let value: Value = serde_json::from_str(response.text.trim()).map_err(|e| format!("it is no JSON: {e}"))?;
+    let value: Value = serde_json::from_str(answer.trim()).map_err(|e| format!("it is no JSON: {e}"))?;
     schema.check(&value)?;
     Ok(value)
 }
 
 fn model_failure(error: ModelError) -> Failure {
-    let not_done = matches!(error, ModelError::PromptTooLong { .. } | ModelError::Unsupported(_));
-    Failure { code: error.code().into(), message: error.to_string(), retryable: error.retryable(), not_done }
+    let (not_done, retry_after) = match error {
+        ModelError::PromptTooLong { .. } | ModelError::Unsupported(_) => (true, None),
+        ModelError::Busy { retry_after, .. } => (true, retry_after),
+        _ => (false, None),
+    };
+    let failure = Failure::new(error.code(), error.to_string());
+    Failure { retryable: error.retryable(), not_done, retry_after, ..failure }
 }
 
 /// The failure of an attempt in which `what` panicked.
 pub(crate) fn panicked(what: &str, panic: Option<Box<dyn std::any::Any + Send>>) -> Failure {
     let message = format!("the {what} panicked: {}", panic.map_or_else(|| "it was ended".into(), said));
-    Failure { code: "panic".into(), message, retryable: false, not_done: false }
+    Failure { not_done: false, ..Failure::new("panic", message) }
 }
 
 /// What a panic said.

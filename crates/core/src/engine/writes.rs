@@ -20,7 +20,7 @@ pub(super) fn check(spec: &ToolSpec, writes: &[ToolWrite]) -> Result<(), Failure
             "`{name}` asks for writes in the commit of its step, and only a transactional tool may: declare it `transactional` if it does nothing else, else take the writes away (it is `{effect}`)"
         );
         // The call was made, whatever it asks for.
-        return Err(Failure { code: "writes".into(), message, retryable: false, not_done: false });
+        return Err(Failure { not_done: false, ..Failure::new("writes", message) });
     }
     for (i, write) in writes.iter().enumerate() {
         let body = match write {

@@ -38,6 +38,12 @@ pub struct ModelCall {
     pub messages: Commitment,
     /// The answer's text.
     pub answer: Commitment,
+    /// What the model thought before it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Commitment>,
+    /// The tools that it asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Commitment>,
     /// Ids of the answer's tokens, where the backend tells them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Commitment>,
@@ -47,6 +53,9 @@ pub struct ModelCall {
     pub finish: FinishReason,
     /// How long it took, in milliseconds.
     pub took_ms: u32,
+    /// How sure the model was where a constraint left it a choice, in thousandths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence_milli: Option<u16>,
     /// Whether the answer was of the form asked for; one that was not is asked again.
     pub valid: bool,
 }

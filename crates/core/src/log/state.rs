@@ -275,6 +275,7 @@ impl RunState {
                     return Err(format!("attempt {attempt} follows attempt {}", step.attempt));
                 }
                 step.attempt = *attempt;
+                step.confidence = None;
                 step.args = *args;
                 step.secrets = *secrets;
                 let due = step.retry_at.take();
@@ -371,6 +372,7 @@ impl RunState {
             }
             EventKind::InputReceived { values, .. } => self.take_came(index, Came::Values(*values))?,
             EventKind::ModelCalled { call, .. } => {
+                self.steps[index.0].confidence = call.confidence_milli;
                 self.model_calls += 1;
                 self.usage.prompt_tokens = self.usage.prompt_tokens.saturating_add(call.usage.prompt_tokens);
                 self.usage.cached_tokens = self.usage.cached_tokens.saturating_add(call.usage.cached_tokens);

@@ -231,6 +231,8 @@ pub struct Step {
     pub output: Option<Commitment>,
     /// Labels of its output.
     pub labels: Labels,
+    /// How sure a model was of it, in thousandths.
+    pub confidence: Option<u16>,
     /// Why it failed.
     pub error: Option<StepError>,
     /// Why it was skipped.
@@ -294,6 +296,7 @@ impl Step {
             arg_labels: Labels::NONE,
             output: None,
             labels: Labels::NONE,
+            confidence: None,
             error: None,
             skipped: None,
             approval: None,

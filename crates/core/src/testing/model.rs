@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::{
-    Capabilities, ChatEnd, ChatRequest, ConstraintKind, Delta, Deltas, FinishReason, Model, ModelError, Usage,
+    Capabilities, ChatEnd, ChatRequest, ConstraintKind, Delta, Deltas, FinishReason, Model, ModelError, ToolCall, Usage,
 };
 
 type Script = dyn Fn(&ChatRequest) -> Result<String, ModelError> + Send + Sync;
@@ -32,6 +32,7 @@ pub struct ScriptedModel {
     rules: Vec<(String, String)>,
     script: Option<Box<Script>>,
     delay: Duration,
+    confidence: Option<f32>,
     requests: Mutex<Vec<ChatRequest>>,
 }
 
@@ -42,16 +43,15 @@ impl ScriptedModel {
             name: "scripted".into(),
             context_length: Some(8_192),
             constraints: vec![ConstraintKind::JsonSchema, ConstraintKind::Choice],
-            model_hash: None,
-            template_hash: None,
             device: "script".into(),
-            adapters: Vec::new(),
+            ..Capabilities::default()
         };
         ScriptedModel {
             capabilities,
             rules: Vec::new(),
             script: None,
             delay: Duration::ZERO,
+            confidence: None,
             requests: Mutex::default(),
         }
     }
@@ -87,10 +87,25 @@ impl ScriptedModel {
         self
     }
 
+    /// Is so sure of each answer, from 0 to 1.
+    #[must_use]
+    pub fn confidence(mut self, confidence: f32) -> Self {
+        self.confidence = Some(confidence);
+        self
+    }
+
     /// Says that it enforces only these constraints.
     #[must_use]
     pub fn enforces(mut self, constraints: impl Into<Vec<ConstraintKind>>) -> Self {
         self.capabilities.constraints = constraints.into();
+        self
+    }
+
+    /// Says that it has a form of its own for calls of tools. An answer that is a JSON list of
+    /// `{"id": …, "name": …, "arguments": …}` is then one that asks for tools.
+    #[must_use]
+    pub fn calls_tools(mut self) -> Self {
+        self.capabilities.tools = true;
         self
     }
 
@@ -142,10 +157,11 @@ impl Model for ScriptedModel {
 
     async fn stream(&self, request: ChatRequest) -> Result<Deltas, ModelError> {
         let prompt_tokens = words(&request);
+        let offered = !request.tools.is_empty();
         let answer = self.answer(&request);
         self.requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(request);
         let answer = answer?;
-        let delay = self.delay;
+        let (delay, confidence) = (self.delay, self.confidence);
         let (sender, deltas) = Deltas::channel(64);
         tokio::spawn(async move {
             // Without a delay no timer is needed, nor a runtime that has one.
@@ -153,14 +169,23 @@ impl Model for ScriptedModel {
                 tokio::time::sleep(delay).await;
             }
             let mut output_tokens = 0;
-            for piece in answer.split_inclusive(' ') {
+            let calls =
+                Some(&answer).filter(|_| offered).and_then(|text| serde_json::from_str::<Vec<ToolCall>>(text).ok());
+            let text = if calls.is_some() { "" } else { answer.as_str() };
+            for call in calls.into_iter().flatten() {
+                output_tokens += 1;
+                if !sender.send(Ok(Delta::ToolCall(call))).await {
+                    return;
+                }
+            }
+            for piece in text.split_inclusive(' ') {
                 output_tokens += 1;
                 if !sender.send(Ok(Delta::Text(piece.to_owned()))).await {
                     return;
                 }
             }
             let usage = Usage { prompt_tokens, cached_tokens: 0, output_tokens, forced_tokens: 0 };
-            let end = ChatEnd { finish: FinishReason::Stop, usage, tokens: Vec::new(), grammar: None };
+            let end = ChatEnd { finish: FinishReason::Stop, usage, confidence, ..ChatEnd::default() };
             sender.send(Ok(Delta::Done(end))).await;
         });
         Ok(deltas)

@@ -1,8 +1,11 @@
 //! What a chat may hold beside its prompt: several messages, an adapter, tools that the model may ask for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use parkway_core::id::RunId;
-use parkway_core::log::EventKind;
-use parkway_core::model::{ConstraintKind, Role};
+use parkway_core::log::{EventKind, RunStatus};
+use parkway_core::model::{ConstraintKind, ModelError, Role};
 use parkway_core::testing::ScriptedModel;
 use parkway_core::tool::{Effect, ToolError, tool_fn};
 use parkway_core::workflow::{Chat, Plan, Verb};
@@ -77,6 +80,79 @@ async fn calls_that_do_not_fit_their_tool_are_asked_for_again() {
         let asked = world.model.requests();
         assert_eq!(asked.len(), 2, "{wrong}");
         assert!(asked.iter().all(|request| request.constraint.is_none()));
+    }
+}
+
+#[tokio::test]
+async fn a_model_with_a_form_of_its_own_for_calls_gets_the_tools_themselves() {
+    let call = |args: Value| json!([{"id": "1", "name": "t.plant", "arguments": args}]).to_string();
+    let good = call(json!({"name": "oak", "parts": []}));
+    let model = ScriptedModel::new().when("not valid", good).otherwise(call(json!({"name": 5}))).calls_tools();
+    let world = world(model);
+    let run = run(&world, asking(&world, offering)).await;
+    let output = json!({"text": "", "calls": [{"tool": "t.plant", "args": {"name": "oak", "parts": []}}]});
+    assert_eq!(world.outputs(run).await, json!({"answer": output}));
+    let asked = world.model.requests();
+    assert_eq!(asked.len(), 2);
+    let names: Vec<_> = asked[0].tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["t.plant", "t.echo"]);
+    assert_eq!(asked[0].messages.len(), 1, "they are not described in words, too");
+    assert!(asked[0].constraint.is_none());
+    let mut recorded = Vec::new();
+    for event in world.events(run).await {
+        if let EventKind::ModelCalled { call, .. } = event.kind {
+            recorded.push(world.payload(call.tool_calls.unwrap()).await[0]["arguments"].clone());
+        }
+    }
+    assert_eq!(recorded, [json!({"name": 5}), json!({"name": "oak", "parts": []})]);
+}
+
+#[tokio::test]
+async fn how_sure_the_model_was_is_recorded_and_can_be_asked_for() {
+    let yaml = "
+parkway: 1
+models: { main: {} }
+steps:
+  ask: { chat: { model: main, prompt: hello } }
+  again: { repeat: { until: index == 1, max: 2 }, chat: { model: main, prompt: hello } }
+  doubt: { if: steps.ask.confidence < 0.7, set: { sure: '${{ steps.ask.confidence }}' } }
+outputs: { sure: '${{ steps.ask.confidence }}', again: '${{ steps.again.confidence }}', doubt: '${{ steps.doubt.status }}' }";
+    let world = world(ScriptedModel::new().otherwise("fine").confidence(0.625));
+    let (run, _) = world.run(yaml, json!({})).await;
+    assert_eq!(world.outputs(run).await, json!({"sure": 0.625, "again": 0.625, "doubt": "completed"}));
+    let world = self::world(ScriptedModel::new().otherwise("fine"));
+    let (run, _) = world.run(&yaml.replace("confidence < 0.7", "confidence is none"), json!({})).await;
+    assert_eq!(world.outputs(run).await, json!({"sure": null, "again": null, "doubt": "completed"}));
+}
+
+#[tokio::test]
+async fn a_model_that_asks_to_be_left_alone_is_but_not_for_ever() {
+    tokio::time::pause();
+    for (asked, waits) in [(90, 90..114), (1_000_000, 3_600..4_501)] {
+        let world = World::paced().model(ScriptedModel::new().script({
+            let asked_before = AtomicBool::new(false);
+            move |_| match asked_before.swap(true, Ordering::Relaxed) {
+                false => {
+                    let retry_after = Some(Duration::from_secs(asked));
+                    Err(ModelError::Busy { message: "too many requests".into(), retry_after })
+                }
+                true => Ok("fine".into()),
+            }
+        }));
+        let yaml = "parkway: 1\nmodels: { main: {} }\nsteps: { ask: { chat: { model: main, prompt: hello } } }";
+        let (run, mut ended) = world.run(yaml, json!({})).await;
+        if ended.status == RunStatus::Waiting {
+            tokio::time::sleep(Duration::from_secs(asked)).await;
+            ended = world.resume(run).await.unwrap();
+        }
+        assert_eq!(ended.status, RunStatus::Completed, "{}", world.log(run).await);
+        let retried = world.events(run).await.into_iter().find_map(|event| match event.kind {
+            EventKind::StepRetried { code, not_before, .. } if code == "busy" => {
+                Some(not_before.since(event.at).as_secs())
+            }
+            _ => None,
+        });
+        assert!(waits.contains(&retried.unwrap()), "{retried:?}");
     }
 }
 

@@ -24,7 +24,7 @@ use crate::model::Usage;
 use crate::workflow::{NodeIndex, Plan};
 
 /// What the bytes mean. Whoever changes the state of a run, or a step's, raises it.
-pub(crate) const SNAPSHOT_VERSION: u32 = 1;
+pub(crate) const SNAPSHOT_VERSION: u32 = 2;
 
 /// All statuses, each at its number.
 const STATUSES: [StepStatus; 8] = [
@@ -143,6 +143,7 @@ struct FrozenFan {
 #[derive(Default, PartialEq, Serialize, Deserialize)]
 struct Rare {
     skipped: Option<SkipReason>,
+    confidence: Option<u16>,
     waiting: Option<(WaitFor, Option<Came>)>,
     resolution: Option<Resolution<Commitment>>,
     approval: Option<(Commitment, Commitment, Option<Time>, Option<FrozenAnswer>)>,
@@ -341,6 +342,7 @@ fn freeze_step(step: &Step) -> Result<FrozenStep, String> {
         labels,
         error,
         skipped,
+        confidence,
         approval,
         reserved,
         settled,
@@ -371,6 +373,7 @@ fn freeze_step(step: &Step) -> Result<FrozenStep, String> {
     };
     let rare = Rare {
         skipped: skipped.clone(),
+        confidence: *confidence,
         waiting: waiting.as_ref().map(|waiting| (waiting.what.clone(), waiting.came)),
         resolution: resolution.clone(),
         approval: approval
@@ -478,6 +481,7 @@ fn thaw_step(plan: &Plan, before: &[Step], frozen: FrozenStep) -> Result<Step, S
         labels: labels(frozen.labels),
         error: frozen.error.map(thaw_error),
         skipped: rare.skipped,
+        confidence: rare.confidence,
         approval: rare.approval.map(|(prompt, shown, expires, given)| Approval {
             prompt,
             shown,

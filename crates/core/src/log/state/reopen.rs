@@ -123,7 +123,7 @@ impl RunState {
         step.interruptions = 0;
         step.status = StepStatus::Pending;
         step.labels = crate::label::Labels::NONE;
-        (step.output, step.error, step.skipped) = (None, None, None);
+        (step.output, step.error, step.skipped, step.confidence) = (None, None, None, None);
         (step.waiting, step.resolution, step.retry_at) = (None, None, None);
         (step.time_up, step.overtime, step.told) = (None, None, false);
         (step.started, step.ended, step.asking) = (None, None, 0);
