@@ -2,12 +2,15 @@
 //! the model, alone or with others in a batch, is not its business.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use parkway_core::model::{ChatEnd, Delta, DeltaSender, FinishReason, ModelError, Usage};
 use toktrie::SimpleVob;
 
 use crate::constraint::Guide;
+use crate::logprobs::Logprobs;
 use crate::sampler::Sampler;
+use crate::stats::Counters;
 use crate::text::TextBuffer;
 use crate::tokenizer::Tokenizer;
 
@@ -18,7 +21,11 @@ pub(crate) struct Answer {
     /// What the constraint allows next, where that was found out ahead.
     allowed: Option<Result<SimpleVob, ModelError>>,
     sampler: Sampler,
+    logprobs: Option<Logprobs>,
+    /// The least sure that the model was in a choice that the constraint left it.
+    confidence: Option<f32>,
     deltas: DeltaSender,
+    counters: Arc<Counters>,
     text: TextBuffer,
     prompt: usize,
     max_tokens: usize,
@@ -42,14 +49,16 @@ pub(crate) enum Next {
 pub(crate) struct Wanted {
     pub(crate) guide: Option<Guide>,
     pub(crate) sampler: Sampler,
+    pub(crate) logprobs: Option<Logprobs>,
     pub(crate) max_tokens: usize,
     pub(crate) deltas: DeltaSender,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Answer {
     /// An answer to a prompt of so many tokens.
     pub(crate) fn new(prompt: usize, wanted: Wanted, tokenizer: Arc<Tokenizer>) -> Self {
-        let Wanted { guide, sampler, max_tokens, deltas } = wanted;
+        let Wanted { guide, sampler, logprobs, max_tokens, deltas, counters } = wanted;
         let (text, tokens) = (TextBuffer::default(), Vec::new());
         let (forced, cached, noticed) = (0, 0, 0);
         Answer {
@@ -57,7 +66,10 @@ impl Answer {
             guide,
             allowed: None,
             sampler,
+            logprobs,
+            confidence: None,
             deltas,
+            counters,
             text,
             prompt,
             max_tokens,
@@ -80,17 +92,27 @@ impl Answer {
             self.look_ahead();
         }
         let allowed = self.allowed.take().transpose()?;
-        let token = self.sampler.pick(logits, allowed.as_ref()).ok_or_else(|| ModelError::Backend {
+        let tokenizer = &self.tokenizer;
+        let picked = self.sampler.pick(logits, allowed.as_ref(), |token| tokenizer.ends(token));
+        let picked = picked.ok_or_else(|| ModelError::Backend {
             message: "the model gave no usable logits".into(),
             retryable: false,
         })?;
-        if self.tokenizer.ends(token) {
+        self.confidence = match (self.confidence, picked.margin) {
+            (Some(least), Some(margin)) => Some(least.min(margin)),
+            (least, margin) => least.or(margin),
+        };
+        if tokenizer.ends(picked.token) {
             return self.end(FinishReason::Stop).map(Next::End);
         }
-        let mut next = match &mut self.guide {
-            Some(guide) => vec![guide.accept(token)?],
-            None => vec![token],
+        let token = match &mut self.guide {
+            Some(guide) => guide.accept(picked.token)?,
+            None => picked.token,
         };
+        if let Some(logprobs) = &mut self.logprobs {
+            logprobs.sampled(token, logits, allowed.as_ref(), tokenizer);
+        }
+        let mut next = vec![token];
         self.take(&next)?;
         next.extend(self.take_forced()?);
         self.after(next)
@@ -98,7 +120,11 @@ impl Answer {
 
     /// Finds out what the constraint allows next. That needs no logits, so the model may be busy meanwhile.
     pub(crate) fn look_ahead(&mut self) {
+        let started = Instant::now();
         self.allowed = self.guide.as_mut().map(Guide::allowed);
+        if self.allowed.is_some() {
+            self.counters.masked(started.elapsed());
+        }
     }
 
     /// Whether there is anything to look ahead for.
@@ -161,6 +187,9 @@ impl Answer {
         let Some(guide) = &mut self.guide else { return Ok(Vec::new()) };
         let forced = guide.take_forced()?;
         self.take(&forced)?;
+        if let Some(logprobs) = &mut self.logprobs {
+            logprobs.forced(&forced, &self.tokenizer);
+        }
         self.forced += forced.len();
         Ok(forced)
     }
@@ -188,7 +217,14 @@ impl Answer {
             forced_tokens: count(self.forced),
         };
         let grammar = self.guide.as_ref().map(|guide| guide.hash().to_owned());
-        Ok(ChatEnd { finish, usage, tokens: std::mem::take(&mut self.tokens), grammar })
+        Ok(ChatEnd {
+            finish,
+            usage,
+            tokens: std::mem::take(&mut self.tokens),
+            grammar,
+            logprobs: self.logprobs.as_mut().map(Logprobs::take).unwrap_or_default(),
+            confidence: self.confidence,
+        })
     }
 
     fn say(&self, text: String) -> Result<(), ModelError> {

@@ -1,10 +1,15 @@
 //! A model's context and the tokens whose computation it holds.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
 use llama_cpp_2::DecodeError;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use parkway_core::model::ModelError;
 
+use crate::stats::Counters;
 use crate::tokenizer::token_of;
 
 /// The one sequence of the context.
@@ -26,12 +31,15 @@ pub(crate) struct Cache<'m> {
     whole: usize,
     /// Where the last token of the last batch stands in it.
     last: Option<i32>,
+    counters: Arc<Counters>,
 }
 
 impl<'m> Cache<'m> {
     /// A cache for `capacity` tokens, computed at most `chunk` at a time; the context must be made for as many.
-    pub(crate) fn new(context: LlamaContext<'m>, capacity: usize, chunk: usize) -> Self {
-        Cache { context, batch: LlamaBatch::new(chunk, 1), chunk, capacity, tokens: Vec::new(), whole: 0, last: None }
+    pub(crate) fn new(context: LlamaContext<'m>, capacity: usize, chunk: usize, counters: Arc<Counters>) -> Self {
+        counters.cache_size.store(capacity as u64, Ordering::Relaxed);
+        let (batch, tokens) = (LlamaBatch::new(chunk, 1), Vec::new());
+        Cache { context, batch, chunk, capacity, tokens, whole: 0, last: None, counters }
     }
 
     /// Keeps what the cache shares with a new prompt and drops the rest. Tells how many tokens that saves; at least one
@@ -63,12 +71,16 @@ impl<'m> Cache<'m> {
                 .add(token, position, &[SEQUENCE], at + 1 == tokens.len())
                 .map_err(|error| defect(error.to_string()))?;
         }
-        if let Err(error) = self.context.decode(&mut self.batch) {
+        let started = Instant::now();
+        let decoded = self.context.decode(&mut self.batch);
+        self.counters.decoded(tokens.len(), started.elapsed());
+        if let Err(error) = decoded {
             self.clear();
             let retryable = error == DecodeError::NoKvCacheSlot;
             return Err(ModelError::Backend { message: format!("llama.cpp: {error}"), retryable });
         }
         self.tokens.extend_from_slice(tokens);
+        self.counters.cached_tokens.store(self.tokens.len() as u64, Ordering::Relaxed);
         self.last = Some(self.batch.n_tokens() - 1);
         if start == self.whole && tokens.len() == self.chunk {
             self.whole = self.tokens.len();

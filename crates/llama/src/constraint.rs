@@ -15,6 +15,8 @@ const SOURCE: usize = 256 << 10;
 const CONTAINERS: usize = 4_000;
 /// Objects and arrays inside each other in a schema.
 const NESTING: usize = 64;
+/// Brackets inside each other in a Lark grammar, those in its texts counted in.
+const BRACKETS: usize = 500;
 /// Bytes of stack for a thread that compiles constraints or goes on in them; the system gives out only what is used.
 pub(crate) const STACK: usize = 128 << 20;
 
@@ -48,6 +50,8 @@ impl Grammars {
         let (grammar, source) = match constraint {
             Constraint::JsonSchema(schema) => json_grammar(schema)?,
             Constraint::Choice(choices) => choice_grammar(choices)?,
+            Constraint::Regex(pattern) => (TopLevelGrammar::from_regex(pattern), pattern.clone()),
+            Constraint::Lark(source) => lark_grammar(source)?,
             other => return Err(ModelError::Unsupported(format!("{:?} constraints", other.kind()))),
         };
         if source.len() > SOURCE {
@@ -148,6 +152,22 @@ fn json_grammar(schema: &Value) -> Result<(TopLevelGrammar, String), ModelError>
     options.apply_to(&mut schema);
     let source = schema.to_string();
     Ok((TopLevelGrammar::from_json_schema(schema), source))
+}
+
+fn lark_grammar(source: &str) -> Result<(TopLevelGrammar, String), ModelError> {
+    // Its parser goes into brackets by recursion.
+    let deeper = |depth: &mut usize, c: char| {
+        match c {
+            '(' | '[' | '{' => *depth += 1,
+            ')' | ']' | '}' => *depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        Some(*depth)
+    };
+    if source.chars().scan(0, deeper).any(|depth| depth > BRACKETS) {
+        return Err(refuse(format!("its brackets nest deeper than {BRACKETS} levels")));
+    }
+    Ok((TopLevelGrammar::from_lark(source.to_owned()), source.to_owned()))
 }
 
 fn choice_grammar(choices: &[String]) -> Result<(TopLevelGrammar, String), ModelError> {
@@ -264,6 +284,43 @@ mod tests {
     }
 
     #[test]
+    fn a_regular_expression_holds_for_the_whole_text() {
+        let order = Constraint::Regex("[A-Z]{2}-[0-9]{2,4}".into());
+        assert_eq!(taken(order, &["AB-12", "AB-12345", "ab-12", " AB-12", "XY-1234"]), ["AB-12", "XY-1234"]);
+        let any = Constraint::Regex("(ä|ö)+".into());
+        assert_eq!(taken(any, &["äöä", "", "ae"]), ["äöä"]);
+    }
+
+    #[test]
+    fn a_lark_grammar_is_context_free() {
+        let source = "start: sum\nsum: product | sum \"+\" product\nproduct: atom | product \"*\" atom\n\
+                      atom: NUMBER | \"(\" sum \")\"\nNUMBER: /[0-9]+/\n";
+        let texts = ["1+2*3", "(1+2)*3", "((7))", "(1+2", "1+", "a"];
+        assert_eq!(taken(Constraint::Lark(source.into()), &texts), texts[..3]);
+    }
+
+    #[test]
+    fn a_pattern_or_grammar_that_is_none_says_where() {
+        let cases = [
+            (Constraint::Regex("(a".into()), "unclosed group"),
+            (Constraint::Regex("(?=a)b".into()), "look"),
+            (Constraint::Lark("start: missing\n".into()), "missing"),
+            (Constraint::Lark("start: (\n".into()), "1(9)"),
+            (Constraint::Lark("begin: \"a\"\n".into()), "start"),
+            (Constraint::Lark(String::new()), "start"),
+            (Constraint::Lark(format!("start: {}\"a\"{}\n", "(".repeat(50_000), ")".repeat(50_000))), "brackets"),
+            (Constraint::Lark("a".repeat(300_000)), "bytes"),
+        ];
+        for (constraint, words) in cases {
+            match compile(constraint) {
+                Err(ModelError::Unsupported(message)) => assert!(message.contains(words), "{words}: {message}"),
+                Err(other) => panic!("{other}"),
+                Ok(_) => panic!("compiled: {words}"),
+            }
+        }
+    }
+
+    #[test]
     fn an_empty_choice_is_refused() {
         assert!(matches!(compile(Constraint::Choice(vec![])), Err(ModelError::Unsupported(_))));
         assert!(matches!(compile(Constraint::Choice(vec![String::new()])), Err(ModelError::Unsupported(_))));
@@ -289,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_schemas_end_fast() {
+    fn hostile_constraints_end_fast() {
         let schemas = [
             json!({"$ref": "#"}),
             json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}),
@@ -300,10 +357,21 @@ mod tests {
             json!({"type": "object", "minProperties": 1_000_000_000u64}),
             json!({"anyOf": vec![json!({"type": "object", "properties": {"a": {"$ref": "#"}}}); 500]}),
         ];
+        let chain: String = (0..12_000).map(|n| format!("r{n}: r{}\n", n + 1)).collect();
+        let others = [
+            Constraint::Regex("((a{1,1000}){1,1000}){1,1000}".into()),
+            Constraint::Regex("(.*a){500}b{1000}".into()),
+            Constraint::Regex("(".repeat(5_000) + &")".repeat(5_000)),
+            Constraint::Lark("start: start start | \"\"\n".into()),
+            Constraint::Lark("start: a\na: b\nb: a\n".into()),
+            Constraint::Lark(format!("start: r0\n{chain}r12000: \"x\"\n")),
+            Constraint::Lark("start: a a a a a a a a\na: b~0..1000\nb: c~0..1000\nc: \"x\"~0..1000\n".into()),
+        ];
+        let all = schemas.into_iter().map(Constraint::JsonSchema).chain(others);
         with_grammars(|grammars| {
-            for (at, schema) in schemas.into_iter().enumerate() {
+            for (at, constraint) in all.enumerate() {
                 let start = std::time::Instant::now();
-                let compiled = grammars.compile(&Constraint::JsonSchema(schema)).and_then(|mut guide| {
+                let compiled = grammars.compile(&constraint).and_then(|mut guide| {
                     guide.take_forced()?;
                     if !guide.is_complete() {
                         guide.allowed()?;

@@ -32,6 +32,9 @@ const CHUNK_GPU: u32 = 256;
 const ROWS: u32 = 512;
 /// Sequences of a context. It has room for the logits of as many tokens.
 const SEQUENCES: u32 = 128;
+/// What answers can be held to.
+const CONSTRAINTS: [ConstraintKind; 4] =
+    [ConstraintKind::JsonSchema, ConstraintKind::Choice, ConstraintKind::Regex, ConstraintKind::Lark];
 /// The smallest context that is of any use, in tokens.
 const SMALLEST: u32 = 64;
 
@@ -111,13 +114,14 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
     let capabilities = Capabilities {
         name: name.clone(),
         context_length: Some(context_length),
-        constraints: vec![ConstraintKind::JsonSchema, ConstraintKind::Choice],
+        constraints: CONSTRAINTS.to_vec(),
+        logprobs: true,
         model_hash: Some(hash),
         template_hash: Some(hex::encode(Sha256::digest(template.source()))),
         device: placement.describe(model.n_layer() + 1, config.threads),
-        adapters: Vec::new(),
+        ..Capabilities::default()
     };
-    let prompter = Arc::new(Prompter { name, context_length, template, tokenizer });
+    let prompter = Arc::new(Prompter { name, context_length, template, tokenizer, counters: Arc::default() });
     let engine = Engine { path: own(), backend, model, params, way };
     let worker = Worker::start(engine, Arc::clone(&prompter), grammars)?;
     // An answer's tokens, the notices of its prefill, and its end.
@@ -141,14 +145,14 @@ pub(crate) fn vocabulary(config: LlamaConfig) -> Result<Vocabulary, LoadError> {
     let capabilities = Capabilities {
         name: name.clone(),
         context_length: Some(context_length),
-        constraints: vec![ConstraintKind::JsonSchema, ConstraintKind::Choice],
+        constraints: CONSTRAINTS.to_vec(),
+        logprobs: true,
         // The file is not read as a whole.
         model_hash: None,
         template_hash: Some(hex::encode(Sha256::digest(template.source()))),
-        device: String::new(),
-        adapters: Vec::new(),
+        ..Capabilities::default()
     };
-    Ok(Vocabulary::new(capabilities, Prompter { name, context_length, template, tokenizer }))
+    Ok(Vocabulary::new(capabilities, Prompter { name, context_length, template, tokenizer, counters: Arc::default() }))
 }
 
 /// The context that the model was trained on. llama.cpp keeps it from one who reads the vocabulary alone.

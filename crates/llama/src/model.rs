@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parkway_core::model::{Capabilities, ChatRequest, Deltas, Model, ModelError};
 
-use crate::LlamaConfig;
 use crate::worker::{Job, Prompter, Worker};
+use crate::{LlamaConfig, Stats};
 
 /// A model that llama.cpp computes in this process. Clones share it.
 ///
@@ -51,6 +51,11 @@ impl Llama {
     /// The ids of mere text, as this model's tokenizer writes it; special tokens in it stay text.
     pub fn tokenize(&self, text: &str) -> Vec<u32> {
         self.inner.prompter.tokenizer.plain(text.as_bytes())
+    }
+
+    /// What the model has done by now, and what its cache holds.
+    pub fn stats(&self) -> Stats {
+        self.inner.prompter.counters.snapshot()
     }
 
     /// The ids of a request's whole prompt, `assistant_prefix` included.

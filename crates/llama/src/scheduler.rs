@@ -7,8 +7,10 @@
 //! room, the oldest first.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use parkway_core::model::{ChatEnd, ModelError};
 use tokio::sync::mpsc;
@@ -16,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::answer::{Answer, Next};
 use crate::batch::Batch;
 use crate::constraint;
+use crate::stats::{Counters, nanos};
 use crate::tree::{Seq, Tree};
 use crate::worker::Ready;
 
@@ -29,6 +32,7 @@ pub(crate) struct Scheduler<'m> {
     running: Vec<Running>,
     /// Whose prompt is first in the next batch.
     turn: usize,
+    counters: Arc<Counters>,
 }
 
 /// A request that has a sequence.
@@ -67,13 +71,15 @@ impl Running {
 }
 
 impl<'m> Scheduler<'m> {
-    pub(crate) fn new(batch: Batch<'m>) -> Self {
-        Scheduler { batch, tree: Tree::new(), waiting: VecDeque::new(), running: Vec::new(), turn: 0 }
+    pub(crate) fn new(batch: Batch<'m>, counters: Arc<Counters>) -> Self {
+        counters.cache_size.store(batch.size.cells as u64, Ordering::Relaxed);
+        Scheduler { batch, tree: Tree::new(), waiting: VecDeque::new(), running: Vec::new(), turn: 0, counters }
     }
 
     /// Answers requests until no more come, or it is to stop.
     pub(crate) fn run(mut self, mut ready: mpsc::Receiver<Ready>, stop: &AtomicBool) {
         loop {
+            self.tell();
             if self.running.is_empty() && self.waiting.is_empty() {
                 let Some(next) = ready.blocking_recv() else { return };
                 self.waiting.push_back(next);
@@ -87,6 +93,15 @@ impl<'m> Scheduler<'m> {
                 self.fail(&error);
             }
         }
+    }
+
+    /// Says what there is now.
+    fn tell(&self) {
+        let say = |counter: &AtomicU64, number: usize| counter.store(number as u64, Ordering::Relaxed);
+        say(&self.counters.cached_tokens, self.tree.tokens());
+        say(&self.counters.sequences, self.tree.sequences());
+        say(&self.counters.running, self.running.len());
+        say(&self.counters.waiting, self.waiting.len());
     }
 
     /// Lets go what nobody waits for any more; `all` of it where the model is shut down. Its cells are free at once.
@@ -132,17 +147,22 @@ impl<'m> Scheduler<'m> {
         }
     }
 
-    /// Whether there is a sequence and so many cells, beside what those that run may still need. What rests makes room, but for `but`.
+    /// Whether there is a sequence and so many cells, beside what those that run may still need. What rests makes room, but for
+    /// `but`; where that would not do, it stays.
     fn make_room(&mut self, needed: usize, but: Option<Seq>) -> bool {
         let size = self.batch.size;
-        loop {
-            let promised: usize = self.running.iter().map(|running| running.answer.left()).sum();
-            if self.tree.tokens() + promised + needed <= size.cells && self.tree.free(size.sequences).is_some() {
-                return true;
-            }
+        let promised: usize = self.running.iter().map(|running| running.answer.left()).sum();
+        let fits = |(tokens, sequences): (usize, usize)| {
+            tokens + promised + needed <= size.cells && sequences < size.sequences.unsigned_abs() as usize
+        };
+        if !fits((self.tree.tokens(), self.tree.sequences())) && !fits(self.tree.least(but)) {
+            return false;
+        }
+        while !fits((self.tree.tokens(), self.tree.sequences())) {
             let Some(oldest) = self.tree.oldest(but) else { return false };
             self.remove(oldest);
         }
+        true
     }
 
     fn begin(&mut self, ready: Ready, from: Option<(Seq, usize)>) {
@@ -174,16 +194,17 @@ impl<'m> Scheduler<'m> {
         let guided = |running: &&mut Running| running.row.is_some() && running.answer.is_guided();
         let guided: Vec<&mut Answer> =
             self.running.iter_mut().filter(guided).map(|running| &mut running.answer).collect();
+        let (batch, counters) = (&mut self.batch, &self.counters);
         if guided.is_empty() {
-            self.batch.decode()?;
+            timed(batch, counters)?;
         } else {
-            let batch = &mut self.batch;
-            thread::scope(|scope| {
+            let decoded = thread::scope(|scope| {
                 // Where the system has no thread for it, each answer looks when it goes on.
                 let looking = thread::Builder::new().stack_size(constraint::STACK);
                 let _ = looking.spawn_scoped(scope, || guided.into_iter().for_each(Answer::look_ahead));
-                batch.decode()
+                timed(batch, counters).map(|()| Instant::now())
             })?;
+            counters.mask_wait_nanos.fetch_add(nanos(decoded.elapsed()), Ordering::Relaxed);
         }
         for mut running in std::mem::take(&mut self.running) {
             running.computed += std::mem::take(&mut running.fed);
@@ -250,4 +271,12 @@ impl<'m> Scheduler<'m> {
         self.tree.clear();
         self.batch.clear();
     }
+}
+
+/// Computes the batch, and counts that.
+fn timed(batch: &mut Batch<'_>, counters: &Counters) -> Result<(), ModelError> {
+    let (rows, started) = (batch.rows(), Instant::now());
+    let decoded = batch.decode();
+    counters.decoded(rows, started.elapsed());
+    decoded
 }

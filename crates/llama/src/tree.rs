@@ -64,6 +64,26 @@ impl Tree {
         self.tokens
     }
 
+    /// How many sequences there are.
+    pub(crate) fn sequences(&self) -> usize {
+        self.holders.len()
+    }
+
+    /// Tokens and sequences that are left when all that rests is taken out, but for `but`.
+    pub(crate) fn least(&self, but: Option<Seq>) -> (usize, usize) {
+        let stays = |seq: Seq, holder: &Holder| holder.busy || Some(seq) == but;
+        let (mut seen, mut tokens, mut sequences) = (vec![false; self.nodes.len()], 0, 0);
+        for (_, holder) in self.holders.iter().filter(|(seq, holder)| stays(**seq, holder)) {
+            sequences += 1;
+            let mut at = holder.node;
+            while let Some(node) = self.node(at).filter(|_| !std::mem::replace(&mut seen[at], true)) {
+                tokens += node.tokens.len();
+                at = node.parent;
+            }
+        }
+        (tokens, sequences)
+    }
+
     /// What of a prompt is there.
     pub(crate) fn find(&self, prompt: &[u32]) -> Found {
         let mut found = Found { ready: None, coming: 0 };
@@ -396,7 +416,13 @@ mod tests {
                 }
                 let cells: std::collections::BTreeSet<usize> =
                     plain.all.values().flat_map(|held| held.1.iter().copied()).collect();
-                prop_assert_eq!(tree.tokens(), cells.len());
+                prop_assert_eq!((tree.tokens(), tree.sequences()), (cells.len(), plain.all.len()));
+                for but in [None, plain.all.keys().next().copied()] {
+                    let stay = || plain.all.iter().filter(|(seq, held)| held.3 || Some(**seq) == but);
+                    let cells: std::collections::BTreeSet<usize> =
+                        stay().flat_map(|(_, held)| held.1.iter().copied()).collect();
+                    prop_assert_eq!(tree.least(but), (cells.len(), stay().count()));
+                }
                 for prompt in plain.all.values().map(|held| held.0.clone()).chain([vec![0, 1, 2], vec![2, 2]]) {
                     let found = tree.find(&prompt);
                     prop_assert_eq!((found.ready.map_or(0, |(_, ready)| ready), found.coming), plain.find(&prompt));

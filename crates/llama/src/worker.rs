@@ -16,9 +16,11 @@ use crate::answer::{Answer, Wanted};
 use crate::batch::{self, Batch};
 use crate::cache::Cache;
 use crate::constraint::{self, Grammars};
+use crate::logprobs::Logprobs;
 use crate::sampler::Sampler;
 use crate::scheduler::Scheduler;
 use crate::solo;
+use crate::stats::Counters;
 use crate::template::ChatTemplate;
 use crate::tokenizer::Tokenizer;
 
@@ -31,6 +33,7 @@ pub(crate) struct Prompter {
     pub(crate) context_length: u32,
     pub(crate) template: ChatTemplate,
     pub(crate) tokenizer: Arc<Tokenizer>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Prompter {
@@ -93,9 +96,10 @@ impl Worker {
             let thread = thread::Builder::new().name(name.into()).stack_size(constraint::STACK);
             thread.spawn(work).map_err(|error| broken(error.to_string()))
         };
-        let context_length = prompter.context_length;
+        let (context_length, counters) = (prompter.context_length, Arc::clone(&prompter.counters));
         let (stopped, is_stopped) = (Arc::clone(&stop), Arc::clone(&stop));
-        let model = spawn("parkway-llama", Box::new(move || run(&engine, context_length, made, ready, &stopped)))?;
+        let model =
+            spawn("parkway-llama", Box::new(move || run(&engine, context_length, counters, made, ready, &stopped)))?;
         // The thread answers before it does anything else, or it is gone.
         is_made.recv().unwrap_or_else(|_| Err(broken("its thread ended".into())))?;
         let preparing = move || prepare(&prompter, &grammars, jobs, &prepared, &is_stopped);
@@ -125,6 +129,7 @@ impl Drop for Worker {
 fn run(
     engine: &Engine,
     context_length: u32,
+    counters: Arc<Counters>,
     made: blocking::SyncSender<Result<(), LoadError>>,
     mut ready: mpsc::Receiver<Ready>,
     stop: &AtomicBool,
@@ -139,12 +144,12 @@ fn run(
     }
     match engine.way {
         Way::Solo { chunk } => {
-            let mut cache = Cache::new(context, context_length as usize, chunk);
+            let mut cache = Cache::new(context, context_length as usize, chunk, counters);
             while let Some(ready) = ready.blocking_recv() {
                 solo::serve(ready, &mut cache, stop);
             }
         }
-        Way::Together(size) => Scheduler::new(Batch::new(context, size)).run(ready, stop),
+        Way::Together(size) => Scheduler::new(Batch::new(context, size), counters).run(ready, stop),
     }
 }
 
@@ -164,7 +169,10 @@ fn prepare(
         match check(&request, prompter, grammars) {
             Ok((prompt, guide)) => {
                 let sampler = Sampler::new(request.temperature, request.seed);
-                let wanted = Wanted { guide, sampler, max_tokens: request.max_tokens as usize, deltas };
+                let logprobs = request.logprobs.map(Logprobs::new);
+                let max_tokens = request.max_tokens as usize;
+                let counters = Arc::clone(&prompter.counters);
+                let wanted = Wanted { guide, sampler, logprobs, max_tokens, deltas, counters };
                 let answer = Answer::new(prompt.len(), wanted, Arc::clone(&prompter.tokenizer));
                 if let Err(mpsc::error::SendError(ready)) = prepared.blocking_send(Ready { prompt, answer }) {
                     let message = "the model's thread has ended".into();
@@ -187,6 +195,9 @@ fn check(
 ) -> Result<(Vec<u32>, Option<constraint::Guide>), ModelError> {
     if !(request.temperature.is_finite() && request.temperature >= 0.0) {
         return Err(ModelError::Unsupported(format!("a temperature of {}", request.temperature)));
+    }
+    if !request.tools.is_empty() {
+        return Err(ModelError::Unsupported("it has no form of its own for calls of tools".into()));
     }
     let prompt = prompter.prompt(request)?;
     if prompt.is_empty() {

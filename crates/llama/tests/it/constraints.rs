@@ -103,3 +103,32 @@ fn a_constraint_that_cannot_be_enforced_is_an_error_and_the_next_request_works()
         assert!(chat(ChatRequest { max_tokens: 1, ..user("Hi") }).is_ok());
     }
 }
+
+#[test]
+fn a_regular_expression_and_a_grammar_hold() {
+    let _alone = alone();
+    for (temperature, seed) in [(0.0, 0), (1.5, 3)] {
+        let pattern = "[A-Z]{2}-[0-9]{4}";
+        let ask = |constraint| {
+            let request = ChatRequest { temperature, seed, max_tokens: 60, ..user(LETTER) };
+            chat(ChatRequest { constraint: Some(constraint), ..request }).unwrap().text
+        };
+        let order = ask(Constraint::Regex(pattern.into()));
+        assert!(is_order_number(&order), "{order}");
+        let source =
+            "start: item (\", \" item)~0..2\nitem: NUMBER \" \" THING\nNUMBER: /[1-9]/\nTHING: \"lamps\" | \"cups\"\n";
+        let list = ask(Constraint::Lark(source.into()));
+        let items: Vec<&str> = list.split(", ").collect();
+        let fits = |item: &&str| matches!(item.split_once(' '), Some((n, "lamps" | "cups")) if n.len() == 1);
+        assert!((1..=3).contains(&items.len()) && items.iter().all(fits), "{list}");
+    }
+}
+
+/// Two capitals, a dash, four digits.
+fn is_order_number(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() == 7
+        && bytes[..2].iter().all(u8::is_ascii_uppercase)
+        && bytes[2] == b'-'
+        && bytes[3..].iter().all(u8::is_ascii_digit)
+}

@@ -14,7 +14,9 @@ fn capabilities_name_the_model_its_hashes_and_where_it_runs() {
     let _alone = alone();
     let capabilities = shared().capabilities();
     assert_eq!(capabilities.context_length, Some(2048));
-    assert_eq!(capabilities.constraints, [ConstraintKind::JsonSchema, ConstraintKind::Choice]);
+    let all = [ConstraintKind::JsonSchema, ConstraintKind::Choice, ConstraintKind::Regex, ConstraintKind::Lark];
+    assert_eq!(capabilities.constraints, all);
+    assert!(capabilities.logprobs);
     assert_eq!(capabilities.model_hash.as_ref().map(String::len), Some(64));
     assert_eq!(capabilities.template_hash.as_ref().map(String::len), Some(64));
     if std::env::var_os("PARKWAY_TEST_GGUF").is_none() {

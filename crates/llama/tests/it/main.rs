@@ -6,6 +6,7 @@ mod answers;
 mod constraints;
 mod deterministic;
 mod loading;
+mod logprobs;
 mod prompts;
 mod together;
 

@@ -140,3 +140,32 @@ fn a_long_prompt_stalls_who_decodes() {
         assert!(words >= 15, "{words} words while a prompt of more than 1,000 tokens was read");
     });
 }
+
+#[test]
+fn what_was_done_is_counted_and_a_finished_answer_stays_in_the_cache() {
+    let _alone = alone();
+    let model = Llama::gguf(model_path()).context_length(512).load(|_| {}).unwrap();
+    let before = model.stats();
+    assert_eq!((before.decodes, before.sequences, before.cached_tokens, before.cache_size), (0, 0, 0, 1_024));
+    let schema = json!({"type": "object", "properties": {"urgent": {"type": "boolean"}}, "required": ["urgent"]});
+    let request = ChatRequest { max_tokens: 60, ..with_schema(user("Is it urgent?"), &schema) };
+    let answer = block_on(model.chat(request)).unwrap();
+    // The thread counts on after it has answered.
+    let rests = || {
+        let stats = model.stats();
+        (stats.running == 0 && stats.sequences == 1).then_some(stats)
+    };
+    let after = std::iter::repeat_with(rests).find_map(|stats| {
+        std::thread::yield_now();
+        stats
+    });
+    let after = after.unwrap();
+    let usage = answer.end.usage;
+    // Of what is forced at the end nothing is computed.
+    assert!(
+        after.rows <= u64::from(usage.prompt_tokens + usage.output_tokens) && after.rows >= usage.prompt_tokens.into()
+    );
+    assert_eq!(after.cached_tokens, after.rows);
+    assert!(after.masks >= 1 && after.mask_p50 <= after.mask_p99 && after.mask_time > Duration::ZERO);
+    assert!(after.decode_time > Duration::ZERO && after.waiting == 0);
+}
