@@ -9,10 +9,13 @@ use toktrie::SimpleVob;
 
 use crate::constraint::Guide;
 use crate::logprobs::Logprobs;
-use crate::sampler::Sampler;
+use crate::sampler::{Picked, Sampler};
 use crate::stats::Counters;
 use crate::text::TextBuffer;
 use crate::tokenizer::Tokenizer;
+
+/// How many tokens are tried in place of one that the tokenizer would write otherwise.
+const RESPELLINGS: usize = 32;
 
 /// An answer that is being decoded.
 pub(crate) struct Answer {
@@ -91,13 +94,12 @@ impl Answer {
         if self.allowed.is_none() {
             self.look_ahead();
         }
-        let allowed = self.allowed.take().transpose()?;
-        let tokenizer = &self.tokenizer;
-        let picked = self.sampler.pick(logits, allowed.as_ref(), |token| tokenizer.ends(token));
-        let picked = picked.ok_or_else(|| ModelError::Backend {
+        let mut allowed = self.allowed.take().transpose()?;
+        let picked = self.pick(logits, allowed.as_mut()).ok_or_else(|| ModelError::Backend {
             message: "the model gave no usable logits".into(),
             retryable: false,
         })?;
+        let tokenizer = &self.tokenizer;
         self.confidence = match (self.confidence, picked.margin) {
             (Some(least), Some(margin)) => Some(least.min(margin)),
             (least, margin) => least.or(margin),
@@ -116,6 +118,24 @@ impl Answer {
         self.take(&next)?;
         next.extend(self.take_forced()?);
         self.after(next)
+    }
+
+    /// Picks a token. Within a constraint, one that the tokenizer would write otherwise is not allowed, if there is any other.
+    fn pick(&mut self, logits: &[f32], allowed: Option<&mut SimpleVob>) -> Option<Picked> {
+        let ends = |token: u32| self.tokenizer.ends(token);
+        let (Some(allowed), Some(guide)) = (allowed, &self.guide) else { return self.sampler.pick(logits, None, ends) };
+        let first = self.sampler.pick(logits, Some(allowed), ends)?;
+        let (mut picked, mut left) = (first, RESPELLINGS);
+        while left > 0 && !ends(picked.token) && !guide.spells(&self.tokens, picked.token) {
+            allowed.disallow_token(picked.token);
+            left -= 1;
+            match self.sampler.pick(logits, Some(allowed), ends) {
+                Some(other) => picked = other,
+                None => break,
+            }
+        }
+        // Where none is spelled right, what was sampled is as good as any.
+        if ends(picked.token) || guide.spells(&self.tokens, picked.token) { Some(picked) } else { Some(first) }
     }
 
     /// Finds out what the constraint allows next. That needs no logits, so the model may be busy meanwhile.

@@ -17,6 +17,8 @@ const CONTAINERS: usize = 4_000;
 const NESTING: usize = 64;
 /// Brackets inside each other in a Lark grammar, those in its texts counted in.
 const BRACKETS: usize = 500;
+/// Tokens at the end of an answer within which a tokenizer decides how to spell the next word.
+const WINDOW: usize = 24;
 /// Bytes of stack for a thread that compiles constraints or goes on in them; the system gives out only what is used.
 pub(crate) const STACK: usize = 128 << 20;
 
@@ -90,6 +92,32 @@ impl Guide {
     /// The tokens that may follow; those that end an answer are among them where it may end.
     pub(crate) fn allowed(&mut self) -> Result<SimpleVob, ModelError> {
         self.matcher.compute_mask().map_err(failed)
+    }
+
+    /// Whether the tokenizer writes the text of an answer that has these tokens, and then this one, with just these. A model that
+    /// samples now and then spells a word with other tokens than it learned it by; what it says after that is worse.
+    ///
+    /// The end of the answer is looked at first: most of the time that is enough, since tokenizers do not look far back.
+    pub(crate) fn spells(&self, before: &[u32], token: u32) -> bool {
+        let Ok(env) = self.matcher.tok_env() else { return true };
+        let trie = env.tok_trie();
+        for window in [WINDOW, usize::MAX] {
+            let start = before.len().saturating_sub(window);
+            let spelled = [&before[start..], &[token]].concat();
+            let bytes = trie.decode_raw(&spelled);
+            if std::str::from_utf8(&bytes).is_err_and(|error| error.error_len().is_none()) {
+                // A character that is not whole yet says nothing.
+                return true;
+            }
+            let again = env.tokenize_bytes(&bytes);
+            if again == spelled || (start > 0 && again.ends_with(&spelled[spelled.len() - WINDOW / 2..])) {
+                return true;
+            }
+            if start == 0 {
+                break;
+            }
+        }
+        false
     }
 
     /// Goes on by one sampled token, which does not end the answer. Tells which token stands in the answer for it.

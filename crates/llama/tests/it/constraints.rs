@@ -50,8 +50,10 @@ fn answers_are_valid_under_their_schema() {
 fn emitted_tokens_are_those_of_the_text() {
     let _alone = alone();
     for (at, schema) in schemas().iter().enumerate() {
-        let answer = chat(ask(schema, 0.0, 0)).unwrap();
-        assert_eq!(shared().tokenize(&answer.text), answer.end.tokens, "{at}: {}", answer.text);
+        for (temperature, seed) in [(0.0, 0), (1.0, 1), (2.0, 2), (2.0, 3)] {
+            let answer = chat(ask(schema, temperature, seed)).unwrap();
+            assert_eq!(shared().tokenize(&answer.text), answer.end.tokens, "{at}: {}", answer.text);
+        }
     }
 }
 
