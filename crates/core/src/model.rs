@@ -471,6 +471,12 @@ pub trait Model: Send + Sync {
     /// Starts one answer. An error here or in the stream ends the request; dropping the stream cancels it.
     async fn stream(&self, request: ChatRequest) -> Result<Deltas, ModelError>;
 
+    /// Whether an answer can be held to a constraint, and if not, which part of it is in the way: found out without asking the
+    /// model, for whoever checks a workflow. [`ModelError::Unsupported`] if not. By default nothing is found.
+    fn check_constraint(&self, _constraint: &Constraint) -> Result<(), ModelError> {
+        Ok(())
+    }
+
     /// The whole answer at once.
     async fn chat(&self, request: ChatRequest) -> Result<ChatResponse, ModelError> {
         let mut deltas = self.stream(request).await?;

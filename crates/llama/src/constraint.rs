@@ -1,12 +1,14 @@
 //! Constraints on an answer, compiled to what they allow token by token.
 
+use std::thread;
+
 use llguidance::api::{ParserLimits, StopReason, TopLevelGrammar};
 use llguidance::earley::SlicedBiasComputer;
 use llguidance::{JsonCompileOptions, Matcher, ParserFactory};
 use parkway_core::model::{Constraint, ModelError};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use toktrie::{InferenceCapabilities, SimpleVob, TokEnv};
+use toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv};
 
 /// Bytes of a constraint's source.
 const SOURCE: usize = 256 << 10;
@@ -65,6 +67,24 @@ impl Grammars {
             None => Ok(Guide { matcher, hash: hex::encode(Sha256::digest(&source)) }),
         }
     }
+}
+
+/// Whether a constraint can be compiled, told without a model: which tokens there are makes no difference, but for grammars that
+/// name special ones, which are not looked at.
+pub(crate) fn check(constraint: &Constraint) -> Result<(), ModelError> {
+    if matches!(constraint, Constraint::Lark(_)) {
+        return Ok(());
+    }
+    let lacking = |cause: &dyn ToString| ModelError::Backend { message: cause.to_string(), retryable: true };
+    let compile = || {
+        let grammars = Grammars::new(&ApproximateTokEnv::single_byte_env()).map_err(|error| lacking(&error))?;
+        grammars.compile(constraint).map(|_| ())
+    };
+    thread::scope(|scope| {
+        let compiling = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, compile);
+        let compiled = compiling.map_err(|error| lacking(&error))?.join();
+        compiled.unwrap_or_else(|_| Err(lacking(&"compiling it panicked")))
+    })
 }
 
 /// One answer's constraint, and how far the answer has come in it.
@@ -243,7 +263,6 @@ fn plain_words(error: &str) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use toktrie::ApproximateTokEnv;
 
     use super::*;
 
@@ -265,6 +284,7 @@ mod tests {
 
     #[track_caller]
     fn check_refused(schema: Value, words: &str) {
+        assert!(check(&Constraint::JsonSchema(schema.clone())).is_err());
         match compile(Constraint::JsonSchema(schema)) {
             Err(ModelError::Unsupported(message)) => assert!(message.contains(words), "{message}"),
             Err(other) => panic!("{other}"),

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use parkway_core::model::{Capabilities, ChatRequest, Deltas, Model, ModelError};
+use parkway_core::model::{Capabilities, ChatRequest, Constraint, Deltas, Model, ModelError};
 
+use crate::constraint;
 use crate::worker::{Job, Prompter, Worker};
 use crate::{LlamaConfig, Stats};
 
@@ -74,6 +75,10 @@ impl Model for Llama {
         let (sender, deltas) = Deltas::channel(self.inner.room);
         self.inner.worker.post(Job { request, deltas: sender }).await?;
         Ok(deltas)
+    }
+
+    fn check_constraint(&self, constraint: &Constraint) -> Result<(), ModelError> {
+        constraint::check(constraint)
     }
 
     fn count_tokens(&self, request: &ChatRequest) -> Option<usize> {

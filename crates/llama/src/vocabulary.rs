@@ -1,8 +1,9 @@
 //! A model file of which only the vocabulary was read: it can tell how long prompts are, and cannot answer.
 
 use async_trait::async_trait;
-use parkway_core::model::{Capabilities, ChatRequest, Deltas, Model, ModelError};
+use parkway_core::model::{Capabilities, ChatRequest, Constraint, Deltas, Model, ModelError};
 
+use crate::constraint;
 use crate::worker::Prompter;
 
 /// The vocabulary and the chat template of a model file, and what the model can do once it is loaded; made by
@@ -34,6 +35,10 @@ impl Model for Vocabulary {
     async fn stream(&self, _: ChatRequest) -> Result<Deltas, ModelError> {
         let name = &self.capabilities.name;
         Err(ModelError::Unsupported(format!("only the vocabulary of `{name}` was read; load the model to ask it")))
+    }
+
+    fn check_constraint(&self, constraint: &Constraint) -> Result<(), ModelError> {
+        constraint::check(constraint)
     }
 
     fn count_tokens(&self, request: &ChatRequest) -> Option<usize> {

@@ -12,7 +12,7 @@ use crate::bench::Bench;
 
 const CODES: &str = include_str!("../../src/command/explain/codes.md");
 /// Codes whose example would be a huge file, no text, or no workflow.
-const WITHOUT_EXAMPLE: [&str; 13] = [
+const WITHOUT_EXAMPLE: [&str; 14] = [
     "bad-file",
     "bad-setting",
     "inline-secret",
@@ -23,6 +23,7 @@ const WITHOUT_EXAMPLE: [&str; 13] = [
     "too-large",
     "too-many-steps",
     "unconstrained",
+    "unenforceable",
     "unknown-profile",
     "unknown-setting",
     "unreadable",

@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::{
-    Capabilities, ChatEnd, ChatRequest, ConstraintKind, Delta, Deltas, FinishReason, Model, ModelError, ToolCall, Usage,
+    Capabilities, ChatEnd, ChatRequest, Constraint, ConstraintKind, Delta, Deltas, FinishReason, Model, ModelError,
+    ToolCall, Usage,
 };
 
 type Script = dyn Fn(&ChatRequest) -> Result<String, ModelError> + Send + Sync;
@@ -33,6 +34,7 @@ pub struct ScriptedModel {
     script: Option<Box<Script>>,
     delay: Duration,
     confidence: Option<f32>,
+    not_enforced: Option<String>,
     requests: Mutex<Vec<ChatRequest>>,
 }
 
@@ -52,6 +54,7 @@ impl ScriptedModel {
             script: None,
             delay: Duration::ZERO,
             confidence: None,
+            not_enforced: None,
             requests: Mutex::default(),
         }
     }
@@ -106,6 +109,13 @@ impl ScriptedModel {
     #[must_use]
     pub fn calls_tools(mut self) -> Self {
         self.capabilities.tools = true;
+        self
+    }
+
+    /// Says of a schema that holds this keyword that answers cannot be held to it.
+    #[must_use]
+    pub fn cannot_enforce(mut self, keyword: impl Into<String>) -> Self {
+        self.not_enforced = Some(keyword.into());
         self
     }
 
@@ -189,6 +199,14 @@ impl Model for ScriptedModel {
             sender.send(Ok(Delta::Done(end))).await;
         });
         Ok(deltas)
+    }
+
+    fn check_constraint(&self, constraint: &Constraint) -> Result<(), ModelError> {
+        let holds = |keyword: &&String| matches!(constraint, Constraint::JsonSchema(schema) if schema.to_string().contains(*keyword));
+        match self.not_enforced.as_ref().filter(holds) {
+            Some(keyword) => Err(ModelError::Unsupported(format!("the constraint cannot be enforced: `{keyword}`"))),
+            None => Ok(()),
+        }
     }
 
     fn count_tokens(&self, request: &ChatRequest) -> Option<usize> {

@@ -2,6 +2,7 @@
 
 mod denied;
 mod fit;
+mod layout;
 mod limits;
 mod meaning;
 pub(super) mod models;
@@ -61,6 +62,7 @@ fn check_known(
     let own = |file: &str| checker.own_runs.get(file).map(|own| own.outputs.clone());
     let types::Known { mut found, named, skipped, outputs } = types::check(&checker.compiled, requirements.tools, &own);
     found.extend(models::check(&checker.compiled, requirements));
+    found.extend(layout::check(&checker.compiled));
     found.extend(limits::check(&checker.compiled, &skipped));
     found.extend(reach::check(&checker.compiled));
     found.extend(unused::check(&checker.compiled, &named, requirements.tools));

@@ -263,6 +263,39 @@ fn a_prompt_is_counted_by_its_model_and_must_fit() {
     let form = "parkway: 1\nmodels: { main: { gguf: { name: x } } }\nsteps:\n  a: { chat: { model: main, prompt: hi, output: { n: { type: integer } } } }\n";
     assert_eq!(codes(form, ScriptedModel::new().enforces([ConstraintKind::Choice])), ["unconstrained"]);
     assert!(codes(form, ScriptedModel::new()).is_empty());
+    assert_eq!(codes(form, ScriptedModel::new().cannot_enforce("integer")), ["unenforceable"]);
+    assert!(codes(form, ScriptedModel::new().cannot_enforce("uniqueItems")).is_empty());
+}
+
+#[test]
+fn what_is_always_the_same_is_to_be_said_first() {
+    let rules = "Read the letter with care. ".repeat(20);
+    let codes = |around: &str, chat: &str| {
+        let yaml = format!(
+            "parkway: 1\nmodels: {{ main: {{ gguf: {{ name: x }} }} }}\ninputs: {{ letters: {{ type: array, items: {{ type: string }} }} }}\nsteps:\n  a: {{ {around} chat: {{ model: main, {chat} }} }}\n"
+        );
+        let (_, said) = look_with(&yaml, &[], &DefaultPolicy, models(ScriptedModel::new()));
+        let codes = said.list.iter().map(|problem| problem.code);
+        codes.filter(|code| *code != "unused-input").collect::<Vec<_>>()
+    };
+    let each = "for_each: '${{ inputs.letters }}', as: letter,";
+    let late = format!("prompt: \"${{{{ letter }}}} {rules}\"");
+    assert_eq!(codes(each, &late), ["prompt-layout"]);
+    assert!(codes(each, &format!("prompt: \"{rules} ${{{{ letter }}}}\"")).is_empty());
+    assert!(codes(each, &format!("system: \"{rules}\", prompt: \"${{{{ letter }}}}\"")).is_empty());
+    // What is the same for all items may stand before it.
+    assert!(
+        codes(each, &format!("prompt: \"${{{{ inputs.letters | length }}}} {rules} ${{{{ letter }}}}\"")).is_empty()
+    );
+    assert!(codes(each, "prompt: \"${{ letter }} is the letter, and this is short.\"").is_empty());
+    assert!(codes(each, &format!("prompt: \"{rules}{{% if letter %}}${{{{ letter }}}}{{% endif %}}\"")).is_empty());
+    let clock = format!("system: \"It is ${{{{ run.started_at }}}}. {rules}\", prompt: hello");
+    assert_eq!(codes("", &clock), ["prompt-layout"]);
+    let rounds = "repeat: { until: index == 2, max: 3 },";
+    assert_eq!(
+        codes(rounds, &format!("system: \"Round ${{{{ index }}}}. {rules}\", prompt: hello")),
+        ["prompt-layout"]
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Whether a chat's model can do what the chat asks, and whether its prompt fits into the context as far as it is known.
 
-use crate::model::{ChatMessage, ChatRequest, ConstraintKind, SharedModel};
+use crate::model::{ChatMessage, ChatRequest, Constraint, ConstraintKind, ModelError, SharedModel};
 use crate::workflow::compile::Compiled;
 use crate::workflow::definition::{ChatDef, VerbDef};
 use crate::workflow::diagnostic::{Diagnostic, Place, did_you_mean};
@@ -39,12 +39,27 @@ pub(super) fn check(compiled: &Compiled<'_>, requirements: &Requirements<'_>) ->
                 "its answers are checked, and asked for again within the budget; another model may need fewer turns";
             tell(Diagnostic::warning("unconstrained", output.place(), message).help(help));
         }
+        if let (Some(model), Some(output), Some(schema)) = (model, &def.value.output, &chat.schema)
+            && let Err(error) = model.check_constraint(&Constraint::JsonSchema(schema.clone()))
+        {
+            let message = format!("the model `{}` cannot be held to this form: {}", chat.model, cause(&error));
+            let help = "leave out what it names, and hold the answer to it by a step behind this one or by `ensure`";
+            tell(Diagnostic::new("unenforceable", output.place(), message).help(help));
+        }
         let context = model.and_then(|model| model.capabilities().context_length).or(spec.context);
         if let Some(diagnostic) = context.and_then(|context| prompt(chat, &def.value, def.place, context, model)) {
             tell(diagnostic);
         }
     }
     found
+}
+
+/// What a model says without the words that the sentence around it has.
+fn cause(error: &ModelError) -> String {
+    match error {
+        ModelError::Unsupported(why) => why.trim_start_matches("the constraint cannot be enforced: ").to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// The parts of a prompt that are known before the run must fit beside the answer.
