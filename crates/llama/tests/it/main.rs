@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails panics")]
 
 mod answers;
+mod bad;
 mod constraints;
 mod deterministic;
 mod loading;
