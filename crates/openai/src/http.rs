@@ -305,12 +305,18 @@ fn chain(error: &reqwest::Error) -> String {
     if words.is_empty() { "the request could not be sent".into() } else { words.join(": ") }
 }
 
+/// Whether TLS is what failed. Its errors stand inside I/O errors, which do not name them as their causes.
 fn tls_error(error: &reqwest::Error) -> bool {
     let mut next = error.source();
     while let Some(error) = next {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-        {
+        let mut inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        while let Some(error) = inner {
+            if error.is::<rustls::Error>() {
+                return true;
+            }
+            inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        }
+        if error.is::<rustls::Error>() {
             return true;
         }
         next = error.source();
