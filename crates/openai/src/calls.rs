@@ -32,7 +32,7 @@ impl Calls {
     pub(crate) fn take(&mut self, pieces: &[Value]) -> bool {
         for (place, piece) in pieces.iter().enumerate() {
             let id = piece["id"].as_str().unwrap_or_default();
-            let index = piece["index"].as_u64().unwrap_or_else(|| self.index_of(id, place));
+            let index = piece["index"].as_u64().unwrap_or_else(|| self.index_of(id, place, pieces.len()));
             let call = self.by_index.entry(index).or_default();
             if call.id.is_empty() {
                 id.clone_into(&mut call.id);
@@ -55,11 +55,12 @@ impl Calls {
         true
     }
 
-    /// The place of a piece without one: by its id; without that it goes on with the last call.
-    fn index_of(&self, id: &str, place: usize) -> u64 {
+    /// The place of a piece without one: by its id; without that it goes on with the last call, unless several came at once.
+    fn index_of(&self, id: &str, place: usize, together: usize) -> u64 {
         let known = self.by_index.iter().find(|(_, call)| !id.is_empty() && call.id == id).map(|(index, _)| *index);
         let last = self.by_index.keys().next_back().copied();
         known.unwrap_or_else(|| match last {
+            Some(_) if id.is_empty() && together > 1 => place as u64,
             Some(last) if id.is_empty() => last,
             Some(last) => last + 1,
             None => place as u64,
@@ -119,6 +120,8 @@ mod tests {
             &[json!([{"function": {"name": "f"}}]), json!([{"function": {"arguments": "[]"}}])],
             &json!([["call_0", "f", []]]),
         );
+        let nameless = json!([{"function": {"name": "f"}}, {"function": {"name": "g"}}]);
+        check(&[nameless], &json!([["call_0", "f", {}], ["call_1", "g", {}]]));
     }
 
     #[test]

@@ -54,6 +54,9 @@ impl Http {
             has_key: key.is_some(),
             scrub: Scrub::new(config.key.as_ref().map(|key| key.expose().trim())),
         };
+        if key.is_some() && url.scheme() == "http" && !is_here(&url) {
+            tracing::warn!(server = %subject.origin, "the key travels in clear text; write the address with `https`");
+        }
         let base = url.as_str().trim_end_matches('/').to_owned();
         Ok(Http { client, base, key, subject, times: config.times, most_bytes: config.most_bytes })
     }
@@ -261,6 +264,11 @@ fn address(text: &str) -> Result<Url, LoadError> {
         return fail("it names no host");
     }
     Ok(url)
+}
+
+/// Whether it is this very machine.
+fn is_here(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
 }
 
 fn header(key: &str) -> Result<HeaderValue, LoadError> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use parkway_core::model::{Model as _, ModelError};
 use parkway_openai::{OpenAi, Server};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::chats::{model, request};
 use crate::served::{Act, CHUNKED, DONE, HELLO, STOP, STREAM, Served, chunk, nobody, say, status, stream};
@@ -142,14 +142,21 @@ async fn a_server_without_tls_is_told_so() {
     check(&error, "model", false, &["no secure connection to https://127.0.0.1", "certificate"]);
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_connection_that_is_never_made_ends_by_time() {
-    // Nobody takes connections from the queue of this one, which holds few.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/v1", listener.local_addr().unwrap());
-    let config = OpenAi::at(url, "m").server(Server::Other).first_byte_timeout(Duration::from_millis(200));
+    // Nobody takes connections from its queue, and the queue is full: more of them are left without an answer.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let waiting: Vec<_> = (0..8).map(|_| tokio::spawn(TcpStream::connect(address))).collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let config = OpenAi::at(format!("http://{address}/v1"), "m").server(Server::Other);
+    let config = config.connect_timeout(Duration::from_millis(200));
     let error = config.load().await.unwrap().chat(request("Hi")).await.unwrap_err();
-    check(&error, "model", true, &["did not begin to answer within 0.2 s"]);
+    check(&error, "model", true, &["no connection to http://127.0.0.1", "within 0.2 s", "firewalls"]);
+    drop((listener, waiting));
 }
 
 #[tokio::test]
