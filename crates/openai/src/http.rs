@@ -305,7 +305,8 @@ fn chain(error: &reqwest::Error) -> String {
     let mut next = error.source();
     while let Some(error) = next {
         let said = error.to_string();
-        if !words.iter().any(|word| word.contains(&said)) {
+        // Which part of the client it was is of no use to anybody.
+        if !said.starts_with("client error (") && !words.iter().any(|word| word.contains(&said)) {
             words.push(said);
         }
         next = error.source();

@@ -118,7 +118,12 @@ async fn a_server_that_is_not_there_is_told_so() {
     let gone = nobody();
     let load = async |url: String| OpenAi::at(url, "m").server(Server::Other).load().await.unwrap();
     let error = load(format!("{gone}/v1")).await.chat(request("Hi")).await.unwrap_err();
-    check(&error, "model", true, &["no server answers at", &gone, "refused", "start it, or correct `url`"]);
+    check(
+        &error,
+        "model",
+        true,
+        &["no server answers at", &gone, ": tcp connect error: Connection refused", "start it, or correct `url`"],
+    );
     let error = load("http://no-such-host.invalid/v1".into()).await.chat(request("Hi")).await.unwrap_err();
     check(&error, "model", true, &["no server is known as http://no-such-host.invalid", "check `url`"]);
 }
