@@ -15,8 +15,7 @@ pub(crate) fn request(text: &str) -> ChatRequest {
 }
 
 pub(crate) async fn model(served: &Served, server: Server) -> OpenAi {
-    let config = OpenAi::at(served.url(), "m").server(server).stall_timeout(Duration::from_millis(300));
-    config.first_byte_timeout(Duration::from_millis(700)).load().await.unwrap()
+    OpenAi::at(served.url(), "m").server(server).load().await.unwrap()
 }
 
 /// What comes of a chat that is streamed so.

@@ -166,6 +166,11 @@ async fn a_connection_that_is_never_made_ends_by_time() {
 
 #[tokio::test]
 async fn silence_ends_by_time_before_and_within_an_answer() {
+    let fails = async |served: &Served| {
+        let config = OpenAi::at(served.url(), "m").server(Server::Other).stall_timeout(Duration::from_millis(300));
+        let model = config.first_byte_timeout(Duration::from_millis(700)).load().await.unwrap();
+        model.chat(request("Hi")).await.unwrap_err()
+    };
     let start = Instant::now();
     let served = Served::new(|_| vec![Act::Wait(Duration::from_secs(60))]).await;
     check(&fails(&served).await, "model", true, &["did not begin to answer within 0.7 s"]);
@@ -181,13 +186,14 @@ async fn signs_of_life_count() {
     let served = Served::new(|_| {
         let mut acts = vec![say(stream(&[HELLO]))];
         for _ in 0..6 {
-            acts.extend([Act::Wait(Duration::from_millis(100)), say(": still here\n\n")]);
+            acts.extend([Act::Wait(Duration::from_millis(200)), say(": still here\n\n")]);
         }
         acts.push(say(format!("data: {STOP}\n\ndata: {DONE}\n\n")));
         acts
     })
     .await;
-    assert_eq!(model(&served, Server::Other).await.chat(request("Hi")).await.unwrap().text, "Hello");
+    let config = OpenAi::at(served.url(), "m").server(Server::Other).stall_timeout(Duration::from_secs(1));
+    assert_eq!(config.load().await.unwrap().chat(request("Hi")).await.unwrap().text, "Hello");
 }
 
 #[tokio::test]
