@@ -456,6 +456,11 @@ impl DeltaSender {
         self.sender.blocking_send(delta).is_ok()
     }
 
+    /// Waits until the stream is dropped.
+    pub async fn closed(&self) {
+        self.sender.closed().await;
+    }
+
     /// Whether the stream was dropped.
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parkway_core::model::{Model, SharedModel};
+use parkway_core::secret::Secrets;
 use parkway_core::workflow::{Isolation, ModelSpec};
 use tokio::sync::Mutex;
 
@@ -25,6 +26,8 @@ enum Source {
     Ready(SharedModel),
     #[cfg(feature = "llama")]
     Llama(Box<parkway_llama::LlamaConfig>),
+    #[cfg(feature = "openai")]
+    OpenAi(Box<parkway_openai::OpenAiConfig>),
 }
 
 impl ModelBinding {
@@ -40,6 +43,8 @@ impl fmt::Debug for ModelBinding {
             Source::Ready(model) => f.debug_tuple("Ready").field(&model.capabilities().name).finish(),
             #[cfg(feature = "llama")]
             Source::Llama(config) => f.debug_tuple("Llama").field(config).finish(),
+            #[cfg(feature = "openai")]
+            Source::OpenAi(config) => f.debug_tuple("OpenAi").field(config).finish(),
         }
     }
 }
@@ -71,12 +76,24 @@ impl From<parkway_llama::Llama> for ModelBinding {
     }
 }
 
+#[cfg(feature = "openai")]
+impl From<parkway_openai::OpenAiConfig> for ModelBinding {
+    fn from(config: parkway_openai::OpenAiConfig) -> Self {
+        ModelBinding { source: Source::OpenAi(Box::new(config)) }
+    }
+}
+
+#[cfg(feature = "openai")]
+impl From<parkway_openai::OpenAi> for ModelBinding {
+    fn from(model: parkway_openai::OpenAi) -> Self {
+        ModelBinding::new(model)
+    }
+}
+
 /// What a workflow asks of a model that no adapter here can give: never passed over.
 fn missing_support(spec: &ModelSpec) -> Option<&'static str> {
     if spec.openai.is_some() {
-        return Some(
-            "`openai` needs an adapter for servers, which this version does not have; name a file with `gguf`, or bind a model of your own",
-        );
+        return missing_at_a_server(spec);
     }
     if spec.isolation == Some(Isolation::Process) {
         return Some("`isolation: process` is not possible in this version; remove it, or write `isolation: thread`");
@@ -89,6 +106,27 @@ fn missing_support(spec: &ModelSpec) -> Option<&'static str> {
     if spec.gguf.as_ref().is_some_and(|gguf| gguf.repo.is_some()) {
         return Some(
             "files of a repository are not fetched in this version; fetch the file, and name it with `gguf: { path: … }`",
+        );
+    }
+    None
+}
+
+/// What a server cannot be asked for, since it was started by somebody else.
+fn missing_at_a_server(spec: &ModelSpec) -> Option<&'static str> {
+    if cfg!(not(feature = "openai")) {
+        return Some(
+            "this program was built without the adapter for servers; build it with the feature `openai`, name a file with `gguf`, or bind a model of your own",
+        );
+    }
+    if spec.gpu_layers.is_some() || spec.isolation.is_some() {
+        return Some("where a model at a server computes is decided there; remove `gpu_layers` and `isolation`");
+    }
+    if spec.deterministic {
+        return Some("a server is not known to decode the same request alike each time; remove `deterministic`");
+    }
+    if !spec.adapters.is_empty() {
+        return Some(
+            "`adapters` cannot be put on a model at a server; where the server has one under a name of its own, write that name as `model`",
         );
     }
     None
@@ -109,14 +147,23 @@ pub(crate) struct Models {
     loaded: Mutex<HashMap<String, SharedModel>>,
     #[cfg(feature = "llama")]
     vocabularies: std::sync::Mutex<HashMap<String, Option<SharedModel>>>,
+    /// Where the keys of servers are.
+    #[cfg_attr(not(feature = "openai"), expect(dead_code, reason = "without the adapter for servers nobody asks"))]
+    secrets: Arc<dyn Secrets>,
     progress: Option<LoadProgress>,
     require_gpu: bool,
 }
 
 impl Models {
-    pub(crate) fn new(bound: HashMap<String, ModelBinding>, progress: Option<LoadProgress>, require_gpu: bool) -> Self {
+    pub(crate) fn new(
+        bound: HashMap<String, ModelBinding>,
+        secrets: Arc<dyn Secrets>,
+        progress: Option<LoadProgress>,
+        require_gpu: bool,
+    ) -> Self {
         Models {
             bound,
+            secrets,
             loaded: Mutex::default(),
             #[cfg(feature = "llama")]
             vocabularies: std::sync::Mutex::default(),
@@ -151,7 +198,7 @@ impl Models {
         let read = || {
             let config = match self.bound.get(name).map(|binding| binding.source.clone()) {
                 Some(Source::Llama(config)) => *config,
-                Some(Source::Ready(_)) => return None,
+                Some(_) => return None,
                 None if missing_support(spec).is_some() => return None,
                 None => config_of(name, spec, root).ok()?,
             };
@@ -169,16 +216,25 @@ impl Models {
         if let Some(model) = loaded.get(&key) {
             return Ok(model.clone());
         }
-        let model = match self.bound.get(name).map(|binding| binding.source.clone()) {
-            Some(Source::Ready(model)) => model,
+        let (model, keep) = match self.bound.get(name).map(|binding| binding.source.clone()) {
+            Some(Source::Ready(model)) => (model, true),
             #[cfg(feature = "llama")]
-            Some(Source::Llama(config)) => self.load(name, *config).await?,
+            Some(Source::Llama(config)) => (self.load(name, *config).await?, true),
+            #[cfg(feature = "openai")]
+            Some(Source::OpenAi(config)) => crate::server::load(name, *config).await?,
             None => match missing_support(spec) {
                 Some(cause) => return Err(Error::Model { name: name.into(), cause: cause.into() }),
-                None => self.open(name, spec, root).await?,
+                #[cfg(feature = "openai")]
+                None if spec.openai.is_some() => {
+                    let config = crate::server::config_of(name, spec, self.secrets.as_ref()).await?;
+                    crate::server::load(name, config).await?
+                }
+                None => (self.open(name, spec, root).await?, true),
             },
         };
-        loaded.insert(key, model.clone());
+        if keep {
+            loaded.insert(key, model.clone());
+        }
         Ok(model)
     }
 
@@ -259,21 +315,76 @@ impl fmt::Debug for Models {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+    use parkway_core::secret::{Secret, SecretError};
+    use serde_json::{Value, json};
+
     use super::*;
-    use serde_json::json;
+
+    struct Safe;
+
+    #[async_trait]
+    impl Secrets for Safe {
+        async fn get(&self, name: &str) -> Result<Option<Secret>, SecretError> {
+            match name {
+                "EMPTY" => Ok(Some(Secret::new(" "))),
+                "BROKEN" => Err(SecretError("the safe does not open".into())),
+                "LINES" => Ok(Some(Secret::new("sk-one\nsk-two"))),
+                _ => Ok(None),
+            }
+        }
+    }
+
+    async fn refused(spec: Value) -> String {
+        let models = Models::new(HashMap::new(), Arc::new(Safe), None, false);
+        let spec: ModelSpec = serde_json::from_value(spec).unwrap();
+        let error = models.find("main", &spec, Path::new(".")).await.err().unwrap().to_string();
+        error.strip_prefix("the model `main` cannot be used: ").unwrap().to_owned()
+    }
 
     #[tokio::test]
     async fn what_no_adapter_can_give_is_never_passed_over() {
-        let models = Models::new(HashMap::new(), None, false);
         for (spec, named) in [
-            (json!({"openai": {"url": "http://localhost:1/v1", "model": "m"}}), "`openai`"),
             (json!({"gguf": {"path": "m.gguf"}, "isolation": "process"}), "`isolation: process`"),
             (json!({"gguf": {"path": "m.gguf"}, "adapters": {"legal": "legal.gguf"}}), "`adapters`"),
             (json!({"gguf": {"repo": "someone/something"}}), "repository"),
         ] {
-            let spec: ModelSpec = serde_json::from_value(spec).unwrap();
-            let error = models.find("main", &spec, Path::new(".")).await.err().unwrap().to_string();
-            assert!(error.starts_with("the model `main` cannot be used: ") && error.contains(named), "{error}");
+            let cause = refused(spec).await;
+            assert!(cause.contains(named), "{cause}");
         }
+        let server = json!({"url": "http://localhost:1/v1", "model": "m"});
+        for (key, value) in [
+            ("gpu_layers", json!(3)),
+            ("isolation", json!("thread")),
+            ("deterministic", json!(true)),
+            ("adapters", json!({"legal": "legal.gguf"})),
+        ] {
+            let cause = refused(json!({ "openai": server, key: value })).await;
+            let named = if cfg!(feature = "openai") { key } else { "openai" };
+            assert!(cause.contains(&format!("`{named}`")), "{cause}");
+        }
+    }
+
+    #[cfg(feature = "openai")]
+    #[tokio::test]
+    async fn a_key_that_cannot_be_had_is_named_with_the_way_to_give_it() {
+        let spec = |key: &str| json!({"openai": {"url": "http://localhost:1/v1", "model": "m", "key": key}});
+        for (key, cause) in [
+            (
+                "NONE",
+                "its key, the secret `NONE`, has no source; say where it comes from in `parkway.toml`: `[secrets]`, `NONE = { env = \"NONE\" }`",
+            ),
+            ("EMPTY", "its key, the secret `EMPTY`, is empty"),
+            ("BROKEN", "its key, the secret `BROKEN`, cannot be read: the safe does not open"),
+            (
+                "LINES",
+                "the key cannot be sent to a server: it holds spaces, line breaks or characters beyond ASCII; check the value of its secret",
+            ),
+        ] {
+            assert_eq!(refused(spec(key)).await, cause);
+        }
+        let url = json!({"openai": {"url": "http://me:hunter2@localhost:1/v1", "model": "m"}});
+        let cause = refused(url).await;
+        assert!(cause.contains("http://…@localhost:1/v1") && !cause.contains("hunter2"), "{cause}");
     }
 }

@@ -125,7 +125,7 @@ impl Builder {
         self
     }
 
-    /// Refuses to load a model where there is no GPU for all of its layers.
+    /// Refuses to load a model where there is no GPU for all of its layers. Of a model at a server this says nothing.
     #[must_use]
     pub fn require_gpu(mut self, require: bool) -> Self {
         self.require_gpu = require;
@@ -166,7 +166,7 @@ impl Builder {
             (None, Some(settings)) => services.secrets = settings.clone(),
             (None, None) => {}
         }
-        let models = Models::new(self.models, self.progress, self.require_gpu);
+        let models = Models::new(self.models, services.secrets.clone(), self.progress, self.require_gpu);
         Ok(Parkway::new(services, models, root, settings))
     }
 }

@@ -1,8 +1,8 @@
 //! Parkway, an agentic workflow engine: the one dependency of a program that embeds it.
 //!
 //! A [`Workflow`] is read from a file; [`Parkway::start`] makes a [`Run`] of it, which is kept in a store, event by event,
-//! and can be resumed after a crash. Features choose the adapters: `sqlite` and `tools` (default), `llama` for models in
-//! the process, `testing` for a scripted model.
+//! and can be resumed after a crash. Features choose the adapters: `sqlite`, `tools` and `openai`, for models at servers
+//! (default), `llama` for models in the process, `testing` for a scripted model.
 
 pub mod models;
 pub mod settings;
@@ -16,6 +16,8 @@ mod embed;
 mod error;
 mod record;
 mod run;
+#[cfg(feature = "openai")]
+mod server;
 mod words;
 mod workflow;
 
@@ -28,6 +30,7 @@ pub use run::{Events, Run, Updates};
 pub use workflow::{Field, Step, Workflow, WorkflowBuilder};
 
 pub use parkway_core::clock;
+pub use parkway_core::embedder;
 pub use parkway_core::engine::{Ended, ExecutorError, Fork, ForkStep, Notice as Update, Preapproval, Reopening};
 pub use parkway_core::id;
 pub use parkway_core::label::Labels;
@@ -50,6 +53,11 @@ pub use parkway_store::upkeep;
 pub use parkway_llama as llama;
 #[cfg(feature = "llama")]
 pub use parkway_llama::Llama;
+
+#[cfg(feature = "openai")]
+pub use parkway_openai as openai;
+#[cfg(feature = "openai")]
+pub use parkway_openai::OpenAi;
 
 /// The store on SQLite, for who hands it to [`Builder::store_with`] instead of naming a file.
 #[cfg(feature = "sqlite")]

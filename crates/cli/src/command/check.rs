@@ -161,6 +161,9 @@ fn inputs(plan: &Plan) -> Vec<String> {
 
 fn model(spec: &ModelSpec) -> String {
     let context = spec.context.map(|context| format!(", context {context}")).unwrap_or_default();
+    if let Some(openai) = &spec.openai {
+        return format!("{} at {}{context}", harmless(&openai.model), harmless(&openai.url));
+    }
     let gguf = spec.gguf.as_ref();
     match (gguf.and_then(|g| g.name.as_ref()), gguf.and_then(|g| g.path.as_ref())) {
         (Some(name), _) => format!("{}{context}{}", clean(name), presence(name)),

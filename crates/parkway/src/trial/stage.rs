@@ -182,7 +182,8 @@ fn engine(
         let model: SharedModel = Arc::new(doubles::model(&name, rules, trial.recording.as_ref()));
         bound.insert(name, model.into());
     }
-    Ok(Parkway::new(services, Models::new(bound, None, false), folder.to_path_buf(), None))
+    let models = Models::new(bound, services.secrets.clone(), None, false);
+    Ok(Parkway::new(services, models, folder.to_path_buf(), None))
 }
 
 /// What was answered so far.

@@ -57,7 +57,8 @@ fn a_crate_imports_only_those_below_it() {
         ("parkway-power-loss", &["parkway-core", "parkway-store"]),
         ("parkway-tools", &["parkway-core"]),
         ("parkway-llama", &["parkway-core"]),
-        ("parkway", &["parkway-core", "parkway-store", "parkway-tools", "parkway-llama"]),
+        ("parkway-openai", &["parkway-core"]),
+        ("parkway", &["parkway-core", "parkway-store", "parkway-tools", "parkway-llama", "parkway-openai"]),
         ("parkway-cli", &["parkway"]),
         ("parkway-examples", &["parkway"]),
     ]);

@@ -10,6 +10,7 @@ mod house;
 mod older;
 mod promises;
 mod realistic;
+mod servers;
 mod settings;
 mod subworkflows;
 mod trials;
