@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::id::StepKey;
+use crate::id::{RunId, StepKey};
 
 /// Who speaks in a [`ChatMessage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,6 +156,9 @@ pub struct ChatRequest {
     /// The step that asks, where one does. A model reads nothing of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepKey>,
+    /// What else the engine knows of the request.
+    #[serde(default)]
+    pub hints: Hints,
     /// The most tokens to decode for the answer. A free text that reaches it ends with [`FinishReason::Length`];
     /// a constrained answer that reaches it is [`ModelError::Cut`].
     pub max_tokens: u32,
@@ -176,10 +179,26 @@ impl ChatRequest {
             temperature: 0.0,
             seed: 0,
             step: None,
+            hints: Hints::default(),
             max_tokens: 512,
             adapter: None,
         }
     }
+}
+
+/// What the engine knows of a request beside what is asked, for a backend that plans ahead. Answers do not depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Hints {
+    /// The run that asks: several runs are served in turns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// How many steps wait for the answer, one behind the other: within a run, the longest chain goes first.
+    #[serde(default)]
+    pub chain: u32,
+    /// How many requests with the same beginning are still to come: it is worth to be kept for them.
+    #[serde(default)]
+    pub more: u32,
 }
 
 /// A piece of an answer while it is decoded. The last one is always [`Delta::Done`].
@@ -481,6 +500,10 @@ pub trait Model: Send + Sync {
     fn check_constraint(&self, _constraint: &Constraint) -> Result<(), ModelError> {
         Ok(())
     }
+
+    /// Says that a request which begins like this one will probably come soon. A backend that keeps what it has read may read it now,
+    /// while it has nothing else to do; it must return at once. By default nothing happens.
+    fn prefill(&self, _request: &ChatRequest) {}
 
     /// The whole answer at once.
     async fn chat(&self, request: ChatRequest) -> Result<ChatResponse, ModelError> {

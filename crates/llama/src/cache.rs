@@ -37,7 +37,6 @@ pub(crate) struct Cache<'m> {
 impl<'m> Cache<'m> {
     /// A cache for `capacity` tokens, computed at most `chunk` at a time; the context must be made for as many.
     pub(crate) fn new(context: LlamaContext<'m>, capacity: usize, chunk: usize, counters: Arc<Counters>) -> Self {
-        counters.cache_size.store(capacity as u64, Ordering::Relaxed);
         let (batch, tokens) = (LlamaBatch::new(chunk, 1), Vec::new());
         Cache { context, batch, chunk, capacity, tokens, whole: 0, last: None, counters }
     }

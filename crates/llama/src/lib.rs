@@ -31,6 +31,7 @@ mod answer;
 mod batch;
 mod cache;
 mod constraint;
+mod fairness;
 mod logprobs;
 mod sampler;
 mod scheduler;

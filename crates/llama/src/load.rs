@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use llama_cpp_2::context::params::LlamaContextParams;
@@ -122,6 +123,7 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
         ..Capabilities::default()
     };
     let prompter = Arc::new(Prompter { name, context_length, template, tokenizer, counters: Arc::default() });
+    prompter.counters.cache_size.store(cells.into(), Ordering::Relaxed);
     let engine = Engine { path: own(), backend, model, params, way };
     let worker = Worker::start(engine, Arc::clone(&prompter), grammars)?;
     // An answer's tokens, the notices of its prefill, and its end.

@@ -73,8 +73,12 @@ impl Model for Llama {
 
     async fn stream(&self, request: ChatRequest) -> Result<Deltas, ModelError> {
         let (sender, deltas) = Deltas::channel(self.inner.room);
-        self.inner.worker.post(Job { request, deltas: sender }).await?;
+        self.inner.worker.post(Job::Answer { request, deltas: sender }).await?;
         Ok(deltas)
+    }
+
+    fn prefill(&self, request: &ChatRequest) {
+        self.inner.worker.offer(Job::Prefill(request.clone()));
     }
 
     fn check_constraint(&self, constraint: &Constraint) -> Result<(), ModelError> {

@@ -4,34 +4,43 @@
 //! long one stalls nobody. A request begins with the cells of the longest beginning that it shares with another one, also with
 //! one that still runs, and waits while another one computes what both begin with. It is let in when there are cells for
 //! its prompt and all that it may answer, so that the cache is never full in the midst of an answer; what rests in the cache makes
-//! room, the oldest first.
+//! room, the oldest first, and last what more requests are to come for.
+//!
+//! Runs take turns, by what was read for each; of one run the request goes first for which most steps wait. While nobody asks, the
+//! beginnings of prompts are read that will come.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use parkway_core::model::{ChatEnd, ModelError};
+use parkway_core::model::{ChatEnd, Hints, ModelError};
 use tokio::sync::mpsc;
 
 use crate::answer::{Answer, Next};
 use crate::batch::Batch;
 use crate::constraint;
+use crate::fairness::Fairness;
 use crate::stats::{Counters, nanos};
-use crate::tree::{Seq, Tree};
-use crate::worker::Ready;
+use crate::tree::{Group, Seq, Tree};
+use crate::worker::{Ready, Request};
 
+/// Beginnings of prompts that are remembered to be read ahead.
+const AHEAD: usize = 16;
 /// A beginning that another one computes is worth waiting for when it has so many tokens more than what is ready.
 const WORTH_WAITING: usize = 16;
 
 pub(crate) struct Scheduler<'m> {
     batch: Batch<'m>,
     tree: Tree,
-    waiting: VecDeque<Ready>,
+    waiting: Vec<Request>,
+    /// Beginnings of prompts that will come, to be read while nobody asks.
+    ahead: VecDeque<Vec<u32>>,
+    fairness: Fairness,
     running: Vec<Running>,
-    /// Whose prompt is first in the next batch.
-    turn: usize,
     counters: Arc<Counters>,
 }
 
@@ -39,6 +48,8 @@ pub(crate) struct Scheduler<'m> {
 struct Running {
     seq: Seq,
     answer: Answer,
+    hints: Hints,
+    group: Option<Group>,
     /// All tokens of the sequence.
     tokens: Vec<u32>,
     /// How many of them are the prompt's.
@@ -72,20 +83,22 @@ impl Running {
 
 impl<'m> Scheduler<'m> {
     pub(crate) fn new(batch: Batch<'m>, counters: Arc<Counters>) -> Self {
-        counters.cache_size.store(batch.size.cells as u64, Ordering::Relaxed);
-        Scheduler { batch, tree: Tree::new(), waiting: VecDeque::new(), running: Vec::new(), turn: 0, counters }
+        let (waiting, running, ahead) = (Vec::new(), Vec::new(), VecDeque::new());
+        Scheduler { batch, tree: Tree::new(), waiting, running, ahead, fairness: Fairness::default(), counters }
     }
 
     /// Answers requests until no more come, or it is to stop.
     pub(crate) fn run(mut self, mut ready: mpsc::Receiver<Ready>, stop: &AtomicBool) {
         loop {
             self.tell();
+            self.receive(&mut ready);
             if self.running.is_empty() && self.waiting.is_empty() {
+                if let Some(prompt) = self.ahead.pop_front() {
+                    self.read_ahead(&prompt, &mut ready, stop);
+                    continue;
+                }
                 let Some(next) = ready.blocking_recv() else { return };
-                self.waiting.push_back(next);
-            }
-            while let Ok(next) = ready.try_recv() {
-                self.waiting.push_back(next);
+                self.take(next);
             }
             self.drop_cancelled(stop.load(Ordering::Relaxed));
             self.admit();
@@ -93,6 +106,59 @@ impl<'m> Scheduler<'m> {
                 self.fail(&error);
             }
         }
+    }
+
+    /// Takes what has come, without waiting.
+    fn receive(&mut self, ready: &mut mpsc::Receiver<Ready>) {
+        while let Ok(next) = ready.try_recv() {
+            self.take(next);
+        }
+    }
+
+    fn take(&mut self, ready: Ready) {
+        match ready {
+            Ready::Answer(request) => self.waiting.push(*request),
+            Ready::Prefill(prompt) => {
+                self.ahead.push_back(prompt);
+                if self.ahead.len() > AHEAD {
+                    self.ahead.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Reads the beginning of a prompt that will come, until somebody asks for something. Nothing that is kept for others makes room
+    /// for it, but for what is oldest.
+    fn read_ahead(&mut self, prompt: &[u32], ready: &mut mpsc::Receiver<Ready>, stop: &AtomicBool) {
+        let from = self.tree.find(prompt).ready;
+        let depth = from.map_or(0, |(_, depth)| depth);
+        if depth + WORTH_WAITING > prompt.len() || !self.make_room(prompt.len() - depth, from.map(|(seq, _)| seq)) {
+            return;
+        }
+        let Some(seq) = self.tree.free(self.batch.size.sequences) else { return };
+        if from.is_some_and(|(from, depth)| self.batch.share(from, seq, depth).is_err()) {
+            return;
+        }
+        self.tree.begin(seq, from, prompt);
+        let mut computed = depth;
+        while computed < prompt.len() && self.waiting.is_empty() && !stop.load(Ordering::Relaxed) {
+            let end = prompt.len().min(computed + self.batch.size.chunk);
+            if self.read_chunk(seq, prompt, computed..end).is_err() {
+                return self.forget();
+            }
+            computed = end;
+            self.tree.computed(seq, computed);
+            self.receive(ready);
+        }
+        self.tree.rest(seq);
+    }
+
+    fn read_chunk(&mut self, seq: Seq, prompt: &[u32], chunk: Range<usize>) -> Result<(), ModelError> {
+        self.batch.begin();
+        for position in chunk {
+            self.batch.add(seq, position, prompt[position], false)?;
+        }
+        timed(&mut self.batch, &self.counters)
     }
 
     /// Says what there is now.
@@ -107,20 +173,21 @@ impl<'m> Scheduler<'m> {
     /// Lets go what nobody waits for any more; `all` of it where the model is shut down. Its cells are free at once.
     fn drop_cancelled(&mut self, all: bool) {
         let gone = |answer: &Answer| all || answer.is_cancelled();
-        for _ in 0..self.waiting.len() {
-            let Some(ready) = self.waiting.pop_front() else { break };
-            match gone(&ready.answer) {
-                true => ready.answer.close(Err(ModelError::Cancelled)),
-                false => self.waiting.push_back(ready),
-            }
+        for request in self.waiting.extract_if(.., |request| gone(&request.answer)) {
+            request.answer.close(Err(ModelError::Cancelled));
         }
         let (dropped, kept) = std::mem::take(&mut self.running).into_iter().partition(|running| gone(&running.answer));
         self.running = kept;
         dropped.into_iter().for_each(|running| self.finish(running, Err(ModelError::Cancelled)));
     }
 
-    /// Begins requests that wait, in their order, while there is room.
+    /// Begins requests that wait, while there is room.
     fn admit(&mut self) {
+        let asking = self.waiting.iter().map(|request| request.hints.run);
+        self.fairness.asking(asking.chain(self.running.iter().map(|running| running.hints.run)));
+        // Stable: what is equal stays in the order in which it came.
+        let fairness = &self.fairness;
+        self.waiting.sort_by_key(|Request { hints, .. }| (fairness.served(hints.run), Reverse(hints.chain)));
         let mut at = 0;
         while let Some(ready) = self.waiting.get(at) {
             // The last token of a prompt is computed in any case: it tells what follows.
@@ -142,8 +209,8 @@ impl<'m> Scheduler<'m> {
                 self.forget();
                 from = None;
             }
-            let Some(ready) = self.waiting.remove(at) else { return };
-            self.begin(ready, from);
+            let request = self.waiting.remove(at);
+            self.begin(request, from);
         }
     }
 
@@ -165,8 +232,8 @@ impl<'m> Scheduler<'m> {
         true
     }
 
-    fn begin(&mut self, ready: Ready, from: Option<(Seq, usize)>) {
-        let Ready { prompt, mut answer } = ready;
+    fn begin(&mut self, request: Request, from: Option<(Seq, usize)>) {
+        let Request { prompt, mut answer, hints, group } = request;
         let forced = match answer.begin() {
             Ok(Next::Feed(forced)) => forced,
             Ok(Next::End(end)) => return answer.close(Ok(end)),
@@ -182,7 +249,8 @@ impl<'m> Scheduler<'m> {
         answer.shares(computed);
         let tokens = [prompt.as_slice(), &forced].concat();
         self.tree.begin(seq, from, &tokens);
-        self.running.push(Running { seq, answer, tokens, prompt: prompt.len(), computed, fed: 0, row: None });
+        let prompt = prompt.len();
+        self.running.push(Running { seq, answer, hints, group, tokens, prompt, computed, fed: 0, row: None });
     }
 
     /// Computes one batch and goes on with what it tells.
@@ -226,29 +294,36 @@ impl<'m> Scheduler<'m> {
 
     /// Fills the batch: answers, then prompts.
     fn fill(&mut self) -> Result<(), ModelError> {
-        let Scheduler { batch, running, turn, .. } = self;
+        let Scheduler { batch, running, fairness, .. } = self;
         batch.begin();
         let size = batch.size;
         for running in running.iter_mut().filter(|running| !running.reads()) {
             running.feed(batch, size.rows)?;
         }
         let mut left = size.chunk;
-        let among = running.len().max(1);
-        for at in 0..among {
-            let next = running.get_mut((*turn + at) % among).filter(|running| running.reads() && left > 0);
-            if let Some(running) = next {
-                left -= running.feed(batch, left)?;
+        let mut reading: Vec<&mut Running> = running.iter_mut().filter(|running| running.reads()).collect();
+        reading.sort_by_key(|Running { hints, .. }| (fairness.served(hints.run), Reverse(hints.chain)));
+        for running in reading {
+            if left == 0 {
+                break;
             }
+            let fed = running.feed(batch, left)?;
+            fairness.serve(running.hints.run, fed);
+            left -= fed;
         }
-        *turn = (*turn + 1) % among;
         Ok(())
     }
 
     /// Ends a request. What is computed of it stays for others, unless it went wrong.
     fn finish(&mut self, running: Running, result: Result<ChatEnd, ModelError>) {
-        let Running { seq, answer, .. } = running;
+        let Running { seq, answer, hints, group, .. } = running;
         match &result {
-            Ok(_) | Err(ModelError::Cut { .. }) => self.tree.rest(seq),
+            Ok(_) | Err(ModelError::Cut { .. }) => {
+                self.tree.rest(seq);
+                if let Some(group) = group {
+                    self.tree.keep_for(group, (hints.more > 0).then_some(seq));
+                }
+            }
             Err(_) => self.remove(seq),
         }
         answer.close(result);

@@ -6,11 +6,11 @@ use parkway_core::model::{ChatEnd, ModelError};
 
 use crate::answer::{Answer, Next};
 use crate::cache::Cache;
-use crate::worker::Ready;
+use crate::worker::Request;
 
 /// Answers a request, and sends the end of the answer.
-pub(crate) fn serve(ready: Ready, cache: &mut Cache<'_>, stop: &AtomicBool) {
-    let Ready { prompt, mut answer } = ready;
+pub(crate) fn serve(request: Request, cache: &mut Cache<'_>, stop: &AtomicBool) {
+    let Request { prompt, mut answer, .. } = request;
     let result = decode(&prompt, &mut answer, cache, stop);
     cache.trim();
     answer.close(result);

@@ -7,6 +7,12 @@
 
 use std::collections::BTreeMap;
 
+/// A name for requests that begin alike.
+pub(crate) type Group = u64;
+
+/// After so many uses of others, what was kept for some that were to come is kept no longer.
+const KEPT: u64 = 1_000;
+
 /// The number of a sequence, as llama.cpp counts them.
 pub(crate) type Seq = i32;
 
@@ -28,6 +34,8 @@ struct Holder {
     /// How many of its tokens are in the context.
     computed: usize,
     busy: bool,
+    /// For which requests it is kept that are still to come.
+    wanted: Option<Group>,
     /// When it was last of use.
     used: u64,
 }
@@ -129,7 +137,7 @@ impl Tree {
             self.touch(from);
         }
         self.now += 1;
-        self.holders.insert(seq, Holder { node, computed, busy: true, used: self.now });
+        self.holders.insert(seq, Holder { node, computed, busy: true, wanted: None, used: self.now });
         self.extend(seq, tokens.get(computed..).unwrap_or_default());
     }
 
@@ -175,6 +183,17 @@ impl Tree {
         }
     }
 
+    /// Keeps a sequence for the requests of a group, in place of the one that was kept for them; `None` where no more are to come.
+    pub(crate) fn keep_for(&mut self, group: Group, seq: Option<Seq>) {
+        for (other, holder) in &mut self.holders {
+            if Some(*other) == seq {
+                holder.wanted = Some(group);
+            } else if holder.wanted == Some(group) {
+                holder.wanted = None;
+            }
+        }
+    }
+
     /// Takes a sequence out.
     pub(crate) fn remove(&mut self, seq: Seq) {
         if let Some(holder) = self.holders.remove(&seq) {
@@ -182,10 +201,12 @@ impl Tree {
         }
     }
 
-    /// The resting sequence that was of no use for longest, but for `but`.
+    /// The resting sequence that was of no use for longest, but for `but`; one that is kept for others only where there is none
+    /// else. What was kept and of no use for long was left by its run.
     pub(crate) fn oldest(&self, but: Option<Seq>) -> Option<Seq> {
         let resting = self.holders.iter().filter(|(seq, holder)| !holder.busy && Some(**seq) != but);
-        resting.min_by_key(|(_, holder)| holder.used).map(|(seq, _)| *seq)
+        let kept = |holder: &Holder| holder.wanted.is_some() && self.now - holder.used < KEPT;
+        resting.min_by_key(|(_, holder)| (kept(holder), holder.used)).map(|(seq, _)| *seq)
     }
 
     /// A number below `most` that no sequence has.
@@ -325,6 +346,37 @@ mod tests {
     }
 
     /// What a sequence does.
+    #[test]
+    fn what_more_requests_are_to_come_for_goes_last() {
+        let mut tree = Tree::new();
+        for seq in 0..3 {
+            tree.begin(seq, None, &[seq.unsigned_abs(), 7]);
+            tree.computed(seq, 2);
+            tree.rest(seq);
+        }
+        tree.keep_for(5, Some(0));
+        assert_eq!(tree.oldest(None), Some(1));
+        // The next one of the group takes its place.
+        tree.keep_for(5, Some(1));
+        assert_eq!(tree.oldest(None), Some(0));
+        tree.keep_for(5, Some(0));
+        tree.remove(1);
+        tree.remove(2);
+        assert_eq!(tree.oldest(None), Some(0), "where there is none else");
+        tree.begin(1, None, &[9]);
+        tree.computed(1, 1);
+        tree.rest(1);
+        assert_eq!(tree.oldest(None), Some(1));
+        tree.keep_for(5, None);
+        assert_eq!(tree.oldest(None), Some(0));
+        // What nobody comes for is not kept for ever.
+        tree.keep_for(5, Some(0));
+        for _ in 0..KEPT {
+            tree.rest(1);
+        }
+        assert_eq!(tree.oldest(None), Some(0));
+    }
+
     #[derive(Clone, Debug)]
     enum Deed {
         Begin(Vec<u32>),

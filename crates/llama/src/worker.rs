@@ -1,5 +1,6 @@
 //! The threads of a model and the mailboxes between them: one prepares requests, the other alone touches the context.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc as blocking};
@@ -8,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
-use parkway_core::model::{ChatRequest, DeltaSender, ModelError};
+use parkway_core::model::{ChatRequest, DeltaSender, Hints, ModelError};
 use tokio::sync::mpsc;
 
 use crate::LoadError;
@@ -23,6 +24,7 @@ use crate::solo;
 use crate::stats::Counters;
 use crate::template::ChatTemplate;
 use crate::tokenizer::Tokenizer;
+use crate::tree::Group;
 
 /// Requests that may wait for each of the threads.
 const MAILBOX: usize = 256;
@@ -62,16 +64,28 @@ pub(crate) enum Way {
     Together(batch::Size),
 }
 
-/// A request, and where its answer goes.
-pub(crate) struct Job {
-    pub(crate) request: ChatRequest,
-    pub(crate) deltas: DeltaSender,
+/// What a model is asked for.
+pub(crate) enum Job {
+    /// An answer to a request, and where it goes.
+    Answer { request: ChatRequest, deltas: DeltaSender },
+    /// To read how a prompt begins that will come.
+    Prefill(ChatRequest),
 }
 
-/// A request that the model can begin with.
-pub(crate) struct Ready {
+/// What the model can begin with.
+pub(crate) enum Ready {
+    Answer(Box<Request>),
+    /// Tokens to be read while there is nothing else to do.
+    Prefill(Vec<u32>),
+}
+
+/// A request with its prompt.
+pub(crate) struct Request {
     pub(crate) prompt: Vec<u32>,
     pub(crate) answer: Answer,
+    pub(crate) hints: Hints,
+    /// Which others begin like it.
+    pub(crate) group: Option<Group>,
 }
 
 /// The threads of one model. Dropping it cancels what they do and waits for them to end: for one step at most.
@@ -105,6 +119,14 @@ impl Worker {
         let preparing = move || prepare(&prompter, &grammars, jobs, &prepared, &is_stopped);
         let preparing = spawn("parkway-prompts", Box::new(preparing))?;
         Ok(Worker { mailbox: Some(mailbox), stop, threads: vec![preparing, model] })
+    }
+
+    /// Hands a job over if there is room for it.
+    pub(crate) fn offer(&self, job: Job) {
+        if let Some(mailbox) = &self.mailbox {
+            // Full, or gone: then it is not done.
+            let _ = mailbox.try_send(job);
+        }
     }
 
     /// Hands a job over, waiting while the mailbox is full.
@@ -146,7 +168,10 @@ fn run(
         Way::Solo { chunk } => {
             let mut cache = Cache::new(context, context_length as usize, chunk, counters);
             while let Some(ready) = ready.blocking_recv() {
-                solo::serve(ready, &mut cache, stop);
+                // One alone keeps the beginning that it read last, so that reading ahead would cost what is kept.
+                if let Ready::Answer(request) = ready {
+                    solo::serve(*request, &mut cache, stop);
+                }
             }
         }
         Way::Together(size) => Scheduler::new(Batch::new(context, size), counters).run(ready, stop),
@@ -161,7 +186,17 @@ fn prepare(
     prepared: &mpsc::Sender<Ready>,
     stop: &AtomicBool,
 ) {
-    while let Some(Job { request, deltas }) = jobs.blocking_recv() {
+    while let Some(job) = jobs.blocking_recv() {
+        let (request, deltas) = match job {
+            Job::Answer { request, deltas } => (request, deltas),
+            Job::Prefill(request) => {
+                // What cannot be rendered is told when it is asked for.
+                if let Ok(prompt) = prompter.prompt(&request) {
+                    let _ = prepared.try_send(Ready::Prefill(prompt));
+                }
+                continue;
+            }
+        };
         if deltas.is_closed() || stop.load(Ordering::Relaxed) {
             deltas.blocking_send(Err(ModelError::Cancelled));
             continue;
@@ -174,9 +209,11 @@ fn prepare(
                 let counters = Arc::clone(&prompter.counters);
                 let wanted = Wanted { guide, sampler, logprobs, max_tokens, deltas, counters };
                 let answer = Answer::new(prompt.len(), wanted, Arc::clone(&prompter.tokenizer));
-                if let Err(mpsc::error::SendError(ready)) = prepared.blocking_send(Ready { prompt, answer }) {
+                let (hints, group) = (request.hints, group(&request));
+                let ready = Ready::Answer(Box::new(Request { prompt, answer, hints, group }));
+                if let Err(mpsc::error::SendError(Ready::Answer(request))) = prepared.blocking_send(ready) {
                     let message = "the model's thread has ended".into();
-                    ready.answer.close(Err(ModelError::Backend { message, retryable: false }));
+                    request.answer.close(Err(ModelError::Backend { message, retryable: false }));
                 }
             }
             Err(error) => {
@@ -185,6 +222,14 @@ fn prepare(
             }
         }
     }
+}
+
+/// Which requests begin alike: those of one step of one run, whichever item or round they are of.
+fn group(request: &ChatRequest) -> Option<Group> {
+    let (run, step) = (request.hints.run?, request.step.as_ref()?);
+    let mut hasher = DefaultHasher::new();
+    (run, step.path().iter().map(|segment| segment.id.as_str()).collect::<Vec<_>>()).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// The prompt of a request and its constraint, if the model can take them.

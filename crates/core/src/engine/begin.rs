@@ -343,6 +343,7 @@ impl Executor {
         let secrets = self.secrets.clone();
         let call = Call::Tool { tool, input, context: Box::new(context), output, secrets };
         self.launch(Attempt { index, call, timeout, by_budget, cancel, after });
+        self.look_ahead(node);
         Ok(())
     }
 

@@ -54,6 +54,7 @@ impl Executor {
         };
         let enforced = model.capabilities().constraints.contains(&ConstraintKind::JsonSchema);
         let failures = self.state.step(&key).map_or(0, |step| step.failures);
+        let hints = self.hints(&key, node);
         let request = ChatRequest {
             messages: messages.clone(),
             assistant_prefix: None,
@@ -64,6 +65,7 @@ impl Executor {
             temperature: chat.temperature_milli as f32 / 1000.0,
             seed: chat.seed.unwrap_or_else(|| step::seed(&key, failures)),
             step: Some(key.clone()),
+            hints,
             max_tokens: chat.max_tokens,
             adapter: chat.adapter.clone(),
         };

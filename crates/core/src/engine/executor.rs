@@ -15,6 +15,7 @@ use crate::engine::context::{EvaluateError, Values};
 use crate::engine::control::Control;
 use crate::engine::decide::decide;
 use crate::engine::evidence::Evidence;
+use crate::engine::foresight::Foresight;
 use crate::engine::reconcile::Doubts;
 use crate::engine::recorder::{Draft, RecordError, Recorder, Refusal};
 use crate::engine::reporter::Reporter;
@@ -122,6 +123,7 @@ pub struct Executor {
     /// How many runs of steps were looked at.
     pub(super) looked_at: usize,
     pub(crate) snapshots: Snapshots,
+    pub(super) foresight: Foresight,
 }
 
 impl fmt::Debug for Executor {
@@ -280,6 +282,7 @@ impl Executor {
             heard: Time::default(),
             looked_at: 0,
             snapshots: Snapshots::default(),
+            foresight: Foresight::default(),
         }
     }
 

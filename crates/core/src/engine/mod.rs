@@ -13,6 +13,7 @@ mod decide;
 mod evidence;
 mod executor;
 mod finish;
+mod foresight;
 mod fork;
 mod inbox;
 mod lazy;

@@ -36,6 +36,7 @@ pub struct ScriptedModel {
     confidence: Option<f32>,
     not_enforced: Option<String>,
     requests: Mutex<Vec<ChatRequest>>,
+    told_ahead: Mutex<Vec<ChatRequest>>,
 }
 
 impl ScriptedModel {
@@ -56,6 +57,7 @@ impl ScriptedModel {
             confidence: None,
             not_enforced: None,
             requests: Mutex::default(),
+            told_ahead: Mutex::default(),
         }
     }
 
@@ -131,6 +133,11 @@ impl ScriptedModel {
         self.requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    /// The beginnings of prompts that it was told ahead.
+    pub fn told_ahead(&self) -> Vec<ChatRequest> {
+        self.told_ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
     fn answer(&self, request: &ChatRequest) -> Result<String, ModelError> {
         let fits = |text: &str| request.messages.iter().any(|message| message.content.contains(text));
         if let Some((_, answer)) = self.rules.iter().find(|(text, _)| fits(text)) {
@@ -199,6 +206,10 @@ impl Model for ScriptedModel {
             sender.send(Ok(Delta::Done(end))).await;
         });
         Ok(deltas)
+    }
+
+    fn prefill(&self, request: &ChatRequest) {
+        self.told_ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(request.clone());
     }
 
     fn check_constraint(&self, constraint: &Constraint) -> Result<(), ModelError> {

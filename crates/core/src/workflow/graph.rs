@@ -407,6 +407,24 @@ impl Graph {
         waves
     }
 
+    /// For each node, how many nodes wait for it, one behind the other: in its group, and behind its group. 0 in a circle.
+    pub(crate) fn chains(&self) -> Vec<u32> {
+        let mut chains = vec![0_u32; self.nodes.len()];
+        let groups = self.iter().filter(|(_, node)| node.verb.has_members()).map(|(index, _)| Some(index));
+        for group in std::iter::once(None).chain(groups) {
+            let edges = self.edges(group);
+            let Ok(order) = petgraph::algo::toposort(&edges, None) else { continue };
+            let members = self.members(group);
+            let behind = group.map_or(0, |group| chains[group.0 as usize]);
+            for node in order.into_iter().rev() {
+                let next = |target: petgraph::graph::NodeIndex| chains[members[target.index()].0 as usize] + 1;
+                let longest = edges.neighbors(node).map(next).max();
+                chains[members[node.index()].0 as usize] = longest.unwrap_or(behind);
+            }
+        }
+        chains
+    }
+
     fn edges(&self, group: Option<NodeIndex>) -> DiGraph<String, ()> {
         let members = self.members(group);
         let mut edges = DiGraph::new();

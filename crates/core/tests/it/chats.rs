@@ -203,3 +203,72 @@ async fn an_adapter_that_the_model_lacks_is_never_passed_over() {
     .await;
     assert!(world.model.requests().is_empty());
 }
+
+#[tokio::test]
+async fn models_are_told_what_is_to_come() {
+    let rules = "Read the letter with care. ".repeat(20);
+    let yaml = format!(
+        "
+parkway: 1
+tools: {{ t: {{}} }}
+models: {{ main: {{}} }}
+steps:
+  load: {{ tool: t.echo, with: {{ value: [1, 2, 3] }} }}
+  sort:
+    for_each: '${{{{ steps.load.output }}}}'
+    max_parallel: 1
+    steps:
+      ask: {{ chat: {{ model: main, system: \"{rules}\", prompt: 'Letter ${{{{ item }}}}' }} }}
+      look: {{ tool: t.echo, with: {{ value: '${{{{ steps.ask.output }}}}' }} }}
+      short: {{ needs: [look], chat: {{ model: main, prompt: hello }} }}
+  sum: {{ needs: [sort], chat: {{ model: main, system: \"{rules}\", prompt: 'All of ${{{{ steps.load.output }}}}' }} }}
+"
+    );
+    let world = world(ScriptedModel::new().otherwise("fine"));
+    let (run, ended) = world.run(&yaml, json!({})).await;
+    assert_eq!(ended.status, RunStatus::Completed, "{}", world.log(run).await);
+    let hints: Vec<_> = world
+        .model
+        .requests()
+        .iter()
+        .map(|request| {
+            assert_eq!(request.hints.run, Some(run));
+            (request.step.as_ref().unwrap().to_string(), request.hints.chain, request.hints.more)
+        })
+        .collect();
+    let expected = [
+        ("sort[0].ask", 3, 2),
+        ("sort[0].short", 1, 2),
+        ("sort[1].ask", 3, 1),
+        ("sort[1].short", 1, 1),
+        ("sort[2].ask", 3, 0),
+        ("sort[2].short", 1, 0),
+        ("sum", 0, 0),
+    ];
+    assert_eq!(hints, expected.map(|(step, chain, more)| (step.to_owned(), chain, more)));
+}
+
+#[tokio::test]
+async fn the_beginning_of_a_prompt_is_told_once_while_the_tool_before_it_runs() {
+    let rules = "Read the letter with care. ".repeat(20);
+    let yaml = format!(
+        "
+parkway: 1
+tools: {{ t: {{}} }}
+models: {{ main: {{}} }}
+steps:
+  load: {{ for_each: [1, 2], tool: t.echo, with: {{ value: 1 }} }}
+  ask: {{ needs: [load], chat: {{ model: main, system: \"{rules}\", prompt: 'Now, ${{{{ steps.load.output }}}}, go on.' }} }}
+  short: {{ needs: [load], chat: {{ model: main, prompt: hello }} }}
+  tools: {{ needs: [load], chat: {{ model: main, system: \"{rules}\", prompt: hello, tools: [t.echo] }} }}
+"
+    );
+    let model = ScriptedModel::new().when("You may ask for tools", r#"{"text": "", "calls": []}"#).otherwise("fine");
+    let world = world(model);
+    let (run, ended) = world.run(&yaml, json!({})).await;
+    assert_eq!(ended.status, RunStatus::Completed, "{}", world.log(run).await);
+    let told = world.model.told_ahead();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let said: Vec<_> = told[0].messages.iter().map(|message| (message.role, message.content.as_str())).collect();
+    assert_eq!(said, [(Role::System, rules.trim_end()), (Role::User, "Now,")]);
+}

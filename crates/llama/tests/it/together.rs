@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use parkway_core::id::RunId;
 use parkway_core::model::{ChatMessage, ChatRequest, ChatResponse, Delta, Model, ModelError, Role};
 use parkway_llama::Llama;
 use serde_json::{Value, json};
@@ -168,4 +169,89 @@ fn what_was_done_is_counted_and_a_finished_answer_stays_in_the_cache() {
     assert_eq!(after.cached_tokens, after.rows);
     assert!(after.masks >= 1 && after.mask_p50 <= after.mask_p99 && after.mask_time > Duration::ZERO);
     assert!(after.decode_time > Duration::ZERO && after.waiting == 0);
+}
+
+fn run(n: u8) -> Option<RunId> {
+    Some(format!("00000000-0000-7000-8000-0000000000{n:02}").parse().unwrap())
+}
+
+/// Asks all of them, in this order, and tells the order in which their answers came.
+fn order_of_ends(model: &Llama, requests: Vec<ChatRequest>) -> Vec<usize> {
+    block_on(async {
+        let (sender, mut ended) = tokio::sync::mpsc::unbounded_channel();
+        for (at, request) in requests.into_iter().enumerate() {
+            let mut deltas = model.stream(request).await.unwrap();
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                while !matches!(deltas.next().await.unwrap().unwrap(), Delta::Done(_)) {}
+                sender.send(at).unwrap();
+            });
+        }
+        drop(sender);
+        let mut order = Vec::new();
+        while let Some(at) = ended.recv().await {
+            order.push(at);
+        }
+        order
+    })
+}
+
+/// A request that takes half of a cache of 512 tokens, for `run`.
+fn half(n: usize, run: Option<RunId>, chain: u32) -> ChatRequest {
+    let mut request =
+        ChatRequest { max_tokens: 4, ..user(&format!("Letter {n}. {}", "Please send lamps. ".repeat(40))) };
+    request.hints.run = run;
+    request.hints.chain = chain;
+    request
+}
+
+#[test]
+fn a_run_that_asks_little_does_not_wait_for_one_that_asks_much() {
+    let _alone = alone();
+    let model = Llama::gguf(model_path()).context_length(512).cache_tokens(512).load(|_| {}).unwrap();
+    let mut requests: Vec<_> = (0..7).map(|n| half(n, run(1), 0)).collect();
+    requests.push(half(7, run(2), 0));
+    let order = order_of_ends(&model, requests);
+    let place = order.iter().position(|at| *at == 7).unwrap();
+    assert!(place <= 4, "{order:?}");
+}
+
+#[test]
+fn of_one_run_the_longest_chain_goes_first() {
+    let _alone = alone();
+    let model = Llama::gguf(model_path()).context_length(512).cache_tokens(512).load(|_| {}).unwrap();
+    let chains = [0, 0, 0, 0, 1, 5];
+    let requests = chains.iter().enumerate().map(|(n, chain)| half(n, run(1), *chain)).collect();
+    let order = order_of_ends(&model, requests);
+    let place = |n: usize| order.iter().position(|at| *at == n).unwrap();
+    assert!(place(5) < place(4) && place(4) < place(3) && place(4) < place(2), "{order:?}");
+}
+
+#[test]
+fn what_is_told_ahead_is_read_while_nobody_asks() {
+    let _alone = alone();
+    let model = Llama::gguf(model_path()).context_length(1_024).load(|_| {}).unwrap();
+    let rules = "You read letters to a shop, and say what the writer wants. ".repeat(20);
+    let begun = ChatRequest::new(vec![ChatMessage::new(Role::System, rules.clone())]);
+    model.prefill(&begun);
+    while model.stats().sequences == 0 || model.stats().cached_tokens < 200 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let messages = vec![ChatMessage::new(Role::System, rules), ChatMessage::new(Role::User, "Lamps, please.")];
+    let answer = block_on(model.chat(ChatRequest { max_tokens: 4, ..ChatRequest::new(messages) })).unwrap();
+    let usage = answer.end.usage;
+    assert!(usage.cached_tokens > 64 && usage.prompt_tokens - usage.cached_tokens < 300, "{usage:?}");
+    // One that comes in the midst of it does not wait until all is read, and finds what was.
+    let model = Llama::gguf(model_path()).context_length(2_048).load(|_| {}).unwrap();
+    let long = user(&"Another letter about lamps. ".repeat(300));
+    model.prefill(&long);
+    while model.stats().decodes < 2 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let answer = block_on(model.chat(ChatRequest { max_tokens: 2, ..user("Hi") })).unwrap();
+    assert!(answer.end.usage.output_tokens <= 2);
+    let (read, whole) = (model.stats().cached_tokens, model.count_tokens(&long).unwrap() as u64);
+    assert!(read < whole, "{read} of {whole}");
+    let asked = block_on(model.chat(ChatRequest { max_tokens: 1, ..long })).unwrap();
+    assert!(asked.end.usage.cached_tokens > 64, "{:?}", asked.end.usage);
 }
