@@ -132,3 +132,19 @@ fn an_output_that_may_be_missing_is_found_whatever_the_order_of_the_file() {
 ";
     check(steps, &["maybe-skipped 3:39"]);
 }
+
+#[test]
+fn the_key_of_a_server_is_declared() {
+    let file = |secrets: &str| {
+        format!(
+            "parkway: 1
+{secrets}models:
+  main: {{ openai: {{ url: \"http://localhost:1\", model: m, key: \"${{{{ secrets.KEY }}}}\" }} }}
+steps:
+  b: {{ chat: {{ model: main, prompt: hi }} }}
+"
+        )
+    };
+    check_file(&file(""), &[], &["undeclared 3:3"]);
+    check_file(&file("secrets: [KEY]\n"), &[], &[]);
+}

@@ -2,7 +2,7 @@
 
 use crate::model::{ChatMessage, ChatRequest, Constraint, ConstraintKind, ModelError, SharedModel};
 use crate::workflow::compile::Compiled;
-use crate::workflow::definition::{ChatDef, VerbDef};
+use crate::workflow::definition::{ChatDef, Top, VerbDef};
 use crate::workflow::diagnostic::{Diagnostic, Place, did_you_mean};
 use crate::workflow::graph::{Chat, Verb};
 use crate::workflow::plan::Requirements;
@@ -13,6 +13,9 @@ const CHARACTERS: usize = 4;
 /// What is wrong with the chats.
 pub(super) fn check(compiled: &Compiled<'_>, requirements: &Requirements<'_>) -> Vec<(usize, Diagnostic)> {
     let mut found = Vec::new();
+    for (frame, workflow) in compiled.frames.iter().enumerate() {
+        found.extend(undeclared_keys(workflow.top).map(|diagnostic| (frame, diagnostic)));
+    }
     for (index, node) in compiled.graph.iter() {
         let origin = compiled.origin(index);
         let (Verb::Chat(chat), Some(VerbDef::Chat(def))) = (&node.verb, &origin.step.verb) else { continue };
@@ -52,6 +55,17 @@ pub(super) fn check(compiled: &Compiled<'_>, requirements: &Requirements<'_>) ->
         }
     }
     found
+}
+
+/// Keys of servers that are secrets which the file does not declare.
+fn undeclared_keys(top: &Top) -> impl Iterator<Item = Diagnostic> {
+    top.models.iter().filter_map(|(name, model)| {
+        let key = model.openai.as_ref()?.key.as_ref()?;
+        let is_declared = top.secrets.iter().any(|secret| secret.value == *key);
+        let message = format!("the key of `{}`, `{key}`, is not declared under `secrets`", name.value);
+        let help = format!("write `secrets: [{key}]` at the top of the file");
+        (!is_declared).then(|| Diagnostic::new("undeclared", name.place, message).help(help))
+    })
 }
 
 /// What a model says without the words that the sentence around it has.
