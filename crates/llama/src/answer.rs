@@ -95,7 +95,7 @@ impl Answer {
             self.look_ahead();
         }
         let mut allowed = self.allowed.take().transpose()?;
-        let picked = self.pick(logits, allowed.as_mut()).ok_or_else(|| ModelError::Backend {
+        let picked = self.pick(logits, allowed.as_mut())?.ok_or_else(|| ModelError::Backend {
             message: "the model gave no usable logits".into(),
             retryable: false,
         })?;
@@ -120,22 +120,27 @@ impl Answer {
         self.after(next)
     }
 
-    /// Picks a token. Within a constraint, one that the tokenizer would write otherwise is not allowed, if there is any other.
-    fn pick(&mut self, logits: &[f32], allowed: Option<&mut SimpleVob>) -> Option<Picked> {
-        let ends = |token: u32| self.tokenizer.ends(token);
-        let (Some(allowed), Some(guide)) = (allowed, &self.guide) else { return self.sampler.pick(logits, None, ends) };
-        let first = self.sampler.pick(logits, Some(allowed), ends)?;
-        let (mut picked, mut left) = (first, RESPELLINGS);
-        while left > 0 && !ends(picked.token) && !guide.spells(&self.tokens, picked.token) {
-            allowed.disallow_token(picked.token);
-            left -= 1;
-            match self.sampler.pick(logits, Some(allowed), ends) {
+    /// Picks a token; `None` where there is none. Within a constraint, one that the tokenizer would write otherwise, or after which
+    /// it would, is not allowed, if there is any other.
+    fn pick(&mut self, logits: &[f32], allowed: Option<&mut SimpleVob>) -> Result<Option<Picked>, ModelError> {
+        let Answer { sampler, tokenizer, guide, tokens, .. } = self;
+        let ends = |token: u32| tokenizer.ends(token);
+        let (Some(allowed), Some(guide)) = (allowed, guide) else { return Ok(sampler.pick(logits, None, ends)) };
+        let Some(first) = sampler.pick(logits, Some(allowed), ends) else { return Ok(None) };
+        let mut picked = first;
+        for _ in 0..RESPELLINGS {
+            let token = picked.token;
+            if ends(token) || (guide.spells(tokens, token) && guide.goes_on(tokens, token, ends)?) {
+                return Ok(Some(picked));
+            }
+            allowed.disallow_token(token);
+            match sampler.pick(logits, Some(allowed), ends) {
                 Some(other) => picked = other,
                 None => break,
             }
         }
         // Where none is spelled right, what was sampled is as good as any.
-        if ends(picked.token) || guide.spells(&self.tokens, picked.token) { Some(picked) } else { Some(first) }
+        Ok(Some(first))
     }
 
     /// Finds out what the constraint allows next. That needs no logits, so the model may be busy meanwhile.

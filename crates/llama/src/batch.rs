@@ -2,6 +2,7 @@
 
 use llama_cpp_2::DecodeError;
 use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::context::session::{LlamaStateSeqFlags, SeqState};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use parkway_core::model::ModelError;
 
@@ -75,6 +76,22 @@ impl<'m> Batch<'m> {
         self.context
             .copy_kv_cache_seq(from, to, Some(0), end)
             .map_err(|error| ModelError::Backend { message: error.to_string(), retryable: false })
+    }
+
+    /// A copy of what a sequence holds, where llama.cpp gives one.
+    pub(crate) fn copy_out(&self, seq: Seq) -> Option<SeqState> {
+        self.context.state_seq_get(seq, LlamaStateSeqFlags::empty()).ok()
+    }
+
+    /// Copies the first `tokens` tokens of what a sequence held back, into one that holds nothing. Whether that was done.
+    pub(crate) fn copy_in(&mut self, state: &SeqState, seq: Seq, tokens: usize) -> bool {
+        let end = u32::try_from(tokens).ok();
+        let copied = self.context.state_seq_set(state, seq).is_ok()
+            && matches!(self.context.clear_kv_cache_seq(Some(seq.unsigned_abs()), end, None), Ok(true));
+        if !copied {
+            self.remove(seq);
+        }
+        copied
     }
 
     /// Frees the cells that only this sequence has.

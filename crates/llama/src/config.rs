@@ -25,6 +25,7 @@ pub struct LlamaConfig {
     pub(crate) gpu_layers: GpuLayers,
     pub(crate) threads: usize,
     pub(crate) cache_tokens: Option<u32>,
+    pub(crate) cold_bytes: usize,
     pub(crate) deterministic: bool,
 }
 
@@ -37,6 +38,7 @@ impl LlamaConfig {
             gpu_layers: GpuLayers::Auto,
             threads: cores(),
             cache_tokens: None,
+            cold_bytes: 256 << 20,
             deterministic: false,
         }
     }
@@ -59,6 +61,13 @@ impl LlamaConfig {
     /// counts once.
     pub fn cache_tokens(mut self, tokens: u32) -> Self {
         self.cache_tokens = Some(tokens);
+        self
+    }
+
+    /// Bytes of memory for what has to leave the cache: it is copied back when it is wanted again, which is much faster than to read
+    /// it anew. 256 MiB by default; 0 drops it.
+    pub fn cold_bytes(mut self, bytes: usize) -> Self {
+        self.cold_bytes = bytes;
         self
     }
 

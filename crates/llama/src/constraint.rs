@@ -21,6 +21,8 @@ const NESTING: usize = 64;
 const BRACKETS: usize = 500;
 /// Tokens at the end of an answer within which a tokenizer decides how to spell the next word.
 const WINDOW: usize = 24;
+/// So few tokens that each is looked at.
+const FEW: usize = 32;
 /// Bytes of stack for a thread that compiles constraints or goes on in them; the system gives out only what is used.
 pub(crate) const STACK: usize = 128 << 20;
 
@@ -138,6 +140,30 @@ impl Guide {
             }
         }
         false
+    }
+
+    /// Whether an answer can go on after this token so that it stays spelled right. Where but few tokens may follow, and the tokenizer
+    /// joins each of them with this one, it cannot: after `}` perhaps, where `}]` and `},` are tokens. `ends` tells which tokens end it.
+    pub(crate) fn goes_on(
+        &mut self,
+        before: &[u32],
+        token: u32,
+        ends: impl Fn(u32) -> bool,
+    ) -> Result<bool, ModelError> {
+        self.matcher.consume_token(token).map_err(failed)?;
+        let certain = self.matcher.is_stopped() || !self.matcher.compute_ff_bytes().is_empty();
+        let next = if certain { None } else { Some(self.matcher.compute_mask().map_err(failed)?) };
+        let goes_on = next.is_none_or(|next| {
+            let spelled = [before, &[token]].concat();
+            let mut any = next.num_set() > FEW;
+            next.iter_set_entries(|after| {
+                let after = u32::try_from(after).unwrap_or(u32::MAX);
+                any = any || ends(after) || self.spells(&spelled, after);
+            });
+            any
+        });
+        self.matcher.rollback(1).map_err(failed)?;
+        Ok(goes_on)
     }
 
     /// Goes on by one sampled token, which does not end the answer. Tells which token stands in the answer for it.

@@ -30,6 +30,7 @@ mod worker;
 mod answer;
 mod batch;
 mod cache;
+mod cold;
 mod constraint;
 mod fairness;
 mod logprobs;

@@ -103,12 +103,11 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
         .with_swa_full(true);
     let way = match solo {
         true => Way::Solo { chunk: chunk as usize },
-        false => Way::Together(Size {
-            cells: cells as usize,
-            sequences: SEQUENCES.cast_signed(),
-            rows: rows as usize,
-            chunk: chunk as usize,
-        }),
+        false => {
+            let sequences = SEQUENCES.cast_signed();
+            let size = Size { cells: cells as usize, sequences, rows: rows as usize, chunk: chunk as usize };
+            Way::Together { size, cold_bytes: config.cold_bytes }
+        }
     };
 
     let name = name_of(&config);

@@ -4,7 +4,7 @@
 //! long one stalls nobody. A request begins with the cells of the longest beginning that it shares with another one, also with
 //! one that still runs, and waits while another one computes what both begin with. It is let in when there are cells for
 //! its prompt and all that it may answer, so that the cache is never full in the midst of an answer; what rests in the cache makes
-//! room, the oldest first, and last what more requests are to come for.
+//! room, the oldest first, and last what more requests are to come for. What has to go is kept outside the cache for a while.
 //!
 //! Runs take turns, by what was read for each; of one run the request goes first for which most steps wait. While nobody asks, the
 //! beginnings of prompts are read that will come.
@@ -17,11 +17,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use llama_cpp_2::context::session::SeqState;
 use parkway_core::model::{ChatEnd, Hints, ModelError};
 use tokio::sync::mpsc;
 
 use crate::answer::{Answer, Next};
 use crate::batch::Batch;
+use crate::cold::{self, Cold};
 use crate::constraint;
 use crate::fairness::Fairness;
 use crate::stats::{Counters, nanos};
@@ -40,6 +42,7 @@ pub(crate) struct Scheduler<'m> {
     /// Beginnings of prompts that will come, to be read while nobody asks.
     ahead: VecDeque<Vec<u32>>,
     fairness: Fairness,
+    cold: Cold<SeqState>,
     running: Vec<Running>,
     counters: Arc<Counters>,
 }
@@ -82,9 +85,11 @@ impl Running {
 }
 
 impl<'m> Scheduler<'m> {
-    pub(crate) fn new(batch: Batch<'m>, counters: Arc<Counters>) -> Self {
+    /// A scheduler that keeps at most `cold` bytes of what has to leave the cache.
+    pub(crate) fn new(batch: Batch<'m>, cold: usize, counters: Arc<Counters>) -> Self {
         let (waiting, running, ahead) = (Vec::new(), Vec::new(), VecDeque::new());
-        Scheduler { batch, tree: Tree::new(), waiting, running, ahead, fairness: Fairness::default(), counters }
+        let (tree, fairness, cold) = (Tree::new(), Fairness::default(), Cold::new(cold));
+        Scheduler { batch, tree, waiting, ahead, fairness, cold, running, counters }
     }
 
     /// Answers requests until no more come, or it is to stop.
@@ -165,6 +170,7 @@ impl<'m> Scheduler<'m> {
     fn tell(&self) {
         let say = |counter: &AtomicU64, number: usize| counter.store(number as u64, Ordering::Relaxed);
         say(&self.counters.cached_tokens, self.tree.tokens());
+        say(&self.counters.cold_bytes, self.cold.bytes());
         say(&self.counters.sequences, self.tree.sequences());
         say(&self.counters.running, self.running.len());
         say(&self.counters.waiting, self.waiting.len());
@@ -189,7 +195,11 @@ impl<'m> Scheduler<'m> {
         let fairness = &self.fairness;
         self.waiting.sort_by_key(|Request { hints, .. }| (fairness.served(hints.run), Reverse(hints.chain)));
         let mut at = 0;
-        while let Some(ready) = self.waiting.get(at) {
+        while at < self.waiting.len() {
+            if self.cold.keeps() {
+                self.warm_up(at);
+            }
+            let ready = &self.waiting[at];
             // The last token of a prompt is computed in any case: it tells what follows.
             let prompt = &ready.prompt[..ready.prompt.len().saturating_sub(1)];
             let found = self.tree.find(prompt);
@@ -199,37 +209,85 @@ impl<'m> Scheduler<'m> {
                 continue;
             }
             let needed = ready.prompt.len() - depth + ready.answer.left();
-            let mut from = found.ready;
+            let from = found.ready;
+            let mut leaves = None;
             if !self.make_room(needed, from.map(|(seq, _)| seq)) {
-                if !self.running.is_empty() {
+                // The one that it shares with may go, once it has been shared.
+                leaves = from.map(|(seq, _)| seq).filter(|seq| self.tree.rests(*seq));
+                if leaves.is_none() || !self.fits(self.tree.least(None), needed + depth) {
                     // Who comes later does not overtake.
                     return;
                 }
-                // Only what it would share is in its way.
-                self.forget();
-                from = None;
+                while let Some(oldest) = self.tree.oldest(leaves) {
+                    self.cool_down(oldest);
+                }
             }
             let request = self.waiting.remove(at);
             self.begin(request, from);
+            if let Some(seq) = leaves {
+                self.cool_down(seq);
+            }
         }
+    }
+
+    /// Whether so many cells and a sequence are there beside these, and beside what those that run may still need.
+    fn fits(&self, (tokens, sequences): (usize, usize), needed: usize) -> bool {
+        let size = self.batch.size;
+        let promised: usize = self.running.iter().map(|running| running.answer.left()).sum();
+        tokens + promised + needed <= size.cells && sequences < size.sequences.unsigned_abs() as usize
     }
 
     /// Whether there is a sequence and so many cells, beside what those that run may still need. What rests makes room, but for
     /// `but`; where that would not do, it stays.
     fn make_room(&mut self, needed: usize, but: Option<Seq>) -> bool {
-        let size = self.batch.size;
-        let promised: usize = self.running.iter().map(|running| running.answer.left()).sum();
-        let fits = |(tokens, sequences): (usize, usize)| {
-            tokens + promised + needed <= size.cells && sequences < size.sequences.unsigned_abs() as usize
-        };
-        if !fits((self.tree.tokens(), self.tree.sequences())) && !fits(self.tree.least(but)) {
+        let now = |tree: &Tree| (tree.tokens(), tree.sequences());
+        if !self.fits(now(&self.tree), needed) && !self.fits(self.tree.least(but), needed) {
             return false;
         }
-        while !fits((self.tree.tokens(), self.tree.sequences())) {
+        while !self.fits(now(&self.tree), needed) {
             let Some(oldest) = self.tree.oldest(but) else { return false };
-            self.remove(oldest);
+            self.cool_down(oldest);
         }
         true
+    }
+
+    /// Takes a sequence that rests out of the cache; what it alone holds is kept outside, if it is worth it.
+    fn cool_down(&mut self, seq: Seq) {
+        if self.cold.keeps() {
+            let (tokens, own) = self.tree.tokens_of(seq);
+            if own >= cold::WORTH
+                && !self.cold.has(&tokens)
+                && let Some(state) = self.batch.copy_out(seq)
+            {
+                let bytes = state.byte_len();
+                self.cold.keep(tokens, state, bytes);
+            }
+        }
+        self.remove(seq);
+    }
+
+    /// Copies back what a request that waits begins with, where that is worth it beside what is there or is being read.
+    fn warm_up(&mut self, at: usize) {
+        let request = &self.waiting[at];
+        let (prompt, left) = (request.prompt[..request.prompt.len().saturating_sub(1)].to_vec(), request.answer.left());
+        let coming = self.tree.find(&prompt).coming;
+        let Some((all, _, shared)) = self.cold.find(&prompt, coming) else { return };
+        // All of it is copied before what is not the prompt's is cut off, and the request must fit beside it.
+        let needed = all.len().max(prompt.len() + 1 + left);
+        if !self.make_room(needed, None) {
+            return;
+        }
+        let free = self.tree.free(self.batch.size.sequences);
+        // Making room may have taken it out.
+        let (Some(seq), Some((_, state, _))) = (free, self.cold.find(&prompt, coming)) else { return };
+        if !self.batch.copy_in(state, seq, shared) {
+            // What cannot be copied back once cannot be at all.
+            self.cold.clear();
+            return;
+        }
+        self.tree.begin(seq, None, &prompt[..shared]);
+        self.tree.computed(seq, shared);
+        self.tree.rest(seq);
     }
 
     fn begin(&mut self, request: Request, from: Option<(Seq, usize)>) {

@@ -27,6 +27,8 @@ pub struct Stats {
     pub cached_tokens: u64,
     /// Of how many at most.
     pub cache_size: u64,
+    /// Bytes that are kept of what had to leave the cache.
+    pub cold_bytes: u64,
     /// Conversations that are in the cache: those that run, and those that are kept for what comes.
     pub sequences: u64,
     /// Requests that are being answered.
@@ -49,6 +51,7 @@ pub(crate) struct Counters {
     pub(crate) mask_wait_nanos: AtomicU64,
     pub(crate) cached_tokens: AtomicU64,
     pub(crate) cache_size: AtomicU64,
+    pub(crate) cold_bytes: AtomicU64,
     pub(crate) sequences: AtomicU64,
     pub(crate) running: AtomicU64,
     pub(crate) waiting: AtomicU64,
@@ -66,6 +69,7 @@ impl Default for Counters {
             mask_wait_nanos: zero(),
             cached_tokens: zero(),
             cache_size: zero(),
+            cold_bytes: zero(),
             sequences: zero(),
             running: zero(),
             waiting: zero(),
@@ -101,6 +105,7 @@ impl Counters {
             mask_wait: Duration::from_nanos(read(&self.mask_wait_nanos)),
             cached_tokens: read(&self.cached_tokens),
             cache_size: read(&self.cache_size),
+            cold_bytes: read(&self.cold_bytes),
             sequences: read(&self.sequences),
             running: read(&self.running),
             waiting: read(&self.waiting),

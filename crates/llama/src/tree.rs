@@ -92,6 +92,22 @@ impl Tree {
         (tokens, sequences)
     }
 
+    /// The tokens of a sequence, and how many of them it shares with no other one.
+    pub(crate) fn tokens_of(&self, seq: Seq) -> (Vec<u32>, usize) {
+        let (mut stretches, mut own, mut alone) = (Vec::new(), 0, true);
+        let mut at = self.holders.get(&seq).map_or(ROOT, |holder| holder.node);
+        let mut below = None;
+        while let Some(node) = self.node(at).filter(|_| at != ROOT) {
+            let held = self.holders.iter().any(|(other, holder)| *other != seq && holder.node == at);
+            alone &= !held && node.children.iter().all(|child| Some(*child) == below);
+            own += if alone { node.tokens.len() } else { 0 };
+            stretches.push(node.tokens.as_slice());
+            (below, at) = (Some(at), node.parent);
+        }
+        stretches.reverse();
+        (stretches.concat(), own)
+    }
+
     /// What of a prompt is there.
     pub(crate) fn find(&self, prompt: &[u32]) -> Found {
         let mut found = Found { ready: None, coming: 0 };
@@ -199,6 +215,11 @@ impl Tree {
         if let Some(holder) = self.holders.remove(&seq) {
             self.prune(holder.node);
         }
+    }
+
+    /// Whether a sequence rests.
+    pub(crate) fn rests(&self, seq: Seq) -> bool {
+        self.holders.get(&seq).is_some_and(|holder| !holder.busy)
     }
 
     /// The resting sequence that was of no use for longest, but for `but`; one that is kept for others only where there is none
@@ -469,6 +490,12 @@ mod tests {
                 let cells: std::collections::BTreeSet<usize> =
                     plain.all.values().flat_map(|held| held.1.iter().copied()).collect();
                 prop_assert_eq!((tree.tokens(), tree.sequences()), (cells.len(), plain.all.len()));
+                for (seq, held) in &plain.all {
+                    let others: std::collections::BTreeSet<usize> =
+                        plain.all.iter().filter(|(other, _)| *other != seq).flat_map(|(_, held)| held.1.clone()).collect();
+                    let own = held.1.iter().filter(|cell| !others.contains(cell)).count();
+                    prop_assert_eq!(tree.tokens_of(*seq), (held.0.clone(), own));
+                }
                 for but in [None, plain.all.keys().next().copied()] {
                     let stay = || plain.all.iter().filter(|(seq, held)| held.3 || Some(**seq) == but);
                     let cells: std::collections::BTreeSet<usize> =

@@ -61,7 +61,7 @@ pub(crate) enum Way {
     /// One after the other, in chunks of so many tokens.
     Solo { chunk: usize },
     /// Together, in batches.
-    Together(batch::Size),
+    Together { size: batch::Size, cold_bytes: usize },
 }
 
 /// What a model is asked for.
@@ -174,7 +174,9 @@ fn run(
                 }
             }
         }
-        Way::Together(size) => Scheduler::new(Batch::new(context, size), counters).run(ready, stop),
+        Way::Together { size, cold_bytes } => {
+            Scheduler::new(Batch::new(context, size), cold_bytes, counters).run(ready, stop);
+        }
     }
 }
 

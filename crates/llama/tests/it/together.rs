@@ -255,3 +255,44 @@ fn what_is_told_ahead_is_read_while_nobody_asks() {
     let asked = block_on(model.chat(ChatRequest { max_tokens: 1, ..long })).unwrap();
     assert!(asked.end.usage.cached_tokens > 64, "{:?}", asked.end.usage);
 }
+
+#[test]
+fn what_had_to_leave_the_cache_is_copied_back_and_not_read_again() {
+    let _alone = alone();
+    let letter = |n: usize| ChatRequest {
+        max_tokens: 3,
+        logprobs: Some(8),
+        ..user(&format!("Letter {n}. {}", "Please send lamps. ".repeat(60)))
+    };
+    let config = Llama::gguf(model_path()).context_length(512).cache_tokens(512);
+    let model = config.clone().load(|_| {}).unwrap();
+    let first = block_on(model.chat(letter(1))).unwrap();
+    for n in 2..5 {
+        block_on(model.chat(letter(n))).unwrap();
+    }
+    let before = model.stats();
+    assert!(before.cold_bytes > 1 << 20, "{before:?}");
+    let again = block_on(model.chat(letter(1))).unwrap();
+    let usage = again.end.usage;
+    assert!(usage.cached_tokens > usage.prompt_tokens - 40, "{usage:?}");
+    // It is what was read, but for rounding: other cells would tell something else altogether.
+    let (first, again) = (&first.end.logprobs[0].top, &again.end.logprobs[0].top);
+    for (text, logprob) in first.iter().take(3) {
+        let now = again.iter().find(|(other, _)| other == text).map(|(_, logprob)| *logprob).unwrap();
+        assert!((now - logprob).abs() < 0.6, "{first:?} {again:?}");
+    }
+    let read = model.stats().rows - before.rows;
+    assert!(read < 60, "{read} tokens were computed");
+    // Another end of the same beginning, too.
+    let other = user(&format!("Letter 2. {} And cups.", "Please send lamps. ".repeat(58)));
+    let usage = block_on(model.chat(ChatRequest { max_tokens: 3, ..other })).unwrap().end.usage;
+    assert!(usage.cached_tokens > 200, "{usage:?}");
+
+    let model = config.cold_bytes(0).load(|_| {}).unwrap();
+    for n in 1..5 {
+        block_on(model.chat(letter(n))).unwrap();
+    }
+    assert_eq!(model.stats().cold_bytes, 0);
+    let usage = block_on(model.chat(letter(1))).unwrap().end.usage;
+    assert!(usage.cached_tokens < 64, "{usage:?}");
+}
