@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Llama, LoadError, Vocabulary, load};
+use crate::{Llama, LlamaEmbedder, LoadError, Vocabulary, embedder, load};
 
 /// How many layers of a model run on a GPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,6 +94,22 @@ impl LlamaConfig {
     /// prompts.
     pub fn load_vocabulary(self) -> Result<Vocabulary, LoadError> {
         load::vocabulary(self)
+    }
+
+    /// Loads the file as an embedding model. A text may be as long as the [`context_length`](Self::context_length), and never longer than
+    /// the model was trained on; how the vectors of its tokens become one is what the file says, or their mean. This blocks until
+    /// it is ready; in async code use [`load_embedder_async`](Self::load_embedder_async). What concerns answers alone
+    /// (`cache_tokens`, `deterministic`) is not looked at.
+    pub fn load_embedder(self) -> Result<LlamaEmbedder, LoadError> {
+        embedder::load(&self)
+    }
+
+    /// Loads the file as an embedding model, on a blocking thread of the tokio runtime that this is called in.
+    pub async fn load_embedder_async(self) -> Result<LlamaEmbedder, LoadError> {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || self.load_embedder())
+            .await
+            .unwrap_or_else(|cause| Err(LoadError::Backend { path, cause: cause.to_string() }))
     }
 
     /// Loads the model on a blocking thread of the tokio runtime that this is called in.
