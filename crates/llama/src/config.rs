@@ -77,7 +77,8 @@ impl LlamaConfig {
     }
 
     /// Threads that compute on the CPU: as many as there are cores by default, at least 1 and never more than there are
-    /// cores, because llama.cpp's threads wait for each other by spinning.
+    /// cores, because llama.cpp's threads wait for each other by spinning. Models whose threads together are more than that
+    /// alternate, batch by batch; with fewer threads each, they compute at once.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.clamp(1, cores());
         self
@@ -121,6 +122,7 @@ impl LlamaConfig {
     }
 }
 
-fn cores() -> usize {
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -20,6 +20,7 @@ use parkway_core::model::ModelError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::load::{self, Opened};
+use crate::turns::Cores;
 use crate::{LlamaConfig, LoadError};
 
 /// Requests that may wait for the thread.
@@ -117,7 +118,9 @@ pub(crate) fn load(config: &LlamaConfig) -> Result<LlamaEmbedder, LoadError> {
         max_tokens: Some(max_tokens),
         model_hash: Some(hash),
     };
-    let device = placement.describe(model.n_layer() + 1, config.threads);
+    let layers = model.n_layer() + 1;
+    let device = placement.describe(layers, config.threads);
+    let cores = placement.cores(layers, config.threads);
     tracing::info!(name = info.name, device, "embedder loaded");
 
     let (mailbox, jobs) = mpsc::channel(MAILBOX);
@@ -125,7 +128,7 @@ pub(crate) fn load(config: &LlamaConfig) -> Result<LlamaEmbedder, LoadError> {
     let (made, is_made) = blocking::sync_channel(1);
     let stop = Arc::new(AtomicBool::new(false));
     let broken = |cause: String| LoadError::Backend { path: path.clone(), cause };
-    let work = Work { path: path.clone(), backend, model, params, info: info.clone(), rows: rows as usize };
+    let work = Work { path: path.clone(), backend, model, params, cores, info: info.clone(), rows: rows as usize };
     let stopped = Arc::clone(&stop);
     let thread = thread::Builder::new().name("parkway-embedder".into());
     let thread = thread.spawn(move || work.run(&made, jobs, &stopped)).map_err(|error| broken(error.to_string()))?;
@@ -153,6 +156,7 @@ struct Work {
     backend: &'static LlamaBackend,
     model: Arc<LlamaModel>,
     params: LlamaContextParams,
+    cores: Cores,
     info: EmbedderInfo,
     rows: usize,
 }
@@ -181,7 +185,8 @@ impl Work {
         if made.send(Ok(())).is_err() {
             return;
         }
-        let mut batch = Batch { context, batch: LlamaBatch::new(self.rows, 1), rows: self.rows, texts: 0 };
+        let batch = LlamaBatch::new(self.rows, 1);
+        let mut batch = Batch { context, batch, cores: self.cores, rows: self.rows, texts: 0 };
         let mut open = VecDeque::new();
         loop {
             if open.is_empty() {
@@ -284,6 +289,7 @@ impl Work {
 struct Batch<'m> {
     context: LlamaContext<'m>,
     batch: LlamaBatch<'static>,
+    cores: Cores,
     rows: usize,
     texts: u16,
 }
@@ -312,6 +318,7 @@ impl Batch<'_> {
         if self.batch.n_tokens() == 0 {
             return Ok(());
         }
+        let _turn = self.cores.take();
         // Models that write text as well remember the last batch; encoders have nothing to forget, and encode here.
         self.context.clear_kv_cache();
         self.context.decode(&mut self.batch).map_err(|error| defect(format!("llama.cpp: {error}")))

@@ -31,6 +31,8 @@
 //! # }
 //! ```
 //!
+//! Several models may be loaded, and be asked at once. On a CPU they share its cores: one computes a batch, then another one.
+//!
 //! Building needs cmake, a C++17 compiler and libclang. The features `cuda`, `vulkan`, `metal` and `rocm` compile
 //! llama.cpp for GPUs, `openmp` (on by default) lets it use OpenMP on the CPU. Its log goes to `tracing` under the target
 //! `llama-cpp-2` and is talkative at level info; nothing is printed.
@@ -57,6 +59,7 @@ mod text;
 mod token_env;
 mod tokenizer;
 mod tree;
+mod turns;
 mod vocabulary;
 
 pub use config::{GpuLayers, LlamaConfig};

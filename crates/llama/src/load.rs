@@ -133,6 +133,8 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
     };
 
     let name = name_of(&config);
+    let layers = model.n_layer() + 1;
+    let cores = placement.cores(layers, config.threads);
     let capabilities = Capabilities {
         name: name.clone(),
         context_length: Some(context_length),
@@ -140,11 +142,11 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
         logprobs: true,
         model_hash: Some(hash),
         template_hash: Some(hex::encode(Sha256::digest(template.source()))),
-        device: placement.describe(model.n_layer() + 1, config.threads),
+        device: placement.describe(layers, config.threads),
         ..Capabilities::default()
     };
     let prompter = Arc::new(Prompter { name, context_length, template, tokenizer, counters: Arc::default() });
-    let engine = Engine { path: own(), backend, model, params, way };
+    let engine = Engine { path: own(), backend, model, params, way, cores };
     let worker = Worker::start(engine, Arc::clone(&prompter), grammars)?;
     // An answer's tokens, the notices of its prefill, and its end.
     let room = (context_length + context_length / chunk + 3) as usize;

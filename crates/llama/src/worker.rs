@@ -23,6 +23,7 @@ use crate::solo;
 use crate::stats::Counters;
 use crate::template::ChatTemplate;
 use crate::tokenizer::Tokenizer;
+use crate::turns::Cores;
 
 /// Requests that may wait for each of the threads.
 const MAILBOX: usize = 256;
@@ -51,6 +52,7 @@ pub(crate) struct Engine {
     pub(crate) model: Arc<LlamaModel>,
     pub(crate) params: LlamaContextParams,
     pub(crate) way: Way,
+    pub(crate) cores: Cores,
 }
 
 /// Whether requests are computed together.
@@ -144,12 +146,12 @@ fn run(
     }
     match engine.way {
         Way::Solo { chunk } => {
-            let mut cache = Cache::new(context, context_length as usize, chunk, counters);
+            let mut cache = Cache::new(context, engine.cores, context_length as usize, chunk, counters);
             while let Some(ready) = ready.blocking_recv() {
                 solo::serve(ready, &mut cache, stop);
             }
         }
-        Way::Together(size) => Scheduler::new(Batch::new(context, size), counters).run(ready, stop),
+        Way::Together(size) => Scheduler::new(Batch::new(context, engine.cores, size), counters).run(ready, stop),
     }
 }
 
