@@ -19,6 +19,7 @@ test: setup ## All tests: without a C++ toolchain first, then those on the real 
 	$(CARGO) test
 	$(CARGO) build --release -p parkway-cli -p parkway-examples $(MODEL)
 	scripts/setup model
+	scripts/embedder
 	RUST_TEST_THREADS=1 $(CARGO) test --release -p parkway-llama -p parkway-cli -p parkway-examples $(MODEL)
 
 times: setup ## A short table of times: a process, durable steps, tokens, beside load and sync cost

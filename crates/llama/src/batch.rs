@@ -8,6 +8,7 @@ use parkway_core::model::ModelError;
 
 use crate::tokenizer::token_of;
 use crate::tree::Seq;
+use crate::turns::{Cores, Turn};
 
 /// How large a context is, and how much it computes at a time.
 #[derive(Clone, Copy, Debug)]
@@ -26,13 +27,14 @@ pub(crate) struct Size {
 pub(crate) struct Batch<'m> {
     context: LlamaContext<'m>,
     batch: LlamaBatch<'static>,
+    cores: Cores,
     pub(crate) size: Size,
 }
 
 impl<'m> Batch<'m> {
     /// A batch for a context that was made for as much.
-    pub(crate) fn new(context: LlamaContext<'m>, size: Size) -> Self {
-        Batch { context, batch: LlamaBatch::new(size.rows, 1), size }
+    pub(crate) fn new(context: LlamaContext<'m>, cores: Cores, size: Size) -> Self {
+        Batch { context, batch: LlamaBatch::new(size.rows, 1), cores, size }
     }
 
     pub(crate) fn begin(&mut self) {
@@ -55,6 +57,11 @@ impl<'m> Batch<'m> {
         let row = self.batch.n_tokens();
         self.batch.add(token, at, &[seq], logits).map_err(|error| defect(error.to_string()))?;
         Ok(row)
+    }
+
+    /// Waits until it may be computed.
+    pub(crate) fn turn(&self) -> Turn {
+        self.cores.take()
     }
 
     /// Computes the batch.

@@ -11,6 +11,7 @@ use parkway_core::model::ModelError;
 
 use crate::stats::Counters;
 use crate::tokenizer::token_of;
+use crate::turns::Cores;
 
 /// The one sequence of the context.
 const SEQUENCE: i32 = 0;
@@ -23,6 +24,7 @@ const SEQUENCE: i32 = 0;
 pub(crate) struct Cache<'m> {
     context: LlamaContext<'m>,
     batch: LlamaBatch<'static>,
+    cores: Cores,
     chunk: usize,
     capacity: usize,
     /// All tokens in the context, in order of their positions.
@@ -36,9 +38,15 @@ pub(crate) struct Cache<'m> {
 
 impl<'m> Cache<'m> {
     /// A cache for `capacity` tokens, computed at most `chunk` at a time; the context must be made for as many.
-    pub(crate) fn new(context: LlamaContext<'m>, capacity: usize, chunk: usize, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        context: LlamaContext<'m>,
+        cores: Cores,
+        capacity: usize,
+        chunk: usize,
+        counters: Arc<Counters>,
+    ) -> Self {
         let (batch, tokens) = (LlamaBatch::new(chunk, 1), Vec::new());
-        Cache { context, batch, chunk, capacity, tokens, whole: 0, last: None, counters }
+        Cache { context, batch, cores, chunk, capacity, tokens, whole: 0, last: None, counters }
     }
 
     /// Keeps what the cache shares with a new prompt and drops the rest. Tells how many tokens that saves; at least one
@@ -70,9 +78,11 @@ impl<'m> Cache<'m> {
                 .add(token, position, &[SEQUENCE], at + 1 == tokens.len())
                 .map_err(|error| defect(error.to_string()))?;
         }
+        let turn = self.cores.take();
         let started = Instant::now();
         let decoded = self.context.decode(&mut self.batch);
         self.counters.decoded(tokens.len(), started.elapsed());
+        drop(turn);
         if let Err(error) = decoded {
             self.clear();
             let retryable = error == DecodeError::NoKvCacheSlot;

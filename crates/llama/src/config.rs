@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Llama, LoadError, Vocabulary, load};
+use crate::{Llama, LlamaEmbedder, LoadError, Vocabulary, embedder, load};
 
 /// How many layers of a model run on a GPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,7 +86,8 @@ impl LlamaConfig {
     }
 
     /// Threads that compute on the CPU: as many as there are cores by default, at least 1 and never more than there are
-    /// cores, because llama.cpp's threads wait for each other by spinning.
+    /// cores, because llama.cpp's threads wait for each other by spinning. Models whose threads together are more than that
+    /// alternate, batch by batch; with fewer threads each, they compute at once.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.clamp(1, cores());
         self
@@ -105,6 +106,22 @@ impl LlamaConfig {
         load::vocabulary(self)
     }
 
+    /// Loads the file as an embedding model. A text may be as long as the [`context_length`](Self::context_length), and never longer than
+    /// the model was trained on; how the vectors of its tokens become one is what the file says, or their mean. This blocks until
+    /// it is ready; in async code use [`load_embedder_async`](Self::load_embedder_async). What concerns answers alone
+    /// (`cache_tokens`, `deterministic`) is not looked at.
+    pub fn load_embedder(self) -> Result<LlamaEmbedder, LoadError> {
+        embedder::load(&self)
+    }
+
+    /// Loads the file as an embedding model, on a blocking thread of the tokio runtime that this is called in.
+    pub async fn load_embedder_async(self) -> Result<LlamaEmbedder, LoadError> {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || self.load_embedder())
+            .await
+            .unwrap_or_else(|cause| Err(LoadError::Backend { path, cause: cause.to_string() }))
+    }
+
     /// Loads the model on a blocking thread of the tokio runtime that this is called in.
     pub async fn load_async(self, progress: impl FnMut(f32) + Send + 'static) -> Result<Llama, LoadError> {
         let path = self.path.clone();
@@ -114,6 +131,7 @@ impl LlamaConfig {
     }
 }
 
-fn cores() -> usize {
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::{LlamaBackendDeviceType, LogOptions, list_llama_ggml_backend_devices, send_logs_to_tracing};
 
+use crate::turns::Cores;
 use crate::{GpuLayers, LoadError};
 
 /// A device that this build of llama.cpp can compute on.
@@ -115,6 +116,11 @@ impl Placement {
         !self.gpus.is_empty()
     }
 
+    /// The cores that a batch of a model with so many layers takes, the output layer counted in.
+    pub(crate) fn cores(&self, layers: u32, threads: usize) -> Cores {
+        if self.on_gpu() && self.gpu_layers >= layers { Cores::NONE } else { Cores::of(threads) }
+    }
+
     /// For people: `cpu, 2 threads` or `CUDA0 NVIDIA H200 (31/31 layers)`. `layers` counts the output layer in.
     pub(crate) fn describe(&self, layers: u32, threads: usize) -> String {
         if self.gpus.is_empty() {
@@ -164,5 +170,13 @@ mod tests {
         assert_eq!(describe(GpuLayers::All), "CUDA0 NVIDIA H200 (31/31 layers)");
         assert_eq!(describe(GpuLayers::Count(7)), "CUDA0 NVIDIA H200 (7/31 layers)");
         assert_eq!(describe(GpuLayers::Count(0)), "cpu, 2 threads");
+    }
+
+    #[test]
+    fn a_model_on_a_gpu_alone_waits_for_those_on_the_cpu() {
+        let gpu = [device("CPU", DeviceKind::Cpu), device("CUDA0", DeviceKind::Gpu)];
+        let cores = |wanted| Placement::choose(wanted, &gpu, Path::new("m.gguf")).unwrap().cores(31, 1);
+        assert_eq!([GpuLayers::Auto, GpuLayers::All, GpuLayers::Count(31)].map(cores), [Cores::NONE; 3]);
+        assert_eq!([GpuLayers::Count(30), GpuLayers::Count(0)].map(cores), [Cores::of(1); 2]);
     }
 }

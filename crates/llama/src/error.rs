@@ -62,6 +62,14 @@ pub enum LoadError {
         /// What is wrong with it.
         cause: String,
     },
+    /// The model makes no vectors of texts.
+    #[error("`{}` is no embedding model: {cause}; take one, such as all-MiniLM-L6-v2, bge or nomic-embed in GGUF form", path.display())]
+    NotEmbedder {
+        /// The path that was given.
+        path: PathBuf,
+        /// What it is.
+        cause: String,
+    },
     /// The weights are loaded, but there is no context for them.
     #[error("llama.cpp cannot make a context of {context_length} tokens for `{}`; ask for a smaller `context_length` or fewer `gpu_layers`", path.display())]
     Context {
@@ -92,6 +100,7 @@ impl LoadError {
             LoadError::Refused { .. } => "model_refused",
             LoadError::Template { .. } => "model_template",
             LoadError::Vocabulary { .. } => "model_vocabulary",
+            LoadError::NotEmbedder { .. } => "model_not_embedder",
             LoadError::Context { .. } => "model_context",
             LoadError::Backend { .. } => "model_backend",
         }

@@ -1,4 +1,4 @@
-//! Parkway's port to language models on llama.cpp, inside the process.
+//! Parkway's ports to language models and embedding models on llama.cpp, inside the process.
 //!
 //! [`Llama::gguf`] names a model file, [`LlamaConfig::load`] opens it, and [`Llama`] is then a
 //! [`Model`](parkway_core::model::Model). Each loaded model has a thread that prepares requests, and one that alone touches the model's
@@ -16,12 +16,30 @@
 //! # }
 //! ```
 //!
+//! An embedding model is loaded from a file of the same form, and is a [`LlamaEmbedder`]:
+//!
+//! ```no_run
+//! use parkway_core::embedder::Embedder;
+//! use parkway_llama::Llama;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let embedder = Llama::gguf("all-MiniLM-L6-v2.F16.gguf").load_embedder_async().await?;
+//! let texts = ["Where is my parcel?", "The delivery is late."].map(String::from);
+//! let vectors = embedder.embed(&texts).await?.vectors;
+//! let cosine: f32 = vectors[0].iter().zip(&vectors[1]).map(|(a, b)| a * b).sum();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Several models may be loaded, and be asked at once. On a CPU they share its cores: one computes a batch, then another one.
+//!
 //! Building needs cmake, a C++17 compiler and libclang. The features `cuda`, `vulkan`, `metal` and `rocm` compile
 //! llama.cpp for GPUs, `openmp` (on by default) lets it use OpenMP on the CPU. Its log goes to `tracing` under the target
 //! `llama-cpp-2` and is talkative at level info; nothing is printed.
 
 mod config;
 mod device;
+mod embedder;
 mod error;
 mod load;
 mod model;
@@ -43,10 +61,12 @@ mod text;
 mod token_env;
 mod tokenizer;
 mod tree;
+mod turns;
 mod vocabulary;
 
 pub use config::{GpuLayers, LlamaConfig};
 pub use device::{Device, DeviceKind, devices};
+pub use embedder::LlamaEmbedder;
 pub use error::LoadError;
 pub use model::Llama;
 pub use stats::Stats;

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
@@ -39,8 +40,17 @@ const CONSTRAINTS: [ConstraintKind; 4] =
 /// The smallest context that is of any use, in tokens.
 const SMALLEST: u32 = 64;
 
-/// Loads a model; see [`LlamaConfig::load`].
-pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + 'static) -> Result<Llama, LoadError> {
+/// A model whose weights are loaded.
+pub(crate) struct Opened {
+    pub(crate) backend: &'static LlamaBackend,
+    pub(crate) model: Arc<LlamaModel>,
+    /// SHA-256 (hex) of the file.
+    pub(crate) hash: String,
+    pub(crate) placement: Placement,
+}
+
+/// Loads the weights.
+pub(crate) fn open(config: &LlamaConfig, mut progress: impl FnMut(f32) + Send + 'static) -> Result<Opened, LoadError> {
     let path = config.path.as_path();
     check_file(path)?;
     let own = || path.to_owned();
@@ -61,17 +71,15 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
     let hash = hash
         .unwrap_or_else(|_| Err(io::Error::other("hashing it panicked")))
         .map_err(|error| LoadError::Unreadable { path: own(), cause: error.to_string() })?;
+    Ok(Opened { backend, model, hash, placement })
+}
 
-    let template = chat_template(&model).map_err(|cause| LoadError::Template { path: own(), cause })?;
-    let tokenizer = Arc::new(Tokenizer::new(Arc::clone(&model), template.source()));
-    let grammars = token_env(&model, Arc::clone(&tokenizer))
-        .and_then(|env| Grammars::new(&env))
-        .map_err(|cause| LoadError::Vocabulary { path: own(), cause })?;
-
+/// The context that is asked for, as far as the model was trained for it.
+pub(crate) fn context_length(config: &LlamaConfig, model: &LlamaModel) -> Result<u32, LoadError> {
     let context_length = config.context_length.min(model.n_ctx_train());
     if context_length < SMALLEST {
         let cause = format!("a context of {context_length} tokens; at least {SMALLEST} are needed");
-        return Err(LoadError::Config { path: own(), cause });
+        return Err(LoadError::Config { path: config.path.clone(), cause });
     }
     if context_length < config.context_length {
         tracing::info!(
@@ -80,6 +88,20 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
             "the context is as long as the model was trained"
         );
     }
+    Ok(context_length)
+}
+
+/// Loads a model; see [`LlamaConfig::load`].
+pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'static) -> Result<Llama, LoadError> {
+    let Opened { backend, model, hash, placement } = open(&config, progress)?;
+    let own = || config.path.clone();
+    let template = chat_template(&model).map_err(|cause| LoadError::Template { path: own(), cause })?;
+    let tokenizer = Arc::new(Tokenizer::new(Arc::clone(&model), template.source()));
+    let grammars = token_env(&model, Arc::clone(&tokenizer))
+        .and_then(|env| Grammars::new(&env))
+        .map_err(|cause| LoadError::Vocabulary { path: own(), cause })?;
+
+    let context_length = context_length(&config, &model)?;
     let on_gpu = placement.on_gpu();
     let chunk = if on_gpu { CHUNK_GPU } else { CHUNK_CPU };
     let threads = i32::try_from(config.threads).unwrap_or(1);
@@ -111,6 +133,8 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
     };
 
     let name = name_of(&config);
+    let layers = model.n_layer() + 1;
+    let cores = placement.cores(layers, config.threads);
     let capabilities = Capabilities {
         name: name.clone(),
         context_length: Some(context_length),
@@ -118,12 +142,12 @@ pub(crate) fn load(config: LlamaConfig, mut progress: impl FnMut(f32) + Send + '
         logprobs: true,
         model_hash: Some(hash),
         template_hash: Some(hex::encode(Sha256::digest(template.source()))),
-        device: placement.describe(model.n_layer() + 1, config.threads),
+        device: placement.describe(layers, config.threads),
         ..Capabilities::default()
     };
     let prompter = Arc::new(Prompter { name, context_length, template, tokenizer, counters: Arc::default() });
     prompter.counters.cache_size.store(cells.into(), Ordering::Relaxed);
-    let engine = Engine { path: own(), backend, model, params, way };
+    let engine = Engine { path: own(), backend, model, params, way, cores };
     let worker = Worker::start(engine, Arc::clone(&prompter), grammars)?;
     // An answer's tokens, the notices of its prefill, and its end.
     let room = (context_length + context_length / chunk + 3) as usize;
@@ -162,7 +186,7 @@ fn trained_on(model: &LlamaModel) -> Option<u32> {
     model.meta_val_str(&format!("{kind}.context_length")).ok()?.parse().ok()
 }
 
-fn name_of(config: &LlamaConfig) -> String {
+pub(crate) fn name_of(config: &LlamaConfig) -> String {
     let stem = || config.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     config.name.clone().unwrap_or_else(stem)
 }

@@ -406,8 +406,9 @@ impl<'m> Scheduler<'m> {
     }
 }
 
-/// Computes the batch, and counts that.
+/// Computes the batch in its turn, and counts that.
 fn timed(batch: &mut Batch<'_>, counters: &Counters) -> Result<(), ModelError> {
+    let _turn = batch.turn();
     let (rows, started) = (batch.rows(), Instant::now());
     let decoded = batch.decode();
     counters.decoded(rows, started.elapsed());

@@ -25,6 +25,7 @@ use crate::stats::Counters;
 use crate::template::ChatTemplate;
 use crate::tokenizer::Tokenizer;
 use crate::tree::Group;
+use crate::turns::Cores;
 
 /// Requests that may wait for each of the threads.
 const MAILBOX: usize = 256;
@@ -53,6 +54,7 @@ pub(crate) struct Engine {
     pub(crate) model: Arc<LlamaModel>,
     pub(crate) params: LlamaContextParams,
     pub(crate) way: Way,
+    pub(crate) cores: Cores,
 }
 
 /// Whether requests are computed together.
@@ -166,7 +168,7 @@ fn run(
     }
     match engine.way {
         Way::Solo { chunk } => {
-            let mut cache = Cache::new(context, context_length as usize, chunk, counters);
+            let mut cache = Cache::new(context, engine.cores, context_length as usize, chunk, counters);
             while let Some(ready) = ready.blocking_recv() {
                 // One alone keeps the beginning that it read last, so that reading ahead would cost what is kept.
                 if let Ready::Answer(request) = ready {
@@ -175,7 +177,7 @@ fn run(
             }
         }
         Way::Together { size, cold_bytes } => {
-            Scheduler::new(Batch::new(context, size), cold_bytes, counters).run(ready, stop);
+            Scheduler::new(Batch::new(context, engine.cores, size), cold_bytes, counters).run(ready, stop);
         }
     }
 }

@@ -6,6 +6,7 @@ mod answers;
 mod bad;
 mod constraints;
 mod deterministic;
+mod embeddings;
 mod loading;
 mod logprobs;
 mod prompts;
