@@ -10,8 +10,8 @@ use toktrie::SimpleVob;
 use crate::constraint::Guide;
 use crate::logprobs::Logprobs;
 use crate::sampler::{Picked, Sampler};
+use crate::speech::Speech;
 use crate::stats::Counters;
-use crate::text::TextBuffer;
 use crate::tokenizer::Tokenizer;
 
 /// How many tokens are tried in place of one that the tokenizer would write otherwise.
@@ -29,7 +29,7 @@ pub(crate) struct Answer {
     confidence: Option<f32>,
     deltas: DeltaSender,
     counters: Arc<Counters>,
-    text: TextBuffer,
+    speech: Speech,
     prompt: usize,
     max_tokens: usize,
     tokens: Vec<u32>,
@@ -51,6 +51,7 @@ pub(crate) enum Next {
 /// What an answer is made with.
 pub(crate) struct Wanted {
     pub(crate) guide: Option<Guide>,
+    pub(crate) speech: Speech,
     pub(crate) sampler: Sampler,
     pub(crate) logprobs: Option<Logprobs>,
     pub(crate) max_tokens: usize,
@@ -61,8 +62,7 @@ pub(crate) struct Wanted {
 impl Answer {
     /// An answer to a prompt of so many tokens.
     pub(crate) fn new(prompt: usize, wanted: Wanted, tokenizer: Arc<Tokenizer>) -> Self {
-        let Wanted { guide, sampler, logprobs, max_tokens, deltas, counters } = wanted;
-        let (text, tokens) = (TextBuffer::default(), Vec::new());
+        let Wanted { guide, speech, sampler, logprobs, max_tokens, deltas, counters } = wanted;
         let (forced, cached, noticed) = (0, 0, 0);
         Answer {
             tokenizer,
@@ -73,10 +73,10 @@ impl Answer {
             confidence: None,
             deltas,
             counters,
-            text,
+            speech,
             prompt,
             max_tokens,
-            tokens,
+            tokens: Vec::new(),
             forced,
             cached,
             noticed,
@@ -201,6 +201,7 @@ impl Answer {
             return self.end(FinishReason::Stop).map(Next::End);
         }
         match (self.left(), &self.guide) {
+            (0, Some(_)) if self.speech.is_free() => self.end(FinishReason::Length).map(Next::End),
             (0, Some(_)) => Err(ModelError::Cut { tokens: count(self.tokens.len()) }),
             (0, None) => self.end(FinishReason::Length).map(Next::End),
             _ => Ok(Next::Feed(next)),
@@ -219,21 +220,25 @@ impl Answer {
         Ok(forced)
     }
 
-    /// Adds tokens to the answer and sends the text that is whole.
+    /// Adds tokens to the answer and sends what they say for certain.
     fn take(&mut self, tokens: &[u32]) -> Result<(), ModelError> {
         if self.tokens.len() + tokens.len() > self.max_tokens {
             return Err(ModelError::Cut { tokens: count(self.max_tokens) });
         }
-        let mut text = String::new();
+        let mut deltas = Vec::new();
         for &token in tokens {
-            text.push_str(&self.text.push(&self.tokenizer.bytes(token)));
+            match self.speech.marker(token) {
+                Some(marker) => self.speech.push(marker.as_bytes(), &mut deltas),
+                None => self.speech.push(&self.tokenizer.bytes(token), &mut deltas),
+            }
         }
         self.tokens.extend_from_slice(tokens);
-        self.say(text)
+        self.say(deltas)
     }
 
     fn end(&mut self, finish: FinishReason) -> Result<ChatEnd, ModelError> {
-        let rest = std::mem::take(&mut self.text).finish();
+        let mut rest = Vec::new();
+        self.speech.end(finish == FinishReason::Length, &mut rest);
         self.say(rest)?;
         let usage = Usage {
             prompt_tokens: count(self.prompt),
@@ -252,9 +257,17 @@ impl Answer {
         })
     }
 
-    fn say(&self, text: String) -> Result<(), ModelError> {
-        let heard =
-            if text.is_empty() { !self.is_cancelled() } else { self.deltas.blocking_send(Ok(Delta::Text(text))) };
+    /// Sends pieces of the answer, those of one kind together.
+    fn say(&self, deltas: Vec<Delta>) -> Result<(), ModelError> {
+        let mut joined: Vec<Delta> = Vec::new();
+        for delta in deltas {
+            match (joined.last_mut(), delta) {
+                (Some(Delta::Text(before)), Delta::Text(text)) => before.push_str(&text),
+                (Some(Delta::Thinking(before)), Delta::Thinking(text)) => before.push_str(&text),
+                (_, delta) => joined.push(delta),
+            }
+        }
+        let heard = !self.is_cancelled() && joined.into_iter().all(|delta| self.deltas.blocking_send(Ok(delta)));
         if heard { Ok(()) } else { Err(ModelError::Cancelled) }
     }
 }

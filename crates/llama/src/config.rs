@@ -27,6 +27,7 @@ pub struct LlamaConfig {
     pub(crate) cache_tokens: Option<u32>,
     pub(crate) cold_bytes: usize,
     pub(crate) deterministic: bool,
+    pub(crate) chat_template: Option<String>,
 }
 
 impl LlamaConfig {
@@ -40,6 +41,7 @@ impl LlamaConfig {
             cache_tokens: None,
             cold_bytes: 256 << 20,
             deterministic: false,
+            chat_template: None,
         }
     }
 
@@ -76,6 +78,14 @@ impl LlamaConfig {
     /// token that is nearly as probable as another one may change places with it.
     pub fn deterministic(mut self, deterministic: bool) -> Self {
         self.deterministic = deterministic;
+        self
+    }
+
+    /// A chat template in Jinja to use in place of the file's own, where that is missing, or knows nothing of tools that the model
+    /// was trained to call. [`Capabilities::template_hash`](parkway_core::model::Capabilities::template_hash) is its hash then. It
+    /// is held to the same limits, and one that does not compile fails the load.
+    pub fn chat_template(mut self, jinja: impl Into<String>) -> Self {
+        self.chat_template = Some(jinja.into());
         self
     }
 

@@ -5,10 +5,12 @@ use std::thread;
 use llguidance::api::{ParserLimits, StopReason, TopLevelGrammar};
 use llguidance::earley::SlicedBiasComputer;
 use llguidance::{JsonCompileOptions, Matcher, ParserFactory};
-use parkway_core::model::{Constraint, ModelError};
+use parkway_core::model::{Constraint, ModelError, ToolDefinition};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv};
+use toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokTrie};
+
+use crate::form::{Form, Thinking};
 
 /// Bytes of a constraint's source.
 const SOURCE: usize = 256 << 10;
@@ -54,19 +56,69 @@ impl Grammars {
     /// Compiles one constraint, or says which part of it cannot be enforced. Needs up to [`STACK`].
     pub(crate) fn compile(&self, constraint: &Constraint) -> Result<Guide, ModelError> {
         let (grammar, source) = match constraint {
-            Constraint::JsonSchema(schema) => json_grammar(schema)?,
+            Constraint::JsonSchema(schema) => {
+                let source = json_source(schema, &JsonCompileOptions::default())?;
+                (TopLevelGrammar::from_json_schema(source.clone()), source.to_string())
+            }
             Constraint::Choice(choices) => choice_grammar(choices)?,
             Constraint::Regex(pattern) => (TopLevelGrammar::from_regex(pattern), pattern.clone()),
             Constraint::Lark(source) => lark_grammar(source)?,
             other => return Err(ModelError::Unsupported(format!("{:?} constraints", other.kind()))),
         };
+        self.guide(grammar, &source)
+    }
+
+    /// Compiles what an answer may be that may call these tools; names the tool whose arguments cannot be held to their schema.
+    /// `control` tells the control token of a text that marks calls or thoughts, where it is one.
+    pub(crate) fn compile_calls(
+        &self,
+        form: Form,
+        tools: &[ToolDefinition],
+        thinking: Thinking,
+        control: impl Fn(&str) -> Option<u32>,
+    ) -> Result<Guide, ModelError> {
+        let of_tool = |tool: &ToolDefinition, error: ModelError| match error {
+            ModelError::Unsupported(cause) => ModelError::Unsupported(format!(
+                "calls of the tool `{}` cannot be held to its schema: {cause}",
+                tool.name
+            )),
+            other => other,
+        };
+        // With spaces, as models have learned to write calls.
+        let options = JsonCompileOptions {
+            item_separator: ", ".into(),
+            key_separator: ": ".into(),
+            ..JsonCompileOptions::default()
+        };
+        let mut sources = Vec::new();
+        for tool in tools {
+            let mut schema = tool.parameters.clone();
+            if let Value::Object(members) = &mut schema {
+                members.entry("type").or_insert("object".into());
+            }
+            let source = json_source(&schema, &options).map_err(|error| of_tool(tool, error))?;
+            sources.push((tool, source));
+        }
+        let texts: Vec<_> = sources.iter().map(|(tool, source)| (*tool, source.to_string())).collect();
+        let source = form.grammar(&texts, thinking, control);
+        self.guide(TopLevelGrammar::from_lark(source.clone()), &source).map_err(|error| {
+            // Each alone tells which one it is.
+            let alone = |(tool, source): &(&ToolDefinition, Value)| {
+                let compiled = self.guide(TopLevelGrammar::from_json_schema(source.clone()), &source.to_string());
+                compiled.err().map(|error| of_tool(tool, error))
+            };
+            sources.iter().find_map(alone).unwrap_or(error)
+        })
+    }
+
+    fn guide(&self, grammar: TopLevelGrammar, source: &str) -> Result<Guide, ModelError> {
         if source.len() > SOURCE {
             return Err(refuse(format!("it has {} bytes, and {SOURCE} are allowed", source.len())));
         }
         let matcher = Matcher::new(self.factory.create_parser(grammar));
         match matcher.get_error() {
             Some(error) => Err(refuse(plain_words(&error))),
-            None => Ok(Guide { matcher, hash: hex::encode(Sha256::digest(&source)) }),
+            None => Ok(Guide { matcher, hash: hex::encode(Sha256::digest(source)) }),
         }
     }
 }
@@ -123,6 +175,12 @@ impl Guide {
     pub(crate) fn spells(&self, before: &[u32], token: u32) -> bool {
         let Ok(env) = self.matcher.tok_env() else { return true };
         let trie = env.tok_trie();
+        // Control tokens spell nothing, and a tokenizer does not look past them.
+        let is_control = |token: &u32| trie.token(*token).first() == Some(&TokTrie::SPECIAL_TOKEN_MARKER);
+        if is_control(&token) {
+            return true;
+        }
+        let before = &before[before.iter().rposition(is_control).map_or(0, |at| at + 1)..];
         for window in [WINDOW, usize::MAX] {
             let start = before.len().saturating_sub(window);
             let spelled = [&before[start..], &[token]].concat();
@@ -208,7 +266,8 @@ impl Guide {
     }
 }
 
-fn json_grammar(schema: &Value) -> Result<(TopLevelGrammar, String), ModelError> {
+/// A schema as it is compiled.
+fn json_source(schema: &Value, options: &JsonCompileOptions) -> Result<Value, ModelError> {
     let mut schema = match schema {
         Value::Object(_) => schema.clone(),
         Value::Bool(true) => Value::Object(Map::new()),
@@ -222,10 +281,9 @@ fn json_grammar(schema: &Value) -> Result<(TopLevelGrammar, String), ModelError>
     }
     // Without free white space: small models wander off into it, and more tokens are forced. This also replaces options
     // that the schema itself may bring along.
-    let options = JsonCompileOptions { whitespace_flexible: false, ..JsonCompileOptions::default() };
+    let options = JsonCompileOptions { whitespace_flexible: false, ..options.clone() };
     options.apply_to(&mut schema);
-    let source = schema.to_string();
-    Ok((TopLevelGrammar::from_json_schema(schema), source))
+    Ok(schema)
 }
 
 fn lark_grammar(source: &str) -> Result<(TopLevelGrammar, String), ModelError> {
@@ -456,5 +514,95 @@ mod tests {
                 assert!(start.elapsed().as_secs() < 5, "{at}: {:?}", start.elapsed());
             }
         });
+    }
+
+    /// Which of the texts are answers that may call two tools.
+    #[track_caller]
+    fn check_answers(form: Form, thinking: Thinking, answers: &[&str], none: &[&str]) {
+        let tool = |name: &str, parameters: Value| ToolDefinition {
+            name: name.into(),
+            description: String::new(),
+            parameters,
+        };
+        let tools = [
+            tool(
+                "files.read",
+                json!({"type": "object", "properties": {"path": {"$ref": "#/$defs/path"}, "n": {"type": "integer"}},
+                "required": ["path"], "additionalProperties": false, "$defs": {"path": {"type": "string", "maxLength": 9}}}),
+            ),
+            tool("now", json!({"properties": {}, "additionalProperties": false})),
+        ];
+        with_grammars(|grammars| {
+            let takes = |text: &str| {
+                let mut guide = grammars.compile_calls(form, &tools, thinking, |_| None).unwrap();
+                let taken = text.bytes().all(|byte| guide.matcher.consume_token(byte.into()).is_ok());
+                taken && (guide.matcher.is_accepting().unwrap_or(false) || guide.is_complete())
+            };
+            for answer in answers {
+                assert!(takes(answer), "{form:?} {thinking:?} refuses {answer}");
+            }
+            for answer in none {
+                assert!(!takes(answer), "{form:?} {thinking:?} takes {answer}");
+            }
+        });
+    }
+
+    #[test]
+    fn answers_with_tools_are_text_or_calls_that_fit() {
+        let read =
+            "<tool_call>\n{\"name\": \"files.read\", \"arguments\": {\"path\": \"a.txt\", \"n\": 3}}\n</tool_call>";
+        let now = "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>";
+        let both = format!("Let me <tool look.\n{read}\n{now}");
+        let wrong =
+            ["<tool_call>\n{\"name\": \"other", "<tool_call>\n{\"name\": \"now\", \"arguments\": {\"a", "<tool_call>x"];
+        let half = &read[..read.len() - 3];
+        let none = [&wrong[..], &[half, "a <tool_call>"]].concat();
+        check_answers(Form::Hermes, Thinking::None, &["", "Hello {} < <tool_cal\n", read, now, &both], &none);
+
+        let read = "{\"name\": \"files.read\", \"parameters\": {\"path\": \"a\"}}";
+        let none = ["{\"a\": 1}", " {", &read[..9], "{\"name\": \"files.read\", \"parameters\": {}}"];
+        check_answers(Form::Llama, Thinking::None, &["", "Hello {}", "\n a", read], &none);
+
+        let read = "{\"name\": \"files.read\", \"arguments\": {\"path\": \"a\"}, \"id\": \"abc123DEF\"}";
+        let two = format!("[TOOL_CALLS][{read}, {read}]");
+        check_answers(Form::Mistral, Thinking::None, &["Hello [TOOL", &two], &["[TOOL_CALLS]", &two[..two.len() - 1]]);
+
+        let call = |name: &str, arguments: &str| {
+            format!("<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}\n```json\n{arguments}\n```<｜tool▁call▁end｜>")
+        };
+        let (read, now) = (call("files.read", "{\"path\": \"a\"}"), call("now", "{}"));
+        let two = format!("<｜tool▁calls▁begin｜>{read}\n{now}<｜tool▁calls▁end｜>");
+        let wrong = format!("<｜tool▁calls▁begin｜>{}", call("now", "{\"a\": 1}"));
+        check_answers(Form::DeepSeek, Thinking::None, &["Hello", &two], &[&wrong, two.strip_suffix("｜>").unwrap()]);
+    }
+
+    #[test]
+    fn a_thought_may_hold_what_no_answer_may() {
+        let now = "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>";
+        let thought = format!("So <tool_call> is it?</think>\n\nWell.\n{now}");
+        let written = format!("\n<think>{thought}");
+        let bad = "<think>so</think><tool_call>x";
+        check_answers(Form::Hermes, Thinking::Within, &[&thought, "a</think>b"], &["so", "a</think><tool_call>"]);
+        check_answers(Form::Hermes, Thinking::May, &[&written, "b", "", now], &["<think>so", bad, "<tool_call>x"]);
+        let call = "<think>{</think>{\"name\": \"now\", \"parameters\": {}}";
+        check_answers(Form::Llama, Thinking::May, &[call, "<think>{</think>x", "x <think>"], &["<think>{</think>{\"a"]);
+    }
+
+    #[test]
+    fn a_tool_whose_schema_cannot_be_enforced_is_named() {
+        let tool = |name: &str, parameters: Value| ToolDefinition {
+            name: name.into(),
+            description: String::new(),
+            parameters,
+        };
+        for schema in
+            [json!({"properties": {"a": {"type": "array", "uniqueItems": true}}, "required": ["a"]}), json!(false)]
+        {
+            let tools = [tool("good", json!({})), tool("bad.one", schema)];
+            let error = with_grammars(|grammars| {
+                grammars.compile_calls(Form::Hermes, &tools, Thinking::None, |_| None).map(|_| ()).unwrap_err()
+            });
+            assert!(matches!(&error, ModelError::Unsupported(cause) if cause.contains("`bad.one`")), "{error}");
+        }
     }
 }

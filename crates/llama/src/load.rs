@@ -95,8 +95,11 @@ pub(crate) fn context_length(config: &LlamaConfig, model: &LlamaModel) -> Result
 pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'static) -> Result<Llama, LoadError> {
     let Opened { backend, model, hash, placement } = open(&config, progress)?;
     let own = || config.path.clone();
-    let template = chat_template(&model).map_err(|cause| LoadError::Template { path: own(), cause })?;
+    let own_template = config.chat_template.clone();
+    let mut template =
+        chat_template(&model, own_template).map_err(|cause| LoadError::Template { path: own(), cause })?;
     let tokenizer = Arc::new(Tokenizer::new(Arc::clone(&model), template.source()));
+    template.guard(tokenizer.reserved());
     let grammars = token_env(&model, Arc::clone(&tokenizer))
         .and_then(|env| Grammars::new(&env))
         .map_err(|cause| LoadError::Vocabulary { path: own(), cause })?;
@@ -139,6 +142,7 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
         name: name.clone(),
         context_length: Some(context_length),
         constraints: CONSTRAINTS.to_vec(),
+        tools: template.form().is_some(),
         logprobs: true,
         model_hash: Some(hash),
         template_hash: Some(hex::encode(Sha256::digest(template.source()))),
@@ -163,14 +167,18 @@ pub(crate) fn vocabulary(config: LlamaConfig) -> Result<Vocabulary, LoadError> {
     let params = LlamaModelParams::default().with_n_gpu_layers(0).with_vocab_only(true);
     let model = LlamaModel::load_from_file(backend, path, &params).map_err(|_| LoadError::Refused { path: own() })?;
     let model = Arc::new(model);
-    let template = chat_template(&model).map_err(|cause| LoadError::Template { path: own(), cause })?;
+    let own_template = config.chat_template.clone();
+    let mut template =
+        chat_template(&model, own_template).map_err(|cause| LoadError::Template { path: own(), cause })?;
     let tokenizer = Arc::new(Tokenizer::new(Arc::clone(&model), template.source()));
+    template.guard(tokenizer.reserved());
     let context_length = trained_on(&model).map_or(config.context_length, |most| config.context_length.min(most));
     let name = name_of(&config);
     let capabilities = Capabilities {
         name: name.clone(),
         context_length: Some(context_length),
         constraints: CONSTRAINTS.to_vec(),
+        tools: template.form().is_some(),
         logprobs: true,
         // The file is not read as a whole.
         model_hash: None,
@@ -229,10 +237,9 @@ fn hash_file(path: &Path) -> io::Result<String> {
     }
 }
 
-fn chat_template(model: &LlamaModel) -> Result<ChatTemplate, String> {
-    let source = model
-        .meta_val_str("tokenizer.chat_template")
-        .map_err(|_| "it has no chat template (a base model?)".to_owned())?;
+fn chat_template(model: &LlamaModel, given: Option<String>) -> Result<ChatTemplate, String> {
+    let in_file = || model.meta_val_str("tokenizer.chat_template");
+    let source = given.map_or_else(in_file, Ok).map_err(|_| "it has no chat template (a base model?)".to_owned())?;
     let vocab = model.vocab();
     let text = |token: LlamaToken| match token.0 {
         0.. => String::from_utf8_lossy(&vocab.token_to_piece(token, true, None)).into_owned(),

@@ -61,7 +61,7 @@ impl Llama {
 
     /// The ids of a request's whole prompt, `assistant_prefix` included.
     pub fn prompt_tokens(&self, request: &ChatRequest) -> Result<Vec<u32>, ModelError> {
-        self.inner.prompter.prompt(request)
+        Ok(self.inner.prompter.prompt(request)?.tokens)
     }
 }
 
@@ -86,6 +86,6 @@ impl Model for Llama {
     }
 
     fn count_tokens(&self, request: &ChatRequest) -> Option<usize> {
-        self.inner.prompter.prompt(request).ok().map(|tokens| tokens.len())
+        self.inner.prompter.prompt(request).ok().map(|prompt| prompt.tokens.len())
     }
 }

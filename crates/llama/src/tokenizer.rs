@@ -73,6 +73,16 @@ impl Tokenizer {
         Tokenizer { model, control, guarded, bos }
     }
 
+    /// Texts that only markup may hold.
+    pub(crate) fn reserved(&self) -> Vec<String> {
+        self.control.iter().map(|control| control.text.clone()).chain(self.guarded.iter().cloned()).collect()
+    }
+
+    /// The control token that stands for a text, if there is one.
+    pub(crate) fn control(&self, text: &str) -> Option<u32> {
+        self.control.iter().find(|control| control.text == text).map(|control| control.token)
+    }
+
     /// The tokens of a prompt; `prefix` is text that the answer starts with.
     pub(crate) fn prompt(&self, pieces: &[Piece], prefix: Option<&str>) -> Vec<u32> {
         let mut items = Vec::new();

@@ -42,6 +42,6 @@ impl Model for Vocabulary {
     }
 
     fn count_tokens(&self, request: &ChatRequest) -> Option<usize> {
-        self.prompter.prompt(request).ok().map(|tokens| tokens.len())
+        self.prompter.prompt(request).ok().map(|prompt| prompt.tokens.len())
     }
 }

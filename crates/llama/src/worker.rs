@@ -16,13 +16,17 @@ use crate::LoadError;
 use crate::answer::{Answer, Wanted};
 use crate::batch::{self, Batch};
 use crate::cache::Cache;
+use crate::calls::Calls;
 use crate::constraint::{self, Grammars};
+use crate::form::{Form, Thinking};
 use crate::logprobs::Logprobs;
 use crate::sampler::Sampler;
 use crate::scheduler::Scheduler;
 use crate::solo;
+use crate::speech::Speech;
 use crate::stats::Counters;
-use crate::template::ChatTemplate;
+use crate::template::{ChatTemplate, Rendered, thinks};
+use crate::thoughts::{self, Thoughts};
 use crate::tokenizer::Tokenizer;
 use crate::tree::Group;
 use crate::turns::Cores;
@@ -39,11 +43,33 @@ pub(crate) struct Prompter {
     pub(crate) counters: Arc<Counters>,
 }
 
+/// The prompt of a request.
+pub(crate) struct Prompt {
+    pub(crate) tokens: Vec<u32>,
+    /// What of the answer may be a thought.
+    thinking: Thinking,
+}
+
 impl Prompter {
-    /// The tokens of a request's prompt.
-    pub(crate) fn prompt(&self, request: &ChatRequest) -> Result<Vec<u32>, ModelError> {
-        let pieces = self.template.render(&request.messages).map_err(ModelError::Unsupported)?;
-        Ok(self.tokenizer.prompt(&pieces, request.assistant_prefix.as_deref()))
+    /// The prompt of a request.
+    pub(crate) fn prompt(&self, request: &ChatRequest) -> Result<Prompt, ModelError> {
+        let Rendered { pieces, is_thinking } = self.template.render(request).map_err(ModelError::Unsupported)?;
+        let thinking = match is_thinking {
+            true => Thinking::Within,
+            false if self.template.thinks() && thinks(request) => Thinking::May,
+            false => Thinking::None,
+        };
+        Ok(Prompt { tokens: self.tokenizer.prompt(&pieces, request.assistant_prefix.as_deref()), thinking })
+    }
+
+    /// How the answer to a request is told apart.
+    fn speech(&self, request: &ChatRequest, thinking: Thinking) -> Speech {
+        let form = self.template.form().filter(|_| !request.tools.is_empty());
+        let thoughts = (thinking != Thinking::None).then(|| Thoughts::new(thinking == Thinking::Within));
+        let of_thoughts = [thoughts::OPEN, thoughts::CLOSE].into_iter().filter(|_| thoughts.is_some());
+        let markers = of_thoughts.chain(form.map(Form::markers).unwrap_or_default().iter().copied());
+        let markers = markers.filter_map(|text| Some((self.tokenizer.control(text)?, text))).collect();
+        Speech::new(thoughts, form.map(Calls::new), markers)
     }
 }
 
@@ -196,7 +222,7 @@ fn prepare(
             Job::Prefill(request) => {
                 // What cannot be rendered is told when it is asked for.
                 if let Ok(prompt) = prompter.prompt(&request) {
-                    let _ = prepared.try_send(Ready::Prefill(prompt));
+                    let _ = prepared.try_send(Ready::Prefill(prompt.tokens));
                 }
                 continue;
             }
@@ -206,12 +232,13 @@ fn prepare(
             continue;
         }
         match check(&request, prompter, grammars) {
-            Ok((prompt, guide)) => {
+            Ok((Prompt { tokens: prompt, thinking }, guide)) => {
+                let speech = prompter.speech(&request, thinking);
                 let sampler = Sampler::new(request.temperature, request.seed);
                 let logprobs = request.logprobs.map(Logprobs::new);
                 let max_tokens = request.max_tokens as usize;
                 let counters = Arc::clone(&prompter.counters);
-                let wanted = Wanted { guide, sampler, logprobs, max_tokens, deltas, counters };
+                let wanted = Wanted { guide, speech, sampler, logprobs, max_tokens, deltas, counters };
                 let answer = Answer::new(prompt.len(), wanted, Arc::clone(&prompter.tokenizer));
                 let (hints, group) = (request.hints, group(&request));
                 let ready = Ready::Answer(Box::new(Request { prompt, answer, hints, group }));
@@ -241,25 +268,38 @@ fn check(
     request: &ChatRequest,
     prompter: &Prompter,
     grammars: &Grammars,
-) -> Result<(Vec<u32>, Option<constraint::Guide>), ModelError> {
+) -> Result<(Prompt, Option<constraint::Guide>), ModelError> {
     if !(request.temperature.is_finite() && request.temperature >= 0.0) {
         return Err(ModelError::Unsupported(format!("a temperature of {}", request.temperature)));
     }
-    if !request.tools.is_empty() {
-        return Err(ModelError::Unsupported("it has no form of its own for calls of tools".into()));
-    }
+    let form = match (request.tools.is_empty(), prompter.template.form(), &request.constraint) {
+        (true, ..) => None,
+        (false, Some(form), None) => Some(form),
+        (false, Some(_), Some(_)) => return Err(ModelError::Unsupported("tools and a constraint at once".into())),
+        (false, None, _) => {
+            return Err(ModelError::Unsupported("it has no form of its own for calls of tools".into()));
+        }
+    };
     let prompt = prompter.prompt(request)?;
-    if prompt.is_empty() {
+    let length = prompt.tokens.len();
+    if length == 0 {
         return Err(ModelError::Unsupported("the prompt is empty".into()));
     }
-    if prompt.len() + request.max_tokens as usize > prompter.context_length as usize {
+    if length + request.max_tokens as usize > prompter.context_length as usize {
         return Err(ModelError::PromptTooLong {
             model: prompter.name.clone(),
-            prompt_tokens: u32::try_from(prompt.len()).unwrap_or(u32::MAX),
+            prompt_tokens: u32::try_from(length).unwrap_or(u32::MAX),
             max_tokens: request.max_tokens,
             context_length: prompter.context_length,
         });
     }
-    let guide = request.constraint.as_ref().map(|constraint| grammars.compile(constraint)).transpose()?;
+    let guide = match (form, &request.constraint) {
+        (Some(form), _) => {
+            let control = |text: &str| prompter.tokenizer.control(text);
+            Some(grammars.compile_calls(form, &request.tools, prompt.thinking, control)?)
+        }
+        (None, Some(constraint)) => Some(grammars.compile(constraint)?),
+        (None, None) => None,
+    };
     Ok((prompt, guide))
 }

@@ -10,7 +10,9 @@ mod embeddings;
 mod loading;
 mod logprobs;
 mod prompts;
+mod thinking;
 mod together;
+mod tools;
 
 use std::env;
 use std::future::Future;
