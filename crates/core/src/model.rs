@@ -3,6 +3,7 @@
 //! An adapter implements [`Model::capabilities`] and [`Model::stream`]; everything else follows. Messages are data: an
 //! adapter renders them with the model's own chat template and never splices one message's text into another's role.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -352,6 +353,18 @@ pub struct Capabilities {
     /// The adapters (`LoRA`) that a request may ask for, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adapters: Vec<String>,
+    /// What is known of the adapters, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub adapter_files: BTreeMap<String, AdapterFile>,
+}
+
+/// What is known of one of a model's adapters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdapterFile {
+    /// SHA-256 (hex) of its file.
+    pub hash: String,
+    /// How strongly it acts, in thousandths of what it was trained to.
+    pub scale_milli: i32,
 }
 
 /// Why a model did not answer.

@@ -6,6 +6,7 @@ use llama_cpp_2::context::session::{LlamaStateSeqFlags, SeqState};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use parkway_core::model::ModelError;
 
+use crate::adapter::{Adapter, Adapters};
 use crate::tokenizer::token_of;
 use crate::tree::Seq;
 use crate::turns::{Cores, Turn};
@@ -26,6 +27,9 @@ pub(crate) struct Size {
 /// The context. What it is asked for is checked first, because llama.cpp ends the process where it is asked for nonsense.
 pub(crate) struct Batch<'m> {
     context: LlamaContext<'m>,
+    adapters: Adapters,
+    /// The adapter that the batch is computed with.
+    adapter: Adapter,
     batch: LlamaBatch<'static>,
     cores: Cores,
     pub(crate) size: Size,
@@ -33,12 +37,14 @@ pub(crate) struct Batch<'m> {
 
 impl<'m> Batch<'m> {
     /// A batch for a context that was made for as much.
-    pub(crate) fn new(context: LlamaContext<'m>, cores: Cores, size: Size) -> Self {
-        Batch { context, batch: LlamaBatch::new(size.rows, 1), cores, size }
+    pub(crate) fn new(context: LlamaContext<'m>, adapters: Adapters, cores: Cores, size: Size) -> Self {
+        Batch { context, adapters, adapter: None, batch: LlamaBatch::new(size.rows, 1), cores, size }
     }
 
-    pub(crate) fn begin(&mut self) {
+    /// Begins a batch of sequences that are computed with this adapter.
+    pub(crate) fn begin(&mut self, adapter: Adapter) {
         self.batch.clear();
+        self.adapter = adapter;
     }
 
     /// Rows in the batch.
@@ -66,6 +72,7 @@ impl<'m> Batch<'m> {
 
     /// Computes the batch.
     pub(crate) fn decode(&mut self) -> Result<(), ModelError> {
+        self.adapters.put_on(self.adapter, &mut self.context)?;
         self.context.decode(&mut self.batch).map_err(|error| {
             let retryable = error == DecodeError::NoKvCacheSlot;
             ModelError::Backend { message: format!("llama.cpp: {error}"), retryable }

@@ -9,6 +9,7 @@ use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use parkway_core::model::ModelError;
 
+use crate::adapter::{Adapter, Adapters};
 use crate::stats::Counters;
 use crate::tokenizer::token_of;
 use crate::turns::Cores;
@@ -23,6 +24,9 @@ const SEQUENCE: i32 = 0;
 /// the answer without it.
 pub(crate) struct Cache<'m> {
     context: LlamaContext<'m>,
+    adapters: Adapters,
+    /// The adapter that the tokens are computed with.
+    adapter: Adapter,
     batch: LlamaBatch<'static>,
     cores: Cores,
     chunk: usize,
@@ -40,18 +44,35 @@ impl<'m> Cache<'m> {
     /// A cache for `capacity` tokens, computed at most `chunk` at a time; the context must be made for as many.
     pub(crate) fn new(
         context: LlamaContext<'m>,
+        adapters: Adapters,
         cores: Cores,
         capacity: usize,
         chunk: usize,
         counters: Arc<Counters>,
     ) -> Self {
         let (batch, tokens) = (LlamaBatch::new(chunk, 1), Vec::new());
-        Cache { context, batch, cores, chunk, capacity, tokens, whole: 0, last: None, counters }
+        Cache {
+            context,
+            adapters,
+            adapter: None,
+            batch,
+            cores,
+            chunk,
+            capacity,
+            tokens,
+            whole: 0,
+            last: None,
+            counters,
+        }
     }
 
-    /// Keeps what the cache shares with a new prompt and drops the rest. Tells how many tokens that saves; at least one
-    /// is left to compute.
-    pub(crate) fn reuse(&mut self, prompt: &[u32]) -> usize {
+    /// Keeps what the cache shares with a new prompt and drops the rest: all of it where another adapter is asked for. Tells how many
+    /// tokens that saves; at least one is left to compute.
+    pub(crate) fn reuse(&mut self, prompt: &[u32], adapter: Adapter) -> usize {
+        if adapter != self.adapter {
+            self.keep(0);
+            self.adapter = adapter;
+        }
         let shared = self.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count();
         let shared = shared.min(self.whole).min(prompt.len().saturating_sub(1));
         self.keep(shared - shared % self.chunk);
@@ -80,6 +101,7 @@ impl<'m> Cache<'m> {
         }
         let turn = self.cores.take();
         let started = Instant::now();
+        self.adapters.put_on(self.adapter, &mut self.context)?;
         let decoded = self.context.decode(&mut self.batch);
         self.counters.decoded(tokens.len(), started.elapsed());
         drop(turn);

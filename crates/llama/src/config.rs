@@ -1,7 +1,8 @@
 //! How to load a model: the file, the size of its context, and where it computes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::adapter::Named;
 use crate::{Llama, LlamaEmbedder, LoadError, Vocabulary, embedder, load};
 
 /// How many layers of a model run on a GPU.
@@ -28,6 +29,7 @@ pub struct LlamaConfig {
     pub(crate) cold_bytes: usize,
     pub(crate) deterministic: bool,
     pub(crate) chat_template: Option<String>,
+    pub(crate) adapters: Vec<Named>,
 }
 
 impl LlamaConfig {
@@ -42,6 +44,7 @@ impl LlamaConfig {
             cold_bytes: 256 << 20,
             deterministic: false,
             chat_template: None,
+            adapters: Vec::new(),
         }
     }
 
@@ -89,6 +92,37 @@ impl LlamaConfig {
         self
     }
 
+    /// Loads a LoRA adapter with the model, a GGUF file as llama.cpp's `convert_lora_to_gguf.py` writes it. A request asks for it by
+    /// this name ([`ChatRequest::adapter`](parkway_core::model::ChatRequest::adapter)), and one that asks for none is answered by the
+    /// model as it is. It acts as strongly as it was trained to; see [`adapter_scaled`](Self::adapter_scaled). A file that is missing,
+    /// broken or made for another model is a [`LoadError::Adapter`].
+    ///
+    /// ```no_run
+    /// use parkway_core::model::{ChatMessage, ChatRequest, Model, Role};
+    /// use parkway_llama::Llama;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let model = Llama::gguf("base.gguf").adapter("letters", "letters.gguf").load_async(|_| {}).await?;
+    /// let request = ChatRequest::new(vec![ChatMessage::new(Role::User, "Say hello.")]);
+    /// let answer = model.chat(ChatRequest { adapter: Some("letters".into()), ..request }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn adapter(self, name: impl Into<String>, path: impl AsRef<Path>) -> Self {
+        self.adapter_scaled(name, path, 1.0)
+    }
+
+    /// Loads a LoRA adapter that acts `scale` times as strongly as it was trained to, in thousandths: 0 not at all, negative the other
+    /// way. The last one of a name counts.
+    pub fn adapter_scaled(mut self, name: impl Into<String>, path: impl AsRef<Path>, scale: f32) -> Self {
+        let (name, path) = (name.into(), path.as_ref().to_owned());
+        self.adapters.retain(|other| other.name != name);
+        #[expect(clippy::cast_possible_truncation, reason = "it ends at what an i32 holds, and what is no number is 0")]
+        let scale_milli = (scale * 1_000.0).round() as i32;
+        self.adapters.push(Named { name, path, scale_milli });
+        self
+    }
+
     /// How many layers run on a GPU; [`GpuLayers::Auto`] by default.
     pub fn gpu_layers(mut self, layers: GpuLayers) -> Self {
         self.gpu_layers = layers;
@@ -119,7 +153,7 @@ impl LlamaConfig {
     /// Loads the file as an embedding model. A text may be as long as the [`context_length`](Self::context_length), and never longer than
     /// the model was trained on; how the vectors of its tokens become one is what the file says, or their mean. This blocks until
     /// it is ready; in async code use [`load_embedder_async`](Self::load_embedder_async). What concerns answers alone
-    /// (`cache_tokens`, `deterministic`) is not looked at.
+    /// (`cache_tokens`, `deterministic`) is not looked at; adapters are refused.
     pub fn load_embedder(self) -> Result<LlamaEmbedder, LoadError> {
         embedder::load(&self)
     }

@@ -93,8 +93,13 @@ struct Job {
 
 /// Loads an embedder; see [`LlamaConfig::load_embedder`].
 pub(crate) fn load(config: &LlamaConfig) -> Result<LlamaEmbedder, LoadError> {
-    let Opened { backend, model, hash, placement } = load::open(config, |_| {})?;
     let path = config.path.clone();
+    if !config.adapters.is_empty() {
+        let cause = "an embedding model takes no adapters; leave them out".into();
+        return Err(LoadError::Config { path, cause });
+    }
+    let Opened { backend, model, hash, placement } = load::open(config, |_| {})?;
+    let model = Arc::new(model);
     let pooling = pooling(&model).map_err(|cause| LoadError::NotEmbedder { path: path.clone(), cause })?;
     let max_tokens = load::context_length(config, &model)?;
     let dimensions = u32::try_from(model.n_embd_out()).unwrap_or_default();

@@ -62,6 +62,16 @@ pub enum LoadError {
         /// What is wrong with it.
         cause: String,
     },
+    /// An adapter cannot be put on the model.
+    #[error("the adapter `{name}` (`{}`) cannot be put on the model: {cause}", path.display())]
+    Adapter {
+        /// What requests call it.
+        name: String,
+        /// The path that was given.
+        path: PathBuf,
+        /// What is in the way, and the way out.
+        cause: String,
+    },
     /// The model makes no vectors of texts.
     #[error("`{}` is no embedding model: {cause}; take one, such as all-MiniLM-L6-v2, bge or nomic-embed in GGUF form", path.display())]
     NotEmbedder {
@@ -100,6 +110,7 @@ impl LoadError {
             LoadError::Refused { .. } => "model_refused",
             LoadError::Template { .. } => "model_template",
             LoadError::Vocabulary { .. } => "model_vocabulary",
+            LoadError::Adapter { .. } => "model_adapter",
             LoadError::NotEmbedder { .. } => "model_not_embedder",
             LoadError::Context { .. } => "model_context",
             LoadError::Backend { .. } => "model_backend",

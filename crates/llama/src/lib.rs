@@ -16,6 +16,8 @@
 //! # }
 //! ```
 //!
+//! LoRA adapters are loaded with a model ([`LlamaConfig::adapter`]), and each request may ask for one of them by name.
+//!
 //! An embedding model is loaded from a file of the same form, and is a [`LlamaEmbedder`]:
 //!
 //! ```no_run
@@ -37,10 +39,12 @@
 //! llama.cpp for GPUs, `openmp` (on by default) lets it use OpenMP on the CPU. Its log goes to `tracing` under the target
 //! `llama-cpp-2` and is talkative at level info; nothing is printed.
 
+mod adapter;
 mod config;
 mod device;
 mod embedder;
 mod error;
+mod gguf;
 mod load;
 mod model;
 mod worker;
@@ -58,6 +62,7 @@ mod logprobs;
 mod mask;
 mod sampler;
 mod scheduler;
+mod shifts;
 mod solo;
 mod speech;
 mod stats;

@@ -16,6 +16,7 @@ use llama_cpp_2::token::LlamaToken;
 use parkway_core::model::{Capabilities, ConstraintKind};
 use sha2::{Digest, Sha256};
 
+use crate::adapter;
 use crate::batch::Size;
 use crate::constraint::Grammars;
 use crate::device::{self, Placement, devices};
@@ -43,7 +44,7 @@ const SMALLEST: u32 = 64;
 /// A model whose weights are loaded.
 pub(crate) struct Opened {
     pub(crate) backend: &'static LlamaBackend,
-    pub(crate) model: Arc<LlamaModel>,
+    pub(crate) model: LlamaModel,
     /// SHA-256 (hex) of the file.
     pub(crate) hash: String,
     pub(crate) placement: Placement,
@@ -67,7 +68,7 @@ pub(crate) fn open(config: &LlamaConfig, mut progress: impl FnMut(f32) + Send + 
         let model = LlamaModel::load_from_file(backend, path, &params).map_err(|_| LoadError::Refused { path: own() });
         (hash.join(), model)
     });
-    let model = Arc::new(model?);
+    let model = model?;
     let hash = hash
         .unwrap_or_else(|_| Err(io::Error::other("hashing it panicked")))
         .map_err(|error| LoadError::Unreadable { path: own(), cause: error.to_string() })?;
@@ -93,8 +94,11 @@ pub(crate) fn context_length(config: &LlamaConfig, model: &LlamaModel) -> Result
 
 /// Loads a model; see [`LlamaConfig::load`].
 pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'static) -> Result<Llama, LoadError> {
-    let Opened { backend, model, hash, placement } = open(&config, progress)?;
+    let Opened { backend, mut model, hash, placement } = open(&config, progress)?;
     let own = || config.path.clone();
+    let mut capabilities = Capabilities::default();
+    let adapters = adapter::load(&config, &mut model, &mut capabilities)?;
+    let model = Arc::new(model);
     let own_template = config.chat_template.clone();
     let mut template =
         chat_template(&model, own_template).map_err(|cause| LoadError::Template { path: own(), cause })?;
@@ -147,11 +151,13 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
         model_hash: Some(hash),
         template_hash: Some(hex::encode(Sha256::digest(template.source()))),
         device: placement.describe(layers, config.threads),
-        ..Capabilities::default()
+        ..capabilities
     };
-    let prompter = Arc::new(Prompter { name, context_length, template, tokenizer, counters: Arc::default() });
+    let names = capabilities.adapters.clone();
+    let prompter =
+        Arc::new(Prompter { name, context_length, template, tokenizer, adapters: names, counters: Arc::default() });
     prompter.counters.cache_size.store(cells.into(), Ordering::Relaxed);
-    let engine = Engine { path: own(), backend, model, params, way, cores };
+    let engine = Engine { path: own(), backend, model, adapters, params, way, cores };
     let worker = Worker::start(engine, Arc::clone(&prompter), grammars)?;
     // An answer's tokens, the notices of its prefill, and its end.
     let room = (context_length + context_length / chunk + 3) as usize;
@@ -183,9 +189,11 @@ pub(crate) fn vocabulary(config: LlamaConfig) -> Result<Vocabulary, LoadError> {
         // The file is not read as a whole.
         model_hash: None,
         template_hash: Some(hex::encode(Sha256::digest(template.source()))),
+        adapters: config.adapters.into_iter().map(|adapter| adapter.name).collect(),
         ..Capabilities::default()
     };
-    Ok(Vocabulary::new(capabilities, Prompter { name, context_length, template, tokenizer, counters: Arc::default() }))
+    let (adapters, counters) = (capabilities.adapters.clone(), Arc::default());
+    Ok(Vocabulary::new(capabilities, Prompter { name, context_length, template, tokenizer, adapters, counters }))
 }
 
 /// The context that the model was trained on. llama.cpp keeps it from one who reads the vocabulary alone.
@@ -199,7 +207,7 @@ pub(crate) fn name_of(config: &LlamaConfig) -> String {
     config.name.clone().unwrap_or_else(stem)
 }
 
-fn check_file(path: &Path) -> Result<(), LoadError> {
+pub(crate) fn check_file(path: &Path) -> Result<(), LoadError> {
     let unreadable = |cause: String| LoadError::Unreadable { path: path.to_owned(), cause };
     let found = |error: io::Error| match error.kind() {
         ErrorKind::NotFound => LoadError::Missing { path: path.to_owned() },
@@ -225,7 +233,7 @@ fn check_file(path: &Path) -> Result<(), LoadError> {
     }
 }
 
-fn hash_file(path: &Path) -> io::Result<String> {
+pub(crate) fn hash_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];

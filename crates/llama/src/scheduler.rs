@@ -6,6 +6,8 @@
 //! its prompt and all that it may answer, so that the cache is never full in the midst of an answer; what rests in the cache makes
 //! room, the oldest first, and last what more requests are to come for. What has to go is kept outside the cache for a while.
 //!
+//! A batch is computed with one adapter; those that are asked for take turns, and what was computed with one is never used with another.
+//!
 //! Runs take turns, by what was read for each; of one run the request goes first for which most steps wait. While nobody asks, the
 //! beginnings of prompts are read that will come.
 
@@ -21,11 +23,13 @@ use llama_cpp_2::context::session::SeqState;
 use parkway_core::model::{ChatEnd, Hints, ModelError};
 use tokio::sync::mpsc;
 
+use crate::adapter::Adapter;
 use crate::answer::{Answer, Next};
 use crate::batch::Batch;
 use crate::cold::{self, Cold};
 use crate::constraint;
 use crate::fairness::Fairness;
+use crate::shifts::Shifts;
 use crate::stats::{Counters, nanos};
 use crate::tree::{Group, Seq, Tree};
 use crate::worker::{Ready, Request};
@@ -40,8 +44,9 @@ pub(crate) struct Scheduler<'m> {
     tree: Tree,
     waiting: Vec<Request>,
     /// Beginnings of prompts that will come, to be read while nobody asks.
-    ahead: VecDeque<Vec<u32>>,
+    ahead: VecDeque<(Adapter, Vec<u32>)>,
     fairness: Fairness,
+    shifts: Shifts,
     cold: Cold<SeqState>,
     running: Vec<Running>,
     counters: Arc<Counters>,
@@ -50,6 +55,7 @@ pub(crate) struct Scheduler<'m> {
 /// A request that has a sequence.
 struct Running {
     seq: Seq,
+    adapter: Adapter,
     answer: Answer,
     hints: Hints,
     group: Option<Group>,
@@ -89,7 +95,8 @@ impl<'m> Scheduler<'m> {
     pub(crate) fn new(batch: Batch<'m>, cold: usize, counters: Arc<Counters>) -> Self {
         let (waiting, running, ahead) = (Vec::new(), Vec::new(), VecDeque::new());
         let (tree, fairness, cold) = (Tree::new(), Fairness::default(), Cold::new(cold));
-        Scheduler { batch, tree, waiting, ahead, fairness, cold, running, counters }
+        let shifts = Shifts::new(batch.size.chunk);
+        Scheduler { batch, tree, waiting, ahead, fairness, shifts, cold, running, counters }
     }
 
     /// Answers requests until no more come, or it is to stop.
@@ -98,8 +105,8 @@ impl<'m> Scheduler<'m> {
             self.tell();
             self.receive(&mut ready);
             if self.running.is_empty() && self.waiting.is_empty() {
-                if let Some(prompt) = self.ahead.pop_front() {
-                    self.read_ahead(&prompt, &mut ready, stop);
+                if let Some((adapter, prompt)) = self.ahead.pop_front() {
+                    self.read_ahead(adapter, &prompt, &mut ready, stop);
                     continue;
                 }
                 let Some(next) = ready.blocking_recv() else { return };
@@ -123,8 +130,8 @@ impl<'m> Scheduler<'m> {
     fn take(&mut self, ready: Ready) {
         match ready {
             Ready::Answer(request) => self.waiting.push(*request),
-            Ready::Prefill(prompt) => {
-                self.ahead.push_back(prompt);
+            Ready::Prefill(adapter, prompt) => {
+                self.ahead.push_back((adapter, prompt));
                 if self.ahead.len() > AHEAD {
                     self.ahead.pop_front();
                 }
@@ -134,8 +141,8 @@ impl<'m> Scheduler<'m> {
 
     /// Reads the beginning of a prompt that will come, until somebody asks for something. Nothing that is kept for others makes room
     /// for it, but for what is oldest.
-    fn read_ahead(&mut self, prompt: &[u32], ready: &mut mpsc::Receiver<Ready>, stop: &AtomicBool) {
-        let from = self.tree.find(prompt).ready;
+    fn read_ahead(&mut self, adapter: Adapter, prompt: &[u32], ready: &mut mpsc::Receiver<Ready>, stop: &AtomicBool) {
+        let from = self.tree.find(adapter, prompt).ready;
         let depth = from.map_or(0, |(_, depth)| depth);
         if depth + WORTH_WAITING > prompt.len() || !self.make_room(prompt.len() - depth, from.map(|(seq, _)| seq)) {
             return;
@@ -144,7 +151,7 @@ impl<'m> Scheduler<'m> {
         if from.is_some_and(|(from, depth)| self.batch.share(from, seq, depth).is_err()) {
             return;
         }
-        self.tree.begin(seq, from, prompt);
+        self.tree.begin(seq, adapter, from, prompt);
         let mut computed = depth;
         while computed < prompt.len() && self.waiting.is_empty() && !stop.load(Ordering::Relaxed) {
             let end = prompt.len().min(computed + self.batch.size.chunk);
@@ -159,7 +166,7 @@ impl<'m> Scheduler<'m> {
     }
 
     fn read_chunk(&mut self, seq: Seq, prompt: &[u32], chunk: Range<usize>) -> Result<(), ModelError> {
-        self.batch.begin();
+        self.batch.begin(self.tree.adapter_of(seq));
         for position in chunk {
             self.batch.add(seq, position, prompt[position], false)?;
         }
@@ -202,7 +209,7 @@ impl<'m> Scheduler<'m> {
             let ready = &self.waiting[at];
             // The last token of a prompt is computed in any case: it tells what follows.
             let prompt = &ready.prompt[..ready.prompt.len().saturating_sub(1)];
-            let found = self.tree.find(prompt);
+            let found = self.tree.find(ready.adapter, prompt);
             let depth = found.ready.map_or(0, |(_, depth)| depth);
             if found.coming >= depth + WORTH_WAITING {
                 at += 1;
@@ -254,13 +261,13 @@ impl<'m> Scheduler<'m> {
     /// Takes a sequence that rests out of the cache; what it alone holds is kept outside, if it is worth it.
     fn cool_down(&mut self, seq: Seq) {
         if self.cold.keeps() {
-            let (tokens, own) = self.tree.tokens_of(seq);
+            let (adapter, (tokens, own)) = (self.tree.adapter_of(seq), self.tree.tokens_of(seq));
             if own >= cold::WORTH
-                && !self.cold.has(&tokens)
+                && !self.cold.has(adapter, &tokens)
                 && let Some(state) = self.batch.copy_out(seq)
             {
                 let bytes = state.byte_len();
-                self.cold.keep(tokens, state, bytes);
+                self.cold.keep(adapter, tokens, state, bytes);
             }
         }
         self.remove(seq);
@@ -269,9 +276,10 @@ impl<'m> Scheduler<'m> {
     /// Copies back what a request that waits begins with, where that is worth it beside what is there or is being read.
     fn warm_up(&mut self, at: usize) {
         let request = &self.waiting[at];
+        let adapter = request.adapter;
         let (prompt, left) = (request.prompt[..request.prompt.len().saturating_sub(1)].to_vec(), request.answer.left());
-        let coming = self.tree.find(&prompt).coming;
-        let Some((all, _, shared)) = self.cold.find(&prompt, coming) else { return };
+        let coming = self.tree.find(adapter, &prompt).coming;
+        let Some((all, _, shared)) = self.cold.find(adapter, &prompt, coming) else { return };
         // All of it is copied before what is not the prompt's is cut off, and the request must fit beside it.
         let needed = all.len().max(prompt.len() + 1 + left);
         if !self.make_room(needed, None) {
@@ -279,19 +287,19 @@ impl<'m> Scheduler<'m> {
         }
         let free = self.tree.free(self.batch.size.sequences);
         // Making room may have taken it out.
-        let (Some(seq), Some((_, state, _))) = (free, self.cold.find(&prompt, coming)) else { return };
+        let (Some(seq), Some((_, state, _))) = (free, self.cold.find(adapter, &prompt, coming)) else { return };
         if !self.batch.copy_in(state, seq, shared) {
             // What cannot be copied back once cannot be at all.
             self.cold.clear();
             return;
         }
-        self.tree.begin(seq, None, &prompt[..shared]);
+        self.tree.begin(seq, adapter, None, &prompt[..shared]);
         self.tree.computed(seq, shared);
         self.tree.rest(seq);
     }
 
     fn begin(&mut self, request: Request, from: Option<(Seq, usize)>) {
-        let Request { prompt, mut answer, hints, group } = request;
+        let Request { prompt, adapter, mut answer, hints, group } = request;
         let forced = match answer.begin() {
             Ok(Next::Feed(forced)) => forced,
             Ok(Next::End(end)) => return answer.close(Ok(end)),
@@ -306,9 +314,9 @@ impl<'m> Scheduler<'m> {
         }
         answer.shares(computed);
         let tokens = [prompt.as_slice(), &forced].concat();
-        self.tree.begin(seq, from, &tokens);
+        self.tree.begin(seq, adapter, from, &tokens);
         let prompt = prompt.len();
-        self.running.push(Running { seq, answer, hints, group, tokens, prompt, computed, fed: 0, row: None });
+        self.running.push(Running { seq, adapter, answer, hints, group, tokens, prompt, computed, fed: 0, row: None });
     }
 
     /// Computes one batch and goes on with what it tells.
@@ -350,16 +358,18 @@ impl<'m> Scheduler<'m> {
         Ok(())
     }
 
-    /// Fills the batch: answers, then prompts.
+    /// Fills the batch with what has the adapter whose turn it is: answers, then prompts.
     fn fill(&mut self) -> Result<(), ModelError> {
-        let Scheduler { batch, running, fairness, .. } = self;
-        batch.begin();
+        let Scheduler { batch, running, fairness, shifts, .. } = self;
+        let adapter = shifts.next(running.iter().map(|running| running.adapter), batch.rows());
+        batch.begin(adapter);
+        let mut running: Vec<&mut Running> = running.iter_mut().filter(|running| running.adapter == adapter).collect();
         let size = batch.size;
         for running in running.iter_mut().filter(|running| !running.reads()) {
             running.feed(batch, size.rows)?;
         }
         let mut left = size.chunk;
-        let mut reading: Vec<&mut Running> = running.iter_mut().filter(|running| running.reads()).collect();
+        let mut reading: Vec<&mut Running> = running.into_iter().filter(|running| running.reads()).collect();
         reading.sort_by_key(|Running { hints, .. }| (fairness.served(hints.run), Reverse(hints.chain)));
         for running in reading {
             if left == 0 {

@@ -4,20 +4,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parkway_core::model::{ChatEnd, ModelError};
 
+use crate::adapter::Adapter;
 use crate::answer::{Answer, Next};
 use crate::cache::Cache;
 use crate::worker::Request;
 
 /// Answers a request, and sends the end of the answer.
 pub(crate) fn serve(request: Request, cache: &mut Cache<'_>, stop: &AtomicBool) {
-    let Request { prompt, mut answer, .. } = request;
-    let result = decode(&prompt, &mut answer, cache, stop);
+    let Request { prompt, adapter, mut answer, .. } = request;
+    let result = decode(&prompt, adapter, &mut answer, cache, stop);
     cache.trim();
     answer.close(result);
 }
 
 fn decode(
     prompt: &[u32],
+    adapter: Adapter,
     answer: &mut Answer,
     cache: &mut Cache<'_>,
     stop: &AtomicBool,
@@ -38,7 +40,7 @@ fn decode(
         let tokens = if is_prompt { [prompt, &tokens].concat() } else { tokens };
         let mut done = 0;
         if is_prompt {
-            done = cache.reuse(prompt);
+            done = cache.reuse(prompt, adapter);
             answer.shares(done);
         }
         while done < tokens.len() {

@@ -1,11 +1,13 @@
 //! Which tokens the sequences of a context hold, and which of them share cells.
 //!
 //! A radix tree over token ids: an edge is a stretch of tokens that the same sequences share, and a sequence holds the
-//! tokens from the root to the node where it ends. A fork shares its beginning with the sequence that it comes from, as
+//! tokens from the root to the node where it ends. Sequences of different adapters share nothing. A fork shares its beginning with the sequence that it comes from, as
 //! cells do in llama.cpp's unified cache; two sequences that computed the same tokens apart have nodes apart. What a running
 //! sequence is going to compute is in the tree from the beginning, so that others can wait for it instead of computing it too.
 
 use std::collections::BTreeMap;
+
+use crate::adapter::Adapter;
 
 /// A name for requests that begin alike.
 pub(crate) type Group = u64;
@@ -29,6 +31,8 @@ struct Node {
 /// A sequence and how far it has come.
 #[derive(Debug)]
 struct Holder {
+    /// The adapter that it is computed with. Only sequences with the same one share nodes.
+    adapter: Adapter,
     /// Where it ends.
     node: usize,
     /// How many of its tokens are in the context.
@@ -92,6 +96,11 @@ impl Tree {
         (tokens, sequences)
     }
 
+    /// The adapter of a sequence.
+    pub(crate) fn adapter_of(&self, seq: Seq) -> Adapter {
+        self.holders.get(&seq).and_then(|holder| holder.adapter)
+    }
+
     /// The tokens of a sequence, and how many of them it shares with no other one.
     pub(crate) fn tokens_of(&self, seq: Seq) -> (Vec<u32>, usize) {
         let (mut stretches, mut own, mut alone) = (Vec::new(), 0, true);
@@ -108,11 +117,11 @@ impl Tree {
         (stretches.concat(), own)
     }
 
-    /// What of a prompt is there.
-    pub(crate) fn find(&self, prompt: &[u32]) -> Found {
+    /// What of a prompt is there, computed with the adapter that is asked for.
+    pub(crate) fn find(&self, adapter: Adapter, prompt: &[u32]) -> Found {
         let mut found = Found { ready: None, coming: 0 };
         let shared = self.shared(prompt);
-        for (&seq, holder) in &self.holders {
+        for (&seq, holder) in self.holders.iter().filter(|(_, holder)| holder.adapter == adapter) {
             let shared = shared[holder.node];
             let ready = shared.min(holder.computed);
             if ready > found.ready.map_or(0, |(_, ready)| ready) {
@@ -142,9 +151,9 @@ impl Tree {
         shared
     }
 
-    /// Begins a busy sequence with what is to be computed. It shares `from.1` tokens with the sequence `from.0`, which are in the
-    /// context already; the rest of `tokens` is new.
-    pub(crate) fn begin(&mut self, seq: Seq, from: Option<(Seq, usize)>, tokens: &[u32]) {
+    /// Begins a busy sequence with what is to be computed. It shares `from.1` tokens with the sequence `from.0` of the same adapter,
+    /// which are in the context already; the rest of `tokens` is new.
+    pub(crate) fn begin(&mut self, seq: Seq, adapter: Adapter, from: Option<(Seq, usize)>, tokens: &[u32]) {
         let (node, computed) = match from.and_then(|(from, depth)| Some((self.holders.get(&from)?.node, depth))) {
             Some((node, depth)) => (self.split(node, depth), depth),
             None => (ROOT, 0),
@@ -153,7 +162,7 @@ impl Tree {
             self.touch(from);
         }
         self.now += 1;
-        self.holders.insert(seq, Holder { node, computed, busy: true, wanted: None, used: self.now });
+        self.holders.insert(seq, Holder { adapter, node, computed, busy: true, wanted: None, used: self.now });
         self.extend(seq, tokens.get(computed..).unwrap_or_default());
     }
 
@@ -320,49 +329,67 @@ mod tests {
     #[test]
     fn a_second_prompt_waits_for_the_beginning_that_the_first_one_fills() {
         let mut tree = Tree::new();
-        tree.begin(0, None, &[1, 2, 3, 4]);
-        assert_eq!(tree.find(&[1, 2, 9]), Found { ready: None, coming: 2 });
+        tree.begin(0, None, None, &[1, 2, 3, 4]);
+        assert_eq!(tree.find(None, &[1, 2, 9]), Found { ready: None, coming: 2 });
         tree.computed(0, 1);
-        assert_eq!(tree.find(&[1, 2, 9]), Found { ready: Some((0, 1)), coming: 2 });
+        assert_eq!(tree.find(None, &[1, 2, 9]), Found { ready: Some((0, 1)), coming: 2 });
         tree.computed(0, 3);
-        assert_eq!(tree.find(&[1, 2, 9]), Found { ready: Some((0, 2)), coming: 2 });
-        tree.begin(1, Some((0, 2)), &[1, 2, 9]);
+        assert_eq!(tree.find(None, &[1, 2, 9]), Found { ready: Some((0, 2)), coming: 2 });
+        tree.begin(1, None, Some((0, 2)), &[1, 2, 9]);
         assert_eq!(tree.tokens(), 5);
         // What only the second one is going to compute can be waited for as well.
-        assert_eq!(tree.find(&[1, 2, 9, 9]), Found { ready: Some((0, 2)), coming: 3 });
+        assert_eq!(tree.find(None, &[1, 2, 9, 9]), Found { ready: Some((0, 2)), coming: 3 });
+    }
+
+    #[test]
+    fn what_one_adapter_computes_is_lent_to_no_other() {
+        let mut tree = Tree::new();
+        tree.begin(0, Some(0), None, &[1, 2, 3, 4]);
+        tree.computed(0, 2);
+        for other in [None, Some(1)] {
+            assert_eq!(tree.find(other, &[1, 2, 3]), Found { ready: None, coming: 0 });
+        }
+        tree.begin(1, None, None, &[1, 2, 3, 4]);
+        tree.computed(1, 1);
+        assert_eq!(tree.find(Some(0), &[1, 2, 3]), Found { ready: Some((0, 2)), coming: 3 });
+        assert_eq!(tree.find(None, &[1, 2, 3]), Found { ready: Some((1, 1)), coming: 3 });
+        assert_eq!(tree.tokens(), 8);
+        // A fork is of the same adapter.
+        tree.begin(2, Some(0), Some((0, 2)), &[1, 2, 9]);
+        assert_eq!((tree.adapter_of(2), tree.tokens()), (Some(0), 9));
     }
 
     #[test]
     fn what_was_not_computed_is_not_kept_and_nobody_waits_for_it() {
         let mut tree = Tree::new();
-        tree.begin(0, None, &[1, 2, 3, 4]);
+        tree.begin(0, None, None, &[1, 2, 3, 4]);
         tree.computed(0, 2);
         tree.rest(0);
-        assert_eq!((tree.find(&[1, 2, 3]), tree.tokens()), (Found { ready: Some((0, 2)), coming: 2 }, 2));
+        assert_eq!((tree.find(None, &[1, 2, 3]), tree.tokens()), (Found { ready: Some((0, 2)), coming: 2 }, 2));
         tree.remove(0);
-        assert_eq!((tree.find(&[1, 2, 3]), tree.tokens()), (Found { ready: None, coming: 0 }, 0));
+        assert_eq!((tree.find(None, &[1, 2, 3]), tree.tokens()), (Found { ready: None, coming: 0 }, 0));
     }
 
     #[test]
     fn a_fork_keeps_what_it_shares_when_the_trunk_goes() {
         let mut tree = Tree::new();
-        tree.begin(0, None, &[1, 2, 3]);
+        tree.begin(0, None, None, &[1, 2, 3]);
         tree.computed(0, 3);
-        tree.begin(1, Some((0, 2)), &[1, 2, 7, 8]);
+        tree.begin(1, None, Some((0, 2)), &[1, 2, 7, 8]);
         tree.rest(0);
         tree.remove(0);
-        assert_eq!((tree.tokens(), tree.find(&[1, 2, 3]).ready), (4, Some((1, 2))));
+        assert_eq!((tree.tokens(), tree.find(None, &[1, 2, 3]).ready), (4, Some((1, 2))));
     }
 
     #[test]
     fn the_oldest_that_rests_is_the_first_to_go() {
         let mut tree = Tree::new();
         for seq in 0..3 {
-            tree.begin(seq, None, &[u32::try_from(seq).unwrap(), 5]);
+            tree.begin(seq, None, None, &[u32::try_from(seq).unwrap(), 5]);
             tree.computed(seq, 2);
             tree.rest(seq);
         }
-        tree.begin(3, Some((0, 2)), &[0, 5, 6]);
+        tree.begin(3, None, Some((0, 2)), &[0, 5, 6]);
         assert_eq!((tree.oldest(None), tree.oldest(Some(1)), tree.free(5)), (Some(1), Some(2), Some(4)));
     }
 
@@ -371,7 +398,7 @@ mod tests {
     fn what_more_requests_are_to_come_for_goes_last() {
         let mut tree = Tree::new();
         for seq in 0..3 {
-            tree.begin(seq, None, &[seq.unsigned_abs(), 7]);
+            tree.begin(seq, None, None, &[seq.unsigned_abs(), 7]);
             tree.computed(seq, 2);
             tree.rest(seq);
         }
@@ -384,7 +411,7 @@ mod tests {
         tree.remove(1);
         tree.remove(2);
         assert_eq!(tree.oldest(None), Some(0), "where there is none else");
-        tree.begin(1, None, &[9]);
+        tree.begin(1, None, None, &[9]);
         tree.computed(1, 1);
         tree.rest(1);
         assert_eq!(tree.oldest(None), Some(1));
@@ -400,7 +427,7 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Deed {
-        Begin(Vec<u32>),
+        Begin(Adapter, Vec<u32>),
         Compute(usize),
         Extend(usize, Vec<u32>),
         Rest(usize),
@@ -410,7 +437,7 @@ mod tests {
     fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         let tokens = || proptest::collection::vec(0..3u32, 1..8);
         let deed = prop_oneof![
-            tokens().prop_map(Deed::Begin),
+            (proptest::option::of(0..2usize), tokens()).prop_map(|(adapter, tokens)| Deed::Begin(adapter, tokens)),
             (0..8usize).prop_map(Deed::Compute),
             (0..8usize, tokens()).prop_map(|(seq, tokens)| Deed::Extend(seq, tokens)),
             (0..8usize).prop_map(Deed::Rest),
@@ -424,6 +451,7 @@ mod tests {
     struct Plain {
         /// Tokens, the cell of each, how many are computed, and whether it is busy.
         all: BTreeMap<Seq, (Vec<u32>, Vec<usize>, usize, bool)>,
+        adapters: BTreeMap<Seq, Adapter>,
         cells: usize,
     }
 
@@ -433,9 +461,10 @@ mod tests {
             (self.cells - n..self.cells).collect()
         }
 
-        fn find(&self, prompt: &[u32]) -> (usize, usize) {
+        fn find(&self, adapter: Adapter, prompt: &[u32]) -> (usize, usize) {
             let (mut ready, mut coming) = (0, 0);
-            for (tokens, _, computed, busy) in self.all.values() {
+            let of_adapter = self.all.iter().filter(|(seq, _)| self.adapters[*seq] == adapter);
+            for (_, (tokens, _, computed, busy)) in of_adapter {
                 let shared = tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count();
                 ready = ready.max(shared.min(*computed));
                 coming = coming.max(if *busy { shared } else { shared.min(*computed) });
@@ -454,10 +483,11 @@ mod tests {
             };
             for deed in deeds {
                 match deed {
-                    Deed::Begin(tokens) => {
+                    Deed::Begin(adapter, tokens) => {
                         let Some(seq) = tree.free(8) else { continue };
-                        let from = tree.find(&tokens).ready;
-                        tree.begin(seq, from, &tokens);
+                        let from = tree.find(adapter, &tokens).ready;
+                        tree.begin(seq, adapter, from, &tokens);
+                        plain.adapters.insert(seq, adapter);
                         let shared = from.map_or(Vec::new(), |(from, depth)| plain.all[&from].1[..depth].to_vec());
                         let depth = shared.len();
                         let own = plain.cells(tokens.len() - depth);
@@ -495,6 +525,7 @@ mod tests {
                         plain.all.iter().filter(|(other, _)| *other != seq).flat_map(|(_, held)| held.1.clone()).collect();
                     let own = held.1.iter().filter(|cell| !others.contains(cell)).count();
                     prop_assert_eq!(tree.tokens_of(*seq), (held.0.clone(), own));
+                    prop_assert_eq!(tree.adapter_of(*seq), plain.adapters[seq]);
                 }
                 for but in [None, plain.all.keys().next().copied()] {
                     let stay = || plain.all.iter().filter(|(seq, held)| held.3 || Some(**seq) == but);
@@ -503,8 +534,11 @@ mod tests {
                     prop_assert_eq!(tree.least(but), (cells.len(), stay().count()));
                 }
                 for prompt in plain.all.values().map(|held| held.0.clone()).chain([vec![0, 1, 2], vec![2, 2]]) {
-                    let found = tree.find(&prompt);
-                    prop_assert_eq!((found.ready.map_or(0, |(_, ready)| ready), found.coming), plain.find(&prompt));
+                    for adapter in [None, Some(0), Some(1)] {
+                        let found = tree.find(adapter, &prompt);
+                        let ready = found.ready.map_or(0, |(_, ready)| ready);
+                        prop_assert_eq!((ready, found.coming), plain.find(adapter, &prompt));
+                    }
                 }
             }
         }

@@ -13,6 +13,7 @@ use parkway_core::model::{ChatRequest, DeltaSender, Hints, ModelError};
 use tokio::sync::mpsc;
 
 use crate::LoadError;
+use crate::adapter::{Adapter, Adapters};
 use crate::answer::{Answer, Wanted};
 use crate::batch::{self, Batch};
 use crate::cache::Cache;
@@ -40,6 +41,8 @@ pub(crate) struct Prompter {
     pub(crate) context_length: u32,
     pub(crate) template: ChatTemplate,
     pub(crate) tokenizer: Arc<Tokenizer>,
+    /// The names of the adapters, by their numbers.
+    pub(crate) adapters: Vec<String>,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -51,6 +54,16 @@ pub(crate) struct Prompt {
 }
 
 impl Prompter {
+    /// The number of the adapter that a request asks for.
+    pub(crate) fn adapter(&self, request: &ChatRequest) -> Result<Adapter, ModelError> {
+        let Some(wanted) = &request.adapter else { return Ok(None) };
+        let unknown = || match self.adapters.as_slice() {
+            [] => ModelError::Unsupported(format!("it has no adapter `{wanted}`, nor any other")),
+            known => ModelError::Unsupported(format!("it has no adapter `{wanted}`; it has {}", known.join(", "))),
+        };
+        self.adapters.iter().position(|name| name == wanted).map(Some).ok_or_else(unknown)
+    }
+
     /// The prompt of a request.
     pub(crate) fn prompt(&self, request: &ChatRequest) -> Result<Prompt, ModelError> {
         let Rendered { pieces, is_thinking } = self.template.render(request).map_err(ModelError::Unsupported)?;
@@ -78,6 +91,7 @@ pub(crate) struct Engine {
     pub(crate) path: PathBuf,
     pub(crate) backend: &'static LlamaBackend,
     pub(crate) model: Arc<LlamaModel>,
+    pub(crate) adapters: Adapters,
     pub(crate) params: LlamaContextParams,
     pub(crate) way: Way,
     pub(crate) cores: Cores,
@@ -103,13 +117,14 @@ pub(crate) enum Job {
 /// What the model can begin with.
 pub(crate) enum Ready {
     Answer(Box<Request>),
-    /// Tokens to be read while there is nothing else to do.
-    Prefill(Vec<u32>),
+    /// Tokens to be read while there is nothing else to do, with an adapter.
+    Prefill(Adapter, Vec<u32>),
 }
 
 /// A request with its prompt.
 pub(crate) struct Request {
     pub(crate) prompt: Vec<u32>,
+    pub(crate) adapter: Adapter,
     pub(crate) answer: Answer,
     pub(crate) hints: Hints,
     /// Which others begin like it.
@@ -141,7 +156,7 @@ impl Worker {
         let (context_length, counters) = (prompter.context_length, Arc::clone(&prompter.counters));
         let (stopped, is_stopped) = (Arc::clone(&stop), Arc::clone(&stop));
         let model =
-            spawn("parkway-llama", Box::new(move || run(&engine, context_length, counters, made, ready, &stopped)))?;
+            spawn("parkway-llama", Box::new(move || run(engine, context_length, counters, made, ready, &stopped)))?;
         // The thread answers before it does anything else, or it is gone.
         is_made.recv().unwrap_or_else(|_| Err(broken("its thread ended".into())))?;
         let preparing = move || prepare(&prompter, &grammars, jobs, &prepared, &is_stopped);
@@ -177,13 +192,14 @@ impl Drop for Worker {
 }
 
 fn run(
-    engine: &Engine,
+    mut engine: Engine,
     context_length: u32,
     counters: Arc<Counters>,
     made: blocking::SyncSender<Result<(), LoadError>>,
     mut ready: mpsc::Receiver<Ready>,
     stop: &AtomicBool,
 ) {
+    let adapters = std::mem::take(&mut engine.adapters);
     let Ok(context) = engine.model.new_context(engine.backend, engine.params.clone()) else {
         // Nobody waits any more if this fails.
         let _ = made.send(Err(LoadError::Context { path: engine.path.clone(), context_length }));
@@ -194,7 +210,7 @@ fn run(
     }
     match engine.way {
         Way::Solo { chunk } => {
-            let mut cache = Cache::new(context, engine.cores, context_length as usize, chunk, counters);
+            let mut cache = Cache::new(context, adapters, engine.cores, context_length as usize, chunk, counters);
             while let Some(ready) = ready.blocking_recv() {
                 // One alone keeps the beginning that it read last, so that reading ahead would cost what is kept.
                 if let Ready::Answer(request) = ready {
@@ -203,7 +219,7 @@ fn run(
             }
         }
         Way::Together { size, cold_bytes } => {
-            Scheduler::new(Batch::new(context, engine.cores, size), cold_bytes, counters).run(ready, stop);
+            Scheduler::new(Batch::new(context, adapters, engine.cores, size), cold_bytes, counters).run(ready, stop);
         }
     }
 }
@@ -221,8 +237,8 @@ fn prepare(
             Job::Answer { request, deltas } => (request, deltas),
             Job::Prefill(request) => {
                 // What cannot be rendered is told when it is asked for.
-                if let Ok(prompt) = prompter.prompt(&request) {
-                    let _ = prepared.try_send(Ready::Prefill(prompt.tokens));
+                if let (Ok(adapter), Ok(prompt)) = (prompter.adapter(&request), prompter.prompt(&request)) {
+                    let _ = prepared.try_send(Ready::Prefill(adapter, prompt.tokens));
                 }
                 continue;
             }
@@ -231,8 +247,9 @@ fn prepare(
             deltas.blocking_send(Err(ModelError::Cancelled));
             continue;
         }
-        match check(&request, prompter, grammars) {
-            Ok((Prompt { tokens: prompt, thinking }, guide)) => {
+        let adapter = prompter.adapter(&request);
+        match adapter.and_then(|adapter| Ok((adapter, check(&request, prompter, grammars)?))) {
+            Ok((adapter, (Prompt { tokens: prompt, thinking }, guide))) => {
                 let speech = prompter.speech(&request, thinking);
                 let sampler = Sampler::new(request.temperature, request.seed);
                 let logprobs = request.logprobs.map(Logprobs::new);
@@ -241,7 +258,7 @@ fn prepare(
                 let wanted = Wanted { guide, speech, sampler, logprobs, max_tokens, deltas, counters };
                 let answer = Answer::new(prompt.len(), wanted, Arc::clone(&prompter.tokenizer));
                 let (hints, group) = (request.hints, group(&request));
-                let ready = Ready::Answer(Box::new(Request { prompt, answer, hints, group }));
+                let ready = Ready::Answer(Box::new(Request { prompt, adapter, answer, hints, group }));
                 if let Err(mpsc::error::SendError(Ready::Answer(request))) = prepared.blocking_send(ready) {
                     let message = "the model's thread has ended".into();
                     request.answer.close(Err(ModelError::Backend { message, retryable: false }));

@@ -98,11 +98,6 @@ fn missing_support(spec: &ModelSpec) -> Option<&'static str> {
     if spec.isolation == Some(Isolation::Process) {
         return Some("`isolation: process` is not possible in this version; remove it, or write `isolation: thread`");
     }
-    if !spec.adapters.is_empty() {
-        return Some(
-            "`adapters` cannot be put on a GGUF model in this version; remove them, or bind a model of your own",
-        );
-    }
     if spec.gguf.as_ref().is_some_and(|gguf| gguf.repo.is_some()) {
         return Some(
             "files of a repository are not fetched in this version; fetch the file, and name it with `gguf: { path: … }`",
@@ -300,6 +295,9 @@ fn config_of(name: &str, spec: &ModelSpec, root: &Path) -> Result<parkway_llama:
     if let Some(context) = spec.context {
         config = config.context_length(context);
     }
+    for (adapter, path) in &spec.adapters {
+        config = config.adapter(adapter, root.join(path));
+    }
     Ok(config.gpu_layers(match spec.gpu_layers.unwrap_or_default() {
         GpuLayers::Auto => parkway_llama::GpuLayers::Auto,
         GpuLayers::All => parkway_llama::GpuLayers::All,
@@ -346,7 +344,6 @@ mod tests {
     async fn what_no_adapter_can_give_is_never_passed_over() {
         for (spec, named) in [
             (json!({"gguf": {"path": "m.gguf"}, "isolation": "process"}), "`isolation: process`"),
-            (json!({"gguf": {"path": "m.gguf"}, "adapters": {"legal": "legal.gguf"}}), "`adapters`"),
             (json!({"gguf": {"repo": "someone/something"}}), "repository"),
         ] {
             let cause = refused(spec).await;
@@ -362,6 +359,18 @@ mod tests {
             let cause = refused(json!({ "openai": server, key: value })).await;
             let named = if cfg!(feature = "openai") { key } else { "openai" };
             assert!(cause.contains(&format!("`{named}`")), "{cause}");
+        }
+    }
+
+    #[cfg(feature = "llama")]
+    #[test]
+    fn adapters_are_files_of_the_project() {
+        let spec =
+            json!({"gguf": {"path": "base.gguf"}, "adapters": {"legal": "models/legal.gguf", "far": "/far.gguf"}});
+        let config = config_of("main", &serde_json::from_value(spec).unwrap(), Path::new("/project")).unwrap();
+        let said = format!("{config:?}");
+        for path in ["/project/base.gguf", "/project/models/legal.gguf", "\"/far.gguf\""] {
+            assert!(said.contains(path), "{path}: {said}");
         }
     }
 

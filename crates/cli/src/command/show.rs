@@ -251,10 +251,12 @@ impl StepStory {
 
     fn call(&mut self, call: &ModelCall) {
         let usage = call.usage;
+        let adapter = call.adapter.as_ref().map(|name| format!(" with the adapter {}", clean(name)));
         self.lines.push(format!(
-            "  {} as {} on {}, seed {}, temperature {}, at most {} tokens",
+            "  {} as {}{} on {}, seed {}, temperature {}, at most {} tokens",
             clean(&call.name),
             clean(&call.model),
+            adapter.unwrap_or_default(),
             clean(&call.device),
             call.seed,
             f64::from(call.temperature_milli) / 1_000.0,

@@ -176,12 +176,15 @@ impl Executor {
             [] => None,
             calls => Some(self.value(draft, &json!(calls))?),
         };
+        let adapter = chat.adapter.as_ref().and_then(|name| capabilities.adapter_files.get(name));
         let call = ModelCall {
             model: chat.model.clone(),
             name: capabilities.name.clone(),
             model_hash: capabilities.model_hash.clone(),
             template_hash: capabilities.template_hash.clone(),
             adapter: chat.adapter.clone(),
+            adapter_hash: adapter.map(|file| file.hash.clone()),
+            adapter_scale_milli: adapter.map(|file| file.scale_milli),
             grammar_hash: end.grammar.clone(),
             device: capabilities.device.clone(),
             seed: chat.seed.unwrap_or_else(|| step::seed(&step.key, step.failures)),

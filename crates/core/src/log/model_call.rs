@@ -22,6 +22,12 @@ pub struct ModelCall {
     /// The adapter that was put on the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter: Option<String>,
+    /// SHA-256 of its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter_hash: Option<String>,
+    /// How strongly it acted, in thousandths of what it was trained to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter_scale_milli: Option<i32>,
     /// SHA-256 of the constraint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grammar_hash: Option<String>,

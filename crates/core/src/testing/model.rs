@@ -5,10 +5,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 
 use crate::model::{
-    Capabilities, ChatEnd, ChatRequest, Constraint, ConstraintKind, Delta, Deltas, FinishReason, Model, ModelError,
-    ToolCall, Usage,
+    AdapterFile, Capabilities, ChatEnd, ChatRequest, Constraint, ConstraintKind, Delta, Deltas, FinishReason, Model,
+    ModelError, ToolCall, Usage,
 };
 
 type Script = dyn Fn(&ChatRequest) -> Result<String, ModelError> + Send + Sync;
@@ -121,10 +122,15 @@ impl ScriptedModel {
         self
     }
 
-    /// Says that it has these adapters.
+    /// Says that it has these adapters; the hash of a name stands for the hash of a file.
     #[must_use]
     pub fn adapters(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.capabilities.adapters = names.into_iter().map(Into::into).collect();
+        let file = |name: &String| {
+            let hash = hex::encode(Sha256::digest(name));
+            (name.clone(), AdapterFile { hash, scale_milli: 1_000 })
+        };
+        self.capabilities.adapter_files = self.capabilities.adapters.iter().map(file).collect();
         self
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parkway_core::id::RunId;
 use parkway_core::log::{EventKind, RunStatus};
-use parkway_core::model::{ConstraintKind, ModelError, Role};
+use parkway_core::model::{ConstraintKind, Model, ModelError, Role};
 use parkway_core::testing::ScriptedModel;
 use parkway_core::tool::{Effect, ToolError, tool_fn};
 use parkway_core::workflow::{Chat, Plan, Verb};
@@ -182,10 +182,13 @@ async fn an_adapter_is_asked_for_and_recorded() {
     let run = run(&world, asking(&world, |chat| chat.adapter = Some("legal".into()))).await;
     assert_eq!(world.model.requests()[0].adapter.as_deref(), Some("legal"));
     let called = world.events(run).await.into_iter().find_map(|event| match event.kind {
-        EventKind::ModelCalled { call, .. } => call.adapter,
+        EventKind::ModelCalled { call, .. } => Some(call),
         _ => None,
     });
-    assert_eq!(called.as_deref(), Some("legal"));
+    let called = called.unwrap();
+    let file = &world.model.capabilities().adapter_files["legal"];
+    assert_eq!(called.adapter.as_deref(), Some("legal"));
+    assert_eq!((called.adapter_hash.as_ref(), called.adapter_scale_milli), (Some(&file.hash), Some(1_000)));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails panics")]
 
+mod adapters;
 mod answers;
 mod bad;
 mod constraints;
@@ -9,6 +10,7 @@ mod deterministic;
 mod embeddings;
 mod loading;
 mod logprobs;
+mod lora_file;
 mod prompts;
 mod thinking;
 mod together;

@@ -176,7 +176,7 @@ fn run(n: u8) -> Option<RunId> {
 }
 
 /// Asks all of them, in this order, and tells the order in which their answers came.
-fn order_of_ends(model: &Llama, requests: Vec<ChatRequest>) -> Vec<usize> {
+pub(crate) fn order_of_ends(model: &Llama, requests: Vec<ChatRequest>) -> Vec<usize> {
     block_on(async {
         let (sender, mut ended) = tokio::sync::mpsc::unbounded_channel();
         for (at, request) in requests.into_iter().enumerate() {
