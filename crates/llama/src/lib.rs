@@ -42,6 +42,7 @@ mod device;
 mod embedder;
 mod error;
 mod load;
+mod memory;
 mod model;
 mod worker;
 
