@@ -120,6 +120,7 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
     let solo = is_solo(&config, &model);
     let cells = cells(&config, context_length, solo);
     let (rows, sequences) = if solo { (chunk, 1) } else { (ROWS, SEQUENCES) };
+    let slides = window(&model).is_some_and(|window| window < context_length);
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(cells))
         .with_n_batch(rows)
@@ -134,11 +135,14 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
         // Keeps all cells of sliding-window models, so that a shared prefix can be reused.
         .with_swa_full(true);
     let way = match solo {
-        true => Way::Solo { chunk: chunk as usize },
+        // Others begin anew from the exact end of what they have read, or not at all.
+        true => Way::Solo { chunk: chunk as usize, goes_on: !config.deterministic },
         false => {
-            let sequences = SEQUENCES.cast_signed();
-            let size = Size { cells: cells as usize, sequences, rows: rows as usize, chunk: chunk as usize };
-            Way::Together { size, cold_bytes: config.cold_bytes }
+            let sequences = if slides { SEQUENCES / 2 } else { SEQUENCES }.cast_signed();
+            let (rows, chunk) = (rows as usize, chunk as usize);
+            let size = Size { cells: cells as usize, sequences, rows, chunk, twins: slides };
+            // llama.cpp copies of a sequence what its next token sees, which is not what others begin with.
+            Way::Together { size, cold_bytes: if slides { 0 } else { config.cold_bytes } }
         }
     };
 
@@ -168,6 +172,18 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
 /// so share nothing.
 fn is_solo(config: &LlamaConfig, model: &LlamaModel) -> bool {
     config.deterministic || model.is_recurrent() || model.is_hybrid()
+}
+
+/// How many tokens back the layers see whose attention slides, where there are such. Where the file does not say it, llama.cpp knows.
+fn window(model: &LlamaModel) -> Option<u32> {
+    let kind = model.meta_val_str("general.architecture").ok()?;
+    let told = model.meta_val_str(&format!("{kind}.attention.sliding_window")).ok();
+    let known = match kind.as_str() {
+        "gemma2" | "exaone4" | "smallthinker" => Some(4_096),
+        "llama4" => Some(8_192),
+        _ => None,
+    };
+    told.and_then(|told| told.parse().ok()).filter(|window| *window > 0).or(known)
 }
 
 /// Tokens that the cache has room for.

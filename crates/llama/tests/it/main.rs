@@ -1,4 +1,5 @@
-//! The port on a real, small model: SmolLM2-135M-Instruct, one test at a time.
+//! The port on a real, small model: SmolLM2-135M-Instruct, one test at a time. Kinds of models of which there is no small one are made
+//! by chance (`tiny.rs`).
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails panics")]
 
@@ -10,6 +11,8 @@ mod embeddings;
 mod loading;
 mod logprobs;
 mod prompts;
+mod tails;
+mod tiny;
 mod together;
 
 use std::env;
