@@ -5,7 +5,7 @@ CARGO ?= cargo
 MODEL := --features parkway-cli/llama,parkway-examples/llama
 
 .DEFAULT_GOAL := help
-.PHONY: help run test times setup lint clean-out
+.PHONY: help run test times gpu-check setup lint clean-out
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ times: setup ## A short table of times: a process, durable steps, tokens, beside
 	$(CARGO) build --release -p parkway-cli -p parkway-examples $(MODEL)
 	scripts/setup model
 	"$(or $(CARGO_TARGET_DIR),target)/release/times"
+
+gpu-check: setup ## On this machine's GPU, which may be NVIDIA's, AMD's, Apple's or any with Vulkan: a table of pass and fail
+	scripts/gpu-check
 
 setup: ## Install what the build needs and this machine lacks
 	scripts/setup build

@@ -22,6 +22,16 @@ pub(crate) struct Size {
     pub(crate) rows: usize,
     /// Tokens of prompts among them.
     pub(crate) chunk: usize,
+    /// Whether each sequence has a twin, which holds the same cells. Where attention slides, llama.cpp gives the cells of a sequence
+    /// that its next token does not see to others, also those that somebody may yet share; what two sequences hold it leaves alone.
+    pub(crate) twins: bool,
+}
+
+impl Size {
+    /// The sequences of the context that hold what a sequence holds.
+    fn held_by(self, seq: Seq) -> impl Iterator<Item = Seq> {
+        std::iter::once(seq).chain(self.twins.then_some(seq + self.sequences))
+    }
 }
 
 /// The context. What it is asked for is checked first, because llama.cpp ends the process where it is asked for nonsense.
@@ -38,7 +48,7 @@ pub(crate) struct Batch<'m> {
 impl<'m> Batch<'m> {
     /// A batch for a context that was made for as much.
     pub(crate) fn new(context: LlamaContext<'m>, adapters: Adapters, cores: Cores, size: Size) -> Self {
-        Batch { context, adapters, adapter: None, batch: LlamaBatch::new(size.rows, 1), cores, size }
+        Batch { context, adapters, adapter: None, batch: LlamaBatch::new(size.rows, 2), cores, size }
     }
 
     /// Begins a batch of sequences that are computed with this adapter.
@@ -61,7 +71,9 @@ impl<'m> Batch<'m> {
         let token = token_of(token).ok_or_else(|| defect(format!("there is no token {token}")))?;
         let at = i32::try_from(position).map_err(|error| defect(error.to_string()))?;
         let row = self.batch.n_tokens();
-        self.batch.add(token, at, &[seq], logits).map_err(|error| defect(error.to_string()))?;
+        let pair = [seq, seq + self.size.sequences];
+        let seqs = if self.size.twins { &pair[..] } else { &pair[..1] };
+        self.batch.add(token, at, seqs, logits).map_err(|error| defect(error.to_string()))?;
         Ok(row)
     }
 
@@ -87,9 +99,10 @@ impl<'m> Batch<'m> {
     /// Lets a sequence begin with so many tokens of another one. That takes no cells and no time worth a word.
     pub(crate) fn share(&mut self, from: Seq, to: Seq, tokens: usize) -> Result<(), ModelError> {
         let end = u32::try_from(tokens).ok();
-        self.context
-            .copy_kv_cache_seq(from, to, Some(0), end)
-            .map_err(|error| ModelError::Backend { message: error.to_string(), retryable: false })
+        self.size.held_by(to).try_for_each(|to| {
+            let copied = self.context.copy_kv_cache_seq(from, to, Some(0), end);
+            copied.map_err(|error| ModelError::Backend { message: error.to_string(), retryable: false })
+        })
     }
 
     /// A copy of what a sequence holds, where llama.cpp gives one.
@@ -111,7 +124,9 @@ impl<'m> Batch<'m> {
     /// Frees the cells that only this sequence has.
     pub(crate) fn remove(&mut self, seq: Seq) {
         // A whole sequence can always be removed, and the number is one of ours.
-        let _ = self.context.clear_kv_cache_seq(Some(seq.unsigned_abs()), None, None);
+        for seq in self.size.held_by(seq) {
+            let _ = self.context.clear_kv_cache_seq(Some(seq.unsigned_abs()), None, None);
+        }
     }
 
     pub(crate) fn clear(&mut self) {

@@ -17,11 +17,22 @@ use crate::turns::Cores;
 /// The one sequence of the context.
 const SEQUENCE: i32 = 0;
 
+/// How large a context is, and what is kept in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Tokens that it holds.
+    pub(crate) capacity: usize,
+    /// Tokens that are computed at a time.
+    pub(crate) chunk: usize,
+    /// Whether all is kept for a prompt that goes on from its exact end: of use to models that cannot go back.
+    pub(crate) goes_on: bool,
+}
+
 /// The context of a model with one sequence in it.
 ///
 /// Tokens are computed in chunks that begin at multiples of the chunk's size. What is kept for the next request is whole
-/// chunks only: results depend a little on how tokens are batched, and so an answer after a kept prefix is, bit for bit,
-/// the answer without it.
+/// chunks only, unless it goes on: results depend a little on how tokens are batched, and so an answer after a kept prefix is, bit
+/// for bit, the answer without it.
 pub(crate) struct Cache<'m> {
     context: LlamaContext<'m>,
     adapters: Adapters,
@@ -29,8 +40,7 @@ pub(crate) struct Cache<'m> {
     adapter: Adapter,
     batch: LlamaBatch<'static>,
     cores: Cores,
-    chunk: usize,
-    capacity: usize,
+    size: Size,
     /// All tokens in the context, in order of their positions.
     tokens: Vec<u32>,
     /// Of these, how many leading ones were computed in whole chunks.
@@ -41,29 +51,16 @@ pub(crate) struct Cache<'m> {
 }
 
 impl<'m> Cache<'m> {
-    /// A cache for `capacity` tokens, computed at most `chunk` at a time; the context must be made for as many.
+    /// A cache of a size that the context was made for.
     pub(crate) fn new(
         context: LlamaContext<'m>,
         adapters: Adapters,
         cores: Cores,
-        capacity: usize,
-        chunk: usize,
+        size: Size,
         counters: Arc<Counters>,
     ) -> Self {
-        let (batch, tokens) = (LlamaBatch::new(chunk, 1), Vec::new());
-        Cache {
-            context,
-            adapters,
-            adapter: None,
-            batch,
-            cores,
-            chunk,
-            capacity,
-            tokens,
-            whole: 0,
-            last: None,
-            counters,
-        }
+        let (batch, tokens) = (LlamaBatch::new(size.chunk, 1), Vec::new());
+        Cache { context, adapters, adapter: None, batch, cores, size, tokens, whole: 0, last: None, counters }
     }
 
     /// Keeps what the cache shares with a new prompt and drops the rest: all of it where another adapter is asked for. Tells how many
@@ -74,22 +71,31 @@ impl<'m> Cache<'m> {
             self.adapter = adapter;
         }
         let shared = self.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        if self.size.goes_on && shared == self.tokens.len() && shared < prompt.len() {
+            return shared;
+        }
         let shared = shared.min(self.whole).min(prompt.len().saturating_sub(1));
-        self.keep(shared - shared % self.chunk);
+        self.keep(shared - shared % self.size.chunk);
         self.tokens.len()
     }
 
     /// Drops what no later request can reuse, and so frees its cells.
     pub(crate) fn trim(&mut self) {
-        self.keep(self.whole);
+        if !self.size.goes_on {
+            self.keep(self.whole);
+        }
     }
 
     /// Computes one chunk of `tokens`, the first ones, and tells how many those were.
     pub(crate) fn feed(&mut self, tokens: &[u32]) -> Result<usize, ModelError> {
         let start = self.tokens.len();
-        let tokens = &tokens[..tokens.len().min(self.chunk)];
-        if tokens.is_empty() || start + tokens.len() > self.capacity {
-            return Err(defect(format!("{} tokens after {start} do not fit into {}", tokens.len(), self.capacity)));
+        let tokens = &tokens[..tokens.len().min(self.size.chunk)];
+        if tokens.is_empty() || start + tokens.len() > self.size.capacity {
+            return Err(defect(format!(
+                "{} tokens after {start} do not fit into {}",
+                tokens.len(),
+                self.size.capacity
+            )));
         }
         self.batch.clear();
         for (at, &token) in tokens.iter().enumerate() {
@@ -113,7 +119,7 @@ impl<'m> Cache<'m> {
         self.tokens.extend_from_slice(tokens);
         self.counters.cached_tokens.store(self.tokens.len() as u64, Ordering::Relaxed);
         self.last = Some(self.batch.n_tokens() - 1);
-        if start == self.whole && tokens.len() == self.chunk {
+        if start == self.whole && tokens.len() == self.size.chunk {
             self.whole = self.tokens.len();
         }
         Ok(tokens.len())

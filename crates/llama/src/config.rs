@@ -8,12 +8,12 @@ use crate::{Llama, LlamaEmbedder, LoadError, Vocabulary, embedder, load};
 /// How many layers of a model run on a GPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GpuLayers {
-    /// All of them where there is a GPU and this build can use it, none otherwise.
+    /// All of them where there is a GPU and this build can use it, or as many as its free memory holds; none otherwise.
     #[default]
     Auto,
-    /// All of them; without a usable GPU the load fails.
+    /// All of them; without a usable GPU, or with less free memory than they need, the load fails.
     All,
-    /// This many, counted from the output; `Count(0)` stays on the CPU. Above 0 the load fails without a usable GPU.
+    /// This many, counted from the output; `Count(0)` stays on the CPU. Above 0 the load fails as for `All`.
     Count(u32),
 }
 
@@ -70,7 +70,7 @@ impl LlamaConfig {
     }
 
     /// Bytes of memory for what has to leave the cache: it is copied back when it is wanted again, which is much faster than to read
-    /// it anew. 256 MiB by default; 0 drops it.
+    /// it anew. 256 MiB by default; 0 drops it. Of models whose attention slides it is always dropped.
     pub fn cold_bytes(mut self, bytes: usize) -> Self {
         self.cold_bytes = bytes;
         self

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::{LlamaBackendDeviceType, LogOptions, list_llama_ggml_backend_devices, send_logs_to_tracing};
 
+use crate::memory::Need;
 use crate::turns::Cores;
 use crate::{GpuLayers, LoadError};
 
@@ -79,6 +81,17 @@ pub(crate) fn backend() -> Result<&'static LlamaBackend, &'static str> {
         .map_err(String::as_str)
 }
 
+/// What loads a model with so many layers on the GPUs. With none, llama.cpp is kept from them: it would take some of their memory
+/// even so.
+pub(crate) fn params(gpu_layers: u32) -> LlamaModelParams {
+    let params = || LlamaModelParams::default().with_n_gpu_layers(gpu_layers);
+    if gpu_layers > 0 {
+        return params();
+    }
+    // A list without devices is taken by every build.
+    params().with_devices(&[]).unwrap_or_else(|_| params())
+}
+
 /// Where a model's layers go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Placement {
@@ -86,17 +99,24 @@ pub(crate) struct Placement {
     gpus: Vec<String>,
     /// Layers to offload, the output layer counted in; more than the model has means all.
     pub(crate) gpu_layers: u32,
+    /// Bytes that the GPUs have free together; `None` where they do not tell.
+    free: Option<u64>,
+    /// Why it is not on the GPUs as a whole, where there is no room.
+    short: Option<String>,
 }
 
 impl Placement {
     /// Decides where the layers of the model at `path` go on a machine with `devices`.
     pub(crate) fn choose(wanted: GpuLayers, devices: &[Device], path: &Path) -> Result<Self, LoadError> {
         // As llama.cpp does: integrated units count only where there is no card.
-        let of_kind = |kind| devices.iter().filter(move |device| device.kind == kind);
-        let mut gpus: Vec<String> = of_kind(DeviceKind::Gpu).map(label).collect();
-        if gpus.is_empty() {
-            gpus = of_kind(DeviceKind::IntegratedGpu).map(label).collect();
+        let of_kind = |kind| devices.iter().filter(move |device| device.kind == kind).collect::<Vec<_>>();
+        let mut found = of_kind(DeviceKind::Gpu);
+        if found.is_empty() {
+            found = of_kind(DeviceKind::IntegratedGpu);
         }
+        let mut gpus: Vec<String> = found.iter().map(|device| label(device)).collect();
+        let tell = found.iter().all(|device| device.memory_total > 0);
+        let free = tell.then(|| found.iter().map(|device| device.memory_free).sum());
         let gpu_layers = match wanted {
             GpuLayers::Auto if gpus.is_empty() => 0,
             GpuLayers::Auto | GpuLayers::All => u32::MAX,
@@ -108,12 +128,30 @@ impl Placement {
         if gpu_layers == 0 {
             gpus.clear();
         }
-        Ok(Placement { gpus, gpu_layers })
+        Ok(Placement { gpus, gpu_layers, free, short: None })
+    }
+
+    /// Holds what the model at `path` needs against what the GPUs have free. [`GpuLayers::Auto`] takes as many layers as fit; of
+    /// other numbers only what cannot be is refused, since a need is an estimate.
+    pub(crate) fn fit(&mut self, wanted: GpuLayers, need: &Need, path: &Path) -> Result<(), LoadError> {
+        let Some(free) = self.free.filter(|_| self.on_gpu()) else { return Ok(()) };
+        let (held, gpus) = (need.of_layers(self.gpu_layers), self.gpus.join(" + "));
+        let (needed_mib, free_mib) = ((held + need.work) >> 20, free >> 20);
+        tracing::info!(gpus, needed_mib, free_mib, "memory that the model needs, by estimate");
+        if held + need.work > free && wanted == GpuLayers::Auto {
+            self.gpu_layers = need.layers_in(free);
+            self.short = Some(format!("{needed_mib} MiB needed for all, {free_mib} MiB free"));
+            let layers = self.gpu_layers;
+            tracing::warn!(gpus, needed_mib, free_mib, layers, "only so many layers fit on the GPU");
+        } else if held > free {
+            return Err(LoadError::NoMemory { path: path.to_owned(), gpus, needed_mib, free_mib });
+        }
+        Ok(())
     }
 
     /// Whether anything runs on a GPU.
     pub(crate) fn on_gpu(&self) -> bool {
-        !self.gpus.is_empty()
+        !self.gpus.is_empty() && self.gpu_layers > 0
     }
 
     /// The cores that a batch of a model with so many layers takes, the output layer counted in.
@@ -123,10 +161,14 @@ impl Placement {
 
     /// For people: `cpu, 2 threads` or `CUDA0 NVIDIA H200 (31/31 layers)`. `layers` counts the output layer in.
     pub(crate) fn describe(&self, layers: u32, threads: usize) -> String {
-        if self.gpus.is_empty() {
-            return format!("cpu, {threads} {}", if threads == 1 { "thread" } else { "threads" });
+        let gpus = self.gpus.join(" + ");
+        let short = self.short.as_ref();
+        if self.on_gpu() {
+            let short = short.map_or(String::new(), |short| format!("; {short}"));
+            return format!("{gpus} ({}/{layers} layers{short})", self.gpu_layers.min(layers));
         }
-        format!("{} ({}/{layers} layers)", self.gpus.join(" + "), self.gpu_layers.min(layers))
+        let short = short.map_or(String::new(), |short| format!(" (no room on {gpus}: {short})"));
+        format!("cpu, {threads} {}{short}", if threads == 1 { "thread" } else { "threads" })
     }
 }
 
@@ -170,6 +212,41 @@ mod tests {
         assert_eq!(describe(GpuLayers::All), "CUDA0 NVIDIA H200 (31/31 layers)");
         assert_eq!(describe(GpuLayers::Count(7)), "CUDA0 NVIDIA H200 (7/31 layers)");
         assert_eq!(describe(GpuLayers::Count(0)), "cpu, 2 threads");
+    }
+
+    #[test]
+    fn a_model_that_does_not_fit_is_loaded_anyway() {
+        const GIB: u64 = 1 << 30;
+        let path = Path::new("m.gguf");
+        let card = |free| Device { memory_total: 8 * GIB, memory_free: free, ..device("CUDA0", DeviceKind::Gpu) };
+        let need = Need { layers: 30, layer: GIB / 4, output: GIB / 2, cache: 0, work: GIB / 2 };
+        let fit = |wanted, cards: &[Device]| {
+            let mut placement = Placement::choose(wanted, cards, path).unwrap();
+            placement.fit(wanted, &need, path).map(|()| placement)
+        };
+        let describe = |placement: Result<Placement, _>| placement.unwrap().describe(31, 2);
+        let some = describe(fit(GpuLayers::Auto, &[card(2 * GIB)]));
+        assert_eq!(some, "CUDA0 NVIDIA H200 (5/31 layers; 8704 MiB needed for all, 2048 MiB free)");
+        let none = fit(GpuLayers::Auto, &[card(GIB / 2)]).unwrap();
+        assert!(!none.on_gpu());
+        let told = "cpu, 2 threads (no room on CUDA0 NVIDIA H200: 8704 MiB needed for all, 512 MiB free)";
+        assert_eq!(none.describe(31, 2), told);
+
+        let error = fit(GpuLayers::All, &[card(2 * GIB)]).unwrap_err();
+        let told = LoadError::NoMemory {
+            path: path.to_owned(),
+            gpus: "CUDA0 NVIDIA H200".into(),
+            needed_mib: 8_704,
+            free_mib: 2_048,
+        };
+        assert_eq!(error, told);
+        // It would fit but for what is computed with: llama.cpp may try.
+        assert!(
+            fit(GpuLayers::Count(7), &[card(2 * GIB)]).is_ok() && fit(GpuLayers::Count(8), &[card(2 * GIB)]).is_err()
+        );
+        // Two cards hold it together, and one that does not tell its memory is believed to.
+        assert_eq!(describe(fit(GpuLayers::All, &[card(4 * GIB), card(5 * GIB)])).matches("31/31").count(), 1);
+        assert!(fit(GpuLayers::All, &[Device { memory_total: 0, ..card(0) }]).is_ok());
     }
 
     #[test]

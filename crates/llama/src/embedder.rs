@@ -20,6 +20,7 @@ use parkway_core::model::ModelError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::load::{self, Opened};
+use crate::memory::Room;
 use crate::turns::Cores;
 use crate::{LlamaConfig, LoadError};
 
@@ -98,7 +99,11 @@ pub(crate) fn load(config: &LlamaConfig) -> Result<LlamaEmbedder, LoadError> {
         let cause = "an embedding model takes no adapters; leave them out".into();
         return Err(LoadError::Config { path, cause });
     }
-    let Opened { backend, model, hash, placement } = load::open(config, |_| {})?;
+    let room = |model: &LlamaModel| {
+        let rows = config.context_length.min(model.n_ctx_train()).max(ROWS);
+        Room { cells: rows, rows }
+    };
+    let Opened { backend, model, hash, placement } = load::open(config, room, |_| {})?;
     let model = Arc::new(model);
     let pooling = pooling(&model).map_err(|cause| LoadError::NotEmbedder { path: path.clone(), cause })?;
     let max_tokens = load::context_length(config, &model)?;

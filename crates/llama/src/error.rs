@@ -40,6 +40,18 @@ pub enum LoadError {
         /// The path that was given.
         path: PathBuf,
     },
+    /// The layers that were asked for do not fit into what the GPUs have free.
+    #[error("the model `{}` needs about {needed_mib} MiB on {gpus}, of which {free_mib} MiB are free; end what else uses the GPU, or take `gpu_layers: auto`, a shorter context or a smaller model", path.display())]
+    NoMemory {
+        /// The path that was given.
+        path: PathBuf,
+        /// The GPUs.
+        gpus: String,
+        /// What its layers, its cache and what is computed with need, in MiB; an estimate.
+        needed_mib: u64,
+        /// What the GPUs have free together, in MiB.
+        free_mib: u64,
+    },
     /// llama.cpp did not load the weights.
     #[error("llama.cpp cannot load `{}`; its own words are logged through `tracing` at level error (a broken file, a model kind that this version does not know, or too little memory: try fewer `gpu_layers` or a smaller model)", path.display())]
     Refused {
@@ -107,6 +119,7 @@ impl LoadError {
             LoadError::NotGguf { .. } => "model_not_gguf",
             LoadError::Config { .. } => "model_config",
             LoadError::NoGpu { .. } => "model_no_gpu",
+            LoadError::NoMemory { .. } => "model_no_memory",
             LoadError::Refused { .. } => "model_refused",
             LoadError::Template { .. } => "model_template",
             LoadError::Vocabulary { .. } => "model_vocabulary",

@@ -46,6 +46,7 @@ mod embedder;
 mod error;
 mod gguf;
 mod load;
+mod memory;
 mod model;
 mod worker;
 

@@ -11,7 +11,6 @@ use std::thread;
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use parkway_core::model::{Capabilities, ConstraintKind};
 use sha2::{Digest, Sha256};
@@ -20,6 +19,7 @@ use crate::adapter;
 use crate::batch::Size;
 use crate::constraint::Grammars;
 use crate::device::{self, Placement, devices};
+use crate::memory::{Need, Room};
 use crate::model::Inner;
 use crate::template::ChatTemplate;
 use crate::token_env::token_env;
@@ -50,19 +50,27 @@ pub(crate) struct Opened {
     pub(crate) placement: Placement,
 }
 
-/// Loads the weights.
-pub(crate) fn open(config: &LlamaConfig, mut progress: impl FnMut(f32) + Send + 'static) -> Result<Opened, LoadError> {
+/// Loads the weights, where there is memory for them and for a context with so much room.
+pub(crate) fn open(
+    config: &LlamaConfig,
+    room: impl Fn(&LlamaModel) -> Room,
+    mut progress: impl FnMut(f32) + Send + 'static,
+) -> Result<Opened, LoadError> {
     let path = config.path.as_path();
     check_file(path)?;
     let own = || path.to_owned();
     let backend = device::backend().map_err(|cause| LoadError::Backend { path: own(), cause: cause.to_owned() })?;
-    let placement = Placement::choose(config.gpu_layers, &devices(), path)?;
+    let mut placement = Placement::choose(config.gpu_layers, &devices(), path)?;
+    if placement.on_gpu()
+        && let Some(need) = Need::look(backend, path, room)
+    {
+        placement.fit(config.gpu_layers, &need, path)?;
+    }
 
-    let params =
-        LlamaModelParams::default().with_n_gpu_layers(placement.gpu_layers).with_progress_callback(move |done| {
-            progress(done);
-            true
-        });
+    let params = device::params(placement.gpu_layers).with_progress_callback(move |done| {
+        progress(done);
+        true
+    });
     let (hash, model) = thread::scope(|scope| {
         let hash = scope.spawn(|| hash_file(path));
         let model = LlamaModel::load_from_file(backend, path, &params).map_err(|_| LoadError::Refused { path: own() });
@@ -94,7 +102,11 @@ pub(crate) fn context_length(config: &LlamaConfig, model: &LlamaModel) -> Result
 
 /// Loads a model; see [`LlamaConfig::load`].
 pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'static) -> Result<Llama, LoadError> {
-    let Opened { backend, mut model, hash, placement } = open(&config, progress)?;
+    let room = |model: &LlamaModel| {
+        let cells = cells(&config, config.context_length.min(model.n_ctx_train()), is_solo(&config, model));
+        Room { cells, rows: 2 * CHUNK_GPU }
+    };
+    let Opened { backend, mut model, hash, placement } = open(&config, room, progress)?;
     let own = || config.path.clone();
     let mut capabilities = Capabilities::default();
     let adapters = adapter::load(&config, &mut model, &mut capabilities)?;
@@ -112,11 +124,10 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
     let on_gpu = placement.on_gpu();
     let chunk = if on_gpu { CHUNK_GPU } else { CHUNK_CPU };
     let threads = i32::try_from(config.threads).unwrap_or(1);
-    // Models that keep a running sum of what they have read cannot go back in it, and so share nothing.
-    let solo = config.deterministic || model.is_recurrent() || model.is_hybrid();
-    let cells =
-        if solo { context_length } else { config.cache_tokens.unwrap_or(2 * context_length).max(context_length) };
+    let solo = is_solo(&config, &model);
+    let cells = cells(&config, context_length, solo);
     let (rows, sequences) = if solo { (chunk, 1) } else { (ROWS, SEQUENCES) };
+    let slides = window(&model).is_some_and(|window| window < context_length);
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(cells))
         .with_n_batch(rows)
@@ -131,11 +142,14 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
         // Keeps all cells of sliding-window models, so that a shared prefix can be reused.
         .with_swa_full(true);
     let way = match solo {
-        true => Way::Solo { chunk: chunk as usize },
+        // Others begin anew from the exact end of what they have read, or not at all.
+        true => Way::Solo { chunk: chunk as usize, goes_on: !config.deterministic },
         false => {
-            let sequences = SEQUENCES.cast_signed();
-            let size = Size { cells: cells as usize, sequences, rows: rows as usize, chunk: chunk as usize };
-            Way::Together { size, cold_bytes: config.cold_bytes }
+            let sequences = if slides { SEQUENCES / 2 } else { SEQUENCES }.cast_signed();
+            let (rows, chunk) = (rows as usize, chunk as usize);
+            let size = Size { cells: cells as usize, sequences, rows, chunk, twins: slides };
+            // llama.cpp copies of a sequence what its next token sees, which is not what others begin with.
+            Way::Together { size, cold_bytes: if slides { 0 } else { config.cold_bytes } }
         }
     };
 
@@ -164,13 +178,37 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
     Ok(Llama::new(Inner { capabilities, prompter, worker, room }))
 }
 
+/// Whether requests are answered one after the other. Models that keep a running sum of what they have read cannot go back in it, and
+/// so share nothing.
+fn is_solo(config: &LlamaConfig, model: &LlamaModel) -> bool {
+    config.deterministic || model.is_recurrent() || model.is_hybrid()
+}
+
+/// How many tokens back the layers see whose attention slides, where there are such. Where the file does not say it, llama.cpp knows.
+fn window(model: &LlamaModel) -> Option<u32> {
+    let kind = model.meta_val_str("general.architecture").ok()?;
+    let told = model.meta_val_str(&format!("{kind}.attention.sliding_window")).ok();
+    let known = match kind.as_str() {
+        "gemma2" | "exaone4" | "smallthinker" => Some(4_096),
+        "llama4" => Some(8_192),
+        _ => None,
+    };
+    told.and_then(|told| told.parse().ok()).filter(|window| *window > 0).or(known)
+}
+
+/// Tokens that the cache has room for.
+fn cells(config: &LlamaConfig, context_length: u32, solo: bool) -> u32 {
+    let asked = config.cache_tokens.unwrap_or(context_length.saturating_mul(2));
+    if solo { context_length } else { asked.max(context_length) }
+}
+
 /// Reads a model's vocabulary; see [`LlamaConfig::load_vocabulary`].
 pub(crate) fn vocabulary(config: LlamaConfig) -> Result<Vocabulary, LoadError> {
     let path = config.path.as_path();
     check_file(path)?;
     let own = || path.to_owned();
     let backend = device::backend().map_err(|cause| LoadError::Backend { path: own(), cause: cause.to_owned() })?;
-    let params = LlamaModelParams::default().with_n_gpu_layers(0).with_vocab_only(true);
+    let params = device::params(0).with_vocab_only(true);
     let model = LlamaModel::load_from_file(backend, path, &params).map_err(|_| LoadError::Refused { path: own() })?;
     let model = Arc::new(model);
     let own_template = config.chat_template.clone();

@@ -17,7 +17,7 @@ use crate::{LlamaConfig, Stats};
 /// [`Usage::cached_tokens`](parkway_core::model::Usage::cached_tokens) tells how much that was. A request whose prompt and answer
 /// find no room beside the others waits for it. A model that was loaded as
 /// [`deterministic`](crate::LlamaConfig::deterministic), and one that cannot share (recurrent and hybrid ones), answers one after the
-/// other. A constraint applies to what is decoded, that is to the answer without the request's `assistant_prefix`.
+/// other; the latter reads a prompt anew unless it goes on from the exact end of the last one. A constraint applies to what is decoded, that is to the answer without the request's `assistant_prefix`.
 ///
 /// Dropping the last clone cancels the answer that is being decoded, waits for its current step, and frees the model.
 #[derive(Clone, Debug)]

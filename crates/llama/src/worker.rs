@@ -16,7 +16,7 @@ use crate::LoadError;
 use crate::adapter::{Adapter, Adapters};
 use crate::answer::{Answer, Wanted};
 use crate::batch::{self, Batch};
-use crate::cache::Cache;
+use crate::cache::{self, Cache};
 use crate::calls::Calls;
 use crate::constraint::{self, Grammars};
 use crate::form::{Form, Thinking};
@@ -100,8 +100,8 @@ pub(crate) struct Engine {
 /// Whether requests are computed together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Way {
-    /// One after the other, in chunks of so many tokens.
-    Solo { chunk: usize },
+    /// One after the other, in chunks of so many tokens; `goes_on` where a conversation may go on from its exact end.
+    Solo { chunk: usize, goes_on: bool },
     /// Together, in batches.
     Together { size: batch::Size, cold_bytes: usize },
 }
@@ -209,8 +209,9 @@ fn run(
         return;
     }
     match engine.way {
-        Way::Solo { chunk } => {
-            let mut cache = Cache::new(context, adapters, engine.cores, context_length as usize, chunk, counters);
+        Way::Solo { chunk, goes_on } => {
+            let size = cache::Size { capacity: context_length as usize, chunk, goes_on };
+            let mut cache = Cache::new(context, adapters, engine.cores, size, counters);
             while let Some(ready) = ready.blocking_recv() {
                 // One alone keeps the beginning that it read last, so that reading ahead would cost what is kept.
                 if let Ready::Answer(request) = ready {

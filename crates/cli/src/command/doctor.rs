@@ -137,11 +137,18 @@ fn features() -> Vec<(&'static str, bool)> {
 
 #[cfg(feature = "llama")]
 fn backend() -> Vec<Finding> {
+    use parkway::llama::DeviceKind::{Gpu, IntegratedGpu};
+
     let mut findings = vec![Finding::good("llama.cpp", "built in")];
-    for device in parkway::llama::devices() {
+    let devices = parkway::llama::devices();
+    for device in &devices {
         let (free, total) = (device.memory_free >> 20, device.memory_total >> 20);
         let text = format!("{}  {}  {free} of {total} MiB free", device.name, device.description);
         findings.push(Finding::good("device", text));
+    }
+    if !devices.iter().any(|device| matches!(device.kind, Gpu | IntegratedGpu)) {
+        let fix = "to use one, build with --features cuda, vulkan, metal or rocm; `make gpu-check` finds which, and checks it";
+        findings.push(Finding::lacking("gpu", "none that this build sees; models compute on the processor", fix));
     }
     findings
 }

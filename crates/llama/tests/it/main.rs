@@ -1,4 +1,5 @@
-//! The port on a real, small model: SmolLM2-135M-Instruct, one test at a time.
+//! The port on a real, small model: SmolLM2-135M-Instruct, one test at a time. Kinds of models of which there is no small one are made
+//! by chance (`tiny.rs`).
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails panics")]
 
@@ -12,7 +13,9 @@ mod loading;
 mod logprobs;
 mod lora_file;
 mod prompts;
+mod tails;
 mod thinking;
+mod tiny;
 mod together;
 mod tools;
 
