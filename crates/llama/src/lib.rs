@@ -31,6 +31,9 @@
 //! # }
 //! ```
 //!
+//! A model may run in a process of its own, so that what ends llama.cpp ends a few requests and not the program: [`LlamaConfig::isolated`],
+//! and [`serve_child`] at the beginning of `main`.
+//!
 //! Several models may be loaded, and be asked at once. On a CPU they share its cores: one computes a batch, then another one.
 //!
 //! Building needs cmake, a C++17 compiler and libclang. The features `cuda`, `vulkan`, `metal` and `rocm` compile

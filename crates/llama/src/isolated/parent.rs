@@ -66,6 +66,7 @@ pub(crate) async fn run(
         ends: VecDeque::new(),
         last_end: String::new(),
         dropped: JoinSet::new(),
+        last: 0,
     };
     parent.runs(process);
     if loaded.send(Ok(known)).is_err() {
@@ -142,14 +143,16 @@ struct Parent {
     /// When the process ended, or could not be started, the oldest first.
     ends: VecDeque<Instant>,
     last_end: String,
-    /// The requests that nobody waits for any more, and the number of the process that they were handed to.
+    /// Wait for the streams of requests to be dropped.
     dropped: JoinSet<u64>,
+    /// The last id. No process gets one that another one had, since a stream may be dropped as its process ends.
+    last: u64,
 }
 
 /// A process that has loaded, and what it was asked.
 struct Running {
     process: Process,
-    next: u64,
+    last: u64,
     open: HashMap<u64, Open>,
     counts: HashMap<u64, blocking::SyncSender<Option<usize>>>,
     stats: HashMap<u64, blocking::SyncSender<Option<Stats>>>,
@@ -193,9 +196,8 @@ impl Parent {
 
     fn runs(&mut self, process: Process) {
         self.process_id.store(process.id(), Ordering::Relaxed);
-        let next = self.running.as_ref().map_or(1, |running| running.next);
         let (open, counts, stats) = (HashMap::new(), HashMap::new(), HashMap::new());
-        self.running = Some(Running { process, next, open, counts, stats });
+        self.running = Some(Running { process, last: self.last, open, counts, stats });
     }
 
     async fn take(&mut self, job: Job) {
@@ -289,6 +291,7 @@ impl Parent {
     async fn fall(&mut self, wrong: String) {
         self.process_id.store(0, Ordering::Relaxed);
         let Some(mut running) = self.running.take() else { return };
+        self.last = running.last;
         let ending = running.process.end().await;
         let how = if wrong.is_empty() { ending.to_string() } else { format!("was ended, since {wrong}") };
         let message = format!(
@@ -311,8 +314,8 @@ async fn hear(running: Option<&mut Running>) -> Heard {
 
 impl Running {
     fn id(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+        self.last += 1;
+        self.last
     }
 
     /// Hands a request over, and gives its id.

@@ -74,7 +74,7 @@ fn a_dropped_stream_goes_on_in_the_process() {
     });
     let dropped = Instant::now();
     until("it still runs", || model.stats().unwrap().running == 0);
-    assert!(dropped.elapsed() < Duration::from_secs(2), "{:?}", dropped.elapsed());
+    assert!(dropped.elapsed() < Duration::from_secs(5), "{:?}", dropped.elapsed());
     // Also one that was not begun with.
     block_on(async {
         let streams = [model.stream(long()).await.unwrap(), model.stream(long()).await.unwrap()];
@@ -91,7 +91,7 @@ fn one_of_many_at_once_is_not_answered() {
         let ask = |n: usize| {
             let model = model.clone();
             tokio::spawn(
-                async move { model.chat(ChatRequest { max_tokens: 4, ..user(&format!("Count to {n}.")) }).await },
+                async move { model.chat(ChatRequest { max_tokens: 2, ..user(&format!("Count to {n}.")) }).await },
             )
         };
         let mut answers = Vec::new();
@@ -100,10 +100,10 @@ fn one_of_many_at_once_is_not_answered() {
         }
         answers
     });
-    assert_eq!(answers, [4; 40]);
+    assert_eq!(answers, [2; 40]);
     // Together, and not one after the other.
     let stats = model.stats().unwrap();
-    assert!(stats.decodes < 40 * 4, "{stats:?}");
+    assert!(stats.decodes < 40 * 2, "{stats:?}");
 }
 
 fn a_reader_that_stalls_stalls_the_others() {

@@ -8,7 +8,7 @@ use parkway_core::model::{ChatRequest, Delta, Model, ModelError};
 use parkway_llama::{IsolatedLlama, Llama, LoadError};
 use rustix::process::Signal;
 
-use crate::system::{Scratch, children, exists, signal, until};
+use crate::system::{Scratch, children, exists, lives, signal, until};
 use crate::{block_on, isolated, long, model_path, roles, user};
 
 crate::tests![
@@ -120,14 +120,14 @@ fn a_process_outlives_a_program_that_is_killed() {
     assert!(exists(process));
     busy.kill().unwrap();
     busy.wait().unwrap();
-    until("it still answers", || !exists(process));
+    until("it still answers", || !lives(process));
 
     let mut loading = roles::start("loading", Path::new(""), None);
     until("it starts none", || !children(loading.id()).is_empty());
     let process = children(loading.id())[0];
     loading.kill().unwrap();
     loading.wait().unwrap();
-    until("it still loads", || !exists(process));
+    until("it still loads", || !lives(process));
 }
 
 fn a_file_that_llama_cpp_refuses_is_told_otherwise_than_in_a_thread() {

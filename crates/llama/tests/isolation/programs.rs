@@ -114,7 +114,7 @@ fn a_process_that_answers_nonsense_is_believed() {
     for (name, then, words) in [
         ("text", "echo hello; exec sleep 1000", "`hello` is no line of the protocol"),
         ("control", r"printf '\033[2J {}\n'; exec sleep 1000", "is no line of the protocol"),
-        ("json", "echo \"$id {\\\"piece\\\":7}\"; exec sleep 1000", "it said what cannot be read (invalid type"),
+        ("json", "echo \"$id {\\\"piece\\\":7}\"; exec sleep 1000", "it said what cannot be read (expected value"),
         ("other", r#"echo '77 {"piece":{"text":"x"}}'; exec sleep 1000"#, "it answered what nobody asked"),
         ("again", r#"echo '0 {"progress":1.0}'; exec sleep 1000"#, "it said what nobody asked"),
         ("much", "yes \"$id {\\\"piece\\\":{\\\"text\\\":\\\"x\\\"}}\"", "it answered more than an answer can be"),

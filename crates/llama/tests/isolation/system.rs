@@ -47,16 +47,23 @@ pub(crate) fn exists(process: u32) -> bool {
     fs::exists(format!("/proc/{process}")).unwrap()
 }
 
+/// Whether a process still does something: that of a program which was killed is waited for by the system, sooner or later.
+pub(crate) fn lives(process: u32) -> bool {
+    stat(process).first().is_some_and(|state| state != "Z" && state != "X")
+}
+
+/// What the system says of a process behind its name, which may hold anything: the state, the parent.
+fn stat(process: u32) -> Vec<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace().map(str::to_owned).collect()
+}
+
 /// The processes that a process has started.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_child = |process: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        // Behind the name, which may hold anything: the state, the parent.
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        fields.split_whitespace().nth(1).and_then(|field| field.parse().ok()) == Some(parent)
-    };
+    let parent = parent.to_string();
+    let is_child = |process: &u32| stat(*process).get(1) == Some(&parent);
     numbers.filter(is_child).collect()
 }
 
