@@ -22,9 +22,12 @@ static BEGAN: AtomicBool = AtomicBool::new(false);
 /// was started by [`IsolatedConfig::load`](crate::IsolatedConfig::load) to be one; then it answers, and ends the process.
 ///
 /// ```no_run
-/// fn main() {
+/// use std::process::ExitCode;
+///
+/// fn main() -> ExitCode {
 ///     parkway_llama::serve_child();
 ///     // What the program does.
+///     ExitCode::SUCCESS
 /// }
 /// ```
 pub fn serve_child() {
