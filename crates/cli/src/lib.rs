@@ -26,6 +26,9 @@ use out::Out;
 
 /// Reads the command line, does what it says, and gives the exit code.
 pub fn main() -> ExitCode {
+    // A model with `isolation: process` is this program, started again.
+    #[cfg(feature = "llama")]
+    parkway::llama::serve_child();
     let matches = help::grouped(Args::command()).get_matches();
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if args.global.verbose {

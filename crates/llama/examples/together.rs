@@ -1,15 +1,17 @@
 //! What it brings to answer requests together: the same requests, with a long beginning in common and answers in JSON, one after the
 //! other and at once, each on a model that has read nothing yet, and at once again.
 //!
-//! `cargo run --release -p parkway-llama --example together MODEL.gguf [REQUESTS…]`. Tells how many answers have the same tokens
+//! `cargo run --release -p parkway-llama --example together [--isolated] MODEL.gguf [REQUESTS…]`; with `--isolated` the model is in a process
+//! of its own. Tells how many answers have the same tokens
 //! in each way, too: batches of other sizes round otherwise, and where two tokens are nearly as probable, the other one may win.
 #![expect(clippy::print_stdout, reason = "the figures are its output")]
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use parkway_core::model::{ChatMessage, ChatRequest, ChatResponse, Constraint, Model, Role};
+use parkway_core::model::{ChatMessage, ChatRequest, ChatResponse, Constraint, Role, SharedModel};
 use parkway_llama::Llama;
 use serde_json::json;
 
@@ -17,15 +19,17 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
-    let mut args = std::env::args().skip(1);
-    let path = args.next().ok_or("usage: together MODEL.gguf [REQUESTS…]")?;
+    parkway_llama::serve_child();
+    let mut args = std::env::args().skip(1).peekable();
+    let isolated = args.next_if_eq("--isolated").is_some();
+    let path = args.next().ok_or("usage: together [--isolated] MODEL.gguf [REQUESTS…]")?;
     let asked: Vec<usize> = args.map(|text| text.parse()).collect::<Result<_, _>>()?;
     println!(
         "requests  prompt  way                   seconds  tokens  computed  tokens/s  times as fast  same tokens     load"
     );
     for n in if asked.is_empty() { vec![8, 32] } else { asked } {
         let requests: Vec<ChatRequest> = (0..n).map(request).collect();
-        let one = load(&path, true, n).await?;
+        let one = load(&path, isolated, true, n).await?;
         let longest = requests.iter().filter_map(|request| one.count_tokens(request)).max().unwrap_or_default();
         let (mut first, started) = (Vec::new(), Instant::now());
         for request in &requests {
@@ -34,7 +38,7 @@ async fn main() -> Outcome<()> {
         let alone = started.elapsed().as_secs_f64();
         tell(n, longest, "one after the other", alone, alone, &first, &first);
         drop(one);
-        let all = load(&path, false, n).await?;
+        let all = load(&path, isolated, false, n).await?;
         for way in ["at once, cold", "at once, warm"] {
             let started = Instant::now();
             let answers = at_once(&all, &requests).await?;
@@ -45,13 +49,16 @@ async fn main() -> Outcome<()> {
 }
 
 /// A model with room for all requests, that has read nothing.
-async fn load(path: impl AsRef<Path>, deterministic: bool, requests: usize) -> Outcome<Llama> {
+async fn load(path: impl AsRef<Path>, isolated: bool, deterministic: bool, requests: usize) -> Outcome<SharedModel> {
     let cells = 2_048 + 256 * u32::try_from(requests)?;
     let config = Llama::gguf(path).context_length(2_048).cache_tokens(cells).deterministic(deterministic);
-    Ok(config.load_async(|_| ()).await?)
+    Ok(match isolated {
+        true => Arc::new(config.isolated().load_async(|_| ()).await?),
+        false => Arc::new(config.load_async(|_| ()).await?),
+    })
 }
 
-async fn at_once(model: &Llama, requests: &[ChatRequest]) -> Outcome<Vec<ChatResponse>> {
+async fn at_once(model: &SharedModel, requests: &[ChatRequest]) -> Outcome<Vec<ChatResponse>> {
     let ask = |request: ChatRequest| {
         let model = model.clone();
         tokio::spawn(async move { model.chat(request).await })

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::model::{LlamaLoraAdapter, LlamaModel};
 use parkway_core::model::{AdapterFile, Capabilities, ModelError};
+use serde::{Deserialize, Serialize};
 
 use crate::gguf::{Head, Tensor, Value};
 use crate::load::{check_file, hash_file};
@@ -20,7 +21,7 @@ const READS: &str = "token_embd.weight";
 const WRITES: &str = "output.weight";
 
 /// An adapter that is to be loaded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) path: PathBuf,

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::adapter::Named;
-use crate::{Llama, LlamaEmbedder, LoadError, Vocabulary, embedder, load};
+use crate::{IsolatedConfig, Llama, LlamaEmbedder, LoadError, Vocabulary, embedder, load};
 
 /// How many layers of a model run on a GPU.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum GpuLayers {
     /// All of them where there is a GPU and this build can use it, or as many as its free memory holds; none otherwise.
     #[default]
@@ -135,6 +138,12 @@ impl LlamaConfig {
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.clamp(1, cores());
         self
+    }
+
+    /// The same model in a process of its own, so that what ends llama.cpp ends a few requests, and not the program; see
+    /// [`IsolatedConfig`]. Everything else is to be said before.
+    pub fn isolated(self) -> IsolatedConfig {
+        IsolatedConfig::new(self)
     }
 
     /// Loads the model. This blocks until it is ready to answer, which takes from a fraction of a second to minutes;

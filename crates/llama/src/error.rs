@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// Why a model could not be loaded.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LoadError {
     /// There is no such file.
@@ -108,6 +111,14 @@ pub enum LoadError {
         /// What it said.
         cause: String,
     },
+    /// The model was to run in a process of its own, and that did not start or ended while it loaded.
+    #[error("the model `{}` cannot be loaded in a process of its own: {cause}", path.display())]
+    Process {
+        /// The path that was given.
+        path: PathBuf,
+        /// What came of the process, and the way out.
+        cause: String,
+    },
 }
 
 impl LoadError {
@@ -127,6 +138,7 @@ impl LoadError {
             LoadError::NotEmbedder { .. } => "model_not_embedder",
             LoadError::Context { .. } => "model_context",
             LoadError::Backend { .. } => "model_backend",
+            LoadError::Process { .. } => "model_process",
         }
     }
 }

@@ -33,6 +33,9 @@
 //! # }
 //! ```
 //!
+//! A model may run in a process of its own, so that what ends llama.cpp ends a few requests and not the program: [`LlamaConfig::isolated`],
+//! and [`serve_child`] at the beginning of `main`.
+//!
 //! Several models may be loaded, and be asked at once. On a CPU they share its cores: one computes a batch, then another one.
 //!
 //! Building needs cmake, a C++17 compiler and libclang. The features `cuda`, `vulkan`, `metal` and `rocm` compile
@@ -45,6 +48,7 @@ mod device;
 mod embedder;
 mod error;
 mod gguf;
+mod isolated;
 mod load;
 mod memory;
 mod model;
@@ -80,6 +84,7 @@ pub use config::{GpuLayers, LlamaConfig};
 pub use device::{Device, DeviceKind, devices};
 pub use embedder::LlamaEmbedder;
 pub use error::LoadError;
+pub use isolated::{IsolatedConfig, IsolatedLlama, serve_child};
 pub use model::Llama;
 pub use stats::Stats;
 pub use vocabulary::Vocabulary;

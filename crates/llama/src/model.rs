@@ -49,6 +49,11 @@ impl Llama {
         Llama { inner: Arc::new(inner) }
     }
 
+    /// Pieces that an answer has at most.
+    pub(crate) fn room(&self) -> usize {
+        self.inner.room
+    }
+
     /// The ids of mere text, as this model's tokenizer writes it; special tokens in it stay text.
     pub fn tokenize(&self, text: &str) -> Vec<u32> {
         self.inner.prompter.tokenizer.plain(text.as_bytes())

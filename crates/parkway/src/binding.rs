@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use parkway_core::model::{Model, SharedModel};
 use parkway_core::secret::Secrets;
-use parkway_core::workflow::{Isolation, ModelSpec};
+#[cfg(feature = "llama")]
+use parkway_core::workflow::Isolation;
+use parkway_core::workflow::ModelSpec;
 use tokio::sync::Mutex;
 
 use crate::error::Error;
@@ -25,7 +27,7 @@ pub struct ModelBinding {
 enum Source {
     Ready(SharedModel),
     #[cfg(feature = "llama")]
-    Llama(Box<parkway_llama::LlamaConfig>),
+    Llama(Box<crate::local::Local>),
     #[cfg(feature = "openai")]
     OpenAi(Box<parkway_openai::OpenAiConfig>),
 }
@@ -65,7 +67,21 @@ impl From<parkway_core::testing::ScriptedModel> for ModelBinding {
 #[cfg(feature = "llama")]
 impl From<parkway_llama::LlamaConfig> for ModelBinding {
     fn from(config: parkway_llama::LlamaConfig) -> Self {
-        ModelBinding { source: Source::Llama(Box::new(config)) }
+        ModelBinding { source: Source::Llama(Box::new(config.into())) }
+    }
+}
+
+#[cfg(feature = "llama")]
+impl From<parkway_llama::IsolatedConfig> for ModelBinding {
+    fn from(config: parkway_llama::IsolatedConfig) -> Self {
+        ModelBinding { source: Source::Llama(Box::new(config.into())) }
+    }
+}
+
+#[cfg(feature = "llama")]
+impl From<parkway_llama::IsolatedLlama> for ModelBinding {
+    fn from(model: parkway_llama::IsolatedLlama) -> Self {
+        ModelBinding::new(model)
     }
 }
 
@@ -94,9 +110,6 @@ impl From<parkway_openai::OpenAi> for ModelBinding {
 fn missing_support(spec: &ModelSpec) -> Option<&'static str> {
     if spec.openai.is_some() {
         return missing_at_a_server(spec);
-    }
-    if spec.isolation == Some(Isolation::Process) {
-        return Some("`isolation: process` is not possible in this version; remove it, or write `isolation: thread`");
     }
     if spec.gguf.as_ref().is_some_and(|gguf| gguf.repo.is_some()) {
         return Some(
@@ -195,10 +208,10 @@ impl Models {
                 Some(Source::Llama(config)) => *config,
                 Some(_) => return None,
                 None if missing_support(spec).is_some() => return None,
-                None => config_of(name, spec, root).ok()?,
+                None => local_of(name, spec, root).ok()?,
             };
             // A file that is absent or broken is told when it is loaded.
-            Some(Arc::new(config.load_vocabulary().ok()?) as SharedModel)
+            config.load_vocabulary().ok()
         };
         known.entry(key(name, spec)).or_insert_with(read).clone()
     }
@@ -244,13 +257,13 @@ impl Models {
 
     #[cfg(feature = "llama")]
     async fn open(&self, name: &str, spec: &ModelSpec, root: &Path) -> Result<SharedModel, Error> {
-        self.load(name, config_of(name, spec, root)?).await
+        self.load(name, local_of(name, spec, root)?).await
     }
 
     #[cfg(feature = "llama")]
-    async fn load(&self, name: &str, mut config: parkway_llama::LlamaConfig) -> Result<SharedModel, Error> {
+    async fn load(&self, name: &str, mut config: crate::local::Local) -> Result<SharedModel, Error> {
         if self.require_gpu {
-            config = config.gpu_layers(parkway_llama::GpuLayers::All);
+            config = config.on_gpu();
         }
         let (progress, shown) = (self.progress.clone(), name.to_owned());
         let tell = move |done: f32| {
@@ -258,16 +271,20 @@ impl Models {
                 progress(&shown, done);
             }
         };
-        match config.load_async(tell).await {
-            Ok(model) => Ok(Arc::new(model)),
-            Err(error) => Err(Error::Model { name: name.into(), cause: error.to_string() }),
-        }
+        config.load(tell).await.map_err(|error| Error::Model { name: name.into(), cause: error.to_string() })
     }
 }
 
 /// The name is part of the key, since it is what progress and errors call the model.
 fn key(name: &str, spec: &ModelSpec) -> String {
     format!("{name} {}", serde_json::to_string(spec).unwrap_or_default())
+}
+
+/// The file that a workflow means, how it is to be loaded, and where.
+#[cfg(feature = "llama")]
+fn local_of(name: &str, spec: &ModelSpec, root: &Path) -> Result<crate::local::Local, Error> {
+    let config = config_of(name, spec, root)?;
+    Ok(if spec.isolation == Some(Isolation::Process) { config.isolated().into() } else { config.into() })
 }
 
 /// The file that a workflow means, and how it is to be loaded.
@@ -342,10 +359,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_no_adapter_can_give_is_never_passed_over() {
-        for (spec, named) in [
-            (json!({"gguf": {"path": "m.gguf"}, "isolation": "process"}), "`isolation: process`"),
-            (json!({"gguf": {"repo": "someone/something"}}), "repository"),
-        ] {
+        for (spec, named) in [(json!({"gguf": {"repo": "someone/something"}}), "repository")] {
             let cause = refused(spec).await;
             assert!(cause.contains(named), "{cause}");
         }

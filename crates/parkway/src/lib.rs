@@ -14,6 +14,8 @@ mod binding;
 mod builder;
 mod embed;
 mod error;
+#[cfg(feature = "llama")]
+mod local;
 mod record;
 mod run;
 #[cfg(feature = "openai")]

@@ -107,3 +107,56 @@ fn a_missing_model_is_told_with_the_command_that_fetches_it() {
     let ended = intake().parkway(&RUN).code(1);
     ended.says("parkway models pull smollm2-135m-instruct");
 }
+
+#[test]
+fn a_model_in_a_process_of_its_own_answers_otherwise_and_outlives_the_command() {
+    let flow = |isolation: &str| {
+        let model =
+            format!("{{ gguf: {{ name: smollm2-135m-instruct }}, deterministic: true, isolation: {isolation} }}");
+        Bench::new(&format!(
+            "parkway: 1\nmodels:\n  main: {model}\nsteps:\n  tell:\n    chat: {{ model: main, prompt: \"Name a colour.\", max_tokens: 12 }}\n"
+        ))
+    };
+    let [in_thread, in_process] = ["thread", "process"].map(|isolation| {
+        let bench = flow(isolation);
+        succeeds(&bench, &["run", "flow.yaml"]);
+        let log = bench.parkway(&["show", "--json"]).out;
+        let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let called = events.into_iter().find(|event| event["kind"]["type"] == "model_called").unwrap();
+        (called["kind"]["call"].clone(), bench.parkway(&["show"]).out)
+    });
+    let device = in_process.0["device"].as_str().unwrap();
+    assert!(device.starts_with("cpu, ") && device.ends_with(", in a process of its own"), "{device}");
+    assert!(in_process.1.contains("in a process of its own"), "{}", in_process.1);
+    for same in ["model_hash", "template_hash", "usage"] {
+        assert_eq!(in_thread.0[same], in_process.0[same]);
+    }
+    assert!(in_process.0["usage"]["output_tokens"].as_u64().unwrap() > 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_model_whose_process_is_killed_takes_the_run_with_it() {
+    let bench = Bench::new(
+        "parkway: 1\nmodels:\n  main: { gguf: { name: smollm2-135m-instruct }, isolation: process }\nsteps:\n  tell:\n    for_each: [fox, crow, bear, hare]\n    retry: { max: 2 }\n    chat: { model: main, prompt: \"A story of a ${{ item }}.\", max_tokens: 200, temperature: 1 }\n",
+    );
+    let mut child = with_model(&bench, &["run", "flow.yaml"]).spawn().unwrap();
+    while bench.runs().is_empty() {}
+    bench.wait_for("step_started", 4);
+    let children = || {
+        let path = format!("/proc/{0}/task", child.id());
+        let tasks = fs::read_dir(path).unwrap().flatten();
+        let texts = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+        texts.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let first = children();
+    assert!(!first.is_empty());
+    for process in &first {
+        kill_process(Pid::from_raw(process.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    }
+    let mut said = String::new();
+    std::io::Read::read_to_string(child.stderr.as_mut().unwrap(), &mut said).unwrap();
+    assert!(child.wait().unwrap().success(), "{said}");
+    let log = bench.parkway(&["show", "--json"]).out;
+    assert!(log.contains("step_retried"), "{log}");
+}
