@@ -108,7 +108,7 @@ fn distance(one: &[(String, f32)], other: &[(String, f32)]) -> f32 {
 }
 
 /// So strong that what is computed with another adapter is far from rounding.
-const STRONG: f32 = 6.0;
+const STRONG: f32 = 10.0;
 
 /// Whether each answer is, but for rounding, what its adapter gave at first, and not what another one gave.
 fn assert_own(answers: &[ChatResponse], first: &[ChatResponse]) {
@@ -122,7 +122,7 @@ fn assert_own(answers: &[ChatResponse], first: &[ChatResponse]) {
 /// Whether answers with the three are so far apart that a leak shows.
 fn far_apart(answers: &[ChatResponse]) {
     let apart = [(0, 1), (1, 2), (0, 2)].map(|(n, m)| distance(best(&answers[n]), best(&answers[m])));
-    assert!(apart.iter().all(|apart| *apart > 2.0), "{apart:?}");
+    assert!(apart.iter().all(|apart| *apart > 1.0), "{apart:?}");
 }
 
 #[test]
