@@ -111,11 +111,7 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
     let mut capabilities = Capabilities::default();
     let adapters = adapter::load(&config, &mut model, &mut capabilities)?;
     let model = Arc::new(model);
-    let own_template = config.chat_template.clone();
-    let mut template =
-        chat_template(&model, own_template).map_err(|cause| LoadError::Template { path: own(), cause })?;
-    let tokenizer = Arc::new(Tokenizer::new(Arc::clone(&model), template.source()));
-    template.guard(tokenizer.reserved());
+    let (template, tokenizer) = language(&config, &model)?;
     let grammars = token_env(&model, Arc::clone(&tokenizer))
         .and_then(|env| Grammars::new(&env))
         .map_err(|cause| LoadError::Vocabulary { path: own(), cause })?;
@@ -211,11 +207,7 @@ pub(crate) fn vocabulary(config: LlamaConfig) -> Result<Vocabulary, LoadError> {
     let params = device::params(0).with_vocab_only(true);
     let model = LlamaModel::load_from_file(backend, path, &params).map_err(|_| LoadError::Refused { path: own() })?;
     let model = Arc::new(model);
-    let own_template = config.chat_template.clone();
-    let mut template =
-        chat_template(&model, own_template).map_err(|cause| LoadError::Template { path: own(), cause })?;
-    let tokenizer = Arc::new(Tokenizer::new(Arc::clone(&model), template.source()));
-    template.guard(tokenizer.reserved());
+    let (template, tokenizer) = language(&config, &model)?;
     let context_length = trained_on(&model).map_or(config.context_length, |most| config.context_length.min(most));
     let name = name_of(&config);
     let capabilities = Capabilities {
@@ -281,6 +273,15 @@ pub(crate) fn hash_file(path: &Path) -> io::Result<String> {
             read => hash.update(&buffer[..read]),
         }
     }
+}
+
+/// The model's chat template and its tokenizer, each with what it must know of the other.
+fn language(config: &LlamaConfig, model: &Arc<LlamaModel>) -> Result<(ChatTemplate, Arc<Tokenizer>), LoadError> {
+    let refused = |cause| LoadError::Template { path: config.path.clone(), cause };
+    let mut template = chat_template(model, config.chat_template.clone()).map_err(refused)?;
+    let tokenizer = Arc::new(Tokenizer::new(Arc::clone(model), template.source()));
+    template.guard(tokenizer.reserved());
+    Ok((template, tokenizer))
 }
 
 fn chat_template(model: &LlamaModel, given: Option<String>) -> Result<ChatTemplate, String> {

@@ -99,7 +99,7 @@ async fn answer_all(mut hears: mpsc::Receiver<(u64, Result<Say, String>)>, out: 
     let Load { config, vocabulary, log } = *load;
     // A program that set its own before it called us logs there.
     let _ = tracing::subscriber::set_global_default(Forward { out: Arc::clone(out), levels: log });
-    let Some(loaded) = open(config.into(), vocabulary, out).await else { return };
+    let Some(loaded) = open(config, vocabulary, out).await else { return };
     let mut open: HashMap<u64, oneshot::Sender<()>> = HashMap::new();
     while let Some((id, said)) = hears.recv().await {
         match said {

@@ -87,7 +87,7 @@ async fn load(setup: &Setup, progress: &mut Progress) -> Result<(Process, Loaded
     let failed = |cause: String| LoadError::Process { path: setup.config.path.clone(), cause };
     let mut process = Process::start(&setup.program, &setup.name).map_err(failed)?;
     greet(&mut process, &setup.program).await.map_err(failed)?;
-    let (config, vocabulary) = (setup.config.clone().into(), setup.vocabulary);
+    let (config, vocabulary) = (setup.config.clone(), setup.vocabulary);
     let load = Load { config, vocabulary, log: Levels::wanted() };
     process.say(0, &Say::Load(Box::new(load))).map_err(failed)?;
     loop {

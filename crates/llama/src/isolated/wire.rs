@@ -59,7 +59,8 @@ pub(crate) enum Tell {
 /// What to load.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Load {
-    pub(crate) config: Config,
+    #[serde(with = "Config")]
+    pub(crate) config: LlamaConfig,
     /// Whether the vocabulary alone is wanted.
     pub(crate) vocabulary: bool,
     pub(crate) log: Levels,
@@ -73,9 +74,10 @@ pub(crate) struct Loaded {
     pub(crate) room: usize,
 }
 
-/// A [`LlamaConfig`] on its way.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Config {
+/// How a [`LlamaConfig`] is written; that no field is forgotten is seen to when this is compiled.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "LlamaConfig")]
+struct Config {
     path: PathBuf,
     name: Option<String>,
     context_length: u32,
@@ -86,65 +88,6 @@ pub(crate) struct Config {
     deterministic: bool,
     chat_template: Option<String>,
     adapters: Vec<Named>,
-}
-
-impl From<LlamaConfig> for Config {
-    fn from(config: LlamaConfig) -> Self {
-        // By name and without a rest, so that no field can be forgotten.
-        let LlamaConfig {
-            path,
-            name,
-            context_length,
-            gpu_layers,
-            threads,
-            cache_tokens,
-            cold_bytes,
-            deterministic,
-            chat_template,
-            adapters,
-        } = config;
-        Config {
-            path,
-            name,
-            context_length,
-            gpu_layers,
-            threads,
-            cache_tokens,
-            cold_bytes,
-            deterministic,
-            chat_template,
-            adapters,
-        }
-    }
-}
-
-impl From<Config> for LlamaConfig {
-    fn from(config: Config) -> Self {
-        let Config {
-            path,
-            name,
-            context_length,
-            gpu_layers,
-            threads,
-            cache_tokens,
-            cold_bytes,
-            deterministic,
-            chat_template,
-            adapters,
-        } = config;
-        LlamaConfig {
-            path,
-            name,
-            context_length,
-            gpu_layers,
-            threads,
-            cache_tokens,
-            cold_bytes,
-            deterministic,
-            chat_template,
-            adapters,
-        }
-    }
 }
 
 /// A [`Delta`] on its way.
@@ -329,8 +272,9 @@ mod tests {
             .deterministic(true)
             .chat_template("{{ messages }}")
             .adapter_scaled("a", "a.gguf", 0.5);
-        let read = LlamaConfig::from(there(&Config::from(config.clone())));
-        assert_eq!(format!("{read:?}"), format!("{config:?}"));
+        let load = Load { config, vocabulary: false, log: Levels::wanted() };
+        let read: Load = there(&load);
+        assert_eq!(format!("{:?}", read.config), format!("{:?}", load.config));
     }
 
     #[test]
