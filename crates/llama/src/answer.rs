@@ -130,7 +130,7 @@ impl Answer {
         let mut picked = first;
         for _ in 0..RESPELLINGS {
             let token = picked.token;
-            if ends(token) || (guide.spells(tokens, token) && guide.goes_on(tokens, token, ends)?) {
+            if ends(token) || guide.spells(tokens, token, ends)? {
                 return Ok(Some(picked));
             }
             allowed.disallow_token(token);

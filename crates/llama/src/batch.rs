@@ -22,6 +22,10 @@ pub(crate) struct Size {
     pub(crate) rows: usize,
     /// Tokens of prompts among them.
     pub(crate) chunk: usize,
+    /// Whether attention is computed in tiles; see [`reading`](crate::reading).
+    pub(crate) tiles: bool,
+    /// Tokens that may rest while others are computed.
+    pub(crate) rests: usize,
     /// Whether each sequence has a twin, which holds the same cells. Where attention slides, llama.cpp gives the cells of a sequence
     /// that its next token does not see to others, also those that somebody may yet share; what two sequences hold it leaves alone.
     pub(crate) twins: bool,

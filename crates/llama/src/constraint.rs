@@ -21,10 +21,13 @@ const CONTAINERS: usize = 4_000;
 const NESTING: usize = 64;
 /// Brackets inside each other in a Lark grammar, those in its texts counted in.
 const BRACKETS: usize = 500;
-/// Tokens at the end of an answer within which a tokenizer decides how to spell the next word.
-const WINDOW: usize = 24;
+/// Tokens at the end of an answer within which a tokenizer decides how to spell the next word: nearly always so few, or else all. The
+/// first half of the few may look otherwise, since a word may begin before them.
+const WINDOWS: [usize; 2] = [25, usize::MAX];
 /// So few tokens that each is looked at.
 const FEW: usize = 32;
+/// Spellings that are tried for one token. Of a character that is not whole there may be thousands.
+const SPELLINGS: usize = 1_000;
 /// Bytes of stack for a thread that compiles constraints or goes on in them; the system gives out only what is used.
 pub(crate) const STACK: usize = 128 << 20;
 
@@ -168,58 +171,111 @@ impl Guide {
         self.matcher.compute_mask().map_err(failed)
     }
 
-    /// Whether the tokenizer writes the text of an answer that has these tokens, and then this one, with just these. A model that
-    /// samples now and then spells a word with other tokens than it learned it by; what it says after that is worse.
+    /// Whether an answer that has these tokens, and then this one, is spelled right, and can go on so. A model that samples now and then
+    /// spells a word with other tokens than it learned it by; what it says after that is worse.
     ///
-    /// The end of the answer is looked at first: most of the time that is enough, since tokenizers do not look far back.
-    pub(crate) fn spells(&self, before: &[u32], token: u32) -> bool {
-        let Ok(env) = self.matcher.tok_env() else { return true };
-        let trie = env.tok_trie();
-        // Control tokens spell nothing, and a tokenizer does not look past them.
-        let is_control = |token: &u32| trie.token(*token).first() == Some(&TokTrie::SPECIAL_TOKEN_MARKER);
-        if is_control(&token) {
-            return true;
-        }
-        let before = &before[before.iter().rposition(is_control).map_or(0, |at| at + 1)..];
-        for window in [WINDOW, usize::MAX] {
-            let start = before.len().saturating_sub(window);
-            let spelled = [&before[start..], &[token]].concat();
-            let bytes = trie.decode_raw(&spelled);
-            if std::str::from_utf8(&bytes).is_err_and(|error| error.error_len().is_none()) {
-                // A character that is not whole yet says nothing.
-                return true;
-            }
-            let again = env.tokenize_bytes(&bytes);
-            if again == spelled || (start > 0 && again.ends_with(&spelled[spelled.len() - WINDOW / 2..])) {
-                return true;
-            }
-            if start == 0 {
-                break;
-            }
-        }
-        false
-    }
-
-    /// Whether an answer can go on after this token so that it stays spelled right. Where but few tokens may follow, and the tokenizer
-    /// joins each of them with this one, it cannot: after `}` perhaps, where `}]` and `},` are tokens. `ends` tells which tokens end it.
-    pub(crate) fn goes_on(
+    /// Where but few tokens may follow, and the tokenizer joins each of them with this one, it cannot go on: after `}` perhaps, where
+    /// `}]` and `},` are tokens. Nor can it where a character is not whole that the tokenizer begins otherwise. `ends` tells which
+    /// tokens end it.
+    pub(crate) fn spells(
         &mut self,
         before: &[u32],
         token: u32,
         ends: impl Fn(u32) -> bool,
     ) -> Result<bool, ModelError> {
-        self.matcher.consume_token(token).map_err(failed)?;
-        let certain = self.matcher.is_stopped() || !self.matcher.compute_ff_bytes().is_empty();
-        let next = if certain { None } else { Some(self.matcher.compute_mask().map_err(failed)?) };
-        let goes_on = next.is_none_or(|next| {
-            let spelled = [before, &[token]].concat();
-            let mut any = next.num_set() > FEW;
-            next.iter_set_entries(|after| {
-                let after = u32::try_from(after).unwrap_or(u32::MAX);
-                any = any || ends(after) || self.spells(&spelled, after);
-            });
-            any
-        });
+        let tokens = [before, &[token]].concat();
+        match self.spelling(&tokens) {
+            Spelling::Wrong => Ok(false),
+            spelling => self.goes_on(&tokens, spelling, &ends, &mut { SPELLINGS }),
+        }
+    }
+
+    /// How the tokenizer would write the text of tokens.
+    ///
+    /// The end is looked at first: most of the time that is enough, since tokenizers do not look far back.
+    fn spelling(&self, tokens: &[u32]) -> Spelling {
+        let Ok(env) = self.matcher.tok_env() else { return Spelling::Right };
+        let trie = env.tok_trie();
+        let tokens = behind_control(trie, tokens);
+        for window in WINDOWS {
+            let start = tokens.len().saturating_sub(window);
+            let spelled = &tokens[start..];
+            let bytes = trie.decode_raw(spelled);
+            if std::str::from_utf8(&bytes).is_err_and(|error| error.error_len().is_none()) {
+                return Spelling::Open;
+            }
+            let again = env.tokenize_bytes(&bytes);
+            if again == spelled || (start > 0 && again.ends_with(&spelled[window / 2..])) {
+                return Spelling::Right;
+            }
+            if start == 0 {
+                break;
+            }
+        }
+        Spelling::Wrong
+    }
+
+    /// Whether these tokens stay as they are when this text follows. In place of the last one a longer one may come, which
+    /// [`accept`](Self::accept) takes then.
+    fn stays(&self, tokens: &[u32], text: &[u8]) -> bool {
+        let Ok(env) = self.matcher.tok_env() else { return true };
+        let trie = env.tok_trie();
+        let tokens = behind_control(trie, tokens);
+        let Some((&last, _)) = tokens.split_last() else { return true };
+        WINDOWS.into_iter().any(|window| {
+            let start = tokens.len().saturating_sub(window);
+            let spelled = &tokens[start..];
+            let mut bytes = trie.decode_raw(spelled);
+            let end = bytes.len() - trie.token_len(last);
+            bytes.extend_from_slice(text);
+            if let Err(error) = std::str::from_utf8(&bytes) {
+                bytes.truncate(error.valid_up_to());
+            }
+            // Those before the last one, and the first one behind these.
+            let (mut at, mut before) = (0, Vec::new());
+            for token in env.tokenize_bytes(&bytes) {
+                if at >= end {
+                    before.push(token);
+                    break;
+                }
+                at += trie.token_len(token);
+                before.push(token);
+            }
+            let first = before.pop().filter(|_| at == end);
+            let kept = spelled.len() - 1;
+            let same = if start == 0 { before == spelled[..kept] } else { before.ends_with(&spelled[window / 2..kept]) };
+            same && first.is_some_and(|first| trie.token(first).starts_with(trie.token(last)))
+        })
+    }
+
+    /// Whether an answer can go on, or end, after the last of these tokens, which it has not taken yet, and stay spelled right.
+    fn goes_on(
+        &mut self,
+        tokens: &[u32],
+        spelling: Spelling,
+        ends: &impl Fn(u32) -> bool,
+        tries: &mut usize,
+    ) -> Result<bool, ModelError> {
+        self.matcher.consume_tokens(&tokens[tokens.len().saturating_sub(1)..]).map_err(failed)?;
+        let certain = self.matcher.compute_ff_bytes();
+        let mut goes_on = self.matcher.is_stopped() || (!certain.is_empty() && self.stays(tokens, &certain));
+        if !goes_on && certain.is_empty() {
+            let next = self.matcher.compute_mask().map_err(failed)?;
+            goes_on = spelling == Spelling::Right && next.num_set() > FEW;
+            for after in if goes_on { Vec::new() } else { entries(&next) } {
+                let longer = [tokens, &[after]].concat();
+                goes_on = ends(after)
+                    || match self.spelling(&longer) {
+                        Spelling::Right => true,
+                        Spelling::Wrong => false,
+                        Spelling::Open => self.goes_on(&longer, Spelling::Open, ends, tries)?,
+                    };
+                *tries = tries.saturating_sub(1);
+                if goes_on || *tries == 0 {
+                    break;
+                }
+            }
+        }
         self.matcher.rollback(1).map_err(failed)?;
         Ok(goes_on)
     }
@@ -264,6 +320,28 @@ impl Guide {
             None => Err(failed(self.matcher.stop_reason())),
         }
     }
+}
+
+/// Whether the tokenizer writes a text with the tokens that it came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spelling {
+    Right,
+    Wrong,
+    /// It ends within a character; which one it becomes tells.
+    Open,
+}
+
+/// The tokens behind the last control token: these spell nothing, and a tokenizer does not look past them.
+fn behind_control<'a>(trie: &TokTrie, tokens: &'a [u32]) -> &'a [u32] {
+    let is_control = |token: &u32| trie.token(*token).first() == Some(&TokTrie::SPECIAL_TOKEN_MARKER);
+    &tokens[tokens.iter().rposition(is_control).map_or(0, |at| at + 1)..]
+}
+
+/// The tokens of a mask.
+fn entries(mask: &SimpleVob) -> Vec<u32> {
+    let mut entries = Vec::new();
+    mask.iter_set_entries(|token| entries.extend(u32::try_from(token)));
+    entries
 }
 
 /// A schema as it is compiled.

@@ -65,6 +65,7 @@ mod form;
 mod json;
 mod logprobs;
 mod mask;
+mod reading;
 mod sampler;
 mod scheduler;
 mod shifts;

@@ -21,6 +21,7 @@ use crate::constraint::Grammars;
 use crate::device::{self, Placement, devices};
 use crate::memory::{Need, Room};
 use crate::model::Inner;
+use crate::reading;
 use crate::template::ChatTemplate;
 use crate::token_env::token_env;
 use crate::tokenizer::Tokenizer;
@@ -29,7 +30,7 @@ use crate::{Llama, LlamaConfig, LoadError, Vocabulary};
 
 /// Tokens of a prompt computed at a time, on a CPU and on a GPU: few, so that a dropped request ends soon and nobody who decodes
 /// waits for long; many, so that the hardware is busy.
-const CHUNK_CPU: u32 = 64;
+const CHUNK_CPU: u32 = reading::TILE as u32;
 const CHUNK_GPU: u32 = 256;
 /// Tokens of a batch, those of answers and of prompts.
 const ROWS: u32 = 512;
@@ -127,7 +128,8 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(cells))
         .with_n_batch(rows)
-        .with_n_ubatch(if solo { chunk } else { 2 * chunk })
+        // Where attention is computed in tiles, a chunk of a prompt is one; elsewhere it is best computed with the answers.
+        .with_n_ubatch(if solo || !on_gpu { chunk } else { 2 * chunk })
         .with_n_seq_max(sequences)
         // One cache for all sequences, so that they can share cells.
         .with_kv_unified(true)
@@ -143,9 +145,13 @@ pub(crate) fn load(config: LlamaConfig, progress: impl FnMut(f32) + Send + 'stat
         false => {
             let sequences = if slides { SEQUENCES / 2 } else { SEQUENCES }.cast_signed();
             let (rows, chunk) = (rows as usize, chunk as usize);
-            let size = Size { cells: cells as usize, sequences, rows, chunk, twins: slides };
+            let (cells, tiles) = (cells as usize, !on_gpu);
             // llama.cpp copies of a sequence what its next token sees, which is not what others begin with.
-            Way::Together { size, cold_bytes: if slides { 0 } else { config.cold_bytes } }
+            let cold_bytes = if slides { 0 } else { config.cold_bytes };
+            // What cannot be copied back is better left where it is.
+            let rests = if on_gpu || cold_bytes == 0 { cells } else { rests(&model) };
+            let size = Size { cells, sequences, rows, chunk, tiles, rests, twins: slides };
+            Way::Together { size, cold_bytes }
         }
     };
 
@@ -196,6 +202,13 @@ fn window(model: &LlamaModel) -> Option<u32> {
 fn cells(config: &LlamaConfig, context_length: u32, solo: bool) -> u32 {
     let asked = config.cache_tokens.unwrap_or(context_length.saturating_mul(2));
     if solo { context_length } else { asked.max(context_length) }
+}
+
+/// Tokens that may rest in the cache of a model on a CPU. In each layer each head of each row that is computed looks whether it sees
+/// a cell, which was measured to take as long as some 20 weights do: so many cells that this is a fifteenth of a row's time.
+fn rests(model: &LlamaModel) -> usize {
+    let looks = u64::from(model.n_layer()) * u64::from(model.n_head());
+    usize::try_from(model.n_params() / (15 * 20 * looks).max(1)).unwrap_or(usize::MAX)
 }
 
 /// Reads a model's vocabulary; see [`LlamaConfig::load_vocabulary`].

@@ -29,6 +29,7 @@ use crate::batch::Batch;
 use crate::cold::{self, Cold};
 use crate::constraint;
 use crate::fairness::Fairness;
+use crate::reading;
 use crate::shifts::Shifts;
 use crate::stats::{Counters, nanos};
 use crate::tree::{Group, Seq, Tree};
@@ -74,6 +75,11 @@ struct Running {
 impl Running {
     fn reads(&self) -> bool {
         self.computed < self.prompt
+    }
+
+    /// How many tokens there are to compute.
+    fn left(&self) -> usize {
+        self.tokens.len() - self.computed
     }
 
     /// Puts its next tokens into the batch, at most so many, and tells how many those were.
@@ -258,6 +264,16 @@ impl<'m> Scheduler<'m> {
         true
     }
 
+    /// Takes the oldest out of the cache where so much rests in it that all that is computed would take longer; what is kept for others
+    /// stays, and so does `but`.
+    fn thin_out(&mut self, but: Seq) {
+        while self.tree.tokens() - self.tree.least(None).0 > self.batch.size.rests
+            && let Some(oldest) = self.tree.oldest(Some(but)).filter(|seq| !self.tree.is_kept(*seq))
+        {
+            self.cool_down(oldest);
+        }
+    }
+
     /// Takes a sequence that rests out of the cache; what it alone holds is kept outside, if it is worth it.
     fn cool_down(&mut self, seq: Seq) {
         if self.cold.keeps() {
@@ -358,28 +374,36 @@ impl<'m> Scheduler<'m> {
         Ok(())
     }
 
-    /// Fills the batch with what has the adapter whose turn it is: answers, then prompts.
+    /// Fills the batch with what has the adapter whose turn it is: answers, and pieces of prompts.
     fn fill(&mut self) -> Result<(), ModelError> {
-        let Scheduler { batch, running, fairness, shifts, .. } = self;
+        let Scheduler { batch, tree, running, fairness, shifts, .. } = self;
         let adapter = shifts.next(running.iter().map(|running| running.adapter), batch.rows());
         batch.begin(adapter);
-        let mut running: Vec<&mut Running> = running.iter_mut().filter(|running| running.adapter == adapter).collect();
+        let running = running.iter_mut().filter(|running| running.adapter == adapter);
+        let (mut prompts, answers): (Vec<_>, Vec<_>) = running.partition(|running| running.reads());
+        prompts.sort_by_key(|Running { hints, .. }| (fairness.served(hints.run), Reverse(hints.chain)));
         let size = batch.size;
-        for running in running.iter_mut().filter(|running| !running.reads()) {
-            running.feed(batch, size.rows)?;
+        let left: Vec<usize> = prompts.iter().map(|running| running.left()).collect();
+        let looked_at = |pieces: &[usize]| {
+            let rows = prompts.iter().zip(pieces);
+            let by_row = rows.clone().map(|(running, piece)| piece * (running.computed + piece)).sum();
+            (by_row, tree.cells(rows.map(|(running, _)| running.seq)))
+        };
+        let rows = answers.iter().map(|running| running.left()).sum();
+        let reading = reading::share_out(&left, rows, size.chunk, size.tiles, looked_at);
+        let mut answers = Some(answers);
+        let mut answer = |batch: &mut Batch<'_>| {
+            let mut answers = answers.take().into_iter().flatten();
+            answers.try_for_each(|running: &mut Running| running.feed(batch, size.rows).map(drop))
+        };
+        if !reading.first {
+            answer(batch)?;
         }
-        let mut left = size.chunk;
-        let mut reading: Vec<&mut Running> = running.into_iter().filter(|running| running.reads()).collect();
-        reading.sort_by_key(|Running { hints, .. }| (fairness.served(hints.run), Reverse(hints.chain)));
-        for running in reading {
-            if left == 0 {
-                break;
-            }
-            let fed = running.feed(batch, left)?;
+        for (running, piece) in prompts.into_iter().zip(reading.pieces) {
+            let fed = running.feed(batch, piece)?;
             fairness.serve(running.hints.run, fed);
-            left -= fed;
         }
-        Ok(())
+        answer(batch)
     }
 
     /// Ends a request. What is computed of it stays for others, unless it went wrong.
@@ -391,6 +415,7 @@ impl<'m> Scheduler<'m> {
                 if let Some(group) = group {
                     self.tree.keep_for(group, (hints.more > 0).then_some(seq));
                 }
+                self.thin_out(seq);
             }
             Err(_) => self.remove(seq),
         }

@@ -83,17 +83,21 @@ impl Tree {
 
     /// Tokens and sequences that are left when all that rests is taken out, but for `but`.
     pub(crate) fn least(&self, but: Option<Seq>) -> (usize, usize) {
-        let stays = |seq: Seq, holder: &Holder| holder.busy || Some(seq) == but;
-        let (mut seen, mut tokens, mut sequences) = (vec![false; self.nodes.len()], 0, 0);
-        for (_, holder) in self.holders.iter().filter(|(seq, holder)| stays(**seq, holder)) {
-            sequences += 1;
+        let stays = self.holders.iter().filter(|(seq, holder)| holder.busy || Some(**seq) == but).map(|(seq, _)| *seq);
+        (self.cells(stays.clone()), stays.count())
+    }
+
+    /// Tokens that these sequences have, what they share counted once.
+    pub(crate) fn cells(&self, sequences: impl Iterator<Item = Seq>) -> usize {
+        let (mut seen, mut tokens) = (vec![false; self.nodes.len()], 0);
+        for holder in sequences.filter_map(|seq| self.holders.get(&seq)) {
             let mut at = holder.node;
             while let Some(node) = self.node(at).filter(|_| !std::mem::replace(&mut seen[at], true)) {
                 tokens += node.tokens.len();
                 at = node.parent;
             }
         }
-        (tokens, sequences)
+        tokens
     }
 
     /// The adapter of a sequence.
@@ -235,8 +239,12 @@ impl Tree {
     /// else. What was kept and of no use for long was left by its run.
     pub(crate) fn oldest(&self, but: Option<Seq>) -> Option<Seq> {
         let resting = self.holders.iter().filter(|(seq, holder)| !holder.busy && Some(**seq) != but);
-        let kept = |holder: &Holder| holder.wanted.is_some() && self.now - holder.used < KEPT;
-        resting.min_by_key(|(_, holder)| (kept(holder), holder.used)).map(|(seq, _)| *seq)
+        resting.min_by_key(|(seq, holder)| (self.is_kept(**seq), holder.used)).map(|(seq, _)| *seq)
+    }
+
+    /// Whether a sequence is kept for others that are to come.
+    pub(crate) fn is_kept(&self, seq: Seq) -> bool {
+        self.holders.get(&seq).is_some_and(|holder| holder.wanted.is_some() && self.now - holder.used < KEPT)
     }
 
     /// A number below `most` that no sequence has.

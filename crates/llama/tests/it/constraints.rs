@@ -47,6 +47,21 @@ fn answers_are_valid_under_their_schema() {
 }
 
 #[test]
+fn characters_of_several_tokens_are_spelled_as_the_tokenizer_does() {
+    let _alone = alone();
+    // Emoji in a row, whose first bytes join with those of the next one; and letters that the vocabulary has in pieces.
+    for text in ["[🀄-🙏]{3,9}", "[ !a-zß-ž一-鿆🏀-🏿☀-⛿]{3,20}", "([𝐀-𝟿]|[ऀ-ॿ]|👩‍🔬|🇩🇪){2,8}"] {
+        for seed in 0..12 {
+            let request = user("Write something with emoji and letters of other languages.");
+            let constraint = Some(Constraint::Regex(text.into()));
+            let request = ChatRequest { constraint, temperature: 2.0, seed, max_tokens: 120, ..request };
+            let answer = chat(request).unwrap();
+            assert_eq!(shared().tokenize(&answer.text), answer.end.tokens, "{text}, seed {seed}: {}", answer.text);
+        }
+    }
+}
+
+#[test]
 fn emitted_tokens_are_those_of_the_text() {
     let _alone = alone();
     for (at, schema) in schemas().iter().enumerate() {
