@@ -243,7 +243,8 @@ impl Guide {
             }
             let first = before.pop().filter(|_| at == end);
             let kept = spelled.len() - 1;
-            let same = if start == 0 { before == spelled[..kept] } else { before.ends_with(&spelled[window / 2..kept]) };
+            let same =
+                if start == 0 { before == spelled[..kept] } else { before.ends_with(&spelled[window / 2..kept]) };
             same && first.is_some_and(|first| trie.token(first).starts_with(trie.token(last)))
         })
     }

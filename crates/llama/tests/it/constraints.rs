@@ -50,7 +50,8 @@ fn answers_are_valid_under_their_schema() {
 fn characters_of_several_tokens_are_spelled_as_the_tokenizer_does() {
     let _alone = alone();
     // Emoji in a row, whose first bytes join with those of the next one; and letters that the vocabulary has in pieces.
-    for text in ["[🀄-🙏]{3,9}", "[ !a-zß-ž一-鿆🏀-🏿☀-⛿]{3,20}", "([𝐀-𝟿]|[ऀ-ॿ]|👩‍🔬|🇩🇪){2,8}"] {
+    for text in ["[🀄-🙏]{3,9}", "[ !a-zß-ž一-鿆🏀-🏿☀-⛿]{3,20}", "([𝐀-𝟿]|[ऀ-ॿ]|👩‍🔬|🇩🇪){2,8}"]
+    {
         for seed in 0..12 {
             let request = user("Write something with emoji and letters of other languages.");
             let constraint = Some(Constraint::Regex(text.into()));
