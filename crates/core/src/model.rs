@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+pub use self::thoughts::Thoughts;
 use crate::id::{RunId, StepKey};
+
+mod thoughts;
 
 /// Who speaks in a [`ChatMessage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use parkway_core::model::{Delta, ToolCall};
 use serde_json::Value;
 
 use crate::form::Form;
-use crate::thoughts::may_begin;
+use crate::text::may_begin;
 
 /// Splits an answer that comes in pieces into its text and its calls.
 #[derive(Clone, Debug)]

@@ -1,9 +1,7 @@
 //! The forms in which models write calls of tools: how to tell which one a template uses, and the grammar of answers in it.
 
-use parkway_core::model::ToolDefinition;
+use parkway_core::model::{Thoughts, ToolDefinition};
 use serde_json::Value;
-
-use crate::thoughts::{CLOSE, OPEN};
 
 /// A form of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +89,8 @@ impl Form {
         if let Some(begin) = self.begin().filter(|begin| control(begin).is_none()) {
             not.push(format!("(.|\\n)*{}(.|\\n)*", escape(begin)));
         }
-        if thinking == Thinking::May && control(OPEN).is_none() {
-            not.push(format!("[ \\t\\r\\n]*{}(.|\\n)*", escape(OPEN)));
+        if thinking == Thinking::May && control(Thoughts::OPEN).is_none() {
+            not.push(format!("[ \\t\\r\\n]*{}(.|\\n)*", escape(Thoughts::OPEN)));
         }
         let not: String = not.iter().map(|pattern| format!(" & ~/{pattern}/")).collect();
 
@@ -105,13 +103,13 @@ impl Form {
         let answer = format!("answer: TEXT | {calls}");
         match thinking {
             Thinking::None => rules.push("start: answer".to_owned()),
-            Thinking::May => rules.push(format!("start: answer | {} thought answer", opening(control(OPEN)))),
+            Thinking::May => rules.push(format!("start: answer | {} thought answer", opening(control(Thoughts::OPEN)))),
             Thinking::Within => rules.push("start: thought answer".into()),
         }
         if thinking != Thinking::None {
-            rules.push(match control(CLOSE) {
+            rules.push(match control(Thoughts::CLOSE) {
                 Some(token) => format!("thought: THOUGHT <[{token}]>\nTHOUGHT: /(.|\\n)*/"),
-                None => format!("thought[lazy]: /(.|\\n)*/ {}", quote(CLOSE)),
+                None => format!("thought[lazy]: /(.|\\n)*/ {}", quote(Thoughts::CLOSE)),
             });
         }
         rules.push(answer);
@@ -159,7 +157,10 @@ impl Form {
 }
 
 fn opening(control: Option<u32>) -> String {
-    control.map_or_else(|| format!("/[ \\t\\r\\n]*{}/", escape(OPEN)), |token| format!("/[ \\t\\r\\n]*/ <[{token}]>"))
+    control.map_or_else(
+        || format!("/[ \\t\\r\\n]*{}/", escape(Thoughts::OPEN)),
+        |token| format!("/[ \\t\\r\\n]*/ <[{token}]>"),
+    )
 }
 
 /// A text as a string of Lark, which is written as in JSON.

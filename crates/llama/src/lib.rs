@@ -74,7 +74,6 @@ mod speech;
 mod stats;
 mod template;
 mod text;
-mod thoughts;
 mod token_env;
 mod tokenizer;
 mod tree;

@@ -1,10 +1,9 @@
 //! What an answer says, told apart while it is decoded: text, thoughts and calls of tools.
 
-use parkway_core::model::Delta;
+use parkway_core::model::{Delta, Thoughts};
 
 use crate::calls::Calls;
 use crate::text::TextBuffer;
-use crate::thoughts::Thoughts;
 
 /// One answer's bytes on their way to a watcher.
 #[derive(Debug, Default)]

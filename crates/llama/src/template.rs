@@ -6,13 +6,12 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
-use parkway_core::model::{ChatMessage, ChatRequest, Role, ToolCall, ToolDefinition};
+use parkway_core::model::{ChatMessage, ChatRequest, Role, Thoughts, ToolCall, ToolDefinition};
 use serde_json::{Map, Value as Json, json};
 
 use crate::form::Form;
 use crate::json::{self, Separators};
 use crate::mask::{self, Mask, Words};
-use crate::thoughts::{OPEN, without_thought};
 
 /// Steps that one rendering may take; the largest templates in use take some thousands a message.
 const FUEL: u64 = 1_000_000;
@@ -21,7 +20,7 @@ const RECURSION: usize = 200;
 /// Bytes of markup that one rendering may yield.
 const MARKUP: usize = 4 << 20;
 /// What a template says that knows of thoughts.
-const THINKS: [&str; 3] = [OPEN, "enable_thinking", "reasoning_content"];
+const THINKS: [&str; 3] = [Thoughts::OPEN, "enable_thinking", "reasoning_content"];
 /// What is written in place of a thought that the prompt has begun, and that an answer of a given form has no place for.
 const NO_THOUGHT: &str = "\n</think>\n\n";
 /// The variable that tells the filter `tojson` what words start with.
@@ -152,8 +151,8 @@ impl ChatTemplate {
             return Err(format!("the chat template rendered {} bytes", rendered.len()));
         }
         let mut pieces = words.cut(&rendered)?;
-        let mut is_thinking =
-            self.thinks && matches!(pieces.last(), Some(Piece::Markup(end)) if end.trim_end().ends_with(OPEN));
+        let mut is_thinking = self.thinks
+            && matches!(pieces.last(), Some(Piece::Markup(end)) if end.trim_end().ends_with(Thoughts::OPEN));
         if is_thinking && !thinks {
             pieces.push(Piece::Markup(NO_THOUGHT.into()));
             is_thinking = false;
@@ -165,7 +164,7 @@ impl ChatTemplate {
     fn message(&self, message: &ChatMessage, calls: Calls, ids: &Ids<'_>, words: &mut Words) -> Result<Json, String> {
         let mut content = message.content.as_str();
         if self.thinks && message.role == Role::Assistant {
-            content = without_thought(content);
+            content = Thoughts::strip(content);
         }
         let mut made = Map::new();
         made.insert("role".into(), message.role.as_str().into());

@@ -34,6 +34,12 @@ impl TextBuffer {
     }
 }
 
+/// The bytes at the end of a text that may begin `marker`.
+pub(crate) fn may_begin(text: &str, marker: &str) -> usize {
+    let begins = |length: &usize| marker.is_char_boundary(*length) && text.ends_with(&marker[..*length]);
+    (1..marker.len()).rev().find(begins).unwrap_or(0)
+}
+
 /// Whether more bytes can make a character of these.
 fn may_go_on(bytes: &[u8]) -> bool {
     matches!(std::str::from_utf8(bytes), Err(error) if error.error_len().is_none())

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
-use parkway_core::model::{ChatRequest, DeltaSender, Hints, ModelError};
+use parkway_core::model::{ChatRequest, DeltaSender, Hints, ModelError, Thoughts};
 use tokio::sync::mpsc;
 
 use crate::LoadError;
@@ -27,7 +27,6 @@ use crate::solo;
 use crate::speech::Speech;
 use crate::stats::Counters;
 use crate::template::{ChatTemplate, Rendered, thinks};
-use crate::thoughts::{self, Thoughts};
 use crate::tokenizer::Tokenizer;
 use crate::tree::Group;
 use crate::turns::Cores;
@@ -79,7 +78,7 @@ impl Prompter {
     fn speech(&self, request: &ChatRequest, thinking: Thinking) -> Speech {
         let form = self.template.form().filter(|_| !request.tools.is_empty());
         let thoughts = (thinking != Thinking::None).then(|| Thoughts::new(thinking == Thinking::Within));
-        let of_thoughts = [thoughts::OPEN, thoughts::CLOSE].into_iter().filter(|_| thoughts.is_some());
+        let of_thoughts = [Thoughts::OPEN, Thoughts::CLOSE].into_iter().filter(|_| thoughts.is_some());
         let markers = of_thoughts.chain(form.map(Form::markers).unwrap_or_default().iter().copied());
         let markers = markers.filter_map(|text| Some((self.tokenizer.control(text)?, text))).collect();
         Speech::new(thoughts, form.map(Calls::new), markers)

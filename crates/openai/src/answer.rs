@@ -1,6 +1,8 @@
 //! One answer: from what a server streams to the deltas of the port.
 
-use parkway_core::model::{ChatEnd, ChatRequest, Delta, DeltaSender, FinishReason, ModelError, TokenLogprob, Usage};
+use parkway_core::model::{
+    ChatEnd, ChatRequest, Delta, DeltaSender, FinishReason, ModelError, Thoughts, TokenLogprob, Usage,
+};
 use serde_json::Value;
 
 use crate::calls::Calls;
@@ -9,7 +11,6 @@ use crate::failure::Subject;
 use crate::http::Body;
 use crate::names::Names;
 use crate::sse::{Event, Parser};
-use crate::thinking::Splitter;
 
 /// An answer, as far as it has come.
 pub(crate) struct Answer {
@@ -19,7 +20,7 @@ pub(crate) struct Answer {
     max_tokens: u32,
     /// Bytes of the request, for a server that counts no tokens.
     asked_bytes: usize,
-    splitter: Splitter,
+    thoughts: Thoughts,
     calls: Calls,
     finish: Option<String>,
     usage: Option<Usage>,
@@ -36,7 +37,7 @@ impl Answer {
             form,
             max_tokens: request.max_tokens,
             asked_bytes: asked,
-            splitter: Splitter::default(),
+            thoughts: Thoughts::new(false),
             calls: Calls::default(),
             finish: None,
             usage: None,
@@ -149,9 +150,8 @@ impl Answer {
         }
         if let Some(content) = text("content") {
             self.said_bytes += content.len();
-            let before = deltas.len();
-            self.splitter.push(content, deltas);
-            self.keep(&deltas[before..]);
+            let told = self.thoughts.push(content);
+            self.say(told, deltas);
         }
         if let Some(pieces) = said["tool_calls"].as_array() {
             self.said_bytes += said["tool_calls"].to_string().len();
@@ -162,15 +162,13 @@ impl Answer {
         Ok(())
     }
 
-    /// Keeps the text where it is to be held against a form.
-    fn keep(&mut self, deltas: &[Delta]) {
+    /// Tells a thought and a piece of the answer, and keeps the latter where it is to be held against a form.
+    fn say(&mut self, (thought, answer): (String, String), deltas: &mut Vec<Delta>) {
         if self.form.is_some() {
-            for delta in deltas {
-                if let Delta::Text(text) = delta {
-                    self.text.push_str(text);
-                }
-            }
+            self.text.push_str(&answer);
         }
+        deltas.extend((!thought.is_empty()).then_some(Delta::Thinking(thought)));
+        deltas.extend((!answer.is_empty()).then_some(Delta::Text(answer)));
     }
 
     /// Ends the answer, if it is whole.
@@ -178,10 +176,8 @@ impl Answer {
         let Some(reason) = self.finish.take() else {
             return Err(self.subject.fails("ended its answer before it was whole", true));
         };
-        let before = deltas.len();
-        self.splitter.end(deltas);
-        let held = deltas[before..].to_vec();
-        self.keep(&held);
+        let told = self.thoughts.end();
+        self.say(told, deltas);
         let usage = self.usage.unwrap_or_else(|| self.guessed());
         let finish = self.reason(&reason)?;
         let cut = ModelError::Cut { tokens: usage.output_tokens };

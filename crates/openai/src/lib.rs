@@ -40,7 +40,6 @@ mod names;
 mod answer;
 mod calls;
 mod sse;
-mod thinking;
 
 mod failure;
 mod scrub;

@@ -4,19 +4,20 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails panics")]
 
 mod answers;
+#[path = "../common/mod.rs"]
+mod common;
 mod deaths;
 mod programs;
 mod roles;
 mod system;
 
-use std::env;
-use std::future::Future;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-use parkway_core::model::{ChatMessage, ChatRequest, Role};
+use parkway_core::model::ChatRequest;
 use parkway_llama::{IsolatedLlama, Llama};
+
+use crate::common::{block_on, model_path, user};
 
 fn main() -> ExitCode {
     if roles::forgets() {
@@ -50,29 +51,8 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
-/// The model file; a test run without it fails, it does not pass.
-fn model_path() -> PathBuf {
-    let path = env::var_os("PARKWAY_TEST_GGUF").map_or_else(
-        || {
-            let home = env::var_os("HOME").expect("HOME is set");
-            PathBuf::from(home).join(".cache/parkway/models/SmolLM2-135M-Instruct.Q4_1.gguf")
-        },
-        PathBuf::from,
-    );
-    assert!(path.exists(), "there is no model at {}; run `make test`, which fetches it first", path.display());
-    path
-}
-
 fn isolated() -> IsolatedLlama {
     Llama::gguf(model_path()).context_length(2_048).isolated().load(|_| ()).unwrap()
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
-fn user(text: &str) -> ChatRequest {
-    ChatRequest::new(vec![ChatMessage::new(Role::User, text)])
 }
 
 /// A request whose answer takes long.

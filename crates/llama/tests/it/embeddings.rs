@@ -1,6 +1,5 @@
 //! Vectors of texts, on a real, small embedder: all-MiniLM-L6-v2.
 
-use std::env;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -9,19 +8,12 @@ use parkway_core::embedder::{Embedder, Embeddings};
 use parkway_core::model::ModelError;
 use parkway_llama::{Llama, LlamaEmbedder, LoadError};
 
+use crate::common::cached;
 use crate::{alone, block_on, model_path};
 
-/// The embedder's file; a test run without it fails, it does not pass.
+/// The embedder's file.
 pub(crate) fn embedder_path() -> PathBuf {
-    let path = env::var_os("PARKWAY_TEST_EMBEDDER").map_or_else(
-        || {
-            let home = env::var_os("HOME").expect("HOME is set");
-            PathBuf::from(home).join(".cache/parkway/models/all-MiniLM-L6-v2.F16.gguf")
-        },
-        PathBuf::from,
-    );
-    assert!(path.exists(), "there is no embedder at {}; run `scripts/embedder`, as `make test` does", path.display());
-    path
+    cached("PARKWAY_TEST_EMBEDDER", "all-MiniLM-L6-v2.F16.gguf")
 }
 
 fn embedder() -> &'static LlamaEmbedder {

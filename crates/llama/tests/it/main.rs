@@ -6,6 +6,8 @@
 mod adapters;
 mod answers;
 mod bad;
+#[path = "../common/mod.rs"]
+mod common;
 mod constraints;
 mod deterministic;
 mod embeddings;
@@ -19,27 +21,13 @@ mod tiny;
 mod together;
 mod tools;
 
-use std::env;
-use std::future::Future;
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use parkway_core::model::{ChatMessage, ChatRequest, ChatResponse, Constraint, Model, ModelError, Role};
+use parkway_core::model::{ChatRequest, ChatResponse, Constraint, Model, ModelError};
 use parkway_llama::Llama;
 use serde_json::Value;
 
-/// The model file; a test run without it fails, it does not pass.
-fn model_path() -> PathBuf {
-    let path = env::var_os("PARKWAY_TEST_GGUF").map_or_else(
-        || {
-            let home = env::var_os("HOME").expect("HOME is set");
-            PathBuf::from(home).join(".cache/parkway/models/SmolLM2-135M-Instruct.Q4_1.gguf")
-        },
-        PathBuf::from,
-    );
-    assert!(path.exists(), "there is no model at {}; run `make test`, which fetches it first", path.display());
-    path
-}
+use crate::common::{block_on, model_path, user};
 
 /// Two busy models on two cores slow each other down tenfold, so each test has the machine for itself.
 fn alone() -> MutexGuard<'static, ()> {
@@ -53,16 +41,8 @@ fn shared() -> &'static Llama {
     SHARED.get_or_init(|| Llama::gguf(model_path()).context_length(2048).load(|_| {}).unwrap())
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
 fn chat(request: ChatRequest) -> Result<ChatResponse, ModelError> {
     block_on(shared().chat(request))
-}
-
-fn user(text: &str) -> ChatRequest {
-    ChatRequest::new(vec![ChatMessage::new(Role::User, text)])
 }
 
 fn with_schema(mut request: ChatRequest, schema: &Value) -> ChatRequest {

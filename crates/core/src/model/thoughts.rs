@@ -1,13 +1,21 @@
-//! What a model thinks, told from what it answers: `<think>…</think>` at the beginning of a text that comes in pieces.
+//! What a model thinks, told from what it answers.
 
-/// What opens a thought.
-pub(crate) const OPEN: &str = "<think>";
-/// What closes it.
-pub(crate) const CLOSE: &str = "</think>";
+const OPEN: &str = Thoughts::OPEN;
+const CLOSE: &str = Thoughts::CLOSE;
 
-/// Splits a text that comes in pieces.
+/// Tells what a model thinks from what it answers, in a text that comes in pieces: `<think>…</think>` at its beginning, as DeepSeek R1,
+/// Qwen 3 and others write it. For models that leave both in one text.
+///
+/// ```
+/// use parkway_core::model::Thoughts;
+///
+/// let mut thoughts = Thoughts::new(false);
+/// assert_eq!(thoughts.push("<think>Two and"), ("Two and".into(), "".into()));
+/// assert_eq!(thoughts.push(" two.</think>\n\nFour"), (" two.".into(), "Four".into()));
+/// assert_eq!(thoughts.end(), ("".into(), "".into()));
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Thoughts {
+pub struct Thoughts {
     place: Place,
     held: String,
 }
@@ -23,13 +31,18 @@ enum Place {
 }
 
 impl Thoughts {
-    /// Thoughts of a text that may begin with one, or that begins within one.
-    pub(crate) fn new(within: bool) -> Self {
+    /// What opens a thought.
+    pub const OPEN: &str = "<think>";
+    /// What closes it.
+    pub const CLOSE: &str = "</think>";
+
+    /// Thoughts of a text that may begin with one, or that begins `within` one.
+    pub fn new(within: bool) -> Self {
         Thoughts { place: if within { Place::Thought } else { Place::Before }, held: String::new() }
     }
 
     /// Takes a piece in. What is certain of it: more of the thought, and more of the answer.
-    pub(crate) fn push(&mut self, piece: &str) -> (String, String) {
+    pub fn push(&mut self, piece: &str) -> (String, String) {
         self.held.push_str(piece);
         let (mut thought, mut answer) = (String::new(), String::new());
         loop {
@@ -49,7 +62,7 @@ impl Thoughts {
                         (self.held, self.place) = (rest.to_owned(), Place::Between);
                     }
                     None => {
-                        let held = self.held.split_off(self.held.len() - may_begin(&self.held, CLOSE));
+                        let held = self.held.split_off(self.held.len() - may_close(&self.held));
                         thought.push_str(&std::mem::replace(&mut self.held, held));
                     }
                 },
@@ -67,23 +80,22 @@ impl Thoughts {
         }
     }
 
-    /// What was held back until the text ended.
-    pub(crate) fn end(&mut self) -> (String, String) {
+    /// What was held back until the text ended: the rest of the thought, or of the answer.
+    pub fn end(&mut self) -> (String, String) {
         let held = std::mem::take(&mut self.held);
         if self.place == Place::Thought { (held, String::new()) } else { (String::new(), held) }
     }
+
+    /// A message without the thought that it begins with.
+    pub fn strip(text: &str) -> &str {
+        let thought = text.trim_start().strip_prefix(OPEN).and_then(|rest| rest.split_once(CLOSE));
+        thought.map_or(text, |(_, answer)| answer.trim_start())
+    }
 }
 
-/// The bytes at the end of a text that may begin `marker`.
-pub(crate) fn may_begin(text: &str, marker: &str) -> usize {
-    let begins = |length: &usize| marker.is_char_boundary(*length) && text.ends_with(&marker[..*length]);
-    (1..marker.len()).rev().find(begins).unwrap_or(0)
-}
-
-/// A message without the thought that it begins with.
-pub(crate) fn without_thought(text: &str) -> &str {
-    let thought = text.trim_start().strip_prefix(OPEN).and_then(|rest| rest.split_once(CLOSE));
-    thought.map_or(text, |(_, answer)| answer.trim_start())
+/// The bytes at the end of a text that may begin the end of a thought.
+fn may_close(text: &str) -> usize {
+    (1..CLOSE.len()).rev().find(|length| text.ends_with(&CLOSE[..*length])).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -130,9 +142,9 @@ mod tests {
 
     #[test]
     fn a_message_loses_the_thought_that_it_begins_with() {
-        assert_eq!(without_thought("<think>a</think>\n\nb <think>c</think>"), "b <think>c</think>");
-        assert_eq!(without_thought(" b <think>c</think>"), " b <think>c</think>");
-        assert_eq!(without_thought("<think>a"), "<think>a");
+        assert_eq!(Thoughts::strip("<think>a</think>\n\nb <think>c</think>"), "b <think>c</think>");
+        assert_eq!(Thoughts::strip(" b <think>c</think>"), " b <think>c</think>");
+        assert_eq!(Thoughts::strip("<think>a"), "<think>a");
     }
 
     proptest! {
