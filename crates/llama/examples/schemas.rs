@@ -1,9 +1,9 @@
 //! Answers under many schemas: each must be valid, whatever the model would rather say.
 //!
-//! `cargo run --release -p parkway-llama --example schemas MODEL.gguf FILE.jsonl…`, where a line is
-//! `{"id": …, "ask": what the model is asked, "schema": …}`; `scripts/schemas` makes such files of public suites. Answers are sampled at
-//! temperature 1, and checked by another implementation of JSON Schema. Ends with an error if one is not valid, or does not have the
-//! tokens that its text has.
+//! `cargo run --release -p parkway-llama --example schemas MODEL.gguf ANSWERS FILE.jsonl…`, where a line is
+//! `{"id": …, "ask": what the model is asked, "schema": …}`; `scripts/schemas` makes such files of public suites. Whether they can be
+//! enforced is asked of all schemas; the first so many of each file are answered. Answers are sampled at temperature 1, and checked by
+//! another implementation of JSON Schema. Ends with an error if one is not valid, or does not have the tokens that its text has.
 #![expect(clippy::print_stdout, reason = "the figures are its output")]
 
 use std::collections::BTreeMap;
@@ -23,29 +23,45 @@ const LONGEST: u32 = 160;
 
 #[derive(Default)]
 struct Counts {
-    schemas: usize,
+    asked: usize,
     valid: usize,
     invalid: Vec<String>,
     cut: usize,
-    /// What could not be enforced, by the words that say so.
-    refused: BTreeMap<String, usize>,
-    unsound: usize,
+    refused: usize,
     retokenized: usize,
     otherwise: Vec<String>,
     output: u64,
     forced: u64,
 }
 
+/// What of all schemas can be enforced.
+#[derive(Default)]
+struct Enforced {
+    schemas: usize,
+    /// What cannot be, by the words that say so.
+    refused: BTreeMap<String, usize>,
+    /// Those that allow no value, and so cannot have an answer.
+    unsound: usize,
+}
+
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let mut args = std::env::args().skip(1);
-    let usage = "usage: schemas MODEL.gguf FILE.jsonl…";
+    let usage = "usage: schemas MODEL.gguf ANSWERS FILE.jsonl…";
     let model = Llama::gguf(args.next().ok_or(usage)?).context_length(4_096).cache_tokens(16_384);
     let model = model.load_async(|_| ()).await?;
-    let mut bad = 0;
+    let answers = args.next().ok_or(usage)?.parse()?;
+    let (mut bad, mut files) = (0, Vec::new());
+    let mut enforced = Enforced::default();
     for file in args {
         let text = std::fs::read_to_string(&file)?;
-        let cases: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let mut cases: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        cases.iter().try_for_each(|case| enforced.look(&model, case))?;
+        cases.truncate(answers);
+        files.push((file, cases));
+    }
+    enforced.tell();
+    for (file, cases) in files {
         let (before, started) = (model.stats(), Instant::now());
         let mut counts = Counts::default();
         let mut open = tokio::task::JoinSet::new();
@@ -98,7 +114,7 @@ fn take(counts: &mut Counts, model: &Llama, joined: Option<Result<Answered, toki
     let Some(joined) = joined else { return Ok(()) };
     let (case, answer) = joined?;
     let id = case["id"].as_str().unwrap_or("?").to_owned();
-    counts.schemas += 1;
+    counts.asked += 1;
     match answer {
         Ok(answer) => {
             counts.output += u64::from(answer.end.usage.output_tokens);
@@ -113,16 +129,7 @@ fn take(counts: &mut Counts, model: &Llama, joined: Option<Result<Answered, toki
             }
         }
         Err(ModelError::Cut { .. }) => counts.cut += 1,
-        Err(ModelError::Unsupported(why)) => {
-            // A schema that allows no value cannot have an answer; the suites have some.
-            let why = why.trim_start_matches("the constraint cannot be enforced: ");
-            let is_unsound = ["nsatisfiable", "allows no value", "empty enum"].iter().any(|word| why.contains(word));
-            if is_unsound {
-                counts.unsound += 1;
-            } else {
-                *counts.refused.entry(keyword(why)).or_default() += 1;
-            }
-        }
+        Err(ModelError::Unsupported(_)) => counts.refused += 1,
         Err(error) => return Err(format!("{id}: {error}").into()),
     }
     Ok(())
@@ -144,18 +151,41 @@ fn keyword(why: &str) -> String {
     }
 }
 
-fn tell(file: &str, counts: &Counts, took: Duration) {
-    let refused: usize = counts.refused.values().sum();
-    #[expect(clippy::cast_precision_loss, reason = "a percentage")]
-    let share = |part: usize, of: usize| 100.0 * part as f64 / of.max(1) as f64;
-    println!("{file}: {} schemas in {:.0} s", counts.schemas, took.as_secs_f64());
-    println!("  valid {}, not valid {}", counts.valid, counts.invalid.len());
-    println!("  cut at {LONGEST} tokens: {} ({:.1} %)", counts.cut, share(counts.cut, counts.schemas));
-    println!("  allow no value, and are refused: {}", counts.unsound);
-    println!("  cannot be enforced, and are refused: {refused} ({:.1} %)", share(refused, counts.schemas));
-    for (keyword, count) in &counts.refused {
-        println!("    {count:5}  {keyword}");
+impl Enforced {
+    fn look(&mut self, model: &Llama, case: &Value) -> Outcome<()> {
+        self.schemas += 1;
+        let why = match model.check_constraint(&Constraint::JsonSchema(case["schema"].clone())) {
+            Ok(()) => return Ok(()),
+            Err(ModelError::Unsupported(why)) => why,
+            Err(error) => return Err(format!("{}: {error}", case["id"]).into()),
+        };
+        let why = why.trim_start_matches("the constraint cannot be enforced: ");
+        match ["nsatisfiable", "allows no value", "empty enum"].iter().any(|word| why.contains(word)) {
+            true => self.unsound += 1,
+            false => *self.refused.entry(keyword(why)).or_default() += 1,
+        }
+        Ok(())
     }
+
+    fn tell(&self) {
+        let refused: usize = self.refused.values().sum();
+        println!("{} schemas; allow no value, and are refused: {}", self.schemas, self.unsound);
+        println!("  cannot be enforced, and are refused: {refused} ({:.1} %)", share(refused, self.schemas));
+        for (keyword, count) in &self.refused {
+            println!("    {count:5}  {keyword}");
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a percentage")]
+fn share(part: usize, of: usize) -> f64 {
+    100.0 * part as f64 / of.max(1) as f64
+}
+
+fn tell(file: &str, counts: &Counts, took: Duration) {
+    println!("{file}: {} asked for in {:.0} s", counts.asked, took.as_secs_f64());
+    println!("  valid {}, not valid {}, refused {}", counts.valid, counts.invalid.len(), counts.refused);
+    println!("  cut at {LONGEST} tokens: {} ({:.1} %)", counts.cut, share(counts.cut, counts.asked));
     let answers = counts.valid + counts.invalid.len();
     println!("  text has the tokens that were emitted: {} of {answers}", counts.retokenized);
     println!(

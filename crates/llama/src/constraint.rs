@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokTrie};
 
 use crate::form::{Form, Thinking};
+use crate::json;
 
 /// Bytes of a constraint's source.
 const SOURCE: usize = 256 << 10;
@@ -68,7 +69,8 @@ impl Grammars {
             Constraint::Lark(source) => lark_grammar(source)?,
             other => return Err(ModelError::Unsupported(format!("{:?} constraints", other.kind()))),
         };
-        self.guide(grammar, &source)
+        let is_json = matches!(constraint, Constraint::JsonSchema(_));
+        self.guide(grammar, &source).map(|guide| Guide { is_json, ..guide })
     }
 
     /// Compiles what an answer may be that may call these tools; names the tool whose arguments cannot be held to their schema.
@@ -121,7 +123,7 @@ impl Grammars {
         let matcher = Matcher::new(self.factory.create_parser(grammar));
         match matcher.get_error() {
             Some(error) => Err(refuse(plain_words(&error))),
-            None => Ok(Guide { matcher, hash: hex::encode(Sha256::digest(source)) }),
+            None => Ok(Guide { matcher, hash: hex::encode(Sha256::digest(source)), is_json: false }),
         }
     }
 }
@@ -148,6 +150,8 @@ pub(crate) fn check(constraint: &Constraint) -> Result<(), ModelError> {
 pub(crate) struct Guide {
     matcher: Matcher,
     hash: String,
+    /// Whether all of the answer is JSON.
+    is_json: bool,
 }
 
 impl Guide {
@@ -171,7 +175,8 @@ impl Guide {
         self.matcher.compute_mask().map_err(failed)
     }
 
-    /// Whether an answer that has these tokens, and then this one, is spelled right, and can go on so. A model that samples now and then
+    /// Whether an answer that has these tokens, and then this one, is spelled right, and can go on so; and whether a number that it ends
+    /// with can be read. A model that samples now and then
     /// spells a word with other tokens than it learned it by; what it says after that is worse.
     ///
     /// Where but few tokens may follow, and the tokenizer joins each of them with this one, it cannot go on: after `}` perhaps, where
@@ -184,10 +189,22 @@ impl Guide {
         ends: impl Fn(u32) -> bool,
     ) -> Result<bool, ModelError> {
         let tokens = [before, &[token]].concat();
+        if self.is_json && self.overflows(&tokens) {
+            return Ok(false);
+        }
         match self.spelling(&tokens) {
             Spelling::Wrong => Ok(false),
             spelling => self.goes_on(&tokens, spelling, &ends, &mut { SPELLINGS }),
         }
+    }
+
+    /// Whether the text of tokens ends with a number that is too large for a reader of JSON.
+    fn overflows(&self, tokens: &[u32]) -> bool {
+        let Ok(env) = self.matcher.tok_env() else { return false };
+        let trie = env.tok_trie();
+        let ends_with_digit =
+            tokens.last().is_some_and(|last| trie.token(*last).last().is_some_and(u8::is_ascii_digit));
+        ends_with_digit && json::overflows(&trie.decode_raw(tokens))
     }
 
     /// How the tokenizer would write the text of tokens.
@@ -358,11 +375,43 @@ fn json_source(schema: &Value, options: &JsonCompileOptions) -> Result<Value, Mo
     if containers > CONTAINERS {
         return Err(refuse(format!("it has {containers} objects and arrays, and {CONTAINERS} are allowed")));
     }
+    whole_counts(&mut schema);
     // Without free white space: small models wander off into it, and more tokens are forced. This also replaces options
     // that the schema itself may bring along.
     let options = JsonCompileOptions { whitespace_flexible: false, ..options.clone() };
     options.apply_to(&mut schema);
     Ok(schema)
+}
+
+/// Writes counts such as `2.0`, which JSON Schema takes for whole, as llguidance reads them.
+fn whole_counts(schema: &mut Value) {
+    const COUNTS: [&str; 8] = [
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "minProperties",
+        "maxProperties",
+        "minContains",
+        "maxContains",
+    ];
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(whole_counts),
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value.as_f64().filter(|count| COUNTS.contains(&name.as_str()) && count.fract() == 0.0) {
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "out of range it ends at the last one"
+                    )]
+                    Some(count) if value.is_f64() && count >= 0.0 => *value = (count as u64).into(),
+                    _ => whole_counts(value),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn lark_grammar(source: &str) -> Result<(TopLevelGrammar, String), ModelError> {
@@ -474,6 +523,14 @@ mod tests {
     }
 
     #[test]
+    fn a_count_may_be_written_with_a_point() {
+        let schema =
+            json!({"type": "array", "minItems": 1.0, "maxItems": 2, "items": {"type": "string", "maxLength": 1e0}});
+        let texts = [r#"["a"]"#, r#"["a","b"]"#, "[]", r#"["ab"]"#, r#"["a","b","c"]"#];
+        assert_eq!(taken(Constraint::JsonSchema(schema), &texts), texts[..2]);
+    }
+
+    #[test]
     fn json_has_no_free_white_space() {
         let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "null"}},
             "required": ["a", "b"], "additionalProperties": false, "x-guidance": {"whitespace_flexible": true}});
@@ -489,6 +546,7 @@ mod tests {
         check_refused(json!({"oneOf": [{"minimum": 3}, {"minimum": 5}]}), "oneOf");
         check_refused(json!({"$ref": "https://example.com/schema.json"}), "example.com");
         check_refused(json!({"enum": []}), "empty");
+        check_refused(json!({"type": "string", "maxLength": 2.5}), "maxLength");
         check_refused(json!({"type": "integer", "minimum": 3, "maximum": 2}), "nsatisfiable");
         check_refused(json!(false), "false");
         check_refused(json!("string"), "object or a boolean");
