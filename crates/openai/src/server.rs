@@ -53,6 +53,21 @@ impl Server {
             Server::Other => "server",
         }
     }
+
+    /// The kind that a workflow's `server` names: by its [name](Self::as_str), or `other`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [
+            Server::LlamaServer,
+            Server::Vllm,
+            Server::SgLang,
+            Server::RayServe,
+            Server::Ollama,
+            Server::DeepSeek,
+            Server::OpenAi,
+        ];
+        let other = ["other", Server::Other.as_str()].contains(&name).then_some(Server::Other);
+        all.into_iter().find(|server| server.as_str() == name).or(other)
+    }
 }
 
 impl fmt::Display for Server {

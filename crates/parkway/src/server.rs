@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parkway_core::model::SharedModel;
 use parkway_core::secret::Secrets;
 use parkway_core::workflow::ModelSpec;
-use parkway_openai::{OpenAi, OpenAiConfig};
+use parkway_openai::{OpenAi, OpenAiConfig, Server};
 
 use crate::error::Error;
 
@@ -17,6 +17,13 @@ pub(crate) async fn config_of(name: &str, spec: &ModelSpec, secrets: &dyn Secret
     let mut config = OpenAi::at(&openai.url, &openai.model);
     if let Some(context) = spec.context {
         config = config.context_length(context);
+    }
+    if let Some(kind) = &openai.server {
+        let unknown = || Error::Model { name: name.into(), cause: format!("no kind of server is called `{kind}`") };
+        config = config.server(Server::from_name(kind).ok_or_else(unknown)?);
+    }
+    if let Some(tools) = openai.tools {
+        config = config.tools(tools);
     }
     let Some(key) = &openai.key else { return Ok(config) };
     let why = match secrets.get(key).await {

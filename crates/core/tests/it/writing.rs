@@ -71,7 +71,7 @@ models:
     deterministic: true
     adapters: {fr: fr.gguf}
   far:
-    openai: {url: 'https://example.com/v1', model: x, key: '${{ secrets.TOKEN }}'}
+    openai: {url: 'https://example.com/v1', model: x, key: '${{ secrets.TOKEN }}', server: ray-serve, tools: true}
     adapters: {fr: far.gguf}
 policy:
 - match:

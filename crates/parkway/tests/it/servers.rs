@@ -92,6 +92,10 @@ async fn listen() -> (TcpListener, String) {
 }
 
 fn workflow(url: &str) -> Workflow {
+    Workflow::from_source("count.yaml", &workflow_text(url)).unwrap()
+}
+
+fn workflow_text(url: &str) -> String {
     let text = r#"
 parkway: 1
 secrets: [KEY]
@@ -100,7 +104,7 @@ steps:
   count: { chat: { model: main, prompt: "How many?", output: { n: { type: integer } } }, retry: { max: 1, initial: 1ms } }
 outputs: { n: "${{ steps.count.output.n }}" }
 "#;
-    Workflow::from_source("count.yaml", &text.replace("URL", url)).unwrap()
+    text.replace("URL", url)
 }
 
 async fn parkway(folder: &Path) -> Parkway {
@@ -138,6 +142,35 @@ async fn a_server_that_enforces_forms_is_asked_once_and_its_key_is_kept_nowhere(
     let kept = String::from_utf8_lossy(&kept);
     assert!(kept.contains("How many?") && !kept.contains("hunter2"));
     assert!(!format!("{engine:?}").contains("hunter2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_of_the_kind_that_the_workflow_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let (listener, url) = listen().await;
+    // A gateway, which knows one address alone.
+    let asked = serve(listener, |line, body, _| match line {
+        "POST /v1/chat/completions HTTP/1.1" if body["response_format"]["type"] == "json_schema" => said("{\"n\": 3}"),
+        _ => nothing(),
+    })
+    .await;
+    let engine = parkway(folder.path()).await;
+    let text = workflow_text(&url).replace("model: m,", "model: m, server: vllm,");
+    let run = engine.start(Workflow::from_source("count.yaml", &text).unwrap(), inputs! {}).await.unwrap();
+    assert_eq!(run.output::<Value>().await.unwrap(), json!({"n": 3}));
+    assert_eq!(answers(&engine, &run).await, [(true, true)]);
+    assert!(!asked.lock().unwrap().iter().any(|(head, _)| head.contains("healthz")), "it is not asked what it is");
+}
+
+#[test]
+fn each_kind_of_server_that_a_workflow_may_name_is_known() {
+    let schema: Value = serde_json::from_str(parkway::definition::file_schema()).unwrap();
+    let kinds = &schema["$defs"]["model"]["properties"]["openai"]["properties"]["server"]["enum"];
+    let kinds: Vec<_> = kinds.as_array().unwrap().iter().map(|kind| kind.as_str().unwrap()).collect();
+    assert!(
+        kinds.len() == 8 && kinds.iter().all(|kind| parkway::openai::Server::from_name(kind).is_some()),
+        "{kinds:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,7 +66,17 @@ pub struct OpenAiSpec {
     /// The secret that holds its key, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// What kind of server it is, one of `llama-server`, `vllm`, `sglang`, `ray-serve`, `ollama`, `deepseek`, `openai` and `other`; the
+    /// server is asked if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Whether it takes definitions of tools; what is known of its kind if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<bool>,
 }
+
+/// Kinds of servers.
+const SERVERS: [&str; 8] = ["llama-server", "vllm", "sglang", "ray-serve", "ollama", "deepseek", "openai", "other"];
 
 /// Where a model runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,6 +200,8 @@ fn read_openai(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<OpenAiSpec> {
     let url = keys.required(reader, "url").and_then(|tree| reader.text(tree));
     let model = keys.required(reader, "model").and_then(|tree| reader.text(tree));
     let key = keys.get(reader, "key").and_then(|tree| read_key(reader, tree));
+    let server = keys.get(reader, "server").and_then(|tree| reader.word(tree, &SERVERS.map(|kind| (kind, kind))));
+    let tools = keys.get(reader, "tools").and_then(|tree| reader.flag(tree));
     keys.finish(reader);
     if let Some(url) =
         url.as_ref().filter(|url| !url.value.starts_with("http://") && !url.value.starts_with("https://"))
@@ -198,7 +210,8 @@ fn read_openai(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<OpenAiSpec> {
         let help = "for example http://localhost:8080/v1";
         reader.problem(Diagnostic::new("bad-value", url.place, message).help(help));
     }
-    Some(OpenAiSpec { url: url?.value, model: model?.value, key })
+    let server = server.map(|kind| kind.value.to_owned());
+    Some(OpenAiSpec { url: url?.value, model: model?.value, key, server, tools })
 }
 
 /// A key is never written into a file: only the name of the secret that holds it.
