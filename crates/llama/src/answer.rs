@@ -7,7 +7,7 @@ use std::time::Instant;
 use parkway_core::model::{ChatEnd, Delta, DeltaSender, FinishReason, ModelError, Usage};
 use toktrie::SimpleVob;
 
-use crate::constraint::Guide;
+use crate::constraint::{Guide, Tries};
 use crate::logprobs::Logprobs;
 use crate::sampler::{Picked, Sampler};
 use crate::speech::Speech;
@@ -127,10 +127,10 @@ impl Answer {
         let ends = |token: u32| tokenizer.ends(token);
         let (Some(allowed), Some(guide)) = (allowed, guide) else { return Ok(sampler.pick(logits, None, ends)) };
         let Some(first) = sampler.pick(logits, Some(allowed), ends) else { return Ok(None) };
-        let mut picked = first;
+        let (mut picked, mut tries) = (first, Tries::default());
         for _ in 0..RESPELLINGS {
             let token = picked.token;
-            if ends(token) || guide.spells(tokens, token, ends)? {
+            if ends(token) || guide.spells(tokens, token, ends, &mut tries)? {
                 return Ok(Some(picked));
             }
             allowed.disallow_token(token);

@@ -27,8 +27,9 @@ const BRACKETS: usize = 500;
 const WINDOWS: [usize; 2] = [25, usize::MAX];
 /// So few tokens that each is looked at.
 const FEW: usize = 32;
-/// Spellings that are tried for one token. Of a character that is not whole there may be thousands.
-const SPELLINGS: usize = 1_000;
+/// Spellings that are tried of what may follow one token, and those that are in place of it, together: some milliseconds. Of a
+/// character that is not whole there may be thousands.
+const SPELLINGS: [usize; 2] = [100, 1_000];
 /// Bytes of stack for a thread that compiles constraints or goes on in them; the system gives out only what is used.
 pub(crate) const STACK: usize = 128 << 20;
 
@@ -187,14 +188,21 @@ impl Guide {
         before: &[u32],
         token: u32,
         ends: impl Fn(u32) -> bool,
+        tries: &mut Tries,
     ) -> Result<bool, ModelError> {
         let tokens = [before, &[token]].concat();
         if self.is_json && self.overflows(&tokens) {
             return Ok(false);
         }
-        match self.spelling(&tokens) {
+        match self.spelling(&tokens, &WINDOWS) {
             Spelling::Wrong => Ok(false),
-            spelling => self.goes_on(&tokens, spelling, &ends, &mut { SPELLINGS }),
+            spelling => {
+                let most = tries.left.min(SPELLINGS[0]);
+                let mut left = most;
+                let goes_on = self.goes_on(&tokens, spelling, &ends, &mut left);
+                tries.left -= most - left;
+                goes_on
+            }
         }
     }
 
@@ -210,11 +218,11 @@ impl Guide {
     /// How the tokenizer would write the text of tokens.
     ///
     /// The end is looked at first: most of the time that is enough, since tokenizers do not look far back.
-    fn spelling(&self, tokens: &[u32]) -> Spelling {
+    fn spelling(&self, tokens: &[u32], windows: &[usize]) -> Spelling {
         let Ok(env) = self.matcher.tok_env() else { return Spelling::Right };
         let trie = env.tok_trie();
         let tokens = behind_control(trie, tokens);
-        for window in WINDOWS {
+        for &window in windows {
             let start = tokens.len().saturating_sub(window);
             let spelled = &tokens[start..];
             let bytes = trie.decode_raw(spelled);
@@ -281,17 +289,17 @@ impl Guide {
             let next = self.matcher.compute_mask().map_err(failed)?;
             goes_on = spelling == Spelling::Right && next.num_set() > FEW;
             for after in if goes_on { Vec::new() } else { entries(&next) } {
+                if goes_on || *tries == 0 {
+                    break;
+                }
+                *tries -= 1;
                 let longer = [tokens, &[after]].concat();
                 goes_on = ends(after)
-                    || match self.spelling(&longer) {
+                    || match self.spelling(&longer, &WINDOWS[..1]) {
                         Spelling::Right => true,
                         Spelling::Wrong => false,
                         Spelling::Open => self.goes_on(&longer, Spelling::Open, ends, tries)?,
                     };
-                *tries = tries.saturating_sub(1);
-                if goes_on || *tries == 0 {
-                    break;
-                }
             }
         }
         self.matcher.rollback(1).map_err(failed)?;
@@ -337,6 +345,17 @@ impl Guide {
             None if self.matcher.stop_reason() == StopReason::NotStopped || self.is_complete() => Ok(()),
             None => Err(failed(self.matcher.stop_reason())),
         }
+    }
+}
+
+/// How many spellings may still be tried for a token and those in place of it.
+pub(crate) struct Tries {
+    left: usize,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Tries { left: SPELLINGS[1] }
     }
 }
 
