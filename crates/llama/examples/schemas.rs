@@ -58,7 +58,7 @@ async fn main() -> Outcome<()> {
         let mut cases: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         cases.iter().try_for_each(|case| enforced.look(&model, case))?;
         cases.truncate(answers);
-        files.push((file, cases));
+        files.extend((!cases.is_empty()).then_some((file, cases)));
     }
     enforced.tell();
     for (file, cases) in files {

@@ -391,19 +391,17 @@ impl<'m> Scheduler<'m> {
         };
         let rows = answers.iter().map(|running| running.left()).sum();
         let reading = reading::share_out(&left, rows, size.chunk, size.tiles, looked_at);
-        let mut answers = Some(answers);
-        let mut answer = |batch: &mut Batch<'_>| {
-            let mut answers = answers.take().into_iter().flatten();
-            answers.try_for_each(|running: &mut Running| running.feed(batch, size.rows).map(drop))
-        };
-        if !reading.first {
-            answer(batch)?;
+        let prompts = prompts.into_iter().zip(reading.pieces);
+        let answers = answers.into_iter().map(|running| (running, size.rows));
+        let all: Vec<_> =
+            if reading.first { prompts.chain(answers).collect() } else { answers.chain(prompts).collect() };
+        for (running, most) in all {
+            let fed = running.feed(batch, most)?;
+            if running.reads() {
+                fairness.serve(running.hints.run, fed);
+            }
         }
-        for (running, piece) in prompts.into_iter().zip(reading.pieces) {
-            let fed = running.feed(batch, piece)?;
-            fairness.serve(running.hints.run, fed);
-        }
-        answer(batch)
+        Ok(())
     }
 
     /// Ends a request. What is computed of it stays for others, unless it went wrong.
