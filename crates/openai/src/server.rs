@@ -40,6 +40,18 @@ pub enum Server {
 }
 
 impl Server {
+    /// All kinds.
+    pub const ALL: [Server; 8] = [
+        Server::LlamaServer,
+        Server::Vllm,
+        Server::SgLang,
+        Server::RayServe,
+        Server::Ollama,
+        Server::DeepSeek,
+        Server::OpenAi,
+        Server::Other,
+    ];
+
     /// Its name: `llama-server`, `vllm`, `sglang`, `ray-serve`, `ollama`, `deepseek`, `openai`, `server`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -56,17 +68,8 @@ impl Server {
 
     /// The kind that a workflow's `server` names: by its [name](Self::as_str), or `other`.
     pub fn from_name(name: &str) -> Option<Self> {
-        let all = [
-            Server::LlamaServer,
-            Server::Vllm,
-            Server::SgLang,
-            Server::RayServe,
-            Server::Ollama,
-            Server::DeepSeek,
-            Server::OpenAi,
-        ];
-        let other = ["other", Server::Other.as_str()].contains(&name).then_some(Server::Other);
-        all.into_iter().find(|server| server.as_str() == name).or(other)
+        let named = Server::ALL.into_iter().find(|server| server.as_str() == name);
+        named.or((name == "other").then_some(Server::Other))
     }
 }
 

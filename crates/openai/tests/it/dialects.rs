@@ -70,17 +70,7 @@ async fn what_a_server_cannot_enforce_is_refused_before_anything_is_sent() {
         Constraint::Regex("a".into()),
         Constraint::Lark("start: \"a\"".into()),
     ];
-    let kinds = [
-        Server::LlamaServer,
-        Server::Vllm,
-        Server::SgLang,
-        Server::RayServe,
-        Server::Ollama,
-        Server::DeepSeek,
-        Server::OpenAi,
-        Server::Other,
-    ];
-    for server in kinds {
+    for server in Server::ALL {
         let served = Served::bytes(said("a")).await;
         let model = model(&served, server).await;
         let before = served.seen().len();
