@@ -65,8 +65,8 @@ impl Grammars {
             Constraint::Lark(source) => lark_grammar(source)?,
             other => return Err(ModelError::Unsupported(format!("{:?} constraints", other.kind()))),
         };
-        let is_json = matches!(constraint, Constraint::JsonSchema(_));
-        self.guide(grammar, &source).map(|guide| Guide { is_json, ..guide })
+        let json = matches!(constraint, Constraint::JsonSchema(_)).then_some("");
+        self.guide(grammar, &source).map(|guide| Guide { json, ..guide })
     }
 
     /// Compiles what an answer may be that may call these tools; names the tool whose arguments cannot be held to their schema.
@@ -102,7 +102,8 @@ impl Grammars {
         }
         let texts: Vec<_> = sources.iter().map(|(tool, source)| (*tool, source.to_string())).collect();
         let source = form.grammar(&texts, thinking, control);
-        self.guide(TopLevelGrammar::from_lark(source.clone()), &source).map_err(|error| {
+        let guide = self.guide(TopLevelGrammar::from_lark(source.clone()), &source);
+        guide.map(|guide| Guide { json: Some(form.opening()), ..guide }).map_err(|error| {
             // Each alone tells which one it is.
             let alone = |(tool, source): &(&ToolDefinition, Value)| {
                 let compiled = self.guide(TopLevelGrammar::from_json_schema(source.clone()), &source.to_string());
@@ -119,7 +120,7 @@ impl Grammars {
         let matcher = Matcher::new(self.factory.create_parser(grammar));
         match matcher.get_error() {
             Some(error) => Err(refuse(plain_words(&error))),
-            None => Ok(Guide { matcher, hash: hex::encode(Sha256::digest(source)), is_json: false }),
+            None => Ok(Guide { matcher, hash: hex::encode(Sha256::digest(source)), json: None }),
         }
     }
 }
@@ -146,8 +147,8 @@ pub(crate) fn check(constraint: &Constraint) -> Result<(), ModelError> {
 pub(crate) struct Guide {
     matcher: Matcher,
     hash: String,
-    /// Whether all of the answer is JSON.
-    is_json: bool,
+    /// What JSON in the answer begins behind: the last such text, or the beginning where it is empty.
+    json: Option<&'static str>,
 }
 
 impl Guide {
@@ -325,6 +326,44 @@ mod tests {
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("compiled"),
         }
+    }
+
+    /// Whether an answer that has begun so may go on with a digit.
+    fn takes_a_digit(guide: Result<Guide, ModelError>, text: &str) -> bool {
+        let (mut guide, before) = (guide.unwrap(), text.bytes().map(u32::from).collect::<Vec<_>>());
+        before.iter().for_each(|byte| assert_eq!(guide.accept(*byte).unwrap(), *byte, "{text}"));
+        guide.spells(&before, b'9'.into(), |_| false, &mut Tries::default()).unwrap()
+    }
+
+    #[test]
+    fn a_number_that_no_double_holds_is_not_gone_on_with() {
+        let schema =
+            json!({"type": "object", "properties": {"arguments": {"type": "string"}, "x": {"type": "number"}}});
+        let whole = |text: &str| takes_a_digit(compile(Constraint::JsonSchema(schema.clone())), text);
+        assert_eq!([r#"{"x":1e30"#, r#"{"x":1e29"#, r#"{"x":1e-30"#].map(whole), [false, true, true]);
+        assert!(whole(r#"{"arguments":"1e30"#) && whole(r#"{"x":1e3"#));
+
+        let tool = ToolDefinition { name: "t".into(), description: String::new(), parameters: schema.clone() };
+        let calls = |form: Form, begin: &str| {
+            let takes = |arguments: &str| {
+                let control = |_: &str| None;
+                let compile = |grammars: &Grammars| {
+                    grammars.compile_calls(form, std::slice::from_ref(&tool), Thinking::None, control)
+                };
+                takes_a_digit(with_grammars(compile), &format!("{begin}{arguments}"))
+            };
+            assert_eq!(
+                [r#"{"x": 1e30"#, r#"{"x": -1e-30"#, r#"{"x": 1e3"#].map(takes),
+                [false, true, true],
+                "{form:?}"
+            );
+            assert!(takes(r#"{"arguments": "\"arguments\": 1e30"#), "{form:?}");
+            assert!(!takes(r#"{"arguments": "\"arguments\": 1", "x": 1e30"#), "{form:?}");
+        };
+        calls(Form::Hermes, "Say \"1e309\", \" <tool_call>\n{\"name\": \"t\", \"arguments\": ");
+        calls(Form::Llama, "{\"name\": \"t\", \"parameters\": ");
+        calls(Form::Mistral, "[TOOL_CALLS][{\"name\": \"t\", \"arguments\": ");
+        calls(Form::DeepSeek, "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>t\n```json\n");
     }
 
     /// Which of the texts the constraint takes from beginning to end.

@@ -74,6 +74,15 @@ impl Form {
         }
     }
 
+    /// What the arguments of a call begin behind. Within strings of JSON it is written otherwise.
+    pub(crate) fn opening(self) -> &'static str {
+        match self {
+            Form::Hermes | Form::Mistral => "\"arguments\": ",
+            Form::Llama => "\"parameters\": ",
+            Form::DeepSeek => "```json\n",
+        }
+    }
+
     /// A grammar in Lark of answers that are free text or calls of these tools, whose schemas are given as they are to be compiled.
     /// `control` tells the control token of a marker, where it is one.
     pub(crate) fn grammar(

@@ -31,7 +31,7 @@ impl Guide {
         tries: &mut Tries,
     ) -> Result<bool, ModelError> {
         let tokens = [before, &[token]].concat();
-        if self.is_json && self.overflows(&tokens) {
+        if self.overflows(&tokens) {
             return Ok(false);
         }
         match self.spelling(&tokens, &WINDOWS) {
@@ -48,11 +48,19 @@ impl Guide {
 
     /// Whether the text of tokens ends with a number that is too large for a reader of JSON.
     fn overflows(&self, tokens: &[u32]) -> bool {
-        let Ok(env) = self.matcher.tok_env() else { return false };
+        let (Some(opening), Ok(env)) = (self.json.map(str::as_bytes), self.matcher.tok_env()) else { return false };
         let trie = env.tok_trie();
         let ends_with_digit =
             tokens.last().is_some_and(|last| trie.token(*last).last().is_some_and(u8::is_ascii_digit));
-        ends_with_digit && json::overflows(&trie.decode_raw(tokens))
+        if !ends_with_digit {
+            return false;
+        }
+        let text = trie.decode_raw(tokens);
+        let begin = match opening.len() {
+            0 => Some(0),
+            length => text.windows(length).rposition(|part| part == opening).map(|at| at + length),
+        };
+        begin.is_some_and(|begin| json::overflows(&text[begin..]))
     }
 
     /// How the tokenizer would write the text of tokens.
