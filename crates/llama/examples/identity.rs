@@ -3,7 +3,8 @@
 //!
 //! `cargo run --release -p parkway-llama --example identity MODEL.gguf [PROMPTS]`. Batches of other sizes round otherwise, and where
 //! two tokens are nearly as probable, the other one may win: each difference is listed with the margin, in log-probability, between
-//! the two best tokens at the place where the answers part, as the model that answers alone saw it.
+//! the two best tokens at the place where the answers part, as the model that answers alone saw it. Ends with an error if a
+//! deterministic model answered otherwise. `scripts/identity` asks a file with weights of 32 bits, too, with which little is rounded.
 #![expect(clippy::print_stdout, reason = "the figures are its output")]
 
 use std::error::Error;
@@ -35,11 +36,15 @@ async fn main() -> Outcome<()> {
         started.elapsed().as_secs_f64()
     );
     println!("{:<44}  {:>9}  {:>5}  margins where they part", "way", "identical", "above");
+    let mut unlike = 0;
     for (at, way) in WAYS.iter().enumerate() {
         let answers = way.answers(&config, &requests, if at == 0 { Some(&one) } else { None }).await?;
-        tell(way.name(), &alone, &answers);
+        let parted = tell(way.name(), &alone, &answers);
+        if matches!(way, Way::DeterministicEvicted | Way::DeterministicBusy) {
+            unlike += parted;
+        }
     }
-    Ok(())
+    if unlike > 0 { Err(format!("{unlike} answers of deterministic models were not the same").into()) } else { Ok(()) }
 }
 
 /// A way to compute answers.
@@ -128,13 +133,16 @@ async fn at_once(model: &Llama, requests: &[ChatRequest]) -> Outcome<Vec<ChatRes
     Ok(answers)
 }
 
-fn tell(way: &str, alone: &[ChatResponse], answers: &[ChatResponse]) {
+/// Prints how many answers are the same, and gives how many are not.
+fn tell(way: &str, alone: &[ChatResponse], answers: &[ChatResponse]) -> usize {
     let mut margins: Vec<f32> = alone.iter().zip(answers).filter_map(|(alone, other)| parting(alone, other)).collect();
     margins.sort_by(f32::total_cmp);
-    let above = margins.iter().filter(|margin| **margin > NEAR).count();
+    // Where one of them ended, no margin is known.
+    let above = margins.iter().filter(|margin| margin.is_nan() || **margin > NEAR).count();
     let list: Vec<String> = margins.iter().map(|margin| format!("{margin:.3}")).collect();
     let same = alone.len() - margins.len();
     println!("{way:<44}  {same:>4}/{:<4}  {above:>5}  {}", alone.len(), list.join(" "));
+    margins.len()
 }
 
 /// The margin between the two best tokens where an answer parts from the one that was given alone; `None` where it does not.
