@@ -20,6 +20,18 @@ pub enum GpuLayers {
     Count(u32),
 }
 
+/// How several GPUs share a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GpuSplit {
+    /// Each has some of the layers, as many as fit into what it has free, and they compute one after the other.
+    #[default]
+    Layers,
+    /// Each has some of the rows of each matrix, and they compute at once; the first one has the cache. Only backends that can
+    /// (CUDA and ROCm) do so, the others split by layers.
+    Rows,
+}
+
 /// A model file and how to load it. Made by [`Llama::gguf`].
 #[derive(Clone, Debug)]
 pub struct LlamaConfig {
@@ -27,6 +39,8 @@ pub struct LlamaConfig {
     pub(crate) name: Option<String>,
     pub(crate) context_length: u32,
     pub(crate) gpu_layers: GpuLayers,
+    pub(crate) gpus: Vec<String>,
+    pub(crate) gpu_split: GpuSplit,
     pub(crate) threads: usize,
     pub(crate) cache_tokens: Option<u32>,
     pub(crate) cold_bytes: usize,
@@ -42,6 +56,8 @@ impl LlamaConfig {
             name: None,
             context_length: 4096,
             gpu_layers: GpuLayers::Auto,
+            gpus: Vec::new(),
+            gpu_split: GpuSplit::Layers,
             threads: cores(),
             cache_tokens: None,
             cold_bytes: 256 << 20,
@@ -129,6 +145,26 @@ impl LlamaConfig {
     /// How many layers run on a GPU; [`GpuLayers::Auto`] by default.
     pub fn gpu_layers(mut self, layers: GpuLayers) -> Self {
         self.gpu_layers = layers;
+        self
+    }
+
+    /// The GPUs that hold the model, by the names of [`devices`](crate::devices), for example `CUDA1`: all that there are by default,
+    /// and integrated ones only where there is no other. A name that is none of a GPU here is a [`LoadError::Config`].
+    ///
+    /// ```no_run
+    /// use parkway_llama::{GpuSplit, Llama};
+    ///
+    /// let model = Llama::gguf("large.gguf").gpus(["CUDA1", "CUDA2"]).gpu_split(GpuSplit::Rows).load(|_| {})?;
+    /// # Ok::<(), parkway_llama::LoadError>(())
+    /// ```
+    pub fn gpus(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.gpus = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How several GPUs share the model; [`GpuSplit::Layers`] by default.
+    pub fn gpu_split(mut self, split: GpuSplit) -> Self {
+        self.gpu_split = split;
         self
     }
 

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use llama_cpp_2::llama_backend::LlamaBackend;
-use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::model::params::{LlamaModelParams, LlamaSplitMode};
 use llama_cpp_2::{LlamaBackendDeviceType, LogOptions, list_llama_ggml_backend_devices, send_logs_to_tracing};
 
 use crate::memory::Need;
 use crate::turns::Cores;
-use crate::{GpuLayers, LoadError};
+use crate::{GpuLayers, GpuSplit, LlamaConfig, LoadError};
 
 /// A device that this build of llama.cpp can compute on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,15 +81,16 @@ pub(crate) fn backend() -> Result<&'static LlamaBackend, &'static str> {
         .map_err(String::as_str)
 }
 
-/// What loads a model with so many layers on the GPUs. With none, llama.cpp is kept from them: it would take some of their memory
-/// even so.
-pub(crate) fn params(gpu_layers: u32) -> LlamaModelParams {
+/// What loads a model on the CPU. llama.cpp is kept from the GPUs: it would take some of their memory even for no layer.
+pub(crate) fn on_cpu() -> LlamaModelParams {
+    restricted(0, &[])
+}
+
+/// What loads a model with so many layers on these devices and no other GPU.
+fn restricted(gpu_layers: u32, devices: &[usize]) -> LlamaModelParams {
     let params = || LlamaModelParams::default().with_n_gpu_layers(gpu_layers);
-    if gpu_layers > 0 {
-        return params();
-    }
-    // A list without devices is taken by every build.
-    params().with_devices(&[]).unwrap_or_else(|_| params())
+    // Only more devices than llama.cpp counts up to are refused.
+    params().with_devices(devices).unwrap_or_else(|_| params())
 }
 
 /// Where a model's layers go.
@@ -97,6 +98,8 @@ pub(crate) fn params(gpu_layers: u32) -> LlamaModelParams {
 pub(crate) struct Placement {
     /// GPUs that take part, as `CUDA0 NVIDIA H200`; empty on the CPU.
     gpus: Vec<String>,
+    /// Their places in llama.cpp's list of devices, where they were chosen by name.
+    chosen: Option<Vec<usize>>,
     /// Layers to offload, the output layer counted in; more than the model has means all.
     pub(crate) gpu_layers: u32,
     /// Bytes that the GPUs have free together; `None` where they do not tell.
@@ -106,11 +109,22 @@ pub(crate) struct Placement {
 }
 
 impl Placement {
-    /// Decides where the layers of the model at `path` go on a machine with `devices`.
-    pub(crate) fn choose(wanted: GpuLayers, devices: &[Device], path: &Path) -> Result<Self, LoadError> {
+    /// Decides where the layers of a model go on a machine with `devices`.
+    pub(crate) fn choose(config: &LlamaConfig, devices: &[Device]) -> Result<Self, LoadError> {
+        let (wanted, path) = (config.gpu_layers, &config.path);
+        let chosen = match config.gpus.is_empty() {
+            true => None,
+            false => {
+                let refused = |cause| LoadError::Config { path: path.clone(), cause };
+                Some(named(&config.gpus, devices).map_err(refused)?)
+            }
+        };
         // As llama.cpp does: integrated units count only where there is no card.
         let of_kind = |kind| devices.iter().filter(move |device| device.kind == kind).collect::<Vec<_>>();
-        let mut found = of_kind(DeviceKind::Gpu);
+        let mut found = match &chosen {
+            Some(chosen) => chosen.iter().map(|at| &devices[*at]).collect(),
+            None => of_kind(DeviceKind::Gpu),
+        };
         if found.is_empty() {
             found = of_kind(DeviceKind::IntegratedGpu);
         }
@@ -123,12 +137,25 @@ impl Placement {
             GpuLayers::Count(layers) => layers,
         };
         if gpu_layers > 0 && gpus.is_empty() || wanted == GpuLayers::All && gpus.is_empty() {
-            return Err(LoadError::NoGpu { path: path.to_owned() });
+            return Err(LoadError::NoGpu { path: path.clone() });
         }
         if gpu_layers == 0 {
             gpus.clear();
         }
-        Ok(Placement { gpus, gpu_layers, free, short: None })
+        Ok(Placement { gpus, chosen, gpu_layers, free, short: None })
+    }
+
+    /// What loads the model so.
+    pub(crate) fn params(&self, split: GpuSplit) -> LlamaModelParams {
+        let params = match &self.chosen {
+            _ if !self.on_gpu() => on_cpu(),
+            Some(chosen) => restricted(self.gpu_layers, chosen),
+            None => LlamaModelParams::default().with_n_gpu_layers(self.gpu_layers),
+        };
+        params.with_split_mode(match split {
+            GpuSplit::Layers => LlamaSplitMode::Layer,
+            GpuSplit::Rows => LlamaSplitMode::Row,
+        })
     }
 
     /// Holds what the model at `path` needs against what the GPUs have free. [`GpuLayers::Auto`] takes as many layers as fit; of
@@ -172,6 +199,34 @@ impl Placement {
     }
 }
 
+/// GPUs that can be named for a model: llama.cpp's list of them ends with an empty place, and this wrapper's has 16.
+const NAMED: usize = 15;
+
+/// Where the GPUs of these names stand among `devices`, each once.
+fn named(names: &[String], devices: &[Device]) -> Result<Vec<usize>, String> {
+    let gpu = |device: &Device| matches!(device.kind, DeviceKind::Gpu | DeviceKind::IntegratedGpu);
+    let mut places = Vec::new();
+    for name in names {
+        let place = devices.iter().position(|device| gpu(device) && device.name.eq_ignore_ascii_case(name));
+        let Some(place) = place else {
+            let known: Vec<&str> = devices.iter().filter(|device| gpu(device)).map(|device| &*device.name).collect();
+            return Err(match known.is_empty() {
+                true => format!(
+                    "`gpus` names `{name}`, but this build of Parkway sees no GPU; leave `gpus` out, or take a build with the feature `cuda`, `vulkan`, `metal` or `rocm`"
+                ),
+                false => format!("`gpus` names `{name}`, which is no GPU here; there are {}", known.join(", ")),
+            });
+        };
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    if places.len() > NAMED {
+        return Err(format!("`gpus` names {} GPUs; at most {NAMED} can share a model", places.len()));
+    }
+    Ok(places)
+}
+
 fn label(device: &Device) -> String {
     format!("{} {}", device.name, device.description).trim().to_owned()
 }
@@ -179,6 +234,10 @@ fn label(device: &Device) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn choose(wanted: GpuLayers, devices: &[Device]) -> Result<Placement, LoadError> {
+        Placement::choose(&LlamaConfig::new("m.gguf".into()).gpu_layers(wanted), devices)
+    }
 
     fn device(name: &str, kind: DeviceKind) -> Device {
         Device {
@@ -195,9 +254,9 @@ mod tests {
     fn all_layers_without_a_gpu_is_an_error_and_auto_is_not() {
         let path = Path::new("m.gguf");
         let cpu = [device("CPU", DeviceKind::Cpu), device("BLAS", DeviceKind::Accelerator)];
-        assert_eq!(Placement::choose(GpuLayers::All, &cpu, path), Err(LoadError::NoGpu { path: path.to_owned() }));
-        assert!(Placement::choose(GpuLayers::Count(3), &cpu, path).is_err());
-        let placement = Placement::choose(GpuLayers::Auto, &cpu, path).unwrap();
+        assert_eq!(choose(GpuLayers::All, &cpu), Err(LoadError::NoGpu { path: path.to_owned() }));
+        assert!(choose(GpuLayers::Count(3), &cpu).is_err());
+        let placement = choose(GpuLayers::Auto, &cpu).unwrap();
         assert_eq!((placement.gpu_layers, placement.on_gpu()), (0, false));
         assert_eq!(placement.describe(31, 2), "cpu, 2 threads");
         assert_eq!(placement.describe(31, 1), "cpu, 1 thread");
@@ -205,9 +264,8 @@ mod tests {
 
     #[test]
     fn the_layers_shown_are_those_that_were_offloaded() {
-        let path = Path::new("m.gguf");
         let gpu = [device("CPU", DeviceKind::Cpu), device("CUDA0", DeviceKind::Gpu)];
-        let describe = |wanted| Placement::choose(wanted, &gpu, path).unwrap().describe(31, 2);
+        let describe = |wanted| choose(wanted, &gpu).unwrap().describe(31, 2);
         assert_eq!(describe(GpuLayers::Auto), "CUDA0 NVIDIA H200 (31/31 layers)");
         assert_eq!(describe(GpuLayers::All), "CUDA0 NVIDIA H200 (31/31 layers)");
         assert_eq!(describe(GpuLayers::Count(7)), "CUDA0 NVIDIA H200 (7/31 layers)");
@@ -221,7 +279,7 @@ mod tests {
         let card = |free| Device { memory_total: 8 * GIB, memory_free: free, ..device("CUDA0", DeviceKind::Gpu) };
         let need = Need { layers: 30, layer: GIB / 4, output: GIB / 2, cache: 0, work: GIB / 2 };
         let fit = |wanted, cards: &[Device]| {
-            let mut placement = Placement::choose(wanted, cards, path).unwrap();
+            let mut placement = choose(wanted, cards).unwrap();
             placement.fit(wanted, &need, path).map(|()| placement)
         };
         let describe = |placement: Result<Placement, _>| placement.unwrap().describe(31, 2);
@@ -250,9 +308,44 @@ mod tests {
     }
 
     #[test]
+    fn only_the_gpus_that_are_named_take_part() {
+        const GIB: u64 = 1 << 30;
+        let card = |name, kind, free| Device { memory_total: 8 * GIB, memory_free: free, ..device(name, kind) };
+        let machine = [
+            card("CPU", DeviceKind::Cpu, GIB),
+            card("CUDA0", DeviceKind::Gpu, GIB),
+            card("CUDA1", DeviceKind::Gpu, 2 * GIB),
+            card("Vulkan0", DeviceKind::IntegratedGpu, 4 * GIB),
+        ];
+        let choose = |names: &[&str], machine: &[Device]| {
+            let config = LlamaConfig::new("m.gguf".into()).gpus(names.iter().copied());
+            Placement::choose(&config, machine)
+        };
+        let placed = |names: &[&str]| {
+            let placement = choose(names, &machine).unwrap();
+            (placement.chosen, placement.free.unwrap() / GIB)
+        };
+        assert_eq!(placed(&[]), (None, 3));
+        assert_eq!(placed(&["CUDA1"]), (Some(vec![2]), 2));
+        assert_eq!(placed(&["cuda1", "CUDA0", "CUDA1"]), (Some(vec![2, 1]), 3));
+        assert_eq!(placed(&["Vulkan0"]), (Some(vec![3]), 4));
+        assert_eq!(choose(&["CUDA1"], &machine).unwrap().describe(31, 2), "CUDA1 NVIDIA H200 (31/31 layers)");
+
+        let refused = |names: &[&str], machine: &[Device]| choose(names, machine).unwrap_err().to_string();
+        let told = "`gpus` names `CPU`, which is no GPU here; there are CUDA0, CUDA1, Vulkan0";
+        assert!(refused(&["CUDA1", "CPU"], &machine).ends_with(told));
+        assert!(refused(&["CUDA0"], &machine[..1]).contains("sees no GPU; leave `gpus` out"));
+        let names: Vec<String> = (0..16).map(|n| format!("CUDA{n}")).collect();
+        let many: Vec<Device> = names.iter().map(|name| card(name, DeviceKind::Gpu, GIB)).collect();
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        assert!(refused(&names, &many).ends_with("names 16 GPUs; at most 15 can share a model"));
+        assert!(choose(&names[1..], &many).is_ok());
+    }
+
+    #[test]
     fn a_model_on_a_gpu_alone_waits_for_those_on_the_cpu() {
         let gpu = [device("CPU", DeviceKind::Cpu), device("CUDA0", DeviceKind::Gpu)];
-        let cores = |wanted| Placement::choose(wanted, &gpu, Path::new("m.gguf")).unwrap().cores(31, 1);
+        let cores = |wanted| choose(wanted, &gpu).unwrap().cores(31, 1);
         assert_eq!([GpuLayers::Auto, GpuLayers::All, GpuLayers::Count(31)].map(cores), [Cores::NONE; 3]);
         assert_eq!([GpuLayers::Count(30), GpuLayers::Count(0)].map(cores), [Cores::of(1); 2]);
     }

@@ -80,7 +80,7 @@ mod tree;
 mod turns;
 mod vocabulary;
 
-pub use config::{GpuLayers, LlamaConfig};
+pub use config::{GpuLayers, GpuSplit, LlamaConfig};
 pub use device::{Device, DeviceKind, devices};
 pub use embedder::LlamaEmbedder;
 pub use error::LoadError;

@@ -61,14 +61,14 @@ pub(crate) fn open(
     check_file(path)?;
     let own = || path.to_owned();
     let backend = device::backend().map_err(|cause| LoadError::Backend { path: own(), cause: cause.to_owned() })?;
-    let mut placement = Placement::choose(config.gpu_layers, &devices(), path)?;
+    let mut placement = Placement::choose(config, &devices())?;
     if placement.on_gpu()
         && let Some(need) = Need::look(backend, path, room)
     {
         placement.fit(config.gpu_layers, &need, path)?;
     }
 
-    let params = device::params(placement.gpu_layers).with_progress_callback(move |done| {
+    let params = placement.params(config.gpu_split).with_progress_callback(move |done| {
         progress(done);
         true
     });
@@ -217,7 +217,7 @@ pub(crate) fn vocabulary(config: LlamaConfig) -> Result<Vocabulary, LoadError> {
     check_file(path)?;
     let own = || path.to_owned();
     let backend = device::backend().map_err(|cause| LoadError::Backend { path: own(), cause: cause.to_owned() })?;
-    let params = device::params(0).with_vocab_only(true);
+    let params = device::on_cpu().with_vocab_only(true);
     let model = LlamaModel::load_from_file(backend, path, &params).map_err(|_| LoadError::Refused { path: own() })?;
     let model = Arc::new(model);
     let (template, tokenizer) = language(&config, &model)?;

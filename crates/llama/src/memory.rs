@@ -34,7 +34,7 @@ pub(crate) struct Need {
 impl Need {
     /// Reads the header of the file at `path`, which takes a fraction of a second; `None` where llama.cpp cannot read it.
     pub(crate) fn look(backend: &LlamaBackend, path: &Path, room: impl Fn(&LlamaModel) -> Room) -> Option<Self> {
-        let params = device::params(0).with_no_alloc(true);
+        let params = device::on_cpu().with_no_alloc(true);
         let model = LlamaModel::load_from_file(backend, path, &params).ok()?;
         Some(Need::of(&model, room(&model)))
     }

@@ -126,8 +126,11 @@ fn missing_at_a_server(spec: &ModelSpec) -> Option<&'static str> {
             "this program was built without the adapter for servers; build it with the feature `openai`, name a file with `gguf`, or bind a model of your own",
         );
     }
-    if spec.gpu_layers.is_some() || spec.isolation.is_some() {
-        return Some("where a model at a server computes is decided there; remove `gpu_layers` and `isolation`");
+    let placed = spec.gpu_layers.is_some() || !spec.gpus.is_empty() || spec.gpu_split.is_some();
+    if placed || spec.isolation.is_some() {
+        return Some(
+            "where a model at a server computes is decided there; remove `gpu_layers`, `gpus`, `gpu_split` and `isolation`",
+        );
     }
     if spec.deterministic {
         return Some("a server is not known to decode the same request alike each time; remove `deterministic`");
@@ -290,7 +293,7 @@ fn local_of(name: &str, spec: &ModelSpec, root: &Path) -> Result<crate::local::L
 /// The file that a workflow means, and how it is to be loaded.
 #[cfg(feature = "llama")]
 fn config_of(name: &str, spec: &ModelSpec, root: &Path) -> Result<parkway_llama::LlamaConfig, Error> {
-    use parkway_core::workflow::GpuLayers;
+    use parkway_core::workflow::{GpuLayers, GpuSplit};
 
     let fail = |cause: String| Error::Model { name: name.into(), cause };
     let gguf = spec.gguf.as_ref();
@@ -315,7 +318,10 @@ fn config_of(name: &str, spec: &ModelSpec, root: &Path) -> Result<parkway_llama:
     for (adapter, path) in &spec.adapters {
         config = config.adapter(adapter, root.join(path));
     }
-    Ok(config.gpu_layers(match spec.gpu_layers.unwrap_or_default() {
+    if let Some(GpuSplit::Rows) = spec.gpu_split {
+        config = config.gpu_split(parkway_llama::GpuSplit::Rows);
+    }
+    Ok(config.gpus(&spec.gpus).gpu_layers(match spec.gpu_layers.unwrap_or_default() {
         GpuLayers::Auto => parkway_llama::GpuLayers::Auto,
         GpuLayers::All => parkway_llama::GpuLayers::All,
         GpuLayers::Count(count) => parkway_llama::GpuLayers::Count(count),
@@ -366,6 +372,8 @@ mod tests {
         let server = json!({"url": "http://localhost:1/v1", "model": "m"});
         for (key, value) in [
             ("gpu_layers", json!(3)),
+            ("gpus", json!(["CUDA0"])),
+            ("gpu_split", json!("rows")),
             ("isolation", json!("thread")),
             ("deterministic", json!(true)),
             ("adapters", json!({"legal": "legal.gguf"})),

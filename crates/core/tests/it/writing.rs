@@ -67,6 +67,8 @@ models:
     gguf: {path: m.gguf}
     context: 4096
     gpu_layers: 3
+    gpus: [CUDA0, CUDA1]
+    gpu_split: rows
     isolation: process
     deterministic: true
     adapters: {fr: fr.gguf}

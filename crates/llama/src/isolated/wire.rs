@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapter::Named;
 use crate::isolated::log::{Levels, LogLine};
-use crate::{GpuLayers, LlamaConfig, LoadError, Stats};
+use crate::{GpuLayers, GpuSplit, LlamaConfig, LoadError, Stats};
 
 /// Raised when an older end would not understand a line.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -82,6 +82,8 @@ struct Config {
     name: Option<String>,
     context_length: u32,
     gpu_layers: GpuLayers,
+    gpus: Vec<String>,
+    gpu_split: GpuSplit,
     threads: usize,
     cache_tokens: Option<u32>,
     cold_bytes: usize,
@@ -266,6 +268,8 @@ mod tests {
             .name("m")
             .context_length(77)
             .gpu_layers(GpuLayers::Count(3))
+            .gpus(["CUDA1"])
+            .gpu_split(GpuSplit::Rows)
             .threads(1)
             .cache_tokens(99)
             .cold_bytes(5)

@@ -112,6 +112,8 @@ fn a_load_error_names_the_path_and_the_way_out() {
 #[test]
 fn all_layers_on_a_gpu_that_is_not_there_is_an_error() {
     let _alone = alone();
+    let named = Llama::gguf(model_path()).context_length(256).gpus(["CUDA7"]).load(|_| {}).unwrap_err().to_string();
+    assert!(named.contains("`gpus` names `CUDA7`"), "{named}");
     let loaded = Llama::gguf(model_path()).context_length(256).gpu_layers(GpuLayers::All).load(|_| {});
     let gpu = devices().iter().any(|device| matches!(device.kind, DeviceKind::Gpu | DeviceKind::IntegratedGpu));
     match loaded {

@@ -27,6 +27,12 @@ pub struct ModelSpec {
     /// Layers to put on the GPU: a number, `all`, or `auto`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_layers: Option<GpuLayers>,
+    /// The GPUs that hold it, by the names that `parkway doctor` lists; all that there are if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<String>,
+    /// How several GPUs share it; by layers if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_split: Option<GpuSplit>,
     /// Where the model runs; in a thread of this process if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
@@ -87,6 +93,17 @@ pub enum Isolation {
     Thread,
     /// In a process of its own.
     Process,
+}
+
+/// How several GPUs share a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GpuSplit {
+    /// Each has some of the layers.
+    Layers,
+    /// Each has some of the rows of each matrix.
+    Rows,
 }
 
 /// How many layers of a model go to the GPU.
@@ -153,6 +170,9 @@ pub(super) fn read_model(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Mod
         }
         layers
     });
+    let gpus = keys.get(reader, "gpus").map(|tree| reader.list(tree, |reader, tree| reader.text(tree)));
+    let ways = [("layers", GpuSplit::Layers), ("rows", GpuSplit::Rows)];
+    let gpu_split = keys.get(reader, "gpu_split").and_then(|tree| reader.word(tree, &ways));
     let places = [("thread", Isolation::Thread), ("process", Isolation::Process)];
     let isolation = keys.get(reader, "isolation").and_then(|tree| reader.word(tree, &places));
     let deterministic = keys.get(reader, "deterministic").and_then(|tree| reader.flag(tree)).unwrap_or(false);
@@ -163,6 +183,8 @@ pub(super) fn read_model(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Mod
         openai,
         context: context.and_then(|context| u32::try_from(context.value).ok()),
         gpu_layers,
+        gpus: gpus.unwrap_or_default().into_iter().map(|name| name.value).collect(),
+        gpu_split: gpu_split.map(|split| split.value),
         isolation: isolation.map(|isolation| isolation.value),
         deterministic,
         adapters: adapters
