@@ -37,8 +37,8 @@ async fn main() -> Outcome<()> {
     );
     println!("{:<44}  {:>9}  {:>5}  margins where they part", "way", "identical", "above");
     let mut unlike = 0;
-    for (at, way) in WAYS.iter().enumerate() {
-        let answers = way.answers(&config, &requests, if at == 0 { Some(&one) } else { None }).await?;
+    for way in WAYS {
+        let answers = way.answers(&config, &requests, &one).await?;
         let parted = tell(way.name(), &alone, &answers);
         if matches!(way, Way::DeterministicEvicted | Way::DeterministicBusy) {
             unlike += parted;
@@ -50,19 +50,19 @@ async fn main() -> Outcome<()> {
 /// A way to compute answers.
 #[derive(Clone, Copy)]
 enum Way {
-    /// One after the other with everything else in between forgotten, by the model that answers alone.
-    DeterministicEvicted,
-    /// All at once, by a model that answers alone.
-    DeterministicBusy,
     /// One after the other, each begun with the cells of those before.
     Forked,
     /// Sixteen at once.
     Batch,
     /// One after the other in a cache so small that what was kept has to go, twice: the second time is compared.
     Evicted,
+    /// One after the other with everything else in between forgotten, by the model that answers alone.
+    DeterministicEvicted,
+    /// All at once, by a model that answers alone.
+    DeterministicBusy,
 }
 
-const WAYS: [Way; 5] = [Way::DeterministicEvicted, Way::DeterministicBusy, Way::Forked, Way::Batch, Way::Evicted];
+const WAYS: [Way; 5] = [Way::Forked, Way::Batch, Way::Evicted, Way::DeterministicEvicted, Way::DeterministicBusy];
 
 impl Way {
     fn name(self) -> &'static str {
@@ -75,16 +75,11 @@ impl Way {
         }
     }
 
-    async fn answers(
-        self,
-        config: &LlamaConfig,
-        requests: &[ChatRequest],
-        one: Option<&Llama>,
-    ) -> Outcome<Vec<ChatResponse>> {
+    /// What is answered so; `one` is a model that answers alone.
+    async fn answers(self, config: &LlamaConfig, requests: &[ChatRequest], one: &Llama) -> Outcome<Vec<ChatResponse>> {
         let load = |config: LlamaConfig| config.load_async(|_| ());
         match self {
             Way::DeterministicEvicted => {
-                let one = one.ok_or("no model")?;
                 let mut answers = Vec::new();
                 for request in requests {
                     let other = ChatRequest::new(vec![ChatMessage::new(Role::User, "What is an otter?")]);
