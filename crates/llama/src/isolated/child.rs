@@ -19,7 +19,8 @@ use crate::{Llama, LlamaConfig, LoadError};
 static BEGAN: AtomicBool = AtomicBool::new(false);
 
 /// Lets this program be the process of a model: to be called at the very beginning of `main`. It returns at once, unless the program
-/// was started by [`IsolatedConfig::load`](crate::IsolatedConfig::load) to be one; then it answers, and ends the process.
+/// was started by [`IsolatedConfig::load`](crate::IsolatedConfig::load) to be one; then it answers, and ends the process. An async
+/// `main` may call it, too.
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -54,13 +55,17 @@ fn serve() -> ! {
     out.tell(0, &Tell::Hello { protocol: PROTOCOL });
     let (said, hears) = mpsc::channel(64);
     let reading = thread::Builder::new().name("parkway-model-in".into()).spawn(move || read(&said));
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    match (reading, runtime) {
-        (Ok(_), Ok(runtime)) => runtime.block_on(answer_all(hears, &out)),
-        (Err(error), _) | (_, Err(error)) => {
-            let path = "".into();
-            out.tell(0, &Tell::NotLoaded(LoadError::Process { path, cause: error.to_string() }));
-        }
+    let own = Arc::clone(&out);
+    let answer = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        runtime.block_on(answer_all(hears, &own));
+        Ok(())
+    };
+    // In an async `main` there is a runtime on this thread already, and no second one may begin here.
+    let answering = reading.and_then(|_| thread::Builder::new().name("parkway-model-out".into()).spawn(answer));
+    if let Err(error) = answering.and_then(|thread| thread.join().unwrap_or(Ok(()))) {
+        let path = "".into();
+        out.tell(0, &Tell::NotLoaded(LoadError::Process { path, cause: error.to_string() }));
     }
     end()
 }

@@ -23,7 +23,8 @@ fn main() -> ExitCode {
     if roles::forgets() {
         return ExitCode::SUCCESS;
     }
-    parkway_llama::serve_child();
+    // Within a runtime, as a program with an async `main` does; the command line calls it without one.
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(async { parkway_llama::serve_child() });
     if roles::play() {
         return ExitCode::SUCCESS;
     }
