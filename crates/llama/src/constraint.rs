@@ -65,7 +65,7 @@ impl Grammars {
             Constraint::Lark(source) => lark_grammar(source)?,
             other => return Err(ModelError::Unsupported(format!("{:?} constraints", other.kind()))),
         };
-        let json = matches!(constraint, Constraint::JsonSchema(_)).then_some("");
+        let json = matches!(constraint, Constraint::JsonSchema(_)).then(String::new);
         self.guide(grammar, &source).map(|guide| Guide { json, ..guide })
     }
 
@@ -148,7 +148,7 @@ pub(crate) struct Guide {
     matcher: Matcher,
     hash: String,
     /// What JSON in the answer begins behind: the last such text, or the beginning where it is empty.
-    json: Option<&'static str>,
+    json: Option<String>,
 }
 
 impl Guide {

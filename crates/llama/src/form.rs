@@ -75,12 +75,8 @@ impl Form {
     }
 
     /// What the arguments of a call begin behind. Within strings of JSON it is written otherwise.
-    pub(crate) fn opening(self) -> &'static str {
-        match self {
-            Form::Hermes | Form::Mistral => "\"arguments\": ",
-            Form::Llama => "\"parameters\": ",
-            Form::DeepSeek => "```json\n",
-        }
+    pub(crate) fn opening(self) -> String {
+        self.arguments().map_or_else(|| "```json\n".to_owned(), |key| format!("\"{key}\": "))
     }
 
     /// A grammar in Lark of answers that are free text or calls of these tools, whose schemas are given as they are to be compiled.

@@ -48,7 +48,9 @@ impl Guide {
 
     /// Whether the text of tokens ends with a number that is too large for a reader of JSON.
     fn overflows(&self, tokens: &[u32]) -> bool {
-        let (Some(opening), Ok(env)) = (self.json.map(str::as_bytes), self.matcher.tok_env()) else { return false };
+        let (Some(opening), Ok(env)) = (self.json.as_ref().map(String::as_bytes), self.matcher.tok_env()) else {
+            return false;
+        };
         let trie = env.tok_trie();
         let ends_with_digit =
             tokens.last().is_some_and(|last| trie.token(*last).last().is_some_and(u8::is_ascii_digit));
