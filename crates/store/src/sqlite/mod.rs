@@ -52,7 +52,8 @@ use self::writer::{Job, Writer};
 /// belongs to the database, but copies of the database do without it.
 ///
 /// It works on the tokio runtime that it was opened on. Dropping it finishes the commits that are under way;
-/// [`close`](SqliteStore::close) also waits for them.
+/// [`close`](SqliteStore::close) also waits for them. Until they are done the file is in use, which matters to what needs it
+/// alone: [`restore`](upkeep::restore) and [`vacuum`](upkeep::vacuum).
 pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,

@@ -377,7 +377,9 @@ async fn a_store_of_an_older_version_cannot_be_backed_up_before_it_is_changed() 
     assert!(checked.unchecked.iter().any(|what| what.contains("the form of version 1")), "{:?}", checked.unchecked);
     backup(&path, &to).await.unwrap();
     assert!(fs::read(&path).unwrap() == before, "the store is changed");
-    let runs = open(&path).await.runs(&RunFilter::default()).await.unwrap().len();
+    let store = open(&path).await;
+    let runs = store.runs(&RunFilter::default()).await.unwrap().len();
+    store.close().await.unwrap();
     restore(&path, &to, SystemClock.now()).await.unwrap();
     assert_eq!(check(&path, Depth::Quick).await.unwrap().schema, 1);
     assert_eq!(open(&path).await.runs(&RunFilter::default()).await.unwrap().len(), runs);
