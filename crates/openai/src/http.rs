@@ -156,7 +156,7 @@ impl Http {
     fn silent(&self) -> ModelError {
         let limit = words_of(self.times.first_byte);
         let message = format!(
-            "{} did not begin to answer within {limit}; it may be loading the model or have too much to do",
+            "{} did not begin to answer within {limit}; it may be loading the model or have too much to do; `timeouts: {{ first_byte: … }}` waits longer",
             self.subject.origin
         );
         self.fails(message, true)

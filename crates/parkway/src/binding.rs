@@ -315,8 +315,10 @@ fn config_of(name: &str, spec: &ModelSpec, root: &Path) -> Result<parkway_llama:
     if let Some(context) = spec.context {
         config = config.context_length(context);
     }
-    for (adapter, path) in &spec.adapters {
-        config = config.adapter(adapter, root.join(path));
+    for (name, adapter) in &spec.adapters {
+        #[expect(clippy::cast_precision_loss, reason = "thousandths that a checked file may say are exact")]
+        let scale = adapter.scale_milli as f32 / 1_000.0;
+        config = config.adapter_scaled(name, root.join(&adapter.path), scale);
     }
     if let Some(GpuSplit::Rows) = spec.gpu_split {
         config = config.gpu_split(parkway_llama::GpuSplit::Rows);
@@ -387,12 +389,15 @@ mod tests {
     #[cfg(feature = "llama")]
     #[test]
     fn adapters_are_files_of_the_project() {
-        let spec =
-            json!({"gguf": {"path": "base.gguf"}, "adapters": {"legal": "models/legal.gguf", "far": "/far.gguf"}});
+        let spec = json!({"gguf": {"path": "base.gguf"}, "adapters": {"legal": "models/legal.gguf", "far": {"path": "/far.gguf", "scale": -0.25}}});
         let config = config_of("main", &serde_json::from_value(spec).unwrap(), Path::new("/project")).unwrap();
         let said = format!("{config:?}");
-        for path in ["/project/base.gguf", "/project/models/legal.gguf", "\"/far.gguf\""] {
-            assert!(said.contains(path), "{path}: {said}");
+        for part in [
+            "/project/base.gguf",
+            "/project/models/legal.gguf\", scale_milli: 1000",
+            "\"/far.gguf\", scale_milli: -250",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
         }
     }
 

@@ -25,6 +25,16 @@ pub(crate) async fn config_of(name: &str, spec: &ModelSpec, secrets: &dyn Secret
     if let Some(tools) = openai.tools {
         config = config.tools(tools);
     }
+    let timeouts = openai.timeouts;
+    if let Some(connect) = timeouts.connect {
+        config = config.connect_timeout(connect);
+    }
+    if let Some(first_byte) = timeouts.first_byte {
+        config = config.first_byte_timeout(first_byte);
+    }
+    if let Some(next_byte) = timeouts.next_byte {
+        config = config.stall_timeout(next_byte);
+    }
     let Some(key) = &openai.key else { return Ok(config) };
     let why = match secrets.get(key).await {
         Ok(Some(secret)) if !secret.expose().trim().is_empty() => return Ok(config.key(secret)),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use source::{GgufSpec, GpuLayers, GpuSplit, Isolation, ModelSpec, OpenAiSpec};
+pub use source::{AdapterSpec, GgufSpec, GpuLayers, GpuSplit, Isolation, ModelSpec, OpenAiSpec, Timeouts};
 pub(super) use step::{ChatDef, ForEachDef, RetryDef, StepDef, SubDef, VerbDef, WaitDef};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place};

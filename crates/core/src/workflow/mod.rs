@@ -22,7 +22,9 @@ mod write;
 mod yaml;
 
 pub(crate) use compile::expression_or_value;
-pub use definition::{Definition, GgufSpec, GpuLayers, GpuSplit, Isolation, ModelSpec, OpenAiSpec};
+pub use definition::{
+    AdapterSpec, Definition, GgufSpec, GpuLayers, GpuSplit, Isolation, ModelSpec, OpenAiSpec, Timeouts,
+};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, did_you_mean};
 pub use file_schema::file_schema;
 pub use form::fill_form;

@@ -14,6 +14,7 @@ use super::graph::{Chat, Graph, Node, NodeIndex, OnError, OnItemError, RunIf, Su
 use super::plan::{Limits, Plan};
 use super::retry::Retry;
 use super::template::Template;
+use super::unit::write_duration;
 use crate::model::Role;
 use crate::policy::Rule;
 
@@ -115,7 +116,7 @@ impl File<'_> {
         put("tools", self.grants.clone());
         put("policy", json!(self.rules));
         put("budget", budget(self.limits));
-        put("deadline", self.limits.deadline_ms.map_or(Value::Null, |ms| json!(span(ms))));
+        put("deadline", self.limits.deadline_ms.map_or(Value::Null, |ms| json!(write_duration(ms))));
         put("steps", Writer { graph: self.graph, implied: implied(self.graph) }.steps(&self.graph.roots));
         put("outputs", self.outputs.clone());
         put("ensure", self.ensure.clone());
@@ -161,7 +162,7 @@ fn budget(limits: &Limits) -> Value {
     put("tokens", limits.tokens.map(|n| json!(n)));
     put("tool_calls", limits.tool_calls.map(|n| json!(n)));
     put("money", limits.money_micro.map(|micro| json!(micro as f64 / 1e6)));
-    put("wall", limits.wall_ms.map(|ms| json!(span(ms))));
+    put("wall", limits.wall_ms.map(|ms| json!(write_duration(ms))));
     Value::Object(budget)
 }
 
@@ -210,7 +211,7 @@ impl Writer<'_> {
                 let mut parts =
                     Map::from_iter([("until".into(), repeat.until.clone()), ("max".into(), json!(repeat.max))]);
                 if repeat.delay_ms > 0 {
-                    parts.insert("delay".into(), json!(span(repeat.delay_ms)));
+                    parts.insert("delay".into(), json!(write_duration(repeat.delay_ms)));
                 }
                 Value::Object(parts)
             }),
@@ -224,7 +225,7 @@ impl Writer<'_> {
             Verb::Chat(_) => Some(600_000),
             _ => None,
         };
-        put("timeout", node.timeout_ms.filter(|ms| Some(*ms) != usual).map(|ms| json!(span(ms))));
+        put("timeout", node.timeout_ms.filter(|ms| Some(*ms) != usual).map(|ms| json!(write_duration(ms))));
         put("on_error", (node.on_error == OnError::Continue).then(|| json!("continue")));
         step
     }
@@ -234,7 +235,7 @@ impl Writer<'_> {
             let parts = parts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
             Value::Object(parts.collect())
         };
-        let timeout = |ms: &Option<u64>| ms.map(|ms| json!(span(ms)));
+        let timeout = |ms: &Option<u64>| ms.map(|ms| json!(write_duration(ms)));
         match &node.verb {
             Verb::Tool { name, with } => vec![("tool", json!(name)), ("with", with.clone())],
             Verb::Chat(asked) => vec![("chat", object(chat(asked)))],
@@ -255,7 +256,7 @@ impl Writer<'_> {
                 let prompt = ("prompt", Some(json!(prompt)));
                 vec![("input", object(vec![prompt, (key, Some(form)), ("timeout", timeout(timeout_ms))]))]
             }
-            Verb::Wait(Wait::For(ms)) => vec![("wait", json!(span(*ms)))],
+            Verb::Wait(Wait::For(ms)) => vec![("wait", json!(write_duration(*ms)))],
             Verb::Wait(Wait::Until(time)) => vec![("wait", json!({ "until": time }))],
             Verb::Wait(Wait::Signal { name, timeout_ms }) => {
                 vec![("wait", object(vec![("signal", Some(json!(name))), ("timeout", timeout(timeout_ms))]))]
@@ -308,24 +309,14 @@ fn retry(retry: &Retry) -> Value {
     }
     let mut parts = json!({
         "max": retry.max,
-        "initial": span(retry.initial_ms),
+        "initial": write_duration(retry.initial_ms),
         "factor": f64::from(retry.factor_percent) / 100.0,
-        "limit": span(retry.limit_ms),
+        "limit": write_duration(retry.limit_ms),
     });
     if !retry.on.is_empty() {
         parts["on"] = json!(retry.on);
     }
     parts
-}
-
-/// A duration in the largest unit that it is a whole number of; a single day in hours.
-fn span(millis: u64) -> String {
-    for (unit, least, name) in [(86_400_000, 2, "d"), (3_600_000, 1, "h"), (60_000, 1, "m"), (1_000, 1, "s")] {
-        if millis >= least * unit && millis.is_multiple_of(unit) {
-            return format!("{}{name}", millis / unit);
-        }
-    }
-    format!("{millis}ms")
 }
 
 /// Which steps wait for which since their own templates, or those of steps inside them, name them.

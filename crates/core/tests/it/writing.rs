@@ -71,9 +71,9 @@ models:
     gpu_split: rows
     isolation: process
     deterministic: true
-    adapters: {fr: fr.gguf}
+    adapters: {fr: fr.gguf, de: {path: de.gguf, scale: 0.5}}
   far:
-    openai: {url: 'https://example.com/v1', model: x, key: '${{ secrets.TOKEN }}', server: ray-serve, tools: true}
+    openai: {url: 'https://example.com/v1', model: x, key: '${{ secrets.TOKEN }}', server: ray-serve, tools: true, timeouts: {connect: 5s, first_byte: 15m, next_byte: 500ms}}
     adapters: {fr: far.gguf}
 policy:
 - match:

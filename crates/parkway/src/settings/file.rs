@@ -212,7 +212,8 @@ impl Reader<'_> {
                 continue;
             }
             if part == "adapters" {
-                for path in value.as_object_mut().into_iter().flatten().map(|(_, path)| path) {
+                for (_, adapter) in value.as_object_mut().into_iter().flatten() {
+                    let path = if adapter.is_object() { &mut adapter["path"] } else { adapter };
                     *path = json!(self.located(path.as_str().unwrap_or_default()));
                 }
             }

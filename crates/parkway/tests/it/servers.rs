@@ -221,6 +221,26 @@ async fn a_busy_server_is_left_alone_as_long_as_it_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_waited_for_as_long_as_the_workflow_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (listener, url) = listen().await;
+    // It takes connections, and is silent.
+    let silent = tokio::spawn(async move {
+        let mut taken = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            taken.push(stream);
+        }
+    });
+    let engine = parkway(folder.path()).await;
+    let text = workflow_text(&url).replace("model: m,", "model: m, server: vllm, timeouts: { first_byte: 300ms },");
+    let run = engine.start(Workflow::from_source("count.yaml", &text).unwrap(), inputs! {}).await.unwrap();
+    let error =
+        tokio::time::timeout(Duration::from_secs(60), run.output::<Value>()).await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("did not begin to answer within 0.3 s"), "{error}");
+    silent.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_comes_later_is_asked_then_what_it_can_do() {
     let folder = tempfile::tempdir().unwrap();
     let (listener, url) = listen().await;

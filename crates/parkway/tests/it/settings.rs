@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use parkway::settings::{SecretSource, Settings, Sources};
 use parkway::{Error, Parkway, Workflow};
@@ -274,6 +275,32 @@ async fn a_site_binds_models_before_a_workflow_does() {
     let gguf = main.gguf.as_ref().unwrap();
     assert_eq!((gguf.name.as_deref(), gguf.path.as_deref()), (None, Some("models/large.gguf")));
     assert_eq!(main.context, Some(1024));
+}
+
+#[tokio::test]
+async fn adapters_and_timeouts_are_of_the_site_too() {
+    let site = Site::new(
+        "[models.main]\ngguf = { path = \"a.gguf\" }\nadapters = { brief = { path = \"far.gguf\", scale = 0.25 }, near = \"near.gguf\" }\n\n[models.far]\nopenai = { url = \"http://localhost/v1\", model = \"m\", timeouts = { first_byte = \"15m\" } }\n",
+    );
+    let yaml = "parkway: 1\nmodels: { main: {}, far: {} }\nsteps:\n  ask: { chat: { model: main, prompt: hi } }\n  then: { chat: { model: far, prompt: hi } }\n";
+    let workflow = Workflow::from_source("flow.yaml", yaml).unwrap();
+    let models = site.parkway().await.check(&workflow).unwrap().models;
+    let adapters = &models["main"].adapters;
+    assert_eq!((adapters["brief"].path.as_str(), adapters["brief"].scale_milli), ("far.gguf", 250));
+    assert_eq!((adapters["near"].path.as_str(), adapters["near"].scale_milli), ("near.gguf", 1_000));
+    assert_eq!(models["far"].openai.as_ref().unwrap().timeouts.first_byte, Some(Duration::from_secs(900)));
+    for (wrong, says) in [
+        ("adapters = { brief = { path = \"a\", scale = 1e9 } }", "that scale makes no sense"),
+        (
+            "adapters = { brief = { path = \"a\", strength = 1.0 } }",
+            "an adapter is the path of a file, or `{ path, scale }`",
+        ),
+        ("openai = { url = \"http://x/v1\", model = \"m\", timeouts = { connect = \"15\" } }", "`15` is no duration"),
+    ] {
+        let site = Site::new(&format!("[models.main]\n{wrong}\n"));
+        let error = Settings::load(site.sources()).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Where a model comes from, as a workflow or the site says it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -9,6 +10,7 @@ use serde_json::Value;
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::reading::Reader;
 use crate::workflow::tree::{Kind, Tree};
+use crate::workflow::unit::duration_text;
 
 /// Where a model comes from, as a workflow says it. The site may bind another model to the same name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,9 +41,69 @@ pub struct ModelSpec {
     /// Whether each request is decoded alone, so that it can be decoded again with the same result.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deterministic: bool,
-    /// LoRA adapters that chats may name, and their files, relative to the project root.
+    /// LoRA adapters that chats may name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub adapters: BTreeMap<String, String>,
+    pub adapters: BTreeMap<String, AdapterSpec>,
+}
+
+/// A LoRA adapter: the path of its file alone, or `{ path, scale }`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "AdapterForm", into = "AdapterForm")]
+#[non_exhaustive]
+pub struct AdapterSpec {
+    /// Its GGUF file, relative to the project root.
+    pub path: String,
+    /// How strongly it acts, in thousandths of what it was trained to.
+    pub scale_milli: i32,
+}
+
+/// The two ways to write an adapter.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "an adapter is the path of a file, or `{ path, scale }`")]
+enum AdapterForm {
+    Path(String),
+    Scaled(Scaled),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scaled {
+    path: String,
+    scale: Option<f64>,
+}
+
+impl TryFrom<AdapterForm> for AdapterSpec {
+    type Error = String;
+
+    fn try_from(form: AdapterForm) -> Result<Self, String> {
+        let (path, scale) = match form {
+            AdapterForm::Path(path) => (path, None),
+            AdapterForm::Scaled(Scaled { path, scale }) => (path, scale),
+        };
+        let scale_milli =
+            scale.map_or(Some(FULL), milli).ok_or_else(|| format!("that scale makes no sense: {SCALES}"))?;
+        Ok(AdapterSpec { path, scale_milli })
+    }
+}
+
+impl From<AdapterSpec> for AdapterForm {
+    fn from(adapter: AdapterSpec) -> Self {
+        match adapter.scale_milli {
+            FULL => AdapterForm::Path(adapter.path),
+            milli => AdapterForm::Scaled(Scaled { path: adapter.path, scale: Some(f64::from(milli) / 1_000.0) }),
+        }
+    }
+}
+
+/// The scale of an adapter that acts as strongly as it was trained to.
+const FULL: i32 = 1_000;
+
+/// What scales there are.
+const SCALES: &str = "1 is as strongly as the adapter was trained to act, 0.5 half as strongly; -100 to 100";
+
+fn milli(scale: f64) -> Option<i32> {
+    #[expect(clippy::cast_possible_truncation, reason = "it is small")]
+    (scale.abs() <= 100.0).then(|| (scale * 1_000.0).round() as i32)
 }
 
 /// Which GGUF file: one of the three.
@@ -79,6 +141,31 @@ pub struct OpenAiSpec {
     /// Whether it takes definitions of tools; what is known of its kind if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<bool>,
+    /// How long it is waited for.
+    #[serde(default, skip_serializing_if = "Timeouts::is_default")]
+    pub timeouts: Timeouts,
+}
+
+/// How long a server is waited for; the adapter's defaults where absent. The step's own timeout bounds the whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// For a connection.
+    #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Duration>,
+    /// For the first byte of an answer: the server may load the model, let the request wait, and read the prompt.
+    #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<Duration>,
+    /// For the next byte of an answer that has begun.
+    #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
+    pub next_byte: Option<Duration>,
+}
+
+impl Timeouts {
+    fn is_default(&self) -> bool {
+        *self == Timeouts::default()
+    }
 }
 
 /// Kinds of servers.
@@ -176,7 +263,8 @@ pub(super) fn read_model(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Mod
     let places = [("thread", Isolation::Thread), ("process", Isolation::Process)];
     let isolation = keys.get(reader, "isolation").and_then(|tree| reader.word(tree, &places));
     let deterministic = keys.get(reader, "deterministic").and_then(|tree| reader.flag(tree)).unwrap_or(false);
-    let adapters = keys.get(reader, "adapters").map(|tree| reader.entries(tree, |reader, _, tree| reader.text(tree)));
+    let adapters =
+        keys.get(reader, "adapters").map(|tree| reader.entries(tree, |reader, _, tree| read_adapter(reader, tree)));
     keys.finish(reader);
     Some(ModelSpec {
         gguf,
@@ -190,9 +278,26 @@ pub(super) fn read_model(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Mod
         adapters: adapters
             .unwrap_or_default()
             .iter()
-            .map(|(name, path)| (name.value.clone(), path.value.clone()))
+            .map(|(name, adapter)| (name.value.clone(), adapter.clone()))
             .collect(),
     })
+}
+
+fn read_adapter(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<AdapterSpec> {
+    if !matches!(tree.kind, Kind::Map(_)) {
+        return Some(AdapterSpec { path: reader.text(tree)?.value, scale_milli: FULL });
+    }
+    let mut keys = reader.keys(tree, "an adapter")?;
+    let path = keys.required(reader, "path").and_then(|tree| reader.text(tree));
+    let scale = keys.get(reader, "scale").and_then(|tree| reader.number(tree));
+    keys.finish(reader);
+    let Some(scale) = scale else { return Some(AdapterSpec { path: path?.value, scale_milli: FULL }) };
+    let scale_milli = milli(scale.value);
+    if scale_milli.is_none() {
+        let message = format!("a scale of {} makes no sense", scale.value);
+        reader.problem(Diagnostic::new("bad-value", scale.place, message).help(SCALES));
+    }
+    Some(AdapterSpec { path: path?.value, scale_milli: scale_milli? })
 }
 
 fn read_gguf(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<GgufSpec> {
@@ -224,6 +329,7 @@ fn read_openai(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<OpenAiSpec> {
     let key = keys.get(reader, "key").and_then(|tree| read_key(reader, tree));
     let server = keys.get(reader, "server").and_then(|tree| reader.word(tree, &SERVERS.map(|kind| (kind, kind))));
     let tools = keys.get(reader, "tools").and_then(|tree| reader.flag(tree));
+    let timeouts = keys.get(reader, "timeouts").and_then(|tree| read_timeouts(reader, tree)).unwrap_or_default();
     keys.finish(reader);
     if let Some(url) =
         url.as_ref().filter(|url| !url.value.starts_with("http://") && !url.value.starts_with("https://"))
@@ -233,7 +339,26 @@ fn read_openai(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<OpenAiSpec> {
         reader.problem(Diagnostic::new("bad-value", url.place, message).help(help));
     }
     let server = server.map(|kind| kind.value.to_owned());
-    Some(OpenAiSpec { url: url?.value, model: model?.value, key, server, tools })
+    Some(OpenAiSpec { url: url?.value, model: model?.value, key, server, tools, timeouts })
+}
+
+fn read_timeouts(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Timeouts> {
+    let mut keys = reader.keys(tree, "`timeouts`")?;
+    let mut span = |reader: &mut Reader<'_, '_>, name| {
+        let span = keys.get(reader, name).and_then(|tree| reader.duration(tree))?;
+        if span.value.is_zero() {
+            let message = "to wait no time for a server is not to ask it".to_owned();
+            reader.problem(Diagnostic::new("bad-value", span.place, message).help("leave it out for the default"));
+        }
+        Some(span.value)
+    };
+    let timeouts = Timeouts {
+        connect: span(reader, "connect"),
+        first_byte: span(reader, "first_byte"),
+        next_byte: span(reader, "next_byte"),
+    };
+    keys.finish(reader);
+    Some(timeouts)
 }
 
 /// A key is never written into a file: only the name of the secret that holds it.

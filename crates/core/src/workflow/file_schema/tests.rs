@@ -64,8 +64,8 @@ const EVERYTHING: &str = r##"
 parkway: 1
 inputs: { n: { type: string } }
 models:
-  main: { gguf: { name: x } }
-  other: { openai: { url: "http://localhost/v1", model: m } }
+  main: { gguf: { name: x }, adapters: { a: { path: b } } }
+  other: { openai: { url: "http://localhost/v1", model: m, timeouts: { connect: 1s } } }
 policy: [{ match: { tool: t }, verdict: ask, examples: [{ tool: t }] }]
 budget: {}
 defaults: { retry: { max: 1 } }
@@ -79,12 +79,14 @@ steps:
 "##;
 
 /// Where the schema says what the parser calls so.
-const PLACES: [(&str, &str); 19] = [
+const PLACES: [(&str, &str); 21] = [
     ("a workflow", ""),
     ("a field", "/$defs/field"),
     ("a model", "/$defs/model"),
     ("`gguf`", "/$defs/model/properties/gguf"),
     ("`openai`", "/$defs/model/properties/openai"),
+    ("`timeouts`", "/$defs/model/properties/openai/properties/timeouts"),
+    ("an adapter", "/$defs/model/properties/adapters/additionalProperties/anyOf/1"),
     ("a rule of `policy`", "/$defs/rule"),
     ("`match`", "/$defs/rule/properties/match"),
     ("an example of a rule", "/$defs/rule/properties/examples/items"),

@@ -64,6 +64,8 @@ pub(super) fn example(what: &str, tree: &Tree) -> Option<String> {
         "a rule of `policy`" => format!("{{ match: {{ tool: {text} }}, verdict: ask }}"),
         "`match`" => format!("{{ tool: {text} }}"),
         "`openai`" => "{ url: \"http://localhost:8080/v1\", model: NAME }".into(),
+        "an adapter" => format!("{{ path: {text} }}"),
+        "`timeouts`" => "{ first_byte: 15m }".into(),
         "a JSON Schema" => "{ type: object, properties: { … } }".into(),
         _ => return None,
     };
