@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -121,17 +122,19 @@ pub struct ToolError {
     pub retryable: bool,
     /// Whether it is certain that the call had no effect. Without it, a failed `at_most_once` call is in doubt.
     pub not_done: bool,
+    /// How long the other side asks to be left alone. A retry comes no sooner, up to an hour.
+    pub retry_after: Option<Duration>,
 }
 
 impl ToolError {
     /// An error that will come again: the call was refused before it had an effect.
     pub fn invalid(code: impl Into<String>, message: impl Into<String>) -> Self {
-        ToolError { code: code.into(), message: message.into(), retryable: false, not_done: true }
+        ToolError { code: code.into(), message: message.into(), retryable: false, not_done: true, retry_after: None }
     }
 
     /// An error that may pass; whether the call had an effect is not known.
     pub fn transient(code: impl Into<String>, message: impl Into<String>) -> Self {
-        ToolError { code: code.into(), message: message.into(), retryable: true, not_done: false }
+        ToolError { retryable: true, not_done: false, ..ToolError::invalid(code, message) }
     }
 }
 
@@ -374,10 +377,8 @@ where
         let output = (self.function)(input).await?;
         // The function has run: an output that cannot be written as JSON does not undo its effect.
         let value = serde_json::to_value(output).map_err(|e| ToolError {
-            code: "output".into(),
-            message: format!("the tool's output cannot be written as JSON: {e}"),
-            retryable: false,
             not_done: false,
+            ..ToolError::invalid("output", format!("the tool's output cannot be written as JSON: {e}"))
         })?;
         Ok(ToolOutput::new(value))
     }

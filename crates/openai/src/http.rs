@@ -40,6 +40,10 @@ impl Http {
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
+            // Pieces of a stream that is packed come late. Other crates of a program may switch this on.
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
             .connect_timeout(config.times.connect)
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("parkway/", env!("CARGO_PKG_VERSION")));

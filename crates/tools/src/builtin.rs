@@ -56,9 +56,7 @@ impl<T: Builtin> Tool for Port<T> {
     }
 
     async fn call(&self, input: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
-        let input: T::Input = serde_json::from_value(input).map_err(|e| {
-            ToolError::invalid("invalid", format!("the arguments do not fit the input of `{}`: {e}", T::NAME))
-        })?;
+        let input: T::Input = serde_json::from_value(input).map_err(|error| misfit(T::NAME, &error))?;
         let (tool, context) = (Arc::clone(&self.tool), context.clone());
         let output = tokio::task::spawn_blocking(move || tool.call(input, &context))
             .await
@@ -69,7 +67,12 @@ impl<T: Builtin> Tool for Port<T> {
     }
 }
 
+/// Arguments that the input of a tool does not allow.
+pub(crate) fn misfit(tool: &str, error: &serde_json::Error) -> ToolError {
+    ToolError::invalid("invalid", format!("the arguments do not fit the input of `{tool}`: {error}"))
+}
+
 /// An error of ours, not of the caller's; what the call has done by then is not known.
-fn broken(message: String) -> ToolError {
-    ToolError { code: "internal".into(), message, retryable: false, not_done: false }
+pub(crate) fn broken(message: String) -> ToolError {
+    ToolError { not_done: false, ..ToolError::invalid("internal", message) }
 }

@@ -212,8 +212,8 @@ async fn call_tool(tool: &SharedTool, input: Value, context: &ToolContext, schem
                 Err(Failure { not_done: false, ..Failure::new("output", message) })
             }
         },
-        Err(ToolError { code, message, retryable, not_done }) => {
-            Err(Failure { retryable, not_done, ..Failure::new(&code, message) })
+        Err(ToolError { code, message, retryable, not_done, retry_after }) => {
+            Err(Failure { retryable, not_done, retry_after, ..Failure::new(&code, message) })
         }
     }
 }

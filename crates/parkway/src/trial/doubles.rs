@@ -113,7 +113,7 @@ impl Tool for Staged {
         let spec = self.spec();
         match self.rules.take(fits) {
             Some(ToolRule { error: Some(Failing { code, message, retryable, not_done }), .. }) => {
-                Err(ToolError { code, message, retryable, not_done })
+                Err(ToolError { retryable, not_done, ..ToolError::invalid(code, message) })
             }
             Some(rule) => Ok(ToolOutput::new(rule.output.unwrap_or_default())),
             None if spec.effect == Effect::Pure || OWN.contains(&spec.family()) => self.real.call(input, context).await,

@@ -29,6 +29,10 @@ fn every_tool_says_what_it_does() {
     files.read_text read untrusted
     files.write_text idempotent
     files.write_csv idempotent
+    http.get read untrusted
+    http.send at_most_once untrusted
+    http.put idempotent untrusted
+    notify.webhook at_most_once
     text.find pure
     time.now read
     ");

@@ -1,0 +1,227 @@
+//! What a workflow grants to the tools that send requests: hosts, networks that are not public, and how often.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use parkway_core::tool::{ToolContext, ToolError};
+use reqwest::{Url, header::HeaderMap};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::host::{Pattern, pattern_for};
+use super::rate::Rate;
+
+/// Which hosts the `http` tools may ask. A host is written `example.com`, `*.example.com` for the names below it,
+/// `example.com:8443` for another port, `http://plain.example` for one without TLS, or `*` for every public host.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HttpGrants {
+    /// Hosts to read from.
+    #[serde(default)]
+    get: Vec<String>,
+    /// Hosts to send to. They are not read from for that.
+    #[serde(default)]
+    send: Vec<String>,
+    /// Networks that are not public and may be reached all the same: `10.1.0.0/16`, `127.0.0.1`.
+    #[serde(default)]
+    private: Vec<String>,
+    /// How many requests each host gets at most: `5/s`, `60/m`. Those beyond wait.
+    #[serde(default)]
+    rate: Option<String>,
+}
+
+/// Which hosts `notify.webhook` may send to, written as those of `http`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NotifyGrants {
+    /// Hosts to send to.
+    #[serde(default)]
+    send: Vec<String>,
+    /// Where to ask whether a message came through, with `{key}` for its key: `https://hooks.example.com/sent/{key}`. The answer
+    /// is 200 if it did and 404 if it did not. Without it a person must say so after a crash.
+    #[serde(default)]
+    status: Option<String>,
+    /// Networks that are not public and may be reached all the same: `10.1.0.0/16`, `127.0.0.1`.
+    #[serde(default)]
+    private: Vec<String>,
+    /// How many requests each host gets at most: `5/s`, `60/m`. Those beyond wait.
+    #[serde(default)]
+    rate: Option<String>,
+}
+
+/// What a call may do on the network.
+#[derive(Debug)]
+pub(super) struct Egress {
+    family: &'static str,
+    /// The key of the grants that lists the hosts.
+    list: &'static str,
+    written: Vec<String>,
+    hosts: Vec<Pattern>,
+    pub(super) networks: Vec<IpNet>,
+    pub(super) rate: Option<Rate>,
+}
+
+impl Egress {
+    /// What `http` may read.
+    pub(super) fn get(context: &ToolContext) -> Result<Self, ToolError> {
+        let HttpGrants { get, private, rate, .. } = parse("http", &context.grants)?;
+        Egress::new(("http", "get"), get, &private, rate.as_deref())
+    }
+
+    /// What `http` may send to.
+    pub(super) fn send(context: &ToolContext) -> Result<Self, ToolError> {
+        let HttpGrants { send, private, rate, .. } = parse("http", &context.grants)?;
+        Egress::new(("http", "send"), send, &private, rate.as_deref())
+    }
+
+    /// What `notify` may send to.
+    pub(super) fn notify(context: &ToolContext) -> Result<Self, ToolError> {
+        let NotifyGrants { send, private, rate, .. } = parse("notify", &context.grants)?;
+        Egress::new(("notify", "send"), send, &private, rate.as_deref())
+    }
+
+    /// Where `notify` may ask whether the message with this key came through, and what it may do for that.
+    pub(super) fn status(context: &ToolContext, key: &str) -> Result<Option<(Url, Self)>, ToolError> {
+        let NotifyGrants { status, private, rate, .. } = parse("notify", &context.grants)?;
+        let Some(status) = status else { return Ok(None) };
+        let wrong = |why: &str| wrong("notify", &format!("`status` is `{status}`, and {why}"));
+        if !status.contains("{key}") {
+            return Err(wrong("does not say where the key belongs: write `{key}` there"));
+        }
+        let url = address(&status.replace("{key}", key)).map_err(|why| wrong(&why))?;
+        let host = pattern_for(&url);
+        Ok(Some((url, Egress::new(("notify", "status"), vec![host], &private, rate.as_deref())?)))
+    }
+
+    fn new(
+        (family, list): (&'static str, &'static str),
+        written: Vec<String>,
+        private: &[String],
+        rate: Option<&str>,
+    ) -> Result<Self, ToolError> {
+        let host = |text: &String| {
+            Pattern::parse(text).map_err(|why| {
+                wrong(family, &format!("`{list}` names the host `{text}`, and {why}; write it like `example.com`, `*.example.com` or `example.com:8443`"))
+            })
+        };
+        let network = |text: &String| {
+            let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+            text.parse::<IpNet>().ok().or_else(address).ok_or_else(|| {
+                wrong(
+                    family,
+                    &format!(
+                        "`private` names `{text}`, which is no network; write it like `10.1.0.0/16` or `127.0.0.1`"
+                    ),
+                )
+            })
+        };
+        let rate = rate.map(|text| {
+            Rate::parse(text)
+                .ok_or_else(|| wrong(family, &format!("`rate` is `{text}`; write it like `5/s`, `60/m` or `1000/h`")))
+        });
+        Ok(Egress {
+            family,
+            list,
+            hosts: written.iter().map(host).collect::<Result<_, _>>()?,
+            networks: private.iter().map(network).collect::<Result<_, _>>()?,
+            rate: rate.transpose()?,
+            written,
+        })
+    }
+
+    /// Refuses an address whose host is not granted.
+    pub(super) fn admit(&self, url: &Url) -> Result<(), ToolError> {
+        if self.hosts.iter().any(|host| host.covers(url)) {
+            return Ok(());
+        }
+        let wanted = pattern_for(url);
+        let so_far = match self.written.is_empty() {
+            true => "none is".to_owned(),
+            false => format!("granted: {}", listed(&self.written)),
+        };
+        let all: Vec<_> = self.written.iter().cloned().chain([wanted.clone()]).collect();
+        let message = format!(
+            "`{wanted}` is no host that `{}` may {} ({so_far}); to allow it, write under `tools`: `{}: {{ {}: [{}] }}`",
+            self.family,
+            if self.list == "get" { "read from" } else { "send to" },
+            self.family,
+            self.list,
+            listed(&all)
+        );
+        Err(ToolError::invalid("denied", message))
+    }
+}
+
+fn parse<G: for<'de> Deserialize<'de> + Default>(family: &str, grants: &Value) -> Result<G, ToolError> {
+    if grants.is_null() {
+        return Ok(G::default());
+    }
+    G::deserialize(grants).map_err(|error| wrong(family, &format!("it is malformed: {error}")))
+}
+
+fn wrong(family: &str, why: &str) -> ToolError {
+    ToolError::invalid("invalid_grants", format!("`tools.{family}` cannot be used: {why}"))
+}
+
+/// The hosts as they stand in a YAML list.
+fn listed(hosts: &[String]) -> String {
+    let item = |host: &String| match host.contains(['*', ':', '[', '{', ' ']) {
+        true => Value::from(host.as_str()).to_string(),
+        false => host.clone(),
+    };
+    hosts.iter().map(item).collect::<Vec<_>>().join(", ")
+}
+
+/// The address that a text names, if it can be asked; an error says why not.
+pub(super) fn address(text: &str) -> Result<Url, String> {
+    // Parsers disagree about these, so that one could be shown an address and another one asked.
+    if let Some(odd) = text.chars().find(|c| c.is_whitespace() || c.is_control() || *c == '\\') {
+        return Err(format!("it holds the character {odd:?}; write it percent-encoded"));
+    }
+    let url = Url::parse(text)
+        .map_err(|error| format!("it is no address: {error}; write it like `https://example.com/path`"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("`{}` is neither `http` nor `https`", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it holds a user's name or password; give them as the header `authorization`".into());
+    }
+    if url.host_str().is_none_or(|host| host.trim_matches('.').is_empty()) {
+        return Err("it names no host".into());
+    }
+    Ok(url)
+}
+
+/// Headers as arguments give them.
+pub(super) fn headers(given: &std::collections::BTreeMap<String, String>) -> Result<HeaderMap, ToolError> {
+    /// What belongs to the connection, and not to whoever uses it.
+    const OURS: [&str; 12] = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "upgrade",
+        "te",
+        "trailer",
+        "expect",
+        "accept-encoding",
+        "proxy-authorization",
+        "proxy-connection",
+    ];
+    let mut headers = HeaderMap::new();
+    for (name, value) in given {
+        let refused = |why: &str| ToolError::invalid("invalid", format!("the header `{name}` {why}"));
+        let key = reqwest::header::HeaderName::try_from(name).map_err(|_| refused("has a name that no header has"))?;
+        if OURS.contains(&key.as_str()) {
+            return Err(refused("is set by the connection; leave it out"));
+        }
+        // The value is not quoted, since it may be a secret.
+        let mut value = reqwest::header::HeaderValue::try_from(value)
+            .map_err(|_| refused("has a value with line breaks or characters beyond ASCII"))?;
+        value.set_sensitive(true);
+        headers.insert(key, value);
+    }
+    Ok(headers)
+}

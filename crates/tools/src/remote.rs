@@ -1,0 +1,79 @@
+//! The form of built-in tools that wait for another machine: typed input and output, and an asynchronous body.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parkway_core::id::EffectKey;
+use parkway_core::label::Labels;
+use parkway_core::tool::{
+    Effect, Reconciled, SharedTool, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, schema_of,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::builtin::{broken, misfit, untitled};
+
+/// A built-in tool that waits. Its schemas come from its types.
+pub(crate) trait Remote: Send + Sync + 'static {
+    const NAME: &'static str;
+    const DESCRIPTION: &'static str;
+    const EFFECT: Effect;
+    const LABELS: Labels = Labels::UNTRUSTED;
+    type Input: DeserializeOwned + JsonSchema + Send + 'static;
+    type Output: Serialize + JsonSchema + Send + 'static;
+
+    fn call(
+        &self,
+        input: Self::Input,
+        context: &ToolContext,
+    ) -> impl Future<Output = Result<Self::Output, ToolError>> + Send;
+
+    /// Whether the call with `key` was carried out, as far as the other side tells.
+    fn reconcile(
+        &self,
+        _key: &EffectKey,
+        _context: &ToolContext,
+    ) -> impl Future<Output = Result<Reconciled, ToolError>> + Send {
+        async { Ok(Reconciled::Unknown) }
+    }
+}
+
+/// The tool behind the engine's port.
+pub(crate) fn remote<T: Remote>(tool: T) -> SharedTool {
+    let spec = ToolSpec {
+        name: T::NAME.into(),
+        description: T::DESCRIPTION.into(),
+        input_schema: untitled(schema_of::<T::Input>()),
+        output_schema: untitled(schema_of::<T::Output>()),
+        effect: T::EFFECT,
+        labels: T::LABELS,
+    };
+    Arc::new(Port { spec, tool })
+}
+
+struct Port<T> {
+    spec: ToolSpec,
+    tool: T,
+}
+
+#[async_trait]
+impl<T: Remote> Tool for Port<T> {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    async fn call(&self, input: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
+        let input = serde_json::from_value(input).map_err(|error| misfit(T::NAME, &error))?;
+        let output = self.tool.call(input, context).await?;
+        let value = serde_json::to_value(output)
+            .map_err(|e| broken(format!("the output of `{}` cannot be written as JSON: {e}", T::NAME)))?;
+        Ok(ToolOutput::new(value))
+    }
+
+    async fn reconcile(&self, key: &EffectKey, context: &ToolContext) -> Result<Reconciled, ToolError> {
+        self.tool.reconcile(key, context).await
+    }
+}
