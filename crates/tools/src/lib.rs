@@ -15,7 +15,7 @@ pub use files::{files, files_grants_schema};
 /// Every built-in tool. Paths in arguments and grants are relative to `project_root`.
 pub fn all(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
     let mut tools = files(project_root);
-    tools.push(builtin::shared(text::Find));
+    tools.extend(text::text());
     tools.push(builtin::shared(time::Now));
     tools
 }

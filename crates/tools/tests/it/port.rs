@@ -30,6 +30,11 @@ fn every_tool_says_what_it_does() {
     files.write_text idempotent
     files.write_csv idempotent
     text.find pure
+    text.match pure
+    text.replace pure
+    text.diff pure
+    text.split pure
+    text.split_tokens read
     time.now read
     ");
 }
