@@ -16,6 +16,6 @@ pub use files::{files, files_grants_schema};
 pub fn all(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
     let mut tools = files(project_root);
     tools.extend(text::text());
-    tools.push(builtin::shared(time::Now));
+    tools.extend(time::time());
     tools
 }

@@ -6,3 +6,4 @@ mod files;
 mod port;
 mod project;
 mod texts;
+mod times;

@@ -36,6 +36,10 @@ fn every_tool_says_what_it_does() {
     text.split pure
     text.split_tokens read
     time.now read
+    time.parse pure
+    time.format pure
+    time.add pure
+    time.between pure
     ");
 }
 
