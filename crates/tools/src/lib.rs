@@ -1,8 +1,9 @@
-//! The built-in tools: files within granted folders, text, time. Each one declares its effect and the schemas of what
+//! The built-in tools: files within granted folders, text, JSON, time. Each one declares its effect and the schemas of what
 //! it takes and gives.
 
 mod builtin;
 mod files;
+mod json;
 mod text;
 mod time;
 
@@ -16,6 +17,7 @@ pub use files::{files, files_grants_schema};
 pub fn all(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
     let mut tools = files(project_root);
     tools.extend(text::text());
+    tools.push(builtin::shared(json::Query));
     tools.extend(time::time());
     tools
 }

@@ -35,6 +35,7 @@ fn every_tool_says_what_it_does() {
     text.diff pure
     text.split pure
     text.split_tokens read
+    json.query pure
     time.now read
     time.parse pure
     time.format pure
