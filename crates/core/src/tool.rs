@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::id::{EffectKey, Fence, RunId, StepKey, Time};
 use crate::label::Labels;
+use crate::model::{ChatMessage, ChatRequest, Role, SharedModel};
 use crate::write::ToolWrite;
 
 /// What calling a tool does to the world. Static: a tool whose effect depends on its arguments is two tools.
@@ -172,6 +173,8 @@ pub struct ToolContext {
     pub grants: Value,
     /// Fires when the run is cancelled or the attempt has timed out.
     pub cancel: Cancel,
+    /// Counts tokens with the run's models.
+    pub tokens: Tokens,
 }
 
 impl ToolContext {
@@ -180,7 +183,50 @@ impl ToolContext {
         let run = RunId::new(now, [0; 16]);
         let step = StepKey::root("detached");
         let key = EffectKey::new(run, &step, 0);
-        ToolContext { run, step, attempt: 1, key, fence: Fence(0), now, deadline: None, grants, cancel: Cancel::new() }
+        let (cancel, tokens) = (Cancel::new(), Tokens::default());
+        ToolContext { run, step, attempt: 1, key, fence: Fence(0), now, deadline: None, grants, cancel, tokens }
+    }
+}
+
+/// Counts the tokens of texts with the models of a run.
+#[derive(Clone, Default)]
+pub struct Tokens {
+    models: BTreeMap<String, SharedModel>,
+}
+
+impl Tokens {
+    /// Counts with these models, by their names.
+    pub fn new(models: BTreeMap<String, SharedModel>) -> Self {
+        Tokens { models }
+    }
+
+    /// How many tokens the text adds to a message for the model. A template may leave out white space around a message.
+    ///
+    /// The codes are `unknown_model` where the run has no model of that name, and `no_tokens` where it cannot count.
+    pub fn count(&self, model: &str, text: &str) -> Result<usize, ToolError> {
+        let Some(found) = self.models.get(model) else {
+            let known: Vec<&str> = self.models.keys().map(String::as_str).collect();
+            let known = match &known[..] {
+                [] => "it has none".into(),
+                known => format!("it has {}", known.join(", ")),
+            };
+            let message =
+                format!("no model of this run is called `{model}`; {known}, of those that its `chat` steps ask");
+            return Err(ToolError::invalid("unknown_model", message));
+        };
+        let count = |content: &str| {
+            found.count_tokens(&ChatRequest::new(vec![ChatMessage::new(Role::User, content)])).ok_or_else(|| {
+                let message = format!("the tokens of model `{model}` cannot be counted here; count characters instead");
+                ToolError::invalid("no_tokens", message)
+            })
+        };
+        Ok(count(text)?.saturating_sub(count("")?))
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.models.keys()).finish()
     }
 }
 

@@ -1,9 +1,10 @@
-//! The built-in tools: files within granted folders, requests to granted hosts, text, time. Each one declares its effect and the schemas of what
-//! it takes and gives.
+//! The built-in tools: files within granted folders, requests to granted hosts, texts, JSON, time. Each one declares its effect
+//! and the schemas of what it takes and gives.
 
 mod builtin;
 mod files;
 mod http;
+mod json;
 mod remote;
 mod text;
 mod time;
@@ -19,7 +20,8 @@ pub use http::{http, http_grants_schema, notify_grants_schema};
 pub fn all(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
     let mut tools = files(project_root);
     tools.extend(http());
-    tools.push(builtin::shared(text::Find));
-    tools.push(builtin::shared(time::Now));
+    tools.extend(text::text());
+    tools.push(builtin::shared(json::Query));
+    tools.extend(time::time());
     tools
 }

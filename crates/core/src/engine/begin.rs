@@ -17,7 +17,7 @@ use crate::id::{EffectKey, StepKey, Time};
 use crate::label::Labels;
 use crate::log::{Budget, EventKind, SkipReason, StepIndex};
 use crate::policy::{self, PolicyRequest};
-use crate::tool::{Cancel, Effect, ToolContext};
+use crate::tool::{Cancel, Effect, Tokens, ToolContext};
 use crate::workflow::{ForEach, Node, NodeIndex, Template, Verb, expression_or_value};
 
 /// The label under which the labels of a step's condition stand beside those of its arguments.
@@ -367,6 +367,7 @@ impl Executor {
             deadline: timeout.map(|timeout| now.after(timeout)),
             grants: grants.unwrap_or_default(),
             cancel: cancel.clone(),
+            tokens: Tokens::new(self.models.clone()),
         }
     }
 

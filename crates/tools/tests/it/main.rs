@@ -5,3 +5,6 @@
 mod files;
 mod port;
 mod project;
+mod queries;
+mod texts;
+mod times;

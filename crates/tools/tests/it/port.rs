@@ -34,7 +34,17 @@ fn every_tool_says_what_it_does() {
     http.put idempotent untrusted
     notify.webhook at_most_once
     text.find pure
+    text.match pure
+    text.replace pure
+    text.diff pure
+    text.split pure
+    text.split_tokens read
+    json.query pure
     time.now read
+    time.parse pure
+    time.format pure
+    time.add pure
+    time.between pure
     ");
 }
 

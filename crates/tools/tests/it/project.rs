@@ -59,10 +59,18 @@ impl Project {
 
     /// Calls a tool. Its output is checked against its schema.
     pub(crate) fn call(&self, name: &str, input: Value) -> Result<Value, ToolError> {
+        self.call_within(name, input, &self.context())
+    }
+
+    /// What a call of a tool knows of its run.
+    pub(crate) fn context(&self) -> ToolContext {
+        ToolContext::detached(self.grants.clone(), Time::from_micros(1_795_000_000_123_456))
+    }
+
+    pub(crate) fn call_within(&self, name: &str, input: Value, context: &ToolContext) -> Result<Value, ToolError> {
         let tool = self.tool(name);
-        let context = ToolContext::detached(self.grants.clone(), Time::from_micros(1_795_000_000_123_456));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let output = runtime.block_on(tool.call(input, &context))?;
+        let output = runtime.block_on(tool.call(input, context))?;
         jsonschema::validate(&tool.spec().output_schema, &output.value).unwrap();
         Ok(output.value)
     }
