@@ -2,6 +2,7 @@
 //! `..` nor a symbolic link can lead out of it.
 
 mod list;
+mod read;
 mod read_text;
 mod replace;
 mod roots;
