@@ -1,12 +1,21 @@
 //! Files within granted folders. Every access goes through a handle on the granted folder (cap-std), so that neither
 //! `..` nor a symbolic link can lead out of it.
 
+mod json;
 mod list;
+mod markdown;
 mod read;
+mod read_csv;
+mod read_json;
+mod read_jsonl;
+mod read_markdown;
 mod read_text;
+mod records;
 mod replace;
 mod roots;
 mod write_csv;
+mod write_json;
+mod write_jsonl;
 mod write_text;
 
 use std::path::PathBuf;
@@ -17,15 +26,21 @@ use serde_json::Value;
 use crate::builtin::{shared, untitled};
 use roots::{Grants, Roots};
 
-/// The `files` family: `files.list`, `files.read_text`, `files.write_text`, `files.write_csv`. Paths in arguments and
-/// grants are relative to `project_root`.
+/// The `files` family: listing, reading and writing text, JSON, JSON Lines, CSV and Markdown. Paths in
+/// arguments and grants are relative to `project_root`.
 pub fn files(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
     let roots = Roots::new(project_root.into());
     vec![
         shared(list::List { roots: roots.clone() }),
         shared(read_text::ReadText { roots: roots.clone() }),
         shared(write_text::WriteText { roots: roots.clone() }),
-        shared(write_csv::WriteCsv { roots }),
+        shared(read_json::ReadJson { roots: roots.clone() }),
+        shared(write_json::WriteJson { roots: roots.clone() }),
+        shared(read_jsonl::ReadJsonl { roots: roots.clone() }),
+        shared(write_jsonl::WriteJsonl { roots: roots.clone() }),
+        shared(read_csv::ReadCsv { roots: roots.clone() }),
+        shared(write_csv::WriteCsv { roots: roots.clone() }),
+        shared(read_markdown::ReadMarkdown { roots }),
     ]
 }
 

@@ -28,6 +28,11 @@ impl Document {
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         Ok(Document { text, path: place.path, bytes })
     }
+
+    /// The error for a file that is not of the form that it is read as.
+    pub(super) fn malformed(&self, line: usize, what: &str) -> ToolError {
+        ToolError::invalid("malformed", format!("`{}`, line {line}: {what}", self.path))
+    }
 }
 
 /// Opens the file at the place, and nothing that is no file.
