@@ -1,9 +1,12 @@
 //! Files within granted folders. Every access goes through a handle on the granted folder (cap-std), so that neither
 //! `..` nor a symbolic link can lead out of it.
 
+mod edits;
+mod held;
 mod json;
 mod list;
 mod markdown;
+mod patch;
 mod read;
 mod read_csv;
 mod read_json;
@@ -13,6 +16,7 @@ mod read_text;
 mod records;
 mod replace;
 mod roots;
+mod same;
 mod write_csv;
 mod write_json;
 mod write_jsonl;
@@ -26,7 +30,7 @@ use serde_json::Value;
 use crate::builtin::{shared, untitled};
 use roots::{Grants, Roots};
 
-/// The `files` family: listing, reading and writing text, JSON, JSON Lines, CSV and Markdown. Paths in
+/// The `files` family: listing, reading and writing text, JSON, JSON Lines, CSV and Markdown, and patching. Paths in
 /// arguments and grants are relative to `project_root`.
 pub fn files(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
     let roots = Roots::new(project_root.into());
@@ -40,7 +44,8 @@ pub fn files(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
         shared(write_jsonl::WriteJsonl { roots: roots.clone() }),
         shared(read_csv::ReadCsv { roots: roots.clone() }),
         shared(write_csv::WriteCsv { roots: roots.clone() }),
-        shared(read_markdown::ReadMarkdown { roots }),
+        shared(read_markdown::ReadMarkdown { roots: roots.clone() }),
+        shared(patch::Patch { roots }),
     ]
 }
 

@@ -4,5 +4,6 @@
 
 mod documents;
 mod files;
+mod patch;
 mod port;
 mod project;

@@ -35,6 +35,7 @@ fn every_tool_says_what_it_does() {
     files.read_csv read untrusted
     files.write_csv idempotent
     files.read_markdown read untrusted
+    files.patch idempotent
     text.find pure
     time.now read
     ");

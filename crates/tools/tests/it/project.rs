@@ -59,8 +59,14 @@ impl Project {
 
     /// Calls a tool. Its output is checked against its schema.
     pub(crate) fn call(&self, name: &str, input: Value) -> Result<Value, ToolError> {
+        self.attempt(1, name, input)
+    }
+
+    /// Calls a tool as an attempt after others does.
+    pub(crate) fn attempt(&self, attempt: u32, name: &str, input: Value) -> Result<Value, ToolError> {
         let tool = self.tool(name);
-        let context = ToolContext::detached(self.grants.clone(), Time::from_micros(1_795_000_000_123_456));
+        let mut context = ToolContext::detached(self.grants.clone(), Time::from_micros(1_795_000_000_123_456));
+        context.attempt = attempt;
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let output = runtime.block_on(tool.call(input, &context))?;
         jsonschema::validate(&tool.spec().output_schema, &output.value).unwrap();
