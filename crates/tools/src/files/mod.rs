@@ -6,6 +6,7 @@ mod held;
 mod json;
 mod list;
 mod markdown;
+mod move_file;
 mod patch;
 mod read;
 mod read_csv;
@@ -14,6 +15,7 @@ mod read_jsonl;
 mod read_markdown;
 mod read_text;
 mod records;
+mod rename;
 mod replace;
 mod roots;
 mod same;
@@ -30,7 +32,7 @@ use serde_json::Value;
 use crate::builtin::{shared, untitled};
 use roots::{Grants, Roots};
 
-/// The `files` family: listing, reading and writing text, JSON, JSON Lines, CSV and Markdown, and patching. Paths in
+/// The `files` family: listing, reading and writing text, JSON, JSON Lines, CSV and Markdown, patching and moving. Paths in
 /// arguments and grants are relative to `project_root`.
 pub fn files(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
     let roots = Roots::new(project_root.into());
@@ -45,7 +47,8 @@ pub fn files(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
         shared(read_csv::ReadCsv { roots: roots.clone() }),
         shared(write_csv::WriteCsv { roots: roots.clone() }),
         shared(read_markdown::ReadMarkdown { roots: roots.clone() }),
-        shared(patch::Patch { roots }),
+        shared(patch::Patch { roots: roots.clone() }),
+        shared(move_file::MoveFile { roots }),
     ]
 }
 

@@ -82,7 +82,7 @@ pub(super) fn lock(file: &File) -> io::Result<bool> {
 }
 
 /// A new file in the folder, under a hidden name that nobody else has, and locked.
-fn create_beside(dir: &Dir, folder: &Path) -> io::Result<(PathBuf, File)> {
+pub(super) fn create_beside(dir: &Dir, folder: &Path) -> io::Result<(PathBuf, File)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     loop {
         let name = format!("{PREFIX}{}-{}{SUFFIX}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));

@@ -4,6 +4,7 @@
 
 mod documents;
 mod files;
+mod moving;
 mod patch;
 mod port;
 mod project;

@@ -36,6 +36,7 @@ fn every_tool_says_what_it_does() {
     files.write_csv idempotent
     files.read_markdown read untrusted
     files.patch idempotent
+    files.move idempotent
     text.find pure
     time.now read
     ");
