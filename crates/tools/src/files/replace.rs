@@ -14,7 +14,7 @@ use super::roots::{Place, is_folder, sync_folder};
 /// Puts a file with these bytes at the place, in one step, and returns when it is on disk. The mode of a file that it
 /// replaces is kept; a symbolic link is replaced itself, not what it leads to.
 pub(super) fn replace(place: &Place, bytes: &[u8]) -> Result<(), ToolError> {
-    let folder = place.inside.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = place.folder();
     let old = match place.dir.symlink_metadata(&place.inside) {
         Ok(old) if old.is_dir() => return Err(is_folder(&place.path)),
         Ok(old) if old.is_file() && old.permissions().readonly() => {
@@ -72,7 +72,7 @@ fn is_temporary(name: &str) -> bool {
 }
 
 /// Takes the lock on a file, which lasts as long as the file is open; false if somebody else has it.
-fn lock(file: &File) -> io::Result<bool> {
+pub(super) fn lock(file: &File) -> io::Result<bool> {
     // A second handle on the same open file: it shares the lock.
     match file.try_clone()?.into_std().try_lock() {
         Ok(()) => Ok(true),
@@ -82,7 +82,7 @@ fn lock(file: &File) -> io::Result<bool> {
 }
 
 /// A new file in the folder, under a hidden name that nobody else has, and locked.
-fn create_beside(dir: &Dir, folder: &Path) -> io::Result<(PathBuf, File)> {
+pub(super) fn create_beside(dir: &Dir, folder: &Path) -> io::Result<(PathBuf, File)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     loop {
         let name = format!("{PREFIX}{}-{}{SUFFIX}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));

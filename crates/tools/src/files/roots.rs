@@ -73,12 +73,17 @@ impl Roots {
         }
         if let Some(parent) = place.inside.parent() {
             create_folders(&place.dir, parent).map_err(|e| place.error("create the folder of", &e))?;
-            let folder = Path::new(&place.path).parent().map_or_else(|| ".".into(), shown);
-            if self.swept.lock().is_ok_and(|mut swept| swept.insert(folder)) {
-                sweep(&place.dir, if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
-            }
+            self.sweep(&place);
         }
         Ok(place)
+    }
+
+    /// Removes what killed processes left in the folder of the place, once for each folder.
+    pub(super) fn sweep(&self, place: &Place) {
+        let folder = Path::new(&place.path).parent().map_or_else(|| ".".into(), shown);
+        if self.swept.lock().is_ok_and(|mut swept| swept.insert(folder)) {
+            sweep(&place.dir, place.folder());
+        }
     }
 
     /// The place that `path` names, in a folder that is granted for this access. A granted folder to write to is
@@ -185,6 +190,16 @@ impl Grants {
 }
 
 impl Place {
+    /// The folder that it is in, from the granted one.
+    pub(super) fn folder(&self) -> &Path {
+        self.inside.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    /// Puts the names in its folder on disk.
+    pub(super) fn sync(&self) -> Result<(), ToolError> {
+        sync_folder(&self.dir, self.folder()).map_err(|e| self.error("write", &e))
+    }
+
     /// What an error of the file system at this place means for the caller.
     pub(super) fn error(&self, doing: &str, error: &io::Error) -> ToolError {
         let path = &self.path;

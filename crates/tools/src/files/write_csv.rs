@@ -171,7 +171,7 @@ fn cell(value: &Value) -> String {
 }
 
 /// Whether a spreadsheet would take the text for a formula.
-fn runs(text: &str) -> bool {
+pub(super) fn runs(text: &str) -> bool {
     let starts = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     starts && !is_number(text)
 }

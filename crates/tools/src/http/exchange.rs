@@ -204,7 +204,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn unreachable(url: &Url, error: &reqwest::Error) -> ToolError {
     let causes = causes(error);
     if let Some(refused) = causes.clone().find_map(|cause| cause.downcast_ref::<NotPublic>()) {
-        return refused.into();
+        return refused.refusal();
     }
     let place = shown(url);
     // While there is no connection, nothing was sent.

@@ -72,9 +72,9 @@ impl fmt::Display for NotPublic {
 
 impl Error for NotPublic {}
 
-impl From<&NotPublic> for ToolError {
-    fn from(error: &NotPublic) -> Self {
-        ToolError::invalid("denied", error.to_string())
+impl NotPublic {
+    pub(super) fn refusal(&self) -> ToolError {
+        ToolError::invalid("denied", self.to_string())
     }
 }
 
@@ -83,7 +83,7 @@ pub(super) fn check_literal(url: &Url, networks: &[IpNet]) -> Result<(), ToolErr
     let host = url.host_str().unwrap_or_default();
     let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse() else { return Ok(()) };
     match refusal(address, networks) {
-        Some(address) => Err((&NotPublic { host: host.into(), address }).into()),
+        Some(address) => Err(NotPublic { host: host.into(), address }.refusal()),
         None => Ok(()),
     }
 }

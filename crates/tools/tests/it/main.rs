@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first thing that is not as it should be")]
 
+mod documents;
 mod files;
+mod moving;
+mod patch;
 mod port;
 mod project;
 mod queries;

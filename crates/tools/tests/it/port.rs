@@ -28,7 +28,15 @@ fn every_tool_says_what_it_does() {
     files.list read
     files.read_text read untrusted
     files.write_text idempotent
+    files.read_json read untrusted
+    files.write_json idempotent
+    files.read_jsonl read untrusted
+    files.write_jsonl idempotent
+    files.read_csv read untrusted
     files.write_csv idempotent
+    files.read_markdown read untrusted
+    files.patch idempotent
+    files.move idempotent
     http.get read untrusted
     http.send at_most_once untrusted
     http.put idempotent untrusted

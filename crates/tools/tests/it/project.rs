@@ -62,6 +62,13 @@ impl Project {
         self.call_within(name, input, &self.context())
     }
 
+    /// Calls a tool as an attempt after others does.
+    pub(crate) fn attempt(&self, attempt: u32, name: &str, input: Value) -> Result<Value, ToolError> {
+        let mut context = self.context();
+        context.attempt = attempt;
+        self.call_within(name, input, &context)
+    }
+
     /// What a call of a tool knows of its run.
     pub(crate) fn context(&self) -> ToolContext {
         ToolContext::detached(self.grants.clone(), Time::from_micros(1_795_000_000_123_456))
