@@ -13,7 +13,7 @@ use std::path::Path;
 
 use parkway::{Effect, Error, Inputs, ModelBinding, Parkway, ToolError, Workflow, tool_fn};
 use parkway_core::testing::ScriptedModel;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 struct Example {
     page: String,
@@ -41,14 +41,6 @@ struct Fail {
     code: String,
 }
 
-#[derive(serde::Deserialize, schemars::JsonSchema)]
-#[expect(dead_code, reason = "the call is only checked")]
-struct Get {
-    url: String,
-    #[serde(default)]
-    headers: Map<String, Value>,
-}
-
 async fn parkway(root: &Path) -> Parkway {
     Parkway::builder()
         .store("sqlite::memory:")
@@ -57,7 +49,6 @@ async fn parkway(root: &Path) -> Parkway {
         .tool(tool_fn("test.fail", Effect::Pure, |fail: Fail| async move {
             Err::<Value, _>(ToolError::invalid(fail.code, "told to"))
         }))
-        .tool(tool_fn("http.get", Effect::Read, |_: Get| async move { Ok(Value::Null) }))
         .build()
         .await
         .unwrap()

@@ -57,7 +57,7 @@ pub(super) fn read(body: &[u8], headers: &HeaderMap, form: Form, place: &str) ->
     match form {
         Form::Json => match serde_json::from_str(&text) {
             Ok(value) => Ok(Content { text: None, value: Some(value) }),
-            Err(error) => Err(ToolError::invalid("not_json", format!("`{place}` is no JSON: {error}"))),
+            Err(error) => Err(ToolError::invalid("malformed", format!("`{place}` is no JSON: {error}"))),
         },
         Form::Markdown => Ok(Content { text: Some(markdown(&text, place)?), value: None }),
         Form::Text | Form::Auto => Ok(Content { text: Some(text), value: None }),
@@ -111,7 +111,7 @@ fn charset_within(body: &[u8]) -> Option<String> {
 
 fn markdown(page: &str, place: &str) -> Result<String, ToolError> {
     page::markdown(page).map_err(|why| {
-        ToolError::invalid("not_html", format!("`{place}` cannot be read as a page: {why}; ask with `as: text`"))
+        ToolError::invalid("malformed", format!("`{place}` cannot be read as a page: {why}; ask with `as: text`"))
     })
 }
 
@@ -148,7 +148,7 @@ mod tests {
             read_as("image/png", b"", Form::Auto).unwrap_err(),
             "content_type: `https://a.example/` is `image/png`, which is no text; ask with `as: text` if it is one all the same"
         );
-        assert!(read_as("application/json", b"", Form::Auto).unwrap_err().starts_with("not_json"));
+        assert!(read_as("application/json", b"", Form::Auto).unwrap_err().starts_with("malformed"));
         assert!(read_as("application/json", b"{", Form::Auto).unwrap_err().contains("line 1 column 1"));
         assert!(read_as("text/plain", b"\xff\xfe\xfd", Form::Auto).unwrap_err().starts_with("encoding"));
         assert!(read_as("text/plain; charset=klingon", b"a", Form::Auto).unwrap_err().contains("`klingon`"));

@@ -13,6 +13,8 @@ const PLACES: &[(&str, &str, &str, &str)] = &[
     ("/$defs/model", "format/uses.md", "`models`", ""),
     ("/$defs/model/properties/gguf", "format/uses.md", "`models`", "gguf."),
     ("/$defs/model/properties/openai", "format/uses.md", "`models`", "openai."),
+    ("/$defs/model/properties/openai/properties/timeouts", "format/uses.md", "`models`", "openai.timeouts."),
+    ("/$defs/model/properties/adapters/additionalProperties/anyOf/1", "format/uses.md", "`models`", "adapters."),
     ("/$defs/retry/anyOf/1", "format/beside.md", "`retry`", ""),
     ("/$defs/rule", "format/uses.md", "`policy`", ""),
     ("/$defs/rule/properties/match", "format/uses.md", "`policy`", "match."),

@@ -1,5 +1,5 @@
-//! Tools that come later, with their final names and schemas, as functions that answer from a table and remember what
-//! they were asked.
+//! Tools of a site, in the place of those that come with Parkway, as functions that answer from a table and remember what they
+//! were asked.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
