@@ -58,8 +58,14 @@ pub(crate) enum Command {
     Fork(ForkArgs),
     /// Show what a run did, or one step of it
     Show(ShowArgs),
+    /// Tell what happened in a run, one line an event
+    Logs(LogsArgs),
+    /// Compare two runs, step by step
+    Diff(DiffArgs),
     /// List runs
     Runs(RunsArgs),
+    /// Write all that is known of a run, as JSON
+    Export(ExportArgs),
     /// Answer a step that asks
     Approve(ApproveArgs),
     /// Fill the form of a step that asks for values
@@ -91,6 +97,10 @@ pub(crate) enum Command {
     /// Tell what works here, and how to mend what does not
     #[command(before_help = "Example:\n  parkway doctor                        before the first run")]
     Doctor,
+    /// Write completions for a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
     /// Run an example that needs no model
     Try(TryArgs),
 }
@@ -119,6 +129,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   parkway run intake.yaml
   parkway run intake.yaml --input letters=data/new --input most=20
+  parkway run intake.yaml --input most=20 --dry-run
   parkway run intake.yaml --approve confirm --json-output out/result.json
   parkway run intake.yaml --json | jq .kind.type";
 
@@ -134,6 +145,9 @@ pub(crate) struct RunArgs {
     /// A JSON file with values for inputs; `-` is stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) inputs: Option<PathBuf>,
+    /// Say what would run with these inputs, and start nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) following: Following,
 }
@@ -209,6 +223,89 @@ pub(crate) struct ShowArgs {
     /// Write events, one a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  parkway logs                              the last run
+  parkway logs 0c2f --follow                and what happens from now on
+  parkway logs last --step 'intake[3]' --json";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = LOGS_EXAMPLES)]
+pub(crate) struct LogsArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+    /// Only what is about one step, and the steps within it
+    #[arg(long, value_name = "STEP")]
+    pub(crate) step: Option<String>,
+    /// Go on until the run has ended, whoever executes it
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Write events, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  parkway diff 0c2f last                    the older one first
+  parkway diff 0c2f last --json | jq .steps";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = DIFF_EXAMPLES)]
+pub(crate) struct DiffArgs {
+    /// A run: its id, the beginning or end of it, or `last`
+    pub(crate) before: String,
+    /// The one to compare with it
+    pub(crate) after: String,
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  parkway export last > run.json
+  parkway export 0c2f --output run.json";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = EXPORT_EXAMPLES)]
+pub(crate) struct ExportArgs {
+    /// The run: its id, the beginning or end of it, or `last`
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+    /// Write to a file, which must not be there yet
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  parkway completions bash > ~/.local/share/bash-completion/completions/parkway
+  parkway completions zsh > \"${fpath[1]}/_parkway\"
+  parkway completions fish > ~/.config/fish/completions/parkway.fish";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = COMPLETIONS_EXAMPLES)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  parkway man | man -l -                    this page
+  parkway man --folder ~/.local/share/man/man1";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = MAN_EXAMPLES)]
+pub(crate) struct ManArgs {
+    /// Write a page for each command into a folder, in place of the first one to stdout
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 const RUNS_EXAMPLES: &str = "\

@@ -5,9 +5,9 @@ use clap::Command;
 /// What somebody wants to do, and the commands for it.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "resume", "retry", "fork", "approve", "input", "resolve", "signal", "cancel"]),
-    ("Look", &["show", "runs", "graph"]),
+    ("Look", &["show", "logs", "diff", "runs", "export", "graph"]),
     ("Write", &["new", "check", "explain", "test", "schema"]),
-    ("Set up", &["models", "config", "doctor", "store"]),
+    ("Set up", &["models", "config", "doctor", "store", "completions", "man"]),
     ("Try", &["try"]),
 ];
 
@@ -22,7 +22,7 @@ pub(crate) fn grouped(command: Command) -> Command {
 fn group(command: &Command, title: &str, names: &[&str]) -> String {
     let about = |name: &&str| {
         let about = command.find_subcommand(name).and_then(Command::get_about).map(ToString::to_string);
-        format!("  {name:<9}{}\n", about.unwrap_or_default())
+        format!("  {name:<13}{}\n", about.unwrap_or_default())
     };
     format!("{title}:\n{}\n", names.iter().map(about).collect::<String>())
 }

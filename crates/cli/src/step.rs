@@ -63,6 +63,22 @@ fn parts(text: &str) -> Vec<(&str, Option<&str>)> {
     parts
 }
 
+/// That a run has no such step, with steps that it has.
+pub(crate) fn unknown(record: &Record, text: &str) -> Failure {
+    let id = text.rsplit(['.', ']']).next().unwrap_or(text);
+    let steps = || record.state.steps().iter().map(|step| &step.key);
+    let mut near: Vec<_> = steps().filter(|key| key.last().is_some_and(|segment| segment.id == id)).collect();
+    if near.is_empty() {
+        near = steps().filter(|key| key.path().len() == 1 && **key == key.fan_out()).collect();
+    }
+    let near: Vec<_> = near.iter().take(12).map(|key| format!("`{key}`")).collect();
+    let help = match near.len() {
+        0 => "no step of it has begun".to_owned(),
+        _ => format!("there are {}", near.join(", ")),
+    };
+    Failure::invalid(format!("run {} has no step `{text}`", record.state.run())).help(help)
+}
+
 /// The step among those that ask that is meant: the one found, or the only one with that id. `ask` says what they do, and
 /// `none` that nobody does.
 pub(crate) fn meant(

@@ -47,7 +47,7 @@ pub(crate) async fn check(global: &Global, args: CheckArgs, out: &mut Out) -> Re
         }
         CheckFormat::Sarif => out.pretty(&sarif::report(&doubts))?,
         CheckFormat::Text => {
-            for line in describe(&plan, &outlook, &file, workflow.description()) {
+            for line in describe(&plan, &outlook, &file, workflow.description(), inputs(&plan)) {
                 out.text(&line)?;
             }
             if !doubts.list.is_empty() {
@@ -109,7 +109,13 @@ fn ids(plan: &Plan, group: Option<NodeIndex>) -> Value {
 }
 
 /// The plan, for people.
-fn describe(plan: &Plan, outlook: &Outlook, file: &str, description: Option<&str>) -> Vec<String> {
+pub(super) fn describe(
+    plan: &Plan,
+    outlook: &Outlook,
+    file: &str,
+    description: Option<&str>,
+    inputs: Vec<String>,
+) -> Vec<String> {
     let mut lines = vec![format!("{}  {}", clean(&plan.workflow), harmless(file))];
     let most = columns().min(100).saturating_sub(2);
     let description = description.map(|text| wrap(&clean(text), most, 6, Symbols::from_env())).unwrap_or_default();
@@ -121,7 +127,7 @@ fn describe(plan: &Plan, outlook: &Outlook, file: &str, description: Option<&str
             lines.extend(body);
         }
     };
-    part("inputs", inputs(plan));
+    part("inputs", inputs);
     part("steps, in waves", waves(plan, Some(outlook)));
     let lines_of = |text: &str| -> Vec<String> {
         wrap(text, most, 4, Symbols::from_env()).into_iter().map(|line| format!("  {line}")).collect()

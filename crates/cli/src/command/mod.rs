@@ -3,12 +3,17 @@
 pub(crate) mod approve;
 pub(crate) mod cancel;
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod fork;
 pub(crate) mod graph;
 pub(crate) mod input;
+pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod models;
 pub(crate) mod new;
 pub(crate) mod resolve;

@@ -1,18 +1,23 @@
 //! `parkway run FILE`.
 
-use parkway::Workflow;
+use parkway::{Error, Inputs, Workflow};
 
+use super::check::describe;
 use crate::args::{Global, RunArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::project::Project;
+use crate::render::harmless;
 use crate::session::{Session, add_given, given, read_file};
 
 /// Runs a workflow from its beginning.
 pub(crate) async fn run(global: &Global, args: RunArgs, out: &mut Out) -> Result<Exit, Failure> {
     let workflow = Workflow::from_path(&args.file)?;
     let inputs = read_file(&args)?;
+    if args.dry_run {
+        return rehearse(global, &workflow, inputs, &args, out).await;
+    }
     let session = Session::begin(global, &args.following, out)?;
     let project = Project::find(global)?;
     project.warn();
@@ -22,4 +27,26 @@ pub(crate) async fn run(global: &Global, args: RunArgs, out: &mut Out) -> Result
     let inputs = add_given(inputs, &args, &plan)?;
     let start = parkway.start_with(workflow, inputs, options);
     session.follow(&parkway, &plan, start, None).await
+}
+
+/// Says what would run with these inputs. Nothing is started, no model is loaded, and no store is opened.
+async fn rehearse(
+    global: &Global,
+    workflow: &Workflow,
+    inputs: Inputs,
+    args: &RunArgs,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let parkway = Project::find(global)?.without_store().await?;
+    let plan = parkway.check(workflow)?;
+    // A step that nobody has written is to be found before a run, not in it.
+    given(&args.following, &plan)?;
+    let filled = plan.fill_inputs(add_given(inputs, args, &plan)?).map_err(Error::Inputs)?;
+    let values = filled.as_object().into_iter().flatten();
+    let values = values.map(|(name, value)| format!("  {name} = {}", harmless(&value.to_string()))).collect();
+    let file = args.file.display().to_string();
+    for line in describe(&plan, &parkway.outlook(&plan), &file, workflow.description(), values) {
+        out.text(&line)?;
+    }
+    Ok(Exit::Done)
 }

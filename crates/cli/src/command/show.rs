@@ -30,7 +30,7 @@ pub(crate) async fn show(global: &Global, args: ShowArgs, out: &mut Out) -> Resu
     let record = parkway.record(run.run).await?;
     let left = !run.held && !record.state.status().ended();
     let step = match &args.step {
-        Some(text) => Some(step::find(&parkway, &record, text).await?.ok_or_else(|| unknown(&record, text))?),
+        Some(text) => Some(step::find(&parkway, &record, text).await?.ok_or_else(|| step::unknown(&record, text))?),
         None => None,
     };
     let about = |event: &&Event| step.as_ref().is_none_or(|step| event.kind.key() == Some(step));
@@ -72,22 +72,6 @@ pub(crate) async fn show(global: &Global, args: ShowArgs, out: &mut Out) -> Resu
         way_on(&parkway, &record.state, &next).await?;
     }
     Ok(Exit::Done)
-}
-
-/// That a run has no such step, with steps that it has.
-fn unknown(record: &Record, text: &str) -> Failure {
-    let id = text.rsplit(['.', ']']).next().unwrap_or(text);
-    let steps = || record.state.steps().iter().map(|step| &step.key);
-    let mut near: Vec<_> = steps().filter(|key| key.last().is_some_and(|segment| segment.id == id)).collect();
-    if near.is_empty() {
-        near = steps().filter(|key| key.path().len() == 1 && **key == key.fan_out()).collect();
-    }
-    let near: Vec<_> = near.iter().take(12).map(|key| format!("`{key}`")).collect();
-    let help = match near.len() {
-        0 => "no step of it has begun".to_owned(),
-        _ => format!("there are {}", near.join(", ")),
-    };
-    Failure::invalid(format!("run {} has no step `{text}`", record.state.run())).help(help)
 }
 
 /// All that the log knows about a step, in the order in which it happened.

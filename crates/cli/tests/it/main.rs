@@ -13,6 +13,7 @@ mod render;
 mod book;
 mod ends;
 mod forms;
+mod history;
 mod hostile;
 mod looks;
 mod pictures;

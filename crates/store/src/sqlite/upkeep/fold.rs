@@ -284,23 +284,10 @@ async fn missing(
     Ok(())
 }
 
-/// The texts that an event points to: all that has the form of a commitment, but for what is called a hash.
+/// The texts that an event points to.
 fn commitments(body: &[u8]) -> Vec<Commitment> {
-    fn walk(value: &Value, found: &mut Vec<Commitment>) {
-        match value {
-            Value::String(text) => found.extend(text.parse::<Commitment>()),
-            Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
-            Value::Object(fields) => {
-                let fields = fields.iter().filter(|(name, _)| !name.ends_with("_hash"));
-                fields.for_each(|(_, value)| walk(value, found));
-            }
-            _ => {}
-        }
-    }
-    let mut found = Vec::new();
     let kind = serde_json::from_slice::<Value>(body).ok().and_then(|mut event| event.get_mut("kind").map(Value::take));
-    walk(&kind.unwrap_or_default(), &mut found);
-    found
+    Commitment::within(&kind.unwrap_or_default())
 }
 
 #[cfg(test)]
