@@ -28,6 +28,26 @@ fn shown(name: &str) -> String {
     format!("[secret {name}]")
 }
 
+/// A line of a secret of several is searched for by itself where it is at least this long.
+const LONG: usize = 16;
+
+/// A value as addresses have it: all encoded that may be, and what stands in a path or a query as it is.
+fn percent_encoded(value: &str) -> Vec<String> {
+    let encoded = |kept: &str| {
+        let mut text = String::new();
+        for byte in value.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => text.push(char::from(byte)),
+                byte if kept.as_bytes().contains(&byte) => text.push(char::from(byte)),
+                byte => text.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        text
+    };
+    // RFC 3986's unreserved characters; those of a form (WHATWG); those that a path keeps; those that a query keeps.
+    ["-._~", "-._*", "-._~!$&'()*+,;=:@/", "-._~!$&()*+,;=:@/?"].map(encoded).into()
+}
+
 /// The secrets of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -64,10 +84,14 @@ impl Known {
         for (name, secret) in &values {
             let value = secret.expose();
             let quoted = Value::String(value.to_owned()).to_string();
-            // As it is, without the line's end, and inside JSON.
-            for form in [value, value.trim(), &quoted[1..quoted.len() - 1]] {
-                forms.push((form.to_owned(), shown(name)));
-            }
+            // As it is, without the line's end, inside JSON, and in addresses and forms of the web.
+            let plain = [value.to_owned(), value.trim().to_owned(), quoted[1..quoted.len() - 1].to_owned()];
+            let on_the_web = percent_encoded(value.trim());
+            let spaced = on_the_web.iter().map(|form| form.replace("%20", "+")).collect::<Vec<_>>();
+            // A line of a key is as good as the key.
+            let lines = value.lines().map(str::trim).filter(|line| line.len() >= LONG).map(str::to_owned);
+            let all = plain.into_iter().chain(on_the_web).chain(spaced).chain(lines);
+            forms.extend(all.map(|form| (form, shown(name))));
         }
         forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
         forms.dedup_by(|a, b| a.0 == b.0);
@@ -241,6 +265,16 @@ mod tests {
         let known = known(&[("KEY", "ab\"cd\n")]);
         assert_eq!(known.scrub("<ab\"cd>"), "<[secret KEY]>");
         assert_eq!(known.scrub(r#"{"key":"ab\"cd\n"}"#), r#"{"key":"[secret KEY]"}"#);
+    }
+
+    #[test]
+    fn a_secret_is_found_in_addresses_and_line_by_line() {
+        let known = known(&[("KEY", "ab+/= c&"), ("PEM", "-----BEGIN-----\nMIIEvQIBADANBgkq\nshort\n")]);
+        for text in ["k=ab%2B%2F%3D%20c%26", "k=ab%2B%2F%3D+c%26", "/ab+/=%20c&/x", "?k=ab+/=%20c&"] {
+            assert!(known.scrub(text).contains("[secret KEY]"), "{text}");
+        }
+        assert_eq!(known.scrub("says: MIIEvQIBADANBgkq"), "says: [secret PEM]");
+        assert_eq!(known.scrub("in short"), "in short");
     }
 
     #[test]

@@ -148,7 +148,8 @@ impl<'a> Checker<'a, '_> {
             return None;
         };
         let spec = tool.spec();
-        self.tools.insert(name.value.clone(), FrozenTool { effect: spec.effect, hash: spec_hash(spec) });
+        self.tools
+            .insert(name.value.clone(), FrozenTool { effect: spec.effect, hash: spec_hash(spec), labels: spec.labels });
         Some(spec)
     }
 

@@ -14,6 +14,7 @@ use super::diagnostic::Diagnostics;
 use super::graph::{Graph, NodeIndex, Verb};
 use super::inputs::{Inputs, fill_inputs};
 use crate::id::Digest;
+use crate::label::Labels;
 use crate::model::SharedModel;
 use crate::policy::{Policy, Rule};
 use crate::schema::{self, check_depth};
@@ -70,6 +71,9 @@ pub struct FrozenTool {
     pub effect: Effect,
     /// SHA-256 of its whole spec.
     pub hash: Digest,
+    /// Labels of everything that it returns, and of the words of its errors.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 /// What a run may use; no limit where absent.

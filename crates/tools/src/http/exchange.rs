@@ -4,23 +4,27 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
-use parkway_core::tool::ToolError;
+use parkway_core::tool::{ToolContext, ToolError};
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use super::grants::{Egress, address};
 use super::host::host_of;
-use super::rate::Turns;
+use super::rate::{Rate, Turns};
 use super::resolver::{Guard, Lookup, NotPublic, check_literal};
 
 /// How long a connection may take, with the lookup of the name and TLS.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long the other side may be silent.
-const SILENCE: Duration = Duration::from_secs(30);
+/// How long it may take until an answer begins, from the first byte of the request on, and how long a silence within it may be.
+const SILENCE: Duration = Duration::from_secs(60);
+/// What is kept of a step's time for its end.
+const MARGIN: Duration = Duration::from_millis(250);
+/// The most bytes of what a server says to a refusal.
+const MOST_OF_REFUSAL: usize = 8 << 10;
 /// How many redirections are followed.
 const HOPS: usize = 5;
 /// How much of an error's body is quoted.
@@ -43,6 +47,21 @@ pub(super) struct Wanted {
     pub(super) body: Option<Vec<u8>>,
     /// The most bytes that are taken, as they are after decompression.
     pub(super) most: usize,
+    /// What becomes of an answer that is longer.
+    pub(super) over: Over,
+    /// Statuses that are answers, beside those from 200 to 299.
+    pub(super) allowed: Vec<u16>,
+    /// Whether the whole address is a secret: messages name its host.
+    pub(super) hidden: bool,
+}
+
+/// What becomes of an answer that is too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// It is an error; redirections are followed. For what is only read.
+    Refused,
+    /// Its end is left out: what it answers was carried out. Redirections are not followed.
+    Cut,
 }
 
 /// What came back.
@@ -50,6 +69,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// Where it came from in the end.
     pub(super) url: Url,
+    /// The same for messages.
+    pub(super) place: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
 }
@@ -59,22 +80,28 @@ impl Network {
         Network { lookup, clients: Arc::default(), turns: Turns::default() }
     }
 
-    /// Asks, and takes the answer whatever its status. What is only read follows redirections.
-    pub(super) async fn ask(&self, mut wanted: Wanted, egress: &Egress) -> Result<Answer, ToolError> {
-        let client = self.client(&egress.networks)?;
+    /// Asks, and takes the answer whatever its status.
+    pub(super) async fn ask(
+        &self,
+        mut wanted: Wanted,
+        egress: &Egress,
+        context: &ToolContext,
+    ) -> Result<Answer, ToolError> {
+        let began = Instant::now();
         let mut hops = 0;
         loop {
-            egress.admit(&wanted.url)?;
-            check_literal(&wanted.url, &egress.networks)?;
+            let networks = egress.admit(&wanted.url)?;
+            check_literal(&wanted.url, networks)?;
+            let client = self.client(networks)?;
             if let (Some(rate), Some(host)) = (egress.rate, host_of(&wanted.url)) {
-                self.turns.wait(rate, host).await;
+                self.turn(rate, host, began, context).await?;
             }
             let request = client.request(wanted.method.clone(), wanted.url.clone()).headers(wanted.headers.clone());
             let request = match &wanted.body {
                 Some(body) => request.body(body.clone()),
                 None => request,
             };
-            let response = request.send().await.map_err(|error| unreachable(&wanted.url, &error))?;
+            let response = request.send().await.map_err(|error| unreachable(&wanted.place(), &error))?;
             let Some(next) = next_of(&wanted, &response)? else { return taken(response, wanted).await };
             hops += 1;
             if hops > HOPS {
@@ -88,6 +115,21 @@ impl Network {
             }
             wanted.url = next;
         }
+    }
+
+    /// Waits for the turn of a request. One that is to be stopped meanwhile is not made.
+    async fn turn(&self, rate: Rate, host: String, began: Instant, context: &ToolContext) -> Result<(), ToolError> {
+        let left = context.deadline.map(|end| end.since(context.now).saturating_sub(began.elapsed() + MARGIN));
+        let (code, why) = tokio::select! {
+            () = self.turns.wait(rate, host) => match context.cancel.is_cancelled() {
+                false => return Ok(()),
+                true => ("cancelled", "was stopped"),
+            },
+            () = context.cancel.cancelled() => ("cancelled", "was stopped"),
+            () = tokio::time::sleep(left.unwrap_or(Duration::MAX)) => ("timeout", "ran out of its time"),
+        };
+        let message = format!("the call {why} while it waited for its turn (`rate`); no request was made");
+        Err(ToolError { retryable: true, ..ToolError::invalid(code, message) })
     }
 
     fn client(&self, networks: &[IpNet]) -> Result<Client, ToolError> {
@@ -126,7 +168,7 @@ fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
 /// Where a redirection leads, if the answer is one that is followed.
 fn next_of(wanted: &Wanted, response: &Response) -> Result<Option<Url>, ToolError> {
     let status = response.status();
-    let followed = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && wanted.method == Method::GET;
+    let followed = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && wanted.over == Over::Refused;
     let Some(location) = response.headers().get(LOCATION).filter(|_| followed) else { return Ok(None) };
     let from = shown(&wanted.url);
     let refused = |why: &str| {
@@ -143,20 +185,40 @@ fn next_of(wanted: &Wanted, response: &Response) -> Result<Option<Url>, ToolErro
 
 /// The whole answer.
 async fn taken(mut response: Response, wanted: Wanted) -> Result<Answer, ToolError> {
-    let Wanted { url, most, .. } = wanted;
+    let (status, headers, place) = (response.status(), response.headers().clone(), wanted.place());
+    let answers = status.is_success() || wanted.allowed.contains(&status.as_u16());
+    // Of what a server says to its refusal the beginning is enough.
+    let (most, over) = if answers { (wanted.most, wanted.over) } else { (MOST_OF_REFUSAL, Over::Cut) };
     let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| broken_off(&url, &error))? {
-        if body.len() + piece.len() > most {
+    loop {
+        let piece = match response.chunk().await {
+            Ok(Some(piece)) => piece,
+            Ok(None) => break,
+            // Its status has told what there is to know.
+            Err(_) if over == Over::Cut => break,
+            Err(error) => return Err(broken_off(&place, &error)),
+        };
+        let room = most - body.len();
+        if piece.len() > room {
+            if over == Over::Cut {
+                body.extend_from_slice(&piece[..room]);
+                break;
+            }
             let message = format!(
-                "the answer of `{}` has more than {most} bytes once it is unpacked; raise `max_bytes`, or ask for a part of it",
-                shown(&url)
+                "the answer of `{place}` has more than {most} bytes once it is unpacked; raise `max_bytes`, or ask for a part of it"
             );
-            return Err(ToolError { not_done: false, ..ToolError::invalid("too_large", message) });
+            return Err(ToolError::invalid("too_large", message));
         }
         body.extend_from_slice(&piece);
     }
-    let (status, headers) = (response.status(), response.headers().clone());
-    Ok(Answer { status, url, headers, body })
+    Ok(Answer { status, url: wanted.url, place, headers, body })
+}
+
+impl Wanted {
+    /// The address for messages.
+    fn place(&self) -> String {
+        if self.hidden { self.url.origin().ascii_serialization() } else { shown(&self.url) }
+    }
 }
 
 impl Answer {
@@ -171,9 +233,9 @@ impl Answer {
         ToolError {
             retryable: again,
             // Who finds a fault in the request has not carried it out. Others may have, before they failed.
-            not_done: self.status.is_client_error() && self.status != StatusCode::REQUEST_TIMEOUT,
+            not_done: self.status.is_client_error() && !matches!(self.status.as_u16(), 408 | 409),
             retry_after: if again { retry_after(&self.headers) } else { None },
-            ..ToolError::invalid(code, format!("`{}` answers {}{said}", shown(&self.url), self.status))
+            ..ToolError::invalid(code, format!("`{}` answers {}{said}", self.place, self.status))
         }
     }
 
@@ -183,7 +245,8 @@ impl Answer {
         let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
         let line = words.collect::<Vec<_>>().join(" ");
         match line.char_indices().nth(QUOTED) {
-            Some((end, _)) => format!("{}…", &line[..end]),
+            // Nothing is cut in its middle: half of a secret is not known for one.
+            Some((end, _)) => format!("{} …", line[..end].rsplit_once(' ').map_or("", |(whole, _)| whole)),
             None => line,
         }
     }
@@ -201,12 +264,11 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Why no answer came.
-fn unreachable(url: &Url, error: &reqwest::Error) -> ToolError {
+fn unreachable(place: &str, error: &reqwest::Error) -> ToolError {
     let causes = causes(error);
     if let Some(refused) = causes.clone().find_map(|cause| cause.downcast_ref::<NotPublic>()) {
         return refused.refusal();
     }
-    let place = shown(url);
     // While there is no connection, nothing was sent.
     let not_done = error.is_connect() || error.is_builder();
     if causes.into_iter().any(is_tls) {
@@ -228,8 +290,7 @@ fn unreachable(url: &Url, error: &reqwest::Error) -> ToolError {
 }
 
 /// Why an answer ended too early.
-fn broken_off(url: &Url, error: &reqwest::Error) -> ToolError {
-    let place = shown(url);
+fn broken_off(place: &str, error: &reqwest::Error) -> ToolError {
     let packed = |cause: &io::Error| matches!(cause.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
     if causes(error).any(|cause| cause.downcast_ref().is_some_and(packed)) {
         let message = format!("the answer of `{place}` is packed in a way that cannot be unpacked: {}", last(error));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::content::{self, Form, kind_of};
-use super::exchange::{Answer, Network, Wanted, shown};
+use super::exchange::{Answer, Network, Over, Wanted};
 use super::grants::{Egress, address, headers};
 use crate::builtin::broken;
 use crate::remote::Remote;
@@ -84,8 +84,11 @@ impl Remote for Get {
             let message = format!("`max_bytes` is {most}, and at most {MOST} (16 MiB) are read; ask for a part");
             return Err(ToolError::invalid("invalid", message));
         }
-        let wanted = Wanted { method: Method::GET, url, headers: headers(&input.headers)?, body: None, most };
-        let answer = self.network.ask(wanted, &egress).await?;
+        let headers = headers(&input.headers)?;
+        let allowed = input.allow_status.clone();
+        let (method, over) = (Method::GET, Over::Refused);
+        let wanted = Wanted { method, url, headers, body: None, most, over, allowed, hidden: false };
+        let answer = self.network.ask(wanted, &egress, context).await?;
         let status = answer.status.as_u16();
         if !answer.status.is_success() && !input.allow_status.contains(&status) {
             return Err(answer.refusal());
@@ -122,7 +125,7 @@ fn add_query(url: &mut Url, query: &BTreeMap<String, Value>) -> Result<(), ToolE
 
 /// The answer as the tool gives it.
 fn output(answer: Answer, form: Form) -> Result<Output, ToolError> {
-    let content = content::read(&answer.body, &answer.headers, form, &shown(&answer.url))?;
+    let content = content::read(&answer.body, &answer.headers, form, &answer.place)?;
     Ok(Output {
         text: content.text,
         value: content.value.unwrap_or_default(),

@@ -23,7 +23,7 @@ pub(super) struct HttpGrants {
     /// Hosts to send to. They are not read from for that.
     #[serde(default)]
     send: Vec<String>,
-    /// Networks that are not public and may be reached all the same: `10.1.0.0/16`, `127.0.0.1`.
+    /// Networks that are not public and may be reached all the same, by hosts that are named: `10.1.0.0/16`, `127.0.0.1`.
     #[serde(default)]
     private: Vec<String>,
     /// How many requests each host gets at most: `5/s`, `60/m`. Those beyond wait.
@@ -39,7 +39,7 @@ pub(super) struct NotifyGrants {
     #[serde(default)]
     send: Vec<String>,
     /// Where to ask whether a message came through, with `{key}` for its key: `https://hooks.example.com/sent/{key}`. The answer
-    /// is 200 if it did and 404 if it did not. Without it a person must say so after a crash.
+    /// is 200 if it did, and 410 if it did not and never will. Without it, and after any other answer, a person must say so.
     #[serde(default)]
     status: Option<String>,
     /// Networks that are not public and may be reached all the same: `10.1.0.0/16`, `127.0.0.1`.
@@ -58,7 +58,7 @@ pub(super) struct Egress {
     list: &'static str,
     written: Vec<String>,
     hosts: Vec<Pattern>,
-    pub(super) networks: Vec<IpNet>,
+    networks: Vec<IpNet>,
     pub(super) rate: Option<Rate>,
 }
 
@@ -130,10 +130,14 @@ impl Egress {
         })
     }
 
-    /// Refuses an address whose host is not granted.
-    pub(super) fn admit(&self, url: &Url) -> Result<(), ToolError> {
+    /// The networks that an address may lead to, beside public ones; refuses one whose host is not granted. Where every host is
+    /// granted, that means every public one.
+    pub(super) fn admit(&self, url: &Url) -> Result<&[IpNet], ToolError> {
+        if self.hosts.iter().any(|host| host.names() && host.covers(url)) {
+            return Ok(&self.networks);
+        }
         if self.hosts.iter().any(|host| host.covers(url)) {
-            return Ok(());
+            return Ok(&[]);
         }
         let wanted = pattern_for(url);
         let so_far = match self.written.is_empty() {

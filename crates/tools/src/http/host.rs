@@ -49,6 +49,11 @@ impl Pattern {
         Ok(Pattern { scheme, host, port })
     }
 
+    /// Whether it names its hosts, and is not all of them.
+    pub(super) fn names(&self) -> bool {
+        self.host != Host::Any
+    }
+
     /// Whether the address is one of these.
     pub(super) fn covers(&self, url: &Url) -> bool {
         let Some(host) = host_of(url) else { return false };

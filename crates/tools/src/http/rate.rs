@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+/// The hosts that are remembered without a look at whether they need to be.
+const MOST: usize = 1_000;
+
 /// So many requests in a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Rate {
@@ -57,6 +60,10 @@ impl Turns {
             let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
             limiters.entry(rate).or_insert_with(|| Arc::new(RateLimiter::keyed(rate.quota()))).clone()
         };
+        // Hosts whose turn is open again need not be remembered.
+        if limiter.len() > MOST {
+            limiter.retain_recent();
+        }
         limiter.until_key_ready(&host).await;
     }
 }

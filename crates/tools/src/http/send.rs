@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::content::{self, Form, kind_of};
-use super::exchange::{Answer, Network, Wanted, shown};
+use super::exchange::{Answer, Network, Over, Wanted};
 use super::get::{off_thread, told};
 use super::grants::{Egress, address, headers};
 use crate::remote::Remote;
@@ -60,7 +60,7 @@ pub(crate) struct Input {
     headers: BTreeMap<String, String>,
     /// The header that carries the key of this call, the same over all attempts: `Idempotency-Key` if absent.
     key_header: Option<String>,
-    /// Statuses that are answers as well, where others than 200 to 299 are errors: `[409]`.
+    /// Statuses that are answers as well, where others than 200 to 299 are errors: `[303, 409]`.
     #[serde(default)]
     allow_status: Vec<u16>,
 }
@@ -113,7 +113,7 @@ async fn send(network: &Network, input: Input, context: &ToolContext) -> Result<
     let egress = Egress::send(context)?;
     let key = context.key.to_string();
     let allowed = input.allow_status.clone();
-    let answer = network.ask(request(input, &key)?, &egress).await?;
+    let answer = network.ask(request(input, &key)?, &egress, context).await?;
     let answer = judged(answer, &allowed)?;
     off_thread(move || Ok(output(answer, key))).await
 }
@@ -148,30 +148,36 @@ fn request(input: Input, key: &str) -> Result<Wanted, ToolError> {
         Verb::Patch => Method::PATCH,
         Verb::Delete => Method::DELETE,
     };
-    Ok(Wanted { method, url, headers, body: body.map(String::into_bytes), most: MOST })
+    let (body, allowed) = (body.map(String::into_bytes), input.allow_status);
+    Ok(Wanted { method, url, headers, body, most: MOST, over: Over::Cut, allowed, hidden: false })
 }
 
-/// The answer, if its status is one. What a request was sent on to by 307 and 308 was not carried out; behind the other
-/// redirections stands what came of it.
+/// The answer, if its status is one. What a request was sent on to by 307 and 308 was not carried out; whether it was behind
+/// another redirection, nobody knows but who named the status.
 pub(super) fn judged(answer: Answer, allowed: &[u16]) -> Result<Answer, ToolError> {
     let status = answer.status.as_u16();
-    if answer.status.is_success() || allowed.contains(&status) || matches!(status, 301..=303) {
+    if answer.status.is_success() || allowed.contains(&status) {
         return Ok(answer);
     }
-    if matches!(status, 307 | 308) {
+    if answer.status.is_redirection() {
         let to = told(&answer.headers).remove("location").unwrap_or_else(|| "nowhere".into());
-        let message =
-            format!("`{}` sends the request on to `{to}`, which is not followed; send it there", shown(&answer.url));
-        return Err(ToolError::invalid("redirect", message));
+        let (place, not_done) = (&answer.place, matches!(status, 307 | 308));
+        let message = match not_done {
+            true => format!("`{place}` sends the request on to `{to}`, which is not followed; send it there"),
+            false => format!(
+                "`{place}` answers {status} and names `{to}`; if that means that it is done, write `allow_status: [{status}]`"
+            ),
+        };
+        return Err(ToolError { not_done, ..ToolError::invalid("redirect", message) });
     }
     Err(answer.refusal())
 }
 
 /// What came back. It was carried out, so nothing about its content is an error.
 fn output(answer: Answer, key: String) -> Output {
-    let place = shown(&answer.url);
-    let content = content::read(&answer.body, &answer.headers, Form::Auto, &place)
-        .or_else(|_| content::read(&answer.body, &answer.headers, Form::Text, &place))
+    let place = &answer.place;
+    let content = content::read(&answer.body, &answer.headers, Form::Auto, place)
+        .or_else(|_| content::read(&answer.body, &answer.headers, Form::Text, place))
         .unwrap_or_default();
     Output {
         text: content.text,

@@ -246,7 +246,13 @@ async fn what_is_not_public_is_reached_only_where_it_is_granted() {
     let refused = Desk::refused(desk.get(&format!("http://cloud.example:{port}/")).await);
     insta::assert_snapshot!(refused, @r#"denied: `cloud.example` leads to 169.254.169.254 (the local link, where clouds tell secrets of a machine), and such addresses are reached only where they are granted: `private: ["169.254.169.254/32"]`"#);
     assert!(asked.lock().unwrap().is_empty(), "nothing of this is asked");
-    let desk = Desk::new(names, json!({"get": all, "private": ["127.0.0.0/8"]}));
+    let everybody = Desk::new(names.clone(), json!({"get": all, "private": ["127.0.0.0/8"]}));
+    let refused = Desk::refused(everybody.get(&format!("http://127.0.0.1:{port}/")).await);
+    assert!(refused.starts_with("denied: "), "where every host is granted, every public one is: {refused}");
+    let named = ["127.0.0.1", "here.example", "mapped.example"].map(|host| format!("http://{host}:{port}"));
+    let named =
+        [&named[..], &["http://[::1]".into(), "http://nowhere.example".into(), "http://empty.example".into()]].concat();
+    let desk = Desk::new(names, json!({"get": named, "private": ["127.0.0.0/8"]}));
     for host in ["127.0.0.1", "127.1", "here.example", "mapped.example"] {
         assert_eq!(desk.get(&format!("http://{host}:{port}/")).await.unwrap()["text"], "fine", "{host}");
     }
@@ -261,7 +267,7 @@ async fn a_name_that_leads_elsewhere_a_moment_later_is_asked_for_once() {
     // Good when it is checked, bad when it is used; then both at once.
     let names = Names::default().with("rebinding.example", &[&["203.0.113.9", "10.0.0.7", "127.0.0.1"], &["10.0.0.7"]]);
     let asked = names.asked.clone();
-    let desk = Desk::new(names, json!({"get": [format!("http://*:{port}")], "private": ["127.0.0.1"]}));
+    let desk = Desk::new(names, json!({"get": [format!("http://rebinding.example:{port}")], "private": ["127.0.0.1"]}));
     let url = format!("http://rebinding.example:{port}/");
     assert_eq!(desk.get(&url).await.unwrap()["text"], "fine");
     assert_eq!(asked.load(Ordering::SeqCst), 1, "the connection takes what was checked");
@@ -455,6 +461,8 @@ async fn what_is_sent_carries_the_key_of_the_call() {
         "/seen" => whole("303 See Other", "Location: /orders/7\r\n", ""),
         "/moved" => whole("307 Temporary Redirect", "Location: http://elsewhere.example/\r\n", ""),
         "/odd" => whole("200 OK", "Content-Type: image/png\r\n", [0xff, 0xd8]),
+        "/twice" => whole("409 Conflict", "", "the same key is being carried out"),
+        "/long" => whole("201 Created", "Content-Type: text/plain\r\n", "a".repeat(3 << 20)),
         "/no" => whole("422 Unprocessable Content", "", "no such part"),
         _ => whole("500 Internal Server Error", "", "half done"),
     })
@@ -476,11 +484,14 @@ async fn what_is_sent_carries_the_key_of_the_call() {
     desk.call("http.put", form).await.unwrap();
     let last = asked.lock().unwrap().last().unwrap().clone();
     assert!(last.starts_with("PUT ") && last.contains("x-key: ") && last.ends_with("a+b=%C3%A4%26"), "{last}");
-    let seen = desk.call("http.send", json!({"url": url("/seen"), "text": "hello"})).await.unwrap();
+    let seen = json!({"url": url("/seen"), "text": "hello", "allow_status": [303]});
+    let seen = desk.call("http.send", seen).await.unwrap();
     assert_eq!((&seen["status"], &seen["headers"]["location"]), (&json!(303), &json!("/orders/7")));
+    let long = desk.call("http.send", json!({"url": url("/long")})).await.unwrap();
+    assert_eq!(long["text"].as_str().unwrap().len(), 1 << 20, "it was carried out, however much is said about it");
     let odd = desk.call("http.send", json!({"url": url("/odd")})).await.unwrap();
     assert_eq!((&odd["text"], &odd["value"]), (&Value::Null, &Value::Null), "it was carried out, whatever it says");
-    for (path, not_done) in [("/moved", true), ("/no", true), ("/broken", false)] {
+    for (path, not_done) in [("/moved", true), ("/no", true), ("/broken", false), ("/seen", false), ("/twice", false)] {
         let error = desk.call("http.send", json!({"url": url(path), "json": 1})).await.unwrap_err();
         assert_eq!(error.not_done, not_done, "{path}: {error:?}");
     }
@@ -494,7 +505,10 @@ async fn what_is_sent_carries_the_key_of_the_call() {
 async fn a_message_in_doubt_is_asked_for_by_its_key() {
     let (port, asked) = serve(|path, _| match path {
         path if path.starts_with("/sent/") => whole("200 OK", "", ""),
-        path if path.starts_with("/lost/") => whole("404 Not Found", "", ""),
+        path if path.starts_with("/lost/") => whole("410 Gone", "", ""),
+        path if path.starts_with("/late/") => whole("404 Not Found", "", ""),
+        path if path.starts_with("/away/") => whole("302 Found", "Location: /sent/x\r\n", ""),
+        path if path.starts_with("/moved/secret-token") => whole("302 Found", "Location: /hook\r\n", ""),
         path if path.starts_with("/sick/") => whole("500 Internal Server Error", "", ""),
         _ => whole("204 No Content", "", ""),
     })
@@ -509,11 +523,17 @@ async fn a_message_in_doubt_is_asked_for_by_its_key() {
     let body: Value = serde_json::from_str(last.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     assert_eq!((&body["text"], &body["data"]), (&json!("Done."), &json!({"n": 1})));
     assert!(last.contains(&format!("idempotency-key: {}", body["key"].as_str().unwrap())));
+    let moved =
+        desk.call("notify.webhook", json!({"url": format!("{host}/moved/secret-token?wait=1"), "text": "Done."})).await;
+    let error = moved.unwrap_err();
+    assert!(error.code == "redirect" && !error.not_done && !error.message.contains("secret-token"), "{error:?}");
     let tool = desk.tool("notify.webhook").clone();
     for (status, found) in [
         (None, Ok(None)),
         (Some("/sent/{key}"), Ok(Some(true))),
         (Some("/lost/{key}"), Ok(Some(false))),
+        (Some("/late/{key}"), Ok(None)),
+        (Some("/away/{key}"), Ok(None)),
         (Some("/sick/{key}"), Ok(None)),
         (Some("/sent"), Err("does not say where the key belongs")),
     ] {
@@ -542,6 +562,28 @@ async fn a_host_is_asked_no_more_often_than_it_may_be() {
         desk.get(&format!("http://127.0.0.1:{port}/")).await.unwrap();
     }
     assert!(began.elapsed() >= Duration::from_millis(190), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_call_that_is_stopped_before_its_turn_is_not_made() {
+    let (port, asked) = serve(|_, _| plain("fine")).await;
+    let mut desk = Desk::here(port);
+    desk.grants["rate"] = json!("6/m");
+    let input = json!({"url": format!("http://127.0.0.1:{port}/"), "json": 1});
+    desk.call("http.send", input.clone()).await.unwrap();
+    let context = desk.context();
+    let cancel = context.cancel.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        cancel.cancel();
+    });
+    let error = desk.tool("http.send").call(input.clone(), &context).await.unwrap_err();
+    assert!(error.code == "cancelled" && error.not_done, "{error:?}");
+    let mut context = desk.context();
+    context.deadline = Some(context.now.after(Duration::from_millis(400)));
+    let error = desk.tool("http.send").call(input, &context).await.unwrap_err();
+    assert!(error.code == "timeout" && error.not_done, "{error:?}");
+    assert_eq!(asked.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -4,13 +4,13 @@
 use parkway_core::id::EffectKey;
 use parkway_core::label::Labels;
 use parkway_core::tool::{Effect, Reconciled, ToolContext, ToolError};
-use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, Url};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::exchange::{Network, Wanted};
+use super::exchange::{Network, Over, Wanted};
 use super::grants::{Egress, address, headers};
 use super::send::judged;
 use crate::remote::Remote;
@@ -62,20 +62,25 @@ impl Remote for Webhook {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = json!({"text": input.text, "data": input.data, "key": key, "run": context.run, "at": context.now});
         let body = Some(body.to_string().into_bytes());
-        let wanted = Wanted { method: Method::POST, url, headers, body, most: MOST };
-        let answer = judged(self.network.ask(wanted, &egress).await?, &[])?;
+        let wanted = asking(Method::POST, url, headers, body);
+        let answer = judged(self.network.ask(wanted, &egress, context).await?, &[])?;
         Ok(Output { status: Some(answer.status.as_u16()), key })
     }
 
     async fn reconcile(&self, key: &EffectKey, context: &ToolContext) -> Result<Reconciled, ToolError> {
         let key = key.to_string();
         let Some((url, egress)) = Egress::status(context, &key)? else { return Ok(Reconciled::Unknown) };
-        let wanted = Wanted { method: Method::GET, url, headers: HeaderMap::new(), body: None, most: MOST };
-        let answer = self.network.ask(wanted, &egress).await?;
+        let wanted = asking(Method::GET, url, HeaderMap::new(), None);
+        let answer = self.network.ask(wanted, &egress, context).await?;
         Ok(match answer.status.as_u16() {
             200 => Reconciled::Done(json!(Output { status: None, key })),
-            404 => Reconciled::NotDone,
+            // One that is not known yet may still be on its way.
+            410 => Reconciled::NotDone,
             _ => Reconciled::Unknown,
         })
     }
+}
+
+fn asking(method: Method, url: Url, headers: HeaderMap, body: Option<Vec<u8>>) -> Wanted {
+    Wanted { method, url, headers, body, most: MOST, over: Over::Cut, allowed: Vec::new(), hidden: true }
 }
