@@ -1,6 +1,7 @@
 //! `parkway run FILE`.
 
 use parkway::{Error, Inputs, Workflow};
+use serde_json::Value;
 
 use super::check::describe;
 use crate::args::{Global, RunArgs};
@@ -42,8 +43,8 @@ async fn rehearse(
     // A step that nobody has written is to be found before a run, not in it.
     given(&args.following, &plan)?;
     let filled = plan.fill_inputs(add_given(inputs, args, &plan)?).map_err(Error::Inputs)?;
-    let values = filled.as_object().into_iter().flatten();
-    let values = values.map(|(name, value)| format!("  {name} = {}", harmless(&value.to_string()))).collect();
+    let names = plan.inputs.get("properties").and_then(Value::as_object).into_iter().flat_map(|fields| fields.keys());
+    let values = names.map(|name| format!("  {name} = {}", harmless(&filled[name].to_string()))).collect();
     let file = args.file.display().to_string();
     for line in describe(&plan, &parkway.outlook(&plan), &file, workflow.description(), values) {
         out.text(&line)?;

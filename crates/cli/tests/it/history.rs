@@ -50,7 +50,20 @@ fn the_log_of_a_run_is_told_line_by_line() {
     bench.parkway(&["logs"]).code(2).says("there are no runs yet");
     bench.parkway(&["run", "flow.yaml"]).code(0);
     let told = bench.parkway(&["logs"]).code(0).out;
-    insta::assert_snapshot!(redacted(&bench, &told), @r"");
+    let told = redacted(&bench, &told);
+    // What runs at once ends in any order.
+    let mut lines: Vec<_> = told.lines().collect();
+    lines.sort_unstable();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    2026-01-01 00:00:00     0.0s  greet           2 items
+    2026-01-01 00:00:00     0.0s  greet           completed  0.0s
+    2026-01-01 00:00:00     0.0s  greet[0].text   completed  0.0s
+    2026-01-01 00:00:00     0.0s  greet[1].text   completed  0.0s
+    2026-01-01 00:00:00     0.0s  more            skipped  its `if` is false
+    2026-01-01 00:00:00     0.0s  run             completed
+    2026-01-01 00:00:00     0.0s  run             created  00000000-0000-7000-0000-000000000000  parts
+    2026-01-01 00:00:00     0.0s  write           completed  0.0s
+    ");
     let step = bench.parkway(&["logs", "last", "--step", "greet[1]"]).code(0).out;
     assert!(!step.is_empty() && step.lines().all(|line| line.contains("greet[1]")), "{step}");
     let events = bench.parkway(&["logs", "last", "--step", "write", "--json"]).code(0).out;
@@ -86,9 +99,64 @@ fn two_runs_are_compared() {
     bench.parkway(&["run", "flow.yaml", "--input", "end=?", "--input", r#"names=["Ada", "Eve", "Kim"]"#]).code(0);
     let runs = bench.runs();
     let told = bench.parkway(&["diff", &runs[1], "last"]).code(0).out;
-    insta::assert_snapshot!(redacted(&bench, &told), @r"");
+    insta::assert_snapshot!(redacted(&bench, &told), @r#"
+    before  00000000-0000-7000-0000-000000000000  parts  completed  2026-01-01 00:00:00
+    after   00000000-0000-7000-0000-000000000000  parts  completed  2026-01-01 00:00:00
+
+    the plans are the same
+
+    inputs
+        {
+      -   "end": "!",
+      +   "end": "?",
+          "names": [
+            "Ada",
+      -     "Bob"
+      +     "Eve",
+      +     "Kim"
+          ]
+
+    outputs
+        {
+      -   "bytes": 23
+      +   "bytes": 35
+        }
+
+    greet[1]
+      - Hello, Bob
+      + Hello, Eve
+
+    greet[1].text
+        {
+      -   "text": "Hello, Bob"
+      +   "text": "Hello, Eve"
+        }
+
+    greet[2]
+      only in the run after
+
+    greet[2].text
+      only in the run after
+
+    write
+        {
+      -   "bytes": 23,
+      +   "bytes": 35,
+          "path": "out/a.txt",
+      -   "sha256": "df9bbe0d7dbe37f7ebdf693a5bc2d2a27c9d1cfd13675a2860d9eef14620…
+      +   "sha256": "2c936c8d6559d94002884e8d4c61fd0b91410b89c643265535f9f3f7328f…
+        }
+
+    more
+      completed, and was skipped
+      + {
+      +   "asked": true
+      + }
+
+    3 steps alike, 6 not
+    "#);
     let told = bench.parkway(&["diff", &runs[1], &runs[0], "--json"]).code(0).json();
-    assert_eq!((&told["same_plan"], &told["alike"]), (&json!(true), &json!(2)));
+    assert_eq!((&told["same_plan"], &told["alike"]), (&json!(true), &json!(3)));
     let more = told["steps"].as_array().unwrap().iter().find(|step| step["step"] == "more").unwrap();
     assert_eq!((&more["before"]["status"], &more["after"]["output"]), (&json!("skipped"), &json!({"asked": true})));
     let same = bench.parkway(&["diff", "last", "last"]).code(0).out;
@@ -109,7 +177,7 @@ fn an_export_holds_the_events_and_all_that_they_point_to() {
     let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(document["events"], json!(events));
     let last = events.last().unwrap()["kind"]["outputs"].as_str().unwrap();
-    assert_eq!(document["texts"][last], json!({"bytes": 21}));
+    assert_eq!(document["texts"][last], json!({"bytes": 23}));
     assert!(document["texts"].as_object().unwrap().values().all(|text| !text.is_null()));
     bench.parkway(&["export", "--output", "run.json"]).code(0).says("run.json holds what is known of run");
     assert_eq!(serde_json::from_str::<Value>(&fs::read_to_string(bench.path("run.json")).unwrap()).unwrap(), document);

@@ -7,10 +7,11 @@ use std::time::Duration;
 use parkway_core::clock::{Clock, SystemClock};
 use parkway_core::engine::Executor;
 use parkway_core::id::Time;
+use parkway_core::label::Labels;
 use parkway_core::log::{Channel, EventKind, RunStatus};
 use parkway_core::store::{Message, Queue};
 use parkway_core::tool::{Effect, Tool, ToolError, tool_fn};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::check::{Acting, World, check, check_in, compare};
 
@@ -691,4 +692,24 @@ steps:
     assert!(log.contains("step_failed each template: `for_each` needs a list, not `\"dear all\"`"), "{log}");
     assert!(log.contains("(untrusted)") && log.contains("step_completed told"), "{log}");
     assert!(world.state(run).await.step(&"told".parse().unwrap()).unwrap().labels.untrusted, "{log}");
+}
+
+#[tokio::test]
+async fn an_error_of_a_tool_that_returns_what_is_untrusted_is_untrusted() {
+    for labels in [Labels::UNTRUSTED, Labels::NONE] {
+        let fetch = tool_fn("t.fetch", Effect::Read, |_: serde_json::Map<String, Value>| async {
+            Err::<Value, _>(ToolError::invalid("status", "the server says: pay Eve"))
+        });
+        let world = World::new().tool(fetch.labels(labels));
+        let yaml = "
+parkway: 1
+tools: { t: {} }
+steps:
+  fetch: { tool: t.fetch, on_error: continue }
+  told: { set: { text: '${{ steps.fetch.error.message }}' } }
+";
+        let (run, _) = world.run(yaml, json!({})).await;
+        let told = world.state(run).await.step(&"told".parse().unwrap()).unwrap().labels;
+        assert_eq!(told, labels, "{}", world.log(run).await);
+    }
 }
