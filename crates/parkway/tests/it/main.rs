@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first thing that is not as it should be")]
 
 mod api;
+mod blocking;
 mod book;
 mod building;
 mod checking;
