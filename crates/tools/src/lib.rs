@@ -1,10 +1,11 @@
-//! The built-in tools: files within granted folders, requests to granted hosts, text, time. Each one declares its effect and the schemas of what
-//! it takes and gives.
+//! The built-in tools: files within granted folders, requests to granted hosts, statements to granted databases, text, time. Each one
+//! declares its effect and the schemas of what it takes and gives.
 
 mod builtin;
 mod files;
 mod http;
 mod remote;
+mod sql;
 mod text;
 mod time;
 
@@ -14,11 +15,14 @@ use parkway_core::tool::SharedTool;
 
 pub use files::{files, files_grants_schema};
 pub use http::{http, http_grants_schema, notify_grants_schema};
+pub use sql::{sql, sql_grants_schema};
 
 /// Every built-in tool. Paths in arguments and grants are relative to `project_root`.
 pub fn all(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
-    let mut tools = files(project_root);
+    let project_root = project_root.into();
+    let mut tools = files(project_root.clone());
     tools.extend(http());
+    tools.extend(sql(project_root));
     tools.push(builtin::shared(text::Find));
     tools.push(builtin::shared(time::Now));
     tools

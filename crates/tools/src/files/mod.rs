@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::builtin::{shared, untitled};
 use roots::{Grants, Roots};
+pub(crate) use roots::{normal, shown};
 
 /// The `files` family: `files.list`, `files.read_text`, `files.write_text`, `files.write_csv`. Paths in arguments and
 /// grants are relative to `project_root`.

@@ -33,6 +33,8 @@ fn every_tool_says_what_it_does() {
     http.send at_most_once untrusted
     http.put idempotent untrusted
     notify.webhook at_most_once
+    sql.query read untrusted
+    sql.execute idempotent
     text.find pure
     time.now read
     ");
@@ -46,6 +48,7 @@ fn a_schema_that_changes_is_noticed() {
         serde_json::to_string_pretty(&project.tool("files.write_csv").spec().input_schema).unwrap()
     );
     insta::assert_snapshot!(serde_json::to_string_pretty(&parkway_tools::files_grants_schema()).unwrap());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&parkway_tools::sql_grants_schema()).unwrap());
 }
 
 #[test]
