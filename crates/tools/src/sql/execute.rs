@@ -1,15 +1,17 @@
 //! `sql.execute`: to change a database, exactly once.
 
-use parkway_core::id::Digest;
 use parkway_core::label::Labels;
 use parkway_core::tool::{Effect, ToolContext, ToolError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use super::grants::{Access, Databases};
+use super::grants::{Access, Databases, Located};
+use super::once::Once;
 use super::params::Params;
-use super::sqlite::{self, Once};
+use super::password::Password;
+#[cfg(feature = "postgres")]
+use super::postgres;
+use super::sqlite;
 use super::watch::watched;
 use crate::remote::Remote;
 
@@ -28,10 +30,12 @@ pub(crate) struct Input {
     database: String,
     /// One statement that returns no rows: `UPDATE stock SET pieces = pieces - $1 WHERE part = $2`.
     sql: String,
-    /// The values for its parameters: a list for `$1`, `$2`, or a map for `$name`. Bytes are `{"base64": "…"}`; other
+    /// The values for its parameters: a list for `$1`, `$2`, or, of SQLite, a map for `$name`. Bytes are `{"base64": "…"}`; other
     /// objects and lists are given as JSON.
     #[serde(default)]
     params: Params,
+    /// The password for a database of PostgreSQL: `${{ secrets.BOOKS }}`.
+    password: Option<String>,
     /// How many rows the statement must change; with another number nothing is changed, and the call fails.
     expect_rows: Option<u64>,
 }
@@ -53,14 +57,21 @@ impl Remote for Execute {
     type Output = Output;
 
     async fn call(&self, input: Input, context: &ToolContext) -> Result<Output, ToolError> {
-        let file = self.databases.locate(&input.database, Access::Write, context)?;
-        let statement = json!([input.sql, input.params]).to_string();
-        let once = Once {
-            key: context.key.to_string(),
-            at: context.now.to_string(),
-            statement: Digest::of(&[statement.as_bytes()]).to_string(),
+        let password = Password::new(input.password);
+        let once = Once::new(&input.sql, &input.params, context);
+        let rows = match self.databases.locate(&input.database, Access::Write, context)? {
+            Located::Sqlite(file) => {
+                password.unused()?;
+                let act =
+                    move |watch: &_| sqlite::execute(&file, &input.sql, &input.params, input.expect_rows, &once, watch);
+                watched(context, act).await?
+            }
+            #[cfg(feature = "postgres")]
+            Located::Postgres(server) => {
+                let ask = (&*input.sql, &input.params);
+                postgres::execute(&server, &password, ask, input.expect_rows, &once, context).await?
+            }
         };
-        let act = move |watch: &_| sqlite::execute(&file, &input.sql, &input.params, input.expect_rows, &once, watch);
-        Ok(Output { rows: watched(context, act).await? })
+        Ok(Output { rows })
     }
 }

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use parkway_core::tool::{ToolContext, ToolError};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
+#[cfg(feature = "postgres")]
+use super::postgres;
 use super::sqlite::{self, File};
 
 /// Which databases the `sql` tools may ask.
@@ -23,7 +26,10 @@ pub(super) struct Grants {
 #[serde(deny_unknown_fields)]
 struct Database {
     /// A file of SQLite, from the project root: `data/shop.db`.
-    sqlite: String,
+    sqlite: Option<String>,
+    /// In its place, a database on a server of PostgreSQL: `postgres://reader@db.example.com/books`. The password is given to
+    /// each call.
+    postgres: Option<String>,
     /// Whether `sql.execute` may change it.
     #[serde(default)]
     write: bool,
@@ -34,6 +40,13 @@ struct Database {
 pub(super) enum Access {
     Read,
     Write,
+}
+
+/// A granted database.
+pub(super) enum Located {
+    Sqlite(File),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<postgres::Server>),
 }
 
 /// The way from a name in an argument to a database.
@@ -48,18 +61,40 @@ impl Databases {
     }
 
     /// The database of this name, if it is granted for this access.
-    pub(super) fn locate(&self, name: &str, access: Access, context: &ToolContext) -> Result<File, ToolError> {
+    pub(super) fn locate(&self, name: &str, access: Access, context: &ToolContext) -> Result<Located, ToolError> {
         let grants = Grants::parse(context)?;
         let Some(database) = grants.databases.get(name) else { return Err(grants.unknown(name)) };
         if access == Access::Write && !database.write {
+            let (kind, place) = match (&database.sqlite, &database.postgres) {
+                (None, Some(postgres)) => ("postgres", Value::from(postgres.as_str()).to_string()),
+                (sqlite, _) => ("sqlite", sqlite.clone().unwrap_or_default()),
+            };
             let message = format!(
                 "the database `{name}` is granted for reading only; to allow `sql.execute` to change it, write under `tools`: \
-                 `sql: {{ databases: {{ {name}: {{ sqlite: {}, write: true }} }} }}`",
-                database.sqlite
+                 `sql: {{ databases: {{ {name}: {{ {kind}: {place}, write: true }} }} }}`"
             );
             return Err(ToolError::invalid("denied", message));
         }
-        sqlite::locate(&self.project, name, &database.sqlite)
+        match (&database.sqlite, &database.postgres) {
+            (Some(sqlite), None) => sqlite::locate(&self.project, name, sqlite).map(Located::Sqlite),
+            #[cfg(feature = "postgres")]
+            (None, Some(postgres)) => {
+                postgres::locate(name, postgres).map(|server| Located::Postgres(Box::new(server)))
+            }
+            #[cfg(not(feature = "postgres"))]
+            (None, Some(_)) => {
+                let message = format!(
+                    "`tools.sql` grants `{name}` with `postgres`, which this program was built without; build `parkway-tools` with \
+                     its feature `postgres`"
+                );
+                Err(ToolError::invalid("invalid_grants", message))
+            }
+            _ => {
+                let message =
+                    format!("`tools.sql` grants `{name}`, which needs either `sqlite` or `postgres`; keep one of them");
+                Err(ToolError::invalid("invalid_grants", message))
+            }
+        }
     }
 }
 

@@ -4,7 +4,12 @@
 mod bytes;
 mod execute;
 mod grants;
+mod once;
 mod params;
+mod password;
+mod place;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod query;
 mod sqlite;
 mod table;

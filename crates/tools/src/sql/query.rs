@@ -5,8 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::grants::{Access, Databases};
+use super::grants::{Access, Databases, Located};
 use super::params::Params;
+use super::password::Password;
+#[cfg(feature = "postgres")]
+use super::postgres;
 use super::sqlite;
 use super::table::Column;
 use super::watch::watched;
@@ -29,10 +32,12 @@ pub(crate) struct Input {
     database: String,
     /// One statement that looks and changes nothing: `SELECT name FROM customer WHERE city = $1`.
     sql: String,
-    /// The values for its parameters: a list for `$1`, `$2`, or a map for `$name`. Bytes are `{"base64": "…"}`; other
+    /// The values for its parameters: a list for `$1`, `$2`, or, of SQLite, a map for `$name`. Bytes are `{"base64": "…"}`; other
     /// objects and lists are given as JSON.
     #[serde(default)]
     params: Params,
+    /// The password for a database of PostgreSQL: `${{ secrets.BOOKS }}`.
+    password: Option<String>,
     /// The most rows: 1,000 if absent, 10,000 at most.
     limit: Option<usize>,
 }
@@ -50,8 +55,8 @@ pub(crate) struct Output {
 
 impl Remote for Query {
     const NAME: &'static str = "sql.query";
-    const DESCRIPTION: &'static str = "Asks a database with one SQL statement that changes nothing, and returns rows. The tables and \
-         their columns stand in `sqlite_schema`.";
+    const DESCRIPTION: &'static str = "Asks a database with one SQL statement that changes nothing, and returns rows. The tables stand \
+         in `sqlite_schema`, or in `information_schema.columns` of PostgreSQL.";
     const EFFECT: Effect = Effect::Read;
     type Input = Input;
     type Output = Output;
@@ -62,9 +67,18 @@ impl Remote for Query {
             let message = format!("`limit` is {limit}, and must be from 1 to {MOST}; ask for the rows in parts");
             return Err(ToolError::invalid("invalid", message));
         }
-        let file = self.databases.locate(&input.database, Access::Read, context)?;
-        let ask = move |watch: &_| sqlite::query(&file, &input.sql, &input.params, limit, watch);
-        let table = watched(context, ask).await?;
+        let password = Password::new(input.password);
+        let table = match self.databases.locate(&input.database, Access::Read, context)? {
+            Located::Sqlite(file) => {
+                password.unused()?;
+                let ask = move |watch: &_| sqlite::query(&file, &input.sql, &input.params, limit, watch);
+                watched(context, ask).await?
+            }
+            #[cfg(feature = "postgres")]
+            Located::Postgres(server) => {
+                postgres::query(&server, &password, (&input.sql, &input.params), limit, context).await?
+            }
+        };
         Ok(Output { columns: table.columns, rows: table.rows, more: table.more })
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    fn new(context: &ToolContext) -> Self {
+    pub(super) fn new(context: &ToolContext) -> Self {
         let left = |deadline: Time| deadline.since(context.now);
         let time = context.deadline.map_or(USUAL, left);
         let now = Instant::now();

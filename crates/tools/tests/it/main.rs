@@ -4,5 +4,7 @@
 
 mod files;
 mod port;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod project;
 mod sql;

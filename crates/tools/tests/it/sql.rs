@@ -377,7 +377,14 @@ fn what_is_not_granted_is_refused() {
     shop.project.grants = Value::Null;
     insta::assert_snapshot!(ask(&shop, "sql.query", "shop"), @"denied: `shop` is no database that is granted (none is); to allow it, write under `tools`: `sql: { databases: { shop: { sqlite: data/shop.db } } }`");
     shop.project.grants = json!({"databases": {"shop": {"sqlit": "a"}}});
-    insta::assert_snapshot!(ask(&shop, "sql.query", "shop"), @"invalid_grants: `tools.sql` is malformed: unknown field `sqlit`, expected `sqlite` or `write`; write it like `sql: { databases: { shop: { sqlite: data/shop.db } } }`");
+    insta::assert_snapshot!(ask(&shop, "sql.query", "shop"), @"invalid_grants: `tools.sql` is malformed: unknown field `sqlit`, expected one of `sqlite`, `postgres`, `write`; write it like `sql: { databases: { shop: { sqlite: data/shop.db } } }`");
+    shop.project.grants = json!({"databases": {"shop": {"sqlite": "data/shop.db", "postgres": "postgres://a@b/c"}}});
+    insta::assert_snapshot!(ask(&shop, "sql.query", "shop"), @"invalid_grants: `tools.sql` grants `shop`, which needs either `sqlite` or `postgres`; keep one of them");
+    #[cfg(not(feature = "postgres"))]
+    {
+        shop.project.grants = json!({"databases": {"shop": {"postgres": "postgres://a@b/c"}}});
+        insta::assert_snapshot!(ask(&shop, "sql.query", "shop"), @"invalid_grants: `tools.sql` grants `shop` with `postgres`, which this program was built without; build `parkway-tools` with its feature `postgres`");
+    }
     assert_eq!(shop.count("SELECT count(*) FROM part"), 3);
 }
 

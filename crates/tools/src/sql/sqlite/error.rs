@@ -5,10 +5,8 @@ use rusqlite::Error;
 use rusqlite::ffi::{Error as Failure, ErrorCode, SQLITE_CONSTRAINT_TRIGGER};
 
 use super::file::File;
+use crate::sql::place::place;
 use crate::sql::watch::Watch;
-
-/// How much of a statement is quoted.
-const QUOTED: usize = 60;
 
 /// The error of a statement that could not be prepared. It has no values yet, so that SQLite's own words can be told.
 pub(super) fn unreadable(error: &Error, sql: &str, file: &File, watch: &Watch) -> ToolError {
@@ -90,19 +88,6 @@ fn rule(error: &Error, failure: &Failure) -> String {
         Error::SqliteFailure(_, Some(words)) if failure.extended_code != SQLITE_CONSTRAINT_TRIGGER => words.clone(),
         _ => "a trigger refuses it".into(),
     }
-}
-
-/// Where in the statement something stands.
-fn place(sql: &str, at: usize) -> String {
-    let (before, from) = sql.split_at_checked(at).unwrap_or((sql, ""));
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or(before).chars().count() + 1;
-    let mut quote: String = from.lines().next().unwrap_or_default().chars().take(QUOTED + 1).collect();
-    if let Some((end, _)) = quote.char_indices().nth(QUOTED) {
-        quote.truncate(end);
-        quote.push('…');
-    }
-    format!("at line {line}, column {column}: `{quote}`")
 }
 
 fn hint(words: &str) -> &'static str {

@@ -8,6 +8,7 @@ use super::file::File;
 use super::guard::Guard;
 use super::statement::prepared;
 use crate::sql::grants::Access;
+use crate::sql::once::{Once, expected, returns_rows};
 use crate::sql::params::Params;
 use crate::sql::watch::Watch;
 
@@ -16,28 +17,17 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS parkway_effect (
     key TEXT PRIMARY KEY, at TEXT NOT NULL, statement TEXT NOT NULL, rows INTEGER NOT NULL
 ) WITHOUT ROWID";
 
-/// What is written down of a call in the transaction of its statement.
-pub(in crate::sql) struct Once {
-    /// The key of the call.
-    pub(in crate::sql) key: String,
-    pub(in crate::sql) at: String,
-    /// The digest of the statement and its values.
-    pub(in crate::sql) statement: String,
+/// What the call gave, if it was carried out before: its statement, and how many rows it changed.
+fn first(connection: &Connection, once: &Once) -> rusqlite::Result<Option<(String, i64)>> {
+    connection.execute(TABLE, [])?;
+    let found = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    connection.query_row("SELECT statement, rows FROM parkway_effect WHERE key = $1", [&once.key], found).optional()
 }
 
-impl Once {
-    /// How many rows the call changed, if it was carried out before.
-    fn first(&self, connection: &Connection) -> rusqlite::Result<Option<(String, u64)>> {
-        connection.execute(TABLE, [])?;
-        let found = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()));
-        connection.query_row("SELECT statement, rows FROM parkway_effect WHERE key = $1", [&self.key], found).optional()
-    }
-
-    fn note(&self, connection: &Connection, rows: u64) -> rusqlite::Result<()> {
-        let values = (&self.key, &self.at, &self.statement, i64::try_from(rows).unwrap_or(i64::MAX));
-        connection.execute("INSERT INTO parkway_effect (key, at, statement, rows) VALUES ($1, $2, $3, $4)", values)?;
-        Ok(())
-    }
+fn note(connection: &Connection, once: &Once, rows: u64) -> rusqlite::Result<()> {
+    let values = (&once.key, &once.at, &once.statement, i64::try_from(rows).unwrap_or(i64::MAX));
+    connection.execute("INSERT INTO parkway_effect (key, at, statement, rows) VALUES ($1, $2, $3, $4)", values)?;
+    Ok(())
 }
 
 /// Carries the statement out, unless it was carried out under this key before, and tells how many rows it changed.
@@ -52,18 +42,12 @@ pub(in crate::sql) fn execute(
     let failed = |error: rusqlite::Error| failed(&error, file, watch);
     let mut connection = file.open(Access::Write, watch)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    if let Some((statement, rows)) = once.first(&transaction).map_err(failed)? {
-        return if statement == once.statement { Ok(rows) } else { Err(used()) };
+    if let Some((statement, rows)) = first(&transaction, once).map_err(failed)? {
+        return once.again(&statement, rows);
     }
     let rows = changed(&transaction, file, (sql, params), watch)?;
-    if let Some(expected) = expect_rows.filter(|expected| *expected != rows) {
-        let message = format!(
-            "the statement changed {rows} rows and `expect_rows` is {expected}, so nothing was changed; look at which rows it meets \
-             with `sql.query`"
-        );
-        return Err(ToolError::invalid("rows", message));
-    }
-    once.note(&transaction, rows).map_err(failed)?;
+    expected(expect_rows, rows)?;
+    note(&transaction, once, rows).map_err(failed)?;
     transaction.commit().map_err(|error| unclear(&error, file, watch))?;
     Ok(rows)
 }
@@ -79,18 +63,11 @@ fn changed(
     let before = transaction.total_changes();
     let mut statement = prepared(transaction, file, Access::Write, (sql, params), watch)?;
     if statement.column_count() != 0 {
-        let message =
-            "the statement returns rows, which nobody would see; leave RETURNING out, or ask with `sql.query`";
-        return Err(ToolError::invalid("returns_rows", message));
+        return Err(returns_rows());
     }
     let done = statement.raw_execute();
     drop(statement);
     Guard::lift(transaction).and(done).map_err(failed)?;
     // A statement that changes the schema counts nothing, and leaves the count of the one before it.
     Ok(if transaction.total_changes() == before { 0 } else { transaction.changes() })
-}
-
-fn used() -> ToolError {
-    let message = "another statement was carried out under the key of this call; give the step another id";
-    ToolError::invalid("key_used", message)
 }

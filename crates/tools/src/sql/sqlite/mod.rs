@@ -8,6 +8,6 @@ mod query;
 mod statement;
 mod value;
 
-pub(super) use execute::{Once, execute};
+pub(super) use execute::execute;
 pub(super) use file::{File, locate};
 pub(super) use query::query;

@@ -7,6 +7,7 @@ use super::file::File;
 use super::statement::prepared;
 use super::value::shown;
 use crate::sql::grants::Access;
+use crate::sql::once::returns_none;
 use crate::sql::params::Params;
 use crate::sql::table::{Column, Table};
 use crate::sql::watch::Watch;
@@ -23,8 +24,7 @@ pub(in crate::sql) fn query(
     let mut statement = prepared(&connection, file, Access::Read, (sql, params), watch)?;
     // VACUUM INTO writes a file, and is no change of this one that the guard is asked for.
     if !statement.readonly() || statement.column_count() == 0 {
-        let message = "the statement returns no rows; `sql.query` only looks, `sql.execute` changes";
-        return Err(ToolError::invalid("denied", message));
+        return Err(returns_none());
     }
     let column = |column: &rusqlite::Column<'_>| Column {
         name: column.name().to_owned(),
