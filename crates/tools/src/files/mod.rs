@@ -1,6 +1,7 @@
 //! Files within granted folders. Every access goes through a handle on the granted folder (cap-std), so that neither
 //! `..` nor a symbolic link can lead out of it.
 
+mod direct;
 mod list;
 mod read_text;
 mod replace;
@@ -14,6 +15,7 @@ use parkway_core::tool::{SharedTool, schema_of};
 use serde_json::Value;
 
 use crate::builtin::{shared, untitled};
+pub(crate) use direct::{Astray, direct};
 use roots::{Grants, Roots};
 pub(crate) use roots::{normal, shown};
 

@@ -12,8 +12,8 @@ use super::password::Password;
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::sqlite;
-use super::watch::watched;
 use crate::remote::Remote;
+use crate::watch::watched;
 
 /// Changes a database. A statement done twice is not a statement done once, so the key of the call is written into the table
 /// `parkway_effect` of that database in the transaction of the statement: it stands there if and only if the statement was

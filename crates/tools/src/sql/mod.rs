@@ -13,7 +13,6 @@ mod postgres;
 mod query;
 mod sqlite;
 mod table;
-mod watch;
 
 use std::path::PathBuf;
 

@@ -12,8 +12,8 @@ use super::password::Password;
 use super::postgres;
 use super::sqlite;
 use super::table::Column;
-use super::watch::watched;
 use crate::remote::Remote;
+use crate::watch::watched;
 
 /// How many rows are given if nothing is said.
 const USUAL: usize = 1_000;

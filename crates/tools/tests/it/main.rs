@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first thing that is not as it should be")]
 
 mod files;
+mod git;
 mod port;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -29,6 +29,9 @@ fn every_tool_says_what_it_does() {
     files.read_text read untrusted
     files.write_text idempotent
     files.write_csv idempotent
+    git.log read untrusted
+    git.show read untrusted
+    git.diff read untrusted
     http.get read untrusted
     http.send at_most_once untrusted
     http.put idempotent untrusted
@@ -48,6 +51,7 @@ fn a_schema_that_changes_is_noticed() {
         serde_json::to_string_pretty(&project.tool("files.write_csv").spec().input_schema).unwrap()
     );
     insta::assert_snapshot!(serde_json::to_string_pretty(&parkway_tools::files_grants_schema()).unwrap());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&parkway_tools::git_grants_schema()).unwrap());
     insta::assert_snapshot!(serde_json::to_string_pretty(&parkway_tools::sql_grants_schema()).unwrap());
 }
 

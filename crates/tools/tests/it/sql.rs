@@ -286,7 +286,7 @@ fn an_endless_query_is_stopped() {
     let started = Instant::now();
     let input = json!({"database": "seen", "sql": endless});
     let error = block_on(shop.call("sql.query", input.clone(), &context)).unwrap_err();
-    insta::assert_snapshot!(format!("{}: {error}", error.code), @"timeout: the statement was stopped after 200ms, and nothing of it stays; narrow it, or raise the step's `timeout`");
+    insta::assert_snapshot!(format!("{}: {error}", error.code), @"timeout: the call was stopped after 200ms, and has no effect; narrow it, or raise the step's `timeout`");
     // The runtime waits for its threads, so that one which went on would be noticed here.
     let context = shop.context("query");
     let cancel = context.cancel.clone();
@@ -295,7 +295,7 @@ fn an_endless_query_is_stopped() {
         cancel.cancel();
     });
     let error = block_on(shop.call("sql.query", input.clone(), &context)).unwrap_err();
-    insta::assert_snapshot!(format!("{}: {error}", error.code), @"cancelled: the statement was stopped, and nothing of it stays");
+    insta::assert_snapshot!(format!("{}: {error}", error.code), @"cancelled: the call was stopped, and has no effect");
     block_on(async {
         let context = shop.context("query");
         let call = shop.call("sql.query", input, &context);

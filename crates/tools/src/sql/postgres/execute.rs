@@ -11,7 +11,7 @@ use super::session::{Session, settings, watched};
 use crate::sql::once::{Once, expected, returns_rows};
 use crate::sql::params::Params;
 use crate::sql::password::Password;
-use crate::sql::watch::Watch;
+use crate::watch::Watch;
 
 /// The table of the keys. Who needs the space may delete old rows: a key is looked for as long as its run can be resumed.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS parkway_effect (

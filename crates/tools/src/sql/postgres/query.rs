@@ -12,7 +12,7 @@ use crate::sql::once::returns_none;
 use crate::sql::params::Params;
 use crate::sql::password::Password;
 use crate::sql::table::{Column, Table};
-use crate::sql::watch::Watch;
+use crate::watch::Watch;
 
 /// How many rows the server sends at a time.
 const PART: i32 = 64;

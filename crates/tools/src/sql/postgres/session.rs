@@ -12,7 +12,7 @@ use super::error::{failed, unreachable};
 use super::server::Server;
 use crate::http::tls;
 use crate::sql::password::Password;
-use crate::sql::watch::Watch;
+use crate::watch::Watch;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);

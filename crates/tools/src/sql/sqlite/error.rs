@@ -6,7 +6,7 @@ use rusqlite::ffi::{Error as Failure, ErrorCode, SQLITE_CONSTRAINT_TRIGGER};
 
 use super::file::File;
 use crate::sql::place::place;
-use crate::sql::watch::Watch;
+use crate::watch::Watch;
 
 /// The error of a statement that could not be prepared. It has no values yet, so that SQLite's own words can be told.
 pub(super) fn unreadable(error: &Error, sql: &str, file: &File, watch: &Watch) -> ToolError {

@@ -1,6 +1,5 @@
 //! The file of a database: found without following a link, and opened so that SQLite itself allows no more than is wanted.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,9 +9,9 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::failed;
-use crate::files::{normal, shown};
+use crate::files::{Astray, direct, normal, shown};
 use crate::sql::grants::Access;
-use crate::sql::watch::Watch;
+use crate::watch::Watch;
 
 /// The most bytes of a value or a row inside SQLite, so that no function can ask for all memory.
 const LARGEST: i32 = 16 << 20;
@@ -38,26 +37,14 @@ pub(in crate::sql) fn locate(project: &Path, name: &str, written: &str) -> Resul
             format!("`tools.sql` grants `{written}` as `{name}`, which {why}; name a file from the project root, as in `data/{name}.db`");
         ToolError::invalid("invalid_grants", message)
     })?;
-    let mut path = project.canonicalize().map_err(|error| {
-        ToolError::invalid(
-            "not_found",
-            format!("the project root cannot be opened: {error}; run from a folder that exists"),
-        )
-    })?;
     let refused = |code: &str, why: &str| {
         ToolError::invalid(code, format!("`{written}`, the file of the database `{name}`, {why}"))
     };
-    for part in inside.components() {
-        path.push(part);
-        let found = path.symlink_metadata().map_err(|error| match error.kind() {
-            ErrorKind::NotFound => refused("not_found", "does not exist; create it, or correct `tools.sql`"),
-            ErrorKind::NotADirectory => refused("not_found", "stands below a file; correct `tools.sql`"),
-            _ => refused("io", &format!("cannot be looked at: {error}")),
-        })?;
-        if found.is_symlink() {
-            return Err(refused("denied", "is reached by a link; grant the file that the link leads to"));
-        }
-    }
+    let path = direct(project, &inside).map_err(|astray| match astray {
+        Astray::Absent => refused("not_found", "does not exist; create it, or correct `tools.sql`"),
+        Astray::Link => refused("denied", "is reached by a link; grant the file that the link leads to"),
+        Astray::Unknown(error) => refused("io", &format!("cannot be looked at: {error}")),
+    })?;
     if !path.is_file() {
         return Err(refused("not_a_file", "is a folder or a device; name a file"));
     }

@@ -10,7 +10,7 @@ use crate::sql::grants::Access;
 use crate::sql::once::returns_none;
 use crate::sql::params::Params;
 use crate::sql::table::{Column, Table};
-use crate::sql::watch::Watch;
+use crate::watch::Watch;
 
 /// At most `limit` rows of what the statement finds.
 pub(in crate::sql) fn query(

@@ -9,7 +9,7 @@ use super::guard::Guard;
 use super::value::bound;
 use crate::sql::grants::Access;
 use crate::sql::params::Params;
-use crate::sql::watch::Watch;
+use crate::watch::Watch;
 
 /// Prepares the statement, if it is one and does no more than `access` allows, and binds its values.
 pub(super) fn prepared<'c>(

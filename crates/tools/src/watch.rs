@@ -1,4 +1,4 @@
-//! When a statement has to stop: at the step's deadline, when the run is cancelled, or when nobody waits for it any more.
+//! When work on a thread has to stop: at the step's deadline, when the run is cancelled, or when nobody waits for it any more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,12 +9,12 @@ use parkway_core::tool::{Cancel, ToolContext, ToolError};
 
 use crate::builtin::broken;
 
-/// How long a statement may take where the step has no `timeout`.
+/// How long work may take where the step has no `timeout`.
 const USUAL: Duration = Duration::from_secs(60);
 
-/// Tells a statement whether to stop.
+/// Tells work whether to stop.
 #[derive(Clone)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     time: Duration,
     until: Instant,
     cancel: Cancel,
@@ -23,7 +23,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(context: &ToolContext) -> Self {
+    pub(crate) fn new(context: &ToolContext) -> Self {
         let left = |deadline: Time| deadline.since(context.now);
         let time = context.deadline.map_or(USUAL, left);
         let now = Instant::now();
@@ -32,21 +32,21 @@ impl Watch {
     }
 
     /// How long it may still take.
-    pub(super) fn remaining(&self) -> Duration {
+    pub(crate) fn remaining(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.left.load(Ordering::Relaxed) || self.cancel.is_cancelled() || self.remaining().is_zero()
     }
 
-    /// The error of a statement that was stopped. Nothing that it changed stays.
-    pub(super) fn stopped(&self) -> ToolError {
+    /// The error of work that was stopped. Nothing that it changed stays.
+    pub(crate) fn stopped(&self) -> ToolError {
         if self.left.load(Ordering::Relaxed) || self.cancel.is_cancelled() {
-            return ToolError::invalid("cancelled", "the statement was stopped, and nothing of it stays");
+            return ToolError::invalid("cancelled", "the call was stopped, and has no effect");
         }
         let message = format!(
-            "the statement was stopped after {:?}, and nothing of it stays; narrow it, or raise the step's `timeout`",
+            "the call was stopped after {:?}, and has no effect; narrow it, or raise the step's `timeout`",
             self.time
         );
         ToolError::invalid("timeout", message)
@@ -63,12 +63,12 @@ impl Drop for Leaving {
 }
 
 /// Does work that blocks. If the call is dropped, the work is told to stop.
-pub(super) async fn watched<T: Send + 'static>(
+pub(crate) async fn watched<T: Send + 'static>(
     context: &ToolContext,
     work: impl FnOnce(&Watch) -> Result<T, ToolError> + Send + 'static,
 ) -> Result<T, ToolError> {
     let watch = Watch::new(context);
     let _leaving = Leaving(watch.left.clone());
     let work = tokio::task::spawn_blocking(move || work(&watch));
-    work.await.map_err(|error| broken(format!("a statement did not end: {error}")))?
+    work.await.map_err(|error| broken(format!("work on a thread did not end: {error}")))?
 }
