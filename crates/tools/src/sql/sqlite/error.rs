@@ -2,7 +2,7 @@
 
 use parkway_core::tool::ToolError;
 use rusqlite::Error;
-use rusqlite::ffi::{Error as Failure, ErrorCode, SQLITE_CONSTRAINT_TRIGGER};
+use rusqlite::ffi::{Error as Failure, ErrorCode, SQLITE_CONSTRAINT_TRIGGER, SQLITE_READONLY_ROLLBACK};
 
 use super::file::File;
 use crate::sql::place::place;
@@ -56,6 +56,13 @@ pub(super) fn failed(error: &Error, file: &File, watch: &Watch) -> ToolError {
             invalid("corrupt", format!("the database {database} is damaged; look with `PRAGMA integrity_check`"))
         }
         ErrorCode::DiskFull => passing("disk_full", format!("there is no room for a change of {database}; make some")),
+        ErrorCode::ReadOnly if failure.extended_code == SQLITE_READONLY_ROLLBACK => invalid(
+            "half_written",
+            format!(
+                "a process was killed in the middle of a change of {database}, and who only reads cannot take the half of it back; \
+                 open the file once with a program that may write, such as `sqlite3`"
+            ),
+        ),
         ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
             let message =
                 format!("the file of {database} cannot be used: {failure}; check its owner and mode, and its folder's");
