@@ -4,6 +4,7 @@
 mod edits;
 mod held;
 mod json;
+mod direct;
 mod list;
 mod markdown;
 mod move_file;
@@ -30,7 +31,9 @@ use parkway_core::tool::{SharedTool, schema_of};
 use serde_json::Value;
 
 use crate::builtin::{shared, untitled};
+pub(crate) use direct::{Astray, direct};
 use roots::{Grants, Roots};
+pub(crate) use roots::{normal, shown};
 
 /// The `files` family: listing, reading and writing text, JSON, JSON Lines, CSV and Markdown, patching and moving. Paths in
 /// arguments and grants are relative to `project_root`.

@@ -251,7 +251,7 @@ impl Place {
 }
 
 /// The path without `.` and doubled separators; an error says why it cannot be inside the project.
-fn normal(path: &str) -> Result<PathBuf, &'static str> {
+pub(crate) fn normal(path: &str) -> Result<PathBuf, &'static str> {
     if path.is_empty() {
         return Err("is empty");
     }
@@ -271,7 +271,7 @@ fn normal(path: &str) -> Result<PathBuf, &'static str> {
 }
 
 /// The path with `/`, as arguments have it.
-pub(super) fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     let names = path.components().filter(|c| matches!(c, Component::Normal(_)));
     let parts = names.map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
     if parts.is_empty() { ".".into() } else { parts }

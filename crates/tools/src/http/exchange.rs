@@ -159,7 +159,7 @@ impl Network {
 }
 
 /// TLS with ring, given to this client alone, since a default one would be the whole program's.
-fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
+pub(crate) fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(config.with_platform_verifier()?.with_no_client_auth())

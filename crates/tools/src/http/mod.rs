@@ -23,6 +23,8 @@ use serde_json::Value;
 use crate::builtin::untitled;
 use crate::remote::remote;
 use exchange::Network;
+#[cfg(feature = "postgres")]
+pub(crate) use exchange::tls;
 use grants::{HttpGrants, NotifyGrants};
 use resolver::{Lookup, System};
 

@@ -4,10 +4,14 @@
 
 mod documents;
 mod files;
+mod git;
 mod moving;
 mod patch;
 mod port;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod project;
 mod queries;
+mod sql;
 mod texts;
 mod times;

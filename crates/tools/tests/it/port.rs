@@ -37,10 +37,15 @@ fn every_tool_says_what_it_does() {
     files.read_markdown read untrusted
     files.patch idempotent
     files.move idempotent
+    git.log read untrusted
+    git.show read untrusted
+    git.diff read untrusted
     http.get read untrusted
     http.send at_most_once untrusted
     http.put idempotent untrusted
     notify.webhook at_most_once
+    sql.query read untrusted
+    sql.execute idempotent
     text.find pure
     text.match pure
     text.replace pure
@@ -64,6 +69,8 @@ fn a_schema_that_changes_is_noticed() {
         serde_json::to_string_pretty(&project.tool("files.write_csv").spec().input_schema).unwrap()
     );
     insta::assert_snapshot!(serde_json::to_string_pretty(&parkway_tools::files_grants_schema()).unwrap());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&parkway_tools::git_grants_schema()).unwrap());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&parkway_tools::sql_grants_schema()).unwrap());
 }
 
 #[test]
