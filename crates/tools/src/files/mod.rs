@@ -2,11 +2,13 @@
 //! `..` nor a symbolic link can lead out of it.
 
 mod edits;
+mod formulas;
 mod held;
 mod json;
 mod direct;
 mod list;
 mod markdown;
+mod marker;
 mod move_file;
 mod patch;
 mod read;
@@ -51,7 +53,7 @@ pub fn files(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
         shared(write_csv::WriteCsv { roots: roots.clone() }),
         shared(read_markdown::ReadMarkdown { roots: roots.clone() }),
         shared(patch::Patch { roots: roots.clone() }),
-        shared(move_file::MoveFile { roots }),
+        shared(move_file::MoveFile { roots, ended: marker::Ended::default() }),
     ]
 }
 

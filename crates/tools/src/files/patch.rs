@@ -9,7 +9,7 @@ use super::edits::{Edit, Misfit, Patched, nearest, patched, stands_with_other_li
 use super::held::hold;
 use super::read::{MOST, text_of};
 use super::replace::replace;
-use super::roots::{Access, Place, Roots};
+use super::roots::{Place, Roots};
 use crate::builtin::Builtin;
 
 /// The most edits of one call.
@@ -59,8 +59,7 @@ impl Builtin for Patch {
         check(&input.edits)?;
         let expected = input.sha256.as_deref().map(digest).transpose()?;
         // What is refused tells of what stands in the file: a grant to write alone is not enough.
-        self.roots.locate(&input.path, Access::Read, context)?;
-        let place = self.roots.locate(&input.path, Access::Write, context)?;
+        let place = self.roots.changeable(&input.path, context)?;
         if place.dir.symlink_metadata(&place.inside).is_ok_and(|found| found.is_symlink()) {
             let message = format!("`{}` is a link, which a patch would replace; name the file it leads to", place.path);
             return Err(ToolError::invalid("not_a_file", message));
@@ -85,7 +84,7 @@ impl Builtin for Patch {
             replace(&place, text.as_bytes())?;
         } else {
             // The call that made it may have ended before it was on disk.
-            place.sync()?;
+            place.names()?.sync().map_err(|e| place.error_afterwards("write", &e))?;
         }
         drop(file);
         let sha256 = Digest::of(&[text.as_bytes()]).to_string();

@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::formulas::unescape;
 use super::read::Document;
 use super::records::{Flaw, Record, Records};
 use super::roots::Roots;
-use super::write_csv::runs;
 use crate::builtin::Builtin;
 
 /// The most rows that one call returns.
@@ -96,7 +96,7 @@ impl Builtin for ReadCsv {
         let mut records = Records::new(&document.text, delimiter).map(|record| {
             let Record { line, mut cells } = record.map_err(|Flaw { line, what }| document.malformed(line, what))?;
             if input.formulas == Formulas::Unescape {
-                cells.iter_mut().for_each(unescape);
+                cells.iter_mut().for_each(|cell| *cell = unescape(cell));
             }
             Ok(Record { line, cells })
         });
@@ -167,10 +167,4 @@ fn check_names(document: &Document, names: &Record) -> Result<(), ToolError> {
         }
     }
     Ok(())
-}
-
-fn unescape(cell: &mut String) {
-    if cell.strip_prefix('\'').is_some_and(runs) {
-        cell.remove(0);
-    }
 }

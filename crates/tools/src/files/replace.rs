@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cap_std::fs::{Dir, File, OpenOptions};
 use parkway_core::tool::ToolError;
 
-use super::roots::{Place, is_folder, sync_folder};
+use super::marker;
+use super::roots::{Place, is_folder};
 
 /// Puts a file with these bytes at the place, in one step, and returns when it is on disk. The mode of a file that it
 /// replaces is kept; a symbolic link is replaced itself, not what it leads to.
@@ -26,7 +27,9 @@ pub(super) fn replace(place: &Place, bytes: &[u8]) -> Result<(), ToolError> {
         Err(e) if e.kind() == ErrorKind::NotFound => None,
         Err(e) => return Err(place.error("write", &e)),
     };
-    let written = create_beside(&place.dir, folder).and_then(|(temporary, mut file)| {
+    let names = place.names()?;
+    let mode = if old.is_some() { Mode::Private } else { Mode::Usual };
+    let written = create_beside(&place.dir, folder, mode).and_then(|(temporary, mut file)| {
         let done = file
             .write_all(bytes)
             .and_then(|()| old.map_or(Ok(()), |mode| file.set_permissions(mode)))
@@ -38,7 +41,8 @@ pub(super) fn replace(place: &Place, bytes: &[u8]) -> Result<(), ToolError> {
         }
         done
     });
-    written.and_then(|()| sync_folder(&place.dir, folder)).map_err(|e| place.error("write", &e))
+    written.map_err(|e| place.error("write", &e))?;
+    names.sync().map_err(|e| place.error_afterwards("write", &e))
 }
 
 /// What the names of files that are being written begin and end with.
@@ -52,7 +56,9 @@ pub(super) fn sweep(dir: &Dir, folder: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         // Asked before it is opened: opening a pipe would wait for its other end.
-        if !name.to_str().is_some_and(is_temporary) || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+        let Some(name) = name.to_str() else { continue };
+        let forgotten = || marker::is_marker(name) && entry.metadata().is_ok_and(|found| marker::is_forgotten(&found));
+        if !(is_temporary(name) || forgotten()) || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
             continue;
         }
         let path = folder.join(name);
@@ -81,13 +87,40 @@ pub(super) fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Who may read a file while it is written.
+#[derive(Clone, Copy)]
+pub(super) enum Mode {
+    /// Those who may read any new file.
+    Usual,
+    /// Nobody else: it gets the mode of another file when it is whole.
+    Private,
+}
+
+impl Mode {
+    #[cfg(unix)]
+    fn options(self) -> OpenOptions {
+        use cap_std::fs::OpenOptionsExt;
+        let mut options = OpenOptions::new();
+        if let Mode::Private = self {
+            options.mode(0o600);
+        }
+        options
+    }
+
+    /// Not known here.
+    #[cfg(not(unix))]
+    fn options(self) -> OpenOptions {
+        OpenOptions::new()
+    }
+}
+
 /// A new file in the folder, under a hidden name that nobody else has, and locked.
-pub(super) fn create_beside(dir: &Dir, folder: &Path) -> io::Result<(PathBuf, File)> {
+pub(super) fn create_beside(dir: &Dir, folder: &Path, mode: Mode) -> io::Result<(PathBuf, File)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     loop {
         let name = format!("{PREFIX}{}-{}{SUFFIX}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = folder.join(name);
-        match dir.open_with(&path, OpenOptions::new().write(true).create_new(true)) {
+        match dir.open_with(&path, mode.options().write(true).create_new(true)) {
             Ok(file) => {
                 // Where a file system knows no locks nobody gets one, and nothing is swept.
                 let swept = lock(&file).is_ok_and(|held| !held) || dir.symlink_metadata(&path).is_err();

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, File};
 use parkway_core::tool::{ToolContext, ToolError};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -109,6 +109,21 @@ impl Roots {
         Ok(Place { dir, inside, path: shown(&wanted) })
     }
 
+    /// The place that `path` names, in a folder that is granted for reading and in one that is granted for writing. The
+    /// narrower of the two is opened through the wider, so that no link leads to where only one of them is.
+    pub(super) fn changeable(&self, path: &str, context: &ToolContext) -> Result<Place, ToolError> {
+        let read = self.locate(path, Access::Read, context)?;
+        let write = self.locate(path, Access::Write, context)?;
+        let (wide, narrow) = if depth(&read.inside) < depth(&write.inside) { (write, read) } else { (read, write) };
+        let between = depth(&wide.inside) - depth(&narrow.inside);
+        if between == 0 {
+            return Ok(narrow);
+        }
+        let folder: PathBuf = wide.inside.components().take(between).collect();
+        let dir = wide.dir.open_dir(folder).map_err(|e| wide.error("open", &e))?;
+        Ok(Place { dir, ..narrow })
+    }
+
     fn open(&self, folder: &Path, access: Access) -> Result<Dir, ToolError> {
         let project = Dir::open_ambient_dir(&self.project, ambient_authority()).map_err(|e| {
             ToolError::invalid(
@@ -195,9 +210,15 @@ impl Place {
         self.inside.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
-    /// Puts the names in its folder on disk.
-    pub(super) fn sync(&self) -> Result<(), ToolError> {
-        sync_folder(&self.dir, self.folder()).map_err(|e| self.error("write", &e))
+    /// Opens its folder, to put the names in it on disk when they have changed. Whatever keeps that from being done is to
+    /// come up before.
+    pub(super) fn names(&self) -> Result<Names, ToolError> {
+        Names::open(&self.dir, self.folder()).map_err(|e| self.error("open the folder of", &e))
+    }
+
+    /// What an error means at this place that came after something was done.
+    pub(super) fn error_afterwards(&self, doing: &str, error: &io::Error) -> ToolError {
+        ToolError { not_done: false, ..self.error(doing, error) }
     }
 
     /// What an error of the file system at this place means for the caller.
@@ -298,7 +319,7 @@ fn create_folders(dir: &Dir, folder: &Path) -> io::Result<()> {
         let parent = made.clone();
         made.push(part);
         match dir.create_dir(&made) {
-            Ok(()) => sync_folder(dir, &parent)?,
+            Ok(()) => Names::open(dir, &parent)?.sync()?,
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {
                 if !dir.metadata(&made)?.is_dir() {
                     return Err(ErrorKind::NotADirectory.into());
@@ -310,10 +331,21 @@ fn create_folders(dir: &Dir, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts the names in a folder on disk.
-pub(super) fn sync_folder(dir: &Dir, folder: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened as a file, and the file system keeps names by itself.
-    if cfg!(unix) { dir.open(folder)?.sync_all() } else { Ok(()) }
+/// The names in a folder.
+pub(super) struct Names {
+    /// Elsewhere a folder cannot be opened as a file, and the file system keeps names by itself.
+    folder: Option<File>,
+}
+
+impl Names {
+    pub(super) fn open(dir: &Dir, folder: &Path) -> io::Result<Self> {
+        Ok(Names { folder: if cfg!(unix) { Some(dir.open(folder)?) } else { None } })
+    }
+
+    /// Puts them on disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.folder.as_ref().map_or(Ok(()), File::sync_all)
+    }
 }
 
 /// cap-std's own refusal, as opposed to the operating system's, has no number.

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::formulas::escape;
 use super::replace::replace;
 use super::roots::Roots;
 use crate::builtin::Builtin;
@@ -46,11 +47,12 @@ enum Row {
     List(Vec<Value>),
 }
 
-/// What happens to text that begins with `=`, `+`, `-`, `@`, a tab or a line break, and is no number.
+/// What happens to text that begins with `=`, `+`, `-`, `@`, a tab or a line break, and is no number; and to one that goes
+/// on with `=`, `+`, `-` or `@` behind a `;`, a tab or a line break.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Formulas {
-    /// It gets a `'` in front, so that it stays text.
+    /// It gets a `'` in front of that, so that it stays text.
     #[default]
     Escape,
     /// It is written as it is: only for text that nobody outside has written.
@@ -151,7 +153,7 @@ impl<'a> Table<'a> {
         let unwritable = |e: &dyn std::fmt::Display| {
             ToolError::invalid("invalid", format!("the rows cannot be written as CSV: {e}"))
         };
-        let safe = |text: String| if formulas == Formulas::Escape && runs(&text) { format!("'{text}") } else { text };
+        let safe = |text: String| if formulas == Formulas::Escape { escape(&text) } else { text };
         if !self.columns.is_empty() {
             writer.write_record(self.columns.iter().map(|c| safe(c.clone()))).map_err(|e| unwritable(&e))?;
         }
@@ -168,17 +170,6 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-/// Whether a spreadsheet would take the text for a formula.
-pub(super) fn runs(text: &str) -> bool {
-    let starts = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
-    starts && !is_number(text)
-}
-
-/// `-1.5`, `+3`, `-2e6`; not `-inf`.
-fn is_number(text: &str) -> bool {
-    text.contains(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok()
 }
 
 fn misfit(index: usize, row: &Value, expected: &str) -> ToolError {
@@ -236,6 +227,8 @@ mod tests {
         check(json!([["-1.5", "+3", "-2e6", "-inf", "a=b", -7]]), None, "-1.5,+3,-2e6,'-inf,a=b,-7\r\n");
         check(json!([{"=h": 1}]), None, "'=h\r\n1\r\n");
         check(json!([["\rx", "＝1"]]), None, "\"'\rx\",'＝1\r\n");
+        // For a spreadsheet that splits at `;`.
+        check(json!([["a;=cmd", "a\n=b"]]), None, "a;'=cmd,\"a\n'=b\"\r\n");
     }
 
     #[test]

@@ -47,6 +47,8 @@ fn a_glob_chooses_by_path_below_the_folder() {
     assert_eq!(list("data", json!(".*")), "data/.hidden");
     assert_eq!(list("data", json!("*.pdf")), "");
     insta::assert_snapshot!(project.refused("files.list", json!({"folder": "data", "glob": "[a"})), @"invalid: glob `[a` cannot be read: unclosed character class; missing ']'; write it like `*.txt` or `**/*.txt`");
+    insta::assert_snapshot!(project.refused("files.list", json!({"folder": "data", "glob": "a".repeat(10_000)})), @"invalid: `glob` has 10000 bytes and at most 4096 are read; write it like `*.txt`, and choose among the files by an expression");
+    assert_eq!(list("data", json!("?".repeat(4096))), "");
     insta::assert_snapshot!(project.refused("files.list", json!({"folder": "data", "glob": "{a"})), @"invalid: glob `{a` cannot be read: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?); write it like `*.txt` or `**/*.txt`");
 }
 
@@ -352,6 +354,56 @@ fn a_folder_without_permission_says_so() {
         Err(error) => assert_eq!(error.code, "permission", "{error}"),
     }
     fs::set_permissions(project.path("out"), PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_folder_that_may_not_be_read_is_told_before_anything_is_written() {
+    let project = Project::new();
+    project.put("out/a.txt", "old");
+    fs::set_permissions(project.path("out"), PermissionsExt::from_mode(0o300)).unwrap();
+    let written = project.call("files.write_text", json!({"path": "out/a.txt", "text": "new"}));
+    // Root is not stopped by a mode.
+    match written {
+        Ok(_) => assert_eq!(project.read("out/a.txt"), "new"),
+        Err(error) => {
+            assert_eq!((error.code.as_str(), error.not_done), ("permission", true), "{error}");
+            assert_eq!(project.read("out/a.txt"), "old");
+        }
+    }
+    fs::set_permissions(project.path("out"), PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_private_file_is_private_while_it_is_replaced() {
+    let project = Project::new();
+    project.put("out/a.txt", "old");
+    fs::set_permissions(project.path("out/a.txt"), PermissionsExt::from_mode(0o600)).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut seen = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                for entry in fs::read_dir(project.path("out")).unwrap().flatten() {
+                    if let Ok(found) = entry.metadata() {
+                        assert_eq!(found.permissions().mode() & 0o077, 0, "{:?}", entry.file_name());
+                        seen += usize::from(entry.file_name() != "a.txt");
+                    }
+                }
+            }
+            seen
+        });
+        let text = "x".repeat(20_000_000);
+        for _ in 0..3 {
+            project.call("files.write_text", json!({"path": "out/a.txt", "text": text})).unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(watch.join().unwrap() > 0, "no temporary file was seen");
+    });
+    // A new file has the mode that any has.
+    project.call("files.write_text", json!({"path": "out/new.txt", "text": ""})).unwrap();
+    project.put("out/other.txt", "");
+    let mode = |path: &str| fs::metadata(project.path(path)).unwrap().permissions().mode();
+    assert_eq!(mode("out/new.txt"), mode("out/other.txt"));
 }
 
 #[test]

@@ -154,6 +154,25 @@ fn a_file_that_somebody_holds_is_waited_for() {
 }
 
 #[test]
+fn a_link_that_only_the_grant_to_write_follows_is_refused() {
+    let mut project = project("a");
+    project.link("out/l", "../private");
+    let patch = json!({"path": "out/l/keys.txt", "edits": [{"old": "key", "new": "x"}]});
+    for grants in [json!({"read": ["out"], "write": ["."]}), json!({"read": ["."], "write": ["out"]})] {
+        project.grants = grants;
+        assert!(project.refused("files.patch", patch.clone()).starts_with("denied: "));
+    }
+    // The granted folder itself is the link.
+    project.grants = json!({"read": ["out"], "write": ["out/l"]});
+    assert!(project.refused("files.patch", patch).starts_with("denied: "));
+    assert_eq!(project.read("private/keys.txt"), "key");
+    // Grants of different depth still meet.
+    project.grants = json!({"read": ["."], "write": ["out"]});
+    assert_eq!(project.call("files.patch", input(&[("a", "b")])).unwrap()["changed"], true);
+    assert_eq!(project.read("out/a.txt"), "b");
+}
+
+#[test]
 fn what_a_kill_left_of_a_patch_does_not_stay() {
     let project = project("a");
     project.put("out/.parkway-4194305-0.tmp", "a part");

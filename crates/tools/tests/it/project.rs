@@ -64,9 +64,14 @@ impl Project {
 
     /// Calls a tool as an attempt after others does.
     pub(crate) fn attempt(&self, attempt: u32, name: &str, input: Value) -> Result<Value, ToolError> {
+        self.call_within(name, input, &self.context_of(attempt))
+    }
+
+    /// What an attempt knows of its run.
+    pub(crate) fn context_of(&self, attempt: u32) -> ToolContext {
         let mut context = self.context();
         context.attempt = attempt;
-        self.call_within(name, input, &context)
+        context
     }
 
     /// What a call of a tool knows of its run.
@@ -75,7 +80,11 @@ impl Project {
     }
 
     pub(crate) fn call_within(&self, name: &str, input: Value, context: &ToolContext) -> Result<Value, ToolError> {
-        let tool = self.tool(name);
+        self.call_on(&self.tool(name), input, context)
+    }
+
+    /// Calls a tool that lives on.
+    pub(crate) fn call_on(&self, tool: &SharedTool, input: Value, context: &ToolContext) -> Result<Value, ToolError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let output = runtime.block_on(tool.call(input, context))?;
         jsonschema::validate(&tool.spec().output_schema, &output.value).unwrap();
