@@ -23,10 +23,9 @@ fn a_program_without_a_runtime_runs_answers_and_listens() {
     let store = format!("sqlite:{}", folder.path().join("runs.db").display());
     let parkway = blocking::Parkway::build(Parkway::builder().store(&store)).unwrap();
     let run = parkway.start(ask(), inputs! { who: "Ada" }).unwrap();
-    assert_eq!(run.wait().unwrap().status, RunStatus::Waiting);
-    assert!(matches!(run.output::<Value>(), Err(Error::Waiting(_))));
+    let asked = run.events().any(|event| matches!(event.unwrap().kind, EventKind::ApprovalRequested { .. }));
+    assert!(asked);
     run.approve("confirm").unwrap();
-    let run = parkway.resume(run.id(), RunOptions::default()).unwrap();
     assert_eq!(run.output::<Value>().unwrap(), json!({"text": "Hello, Ada"}));
     let last = run.events().last().unwrap().unwrap();
     assert!(matches!(last.kind, EventKind::RunCompleted { .. }), "{last:?}");
@@ -36,7 +35,9 @@ fn a_program_without_a_runtime_runs_answers_and_listens() {
     let other = blocking::Parkway::build(Parkway::builder().store(&store)).unwrap();
     let stopped = other.start(ask(), inputs! { who: "Bob" }).unwrap();
     stopped.cancel().unwrap();
-    let _ = stopped.wait().unwrap();
+    assert_eq!(stopped.wait().unwrap().status, RunStatus::Cancelled);
+    assert!(matches!(stopped.output::<Value>(), Err(Error::Cancelled(_))));
+    assert!(other.resume(run.id(), RunOptions::default()).is_err(), "it is over");
     assert_eq!(parkway.wait_for(parkway.engine().runs(&Default::default())).unwrap().unwrap().len(), 2);
 }
 

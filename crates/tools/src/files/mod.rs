@@ -1,11 +1,11 @@
 //! Files within granted folders. Every access goes through a handle on the granted folder (cap-std), so that neither
 //! `..` nor a symbolic link can lead out of it.
 
+mod direct;
 mod edits;
 mod formulas;
 mod held;
 mod json;
-mod direct;
 mod list;
 mod markdown;
 mod marker;
