@@ -39,7 +39,7 @@ impl Counting<'_> {
         match term {
             Term::Id | Term::Num(_) | Term::Var(_) | Term::Break(_) => term,
             Term::Recurse => pipe(Term::Recurse, call("!tick", Vec::new())),
-            Term::Str(format, parts) => made(self.text(format, parts)),
+            Term::Str(format, parts) => self.text(format, parts),
             Term::Arr(items) => made(Term::Arr(items.map(|items| self.boxed(*items)))),
             Term::Obj(fields) => {
                 let fields = fields.into_iter().map(|(name, value)| match value {
@@ -99,10 +99,12 @@ impl Counting<'_> {
             BinaryOp::Pipe(pattern) => joined(left, BinaryOp::Pipe(pattern.map(|p| self.pattern(p))), right),
             BinaryOp::Comma => joined(left, op, pipe(call("!tick", Vec::new()), right)),
             BinaryOp::Alt | BinaryOp::Or | BinaryOp::And | BinaryOp::Cmp(_) => joined(left, op, right),
+            // What these make may be so much larger than what it is made of that it is looked at before.
             BinaryOp::Math(Math::Mul) => made(call("!times", vec![left, right])),
-            BinaryOp::UpdateMath(Math::Mul) => {
-                let times = call("!times", vec![Term::Id, Term::Var("$!by")]);
-                let update = joined(left, BinaryOp::Update, times);
+            BinaryOp::Math(Math::Div) => made(call("!divided", vec![left, right])),
+            BinaryOp::UpdateMath(math @ (Math::Mul | Math::Div)) => {
+                let name = if math == Math::Mul { "!times" } else { "!divided" };
+                let update = joined(left, BinaryOp::Update, call(name, vec![Term::Id, Term::Var("$!by")]));
                 made(joined(right, BinaryOp::Pipe(Some(Pattern::Var("$!by"))), update))
             }
             BinaryOp::Math(_) | BinaryOp::Assign | BinaryOp::Update | BinaryOp::UpdateMath(_) | BinaryOp::UpdateAlt => {
@@ -116,12 +118,13 @@ impl Counting<'_> {
             Pattern::Var(name) => Pattern::Var(name),
             Pattern::Arr(items) => Pattern::Arr(items.into_iter().map(|item| self.pattern(item)).collect()),
             Pattern::Obj(fields) => {
-                Pattern::Obj(fields.into_iter().map(|(name, item)| (self.term(name), self.pattern(item))).collect())
+                let key = |name| pipe(self.term(name), call("!key", Vec::new()));
+                Pattern::Obj(fields.into_iter().map(|(name, item)| (key(name), self.pattern(item))).collect())
             }
         }
     }
 
-    /// The name of a field that stands for its value, too: a text or a variable, and nothing around it.
+    /// The name of a field that stands for its value, too: a text or a variable, and nothing around the variable.
     fn name<'s>(&self, name: Term<&'s str>) -> Term<&'s str> {
         match name {
             Term::Str(format, parts) => self.text(format, parts),
@@ -129,13 +132,34 @@ impl Counting<'_> {
         }
     }
 
+    /// A text with what is put into it, as additions that count. jaq would make the same additions, and hold all that they make
+    /// before anything is counted.
     fn text<'s>(&self, format: Option<&'s str>, parts: Vec<StrPart<&'s str, Term<&'s str>>>) -> Term<&'s str> {
-        let parts = parts.into_iter().map(|part| match part {
-            StrPart::Term(term) => StrPart::Term(self.term(term)),
-            StrPart::Str(text) => StrPart::Str(text),
-            StrPart::Char(char) => StrPart::Char(char),
-        });
-        Term::Str(format, parts.collect())
+        let mut terms: Vec<Term<&str>> = Vec::new();
+        let mut plain = Vec::new();
+        for part in parts {
+            let StrPart::Term(term) = part else {
+                plain.push(part);
+                continue;
+            };
+            if !plain.is_empty() {
+                terms.push(Term::Str(None, std::mem::take(&mut plain)));
+            }
+            // A text of one part alone is that part as text.
+            let as_text = match format {
+                Some(format) => self.term(call(format, Vec::new())),
+                None => Term::Str(None, vec![StrPart::Term(Term::Id)]),
+            };
+            terms.push(made(pipe(self.term(term), as_text)));
+        }
+        if !plain.is_empty() || terms.is_empty() {
+            terms.push(made(Term::Str(None, plain)));
+        }
+        let last = terms.pop().unwrap_or_default();
+        terms
+            .into_iter()
+            .rev()
+            .fold(last, |sum, term| made(Term::BinOp(Box::new(term), BinaryOp::Math(Math::Add), Box::new(sum))))
     }
 }
 

@@ -13,6 +13,8 @@ use jaq_core::{Cv, DataT, Error, Exn, Lut, Native, ValR, ValX};
 use jaq_json::{Num, Val};
 use parkway_core::tool::ToolError;
 
+use super::search::{Give, search};
+
 /// The steps of a query: a call costs [`CALL`], and a value that is made costs one for each value in it and for each 16
 /// bytes of text.
 const STEPS: u64 = 40_000_000;
@@ -61,7 +63,7 @@ pub(super) struct Meter {
 
 /// Why a query was ended.
 #[derive(Clone, Copy)]
-enum Stop {
+pub(super) enum Stop {
     Steps,
     Stack,
     Size,
@@ -69,7 +71,7 @@ enum Stop {
     Asked,
 }
 
-type Halt = Exn<'static, Val>;
+pub(super) type Halt = Exn<'static, Val>;
 
 impl Meter {
     /// A meter for the calling thread; a raised `stop` ends the query.
@@ -77,7 +79,7 @@ impl Meter {
         Meter { left: Cell::new(STEPS), base: stack(), stop, stopped: Cell::new(None) }
     }
 
-    fn halt(&self, why: Stop) -> Halt {
+    pub(super) fn halt(&self, why: Stop) -> Halt {
         self.stopped.set(Some(why));
         // Unlike an error, `try` does not catch this.
         Exn::halt(1)
@@ -147,6 +149,26 @@ impl Meter {
     }
 }
 
+/// What a value may still hold while it is made.
+pub(super) struct Room<'m> {
+    meter: &'m Meter,
+    left: u64,
+}
+
+impl<'m> Room<'m> {
+    pub(super) fn new(meter: &'m Meter) -> Self {
+        Room { meter, left: HOLDS.min(meter.left.get()) }
+    }
+
+    /// Takes the room of a part; the whole is counted when it is made.
+    pub(super) fn take(&mut self, part: &Val) -> Result<(), Halt> {
+        hold(part, DEEPEST, &mut self.left).map_err(|why| match why {
+            Stop::Size if self.meter.left.get() < HOLDS => self.meter.halt(Stop::Steps),
+            why => self.meter.halt(why),
+        })
+    }
+}
+
 /// Takes what the value holds from `room`.
 fn hold(value: &Val, deepest: u32, room: &mut u64) -> Result<(), Stop> {
     let take = |room: &mut u64, parts: usize| match room.checked_sub(parts as u64) {
@@ -201,8 +223,19 @@ macro_rules! through {
             })
     }};
 }
+
+/// A filter that looks for a pattern, with its flags.
+macro_rules! searching {
+    ($give:expr) => {
+        Native::new(|mut cv: Cv<'_, Metered>| {
+            let (flags, pattern) = (cv.0.pop_var(), cv.0.pop_var());
+            box_once(search(cv.0.data().meter, &cv.1, &pattern, &flags, $give))
+        })
+    };
+}
+
 /// The filters that count, and those that stand in for filters of jaq. Their names begin with a character that no query can
-/// write, but for `fromjson`.
+/// write, but for `fromjson` and those that look for patterns.
 pub(super) fn filters() -> Vec<Fun<Metered>> {
     vec![
         ("!tick", v(0), through!(|meter, _| meter.call())),
@@ -211,8 +244,7 @@ pub(super) fn filters() -> Vec<Fun<Metered>> {
             "!key",
             v(0),
             through!(|_, key| match key {
-                Val::Arr(_) =>
-                    Err(Error::str("a list is no place in a list; `indices` tells where one stands in another").into()),
+                Val::Arr(_) => Err(no_place()),
                 _ => Ok(()),
             }),
         ),
@@ -231,7 +263,29 @@ pub(super) fn filters() -> Vec<Fun<Metered>> {
             Native::new(|mut cv| {
                 let pattern = cv.0.pop_var();
                 let meter = cv.0.data().meter;
-                box_once(meter.spend(search(&cv.1, &pattern)).map(|()| cv.1))
+                box_once(meter.spend(cost(&cv.1, &pattern)).map(|()| cv.1))
+            }),
+        ),
+        (
+            "!place",
+            v(1),
+            Native::new(|mut cv| {
+                let place = cv.0.pop_var();
+                box_once(match (&cv.1, place) {
+                    (Val::Arr(_), Val::Arr(_)) => Err(no_place()),
+                    _ => Ok(cv.1),
+                })
+            }),
+        ),
+        (
+            "!letters",
+            v(0),
+            Native::new(|cv| {
+                let meter = cv.0.data().meter;
+                box_once(match &cv.1 {
+                    Val::TStr(text) if text.len() as u64 > HOLDS => Err(meter.halt(Stop::Size)),
+                    _ => Ok(cv.1),
+                })
             }),
         ),
         (
@@ -240,9 +294,8 @@ pub(super) fn filters() -> Vec<Fun<Metered>> {
             Native::new(|mut cv| {
                 let form = cv.0.pop_var();
                 box_once(match form {
-                    // A width in a form is a way to take memory.
-                    Val::TStr(form) if form.windows(4).any(|four| four.iter().all(u8::is_ascii_digit)) => {
-                        Err(Error::str("the form of a time has too large a width").into())
+                    Val::TStr(form) if !std::str::from_utf8(&form).is_ok_and(crate::time::modest) => {
+                        Err(Error::str("the form of a time is too long or has too large a width").into())
                     }
                     // The rules of a zone come from files of the system.
                     Val::TStr(form) if form.contains(&b'Q') => {
@@ -260,6 +313,17 @@ pub(super) fn filters() -> Vec<Fun<Metered>> {
                 box_once(times(cv.0.data().meter, left, right))
             }),
         ),
+        (
+            "!divided",
+            v(2),
+            Native::new(|mut cv| {
+                let (right, left) = (cv.0.pop_var(), cv.0.pop_var());
+                box_once(divided(cv.0.data().meter, left, right))
+            }),
+        ),
+        ("matches", v(2), searching!(Give { rest: false, matches: true })),
+        ("split_matches", v(2), searching!(Give { rest: true, matches: true })),
+        ("split_", v(2), searching!(Give { rest: true, matches: false })),
         ("fromjson", v(0), Native::new(|cv| box_once(from_json(&cv.1).map_err(Exn::from)))),
     ]
 }
@@ -272,13 +336,13 @@ fn square<'a>(meter: &Meter, one: &Val, other: &Val) -> Result<(), Exn<'a, Val>>
 
 /// What a search for a regular expression costs: the length of the text for each state, of which a pattern has about as many
 /// as bytes, times the counts of its repetitions.
-fn search(text: &Val, pattern: &Val) -> u64 {
+fn cost(text: &Val, pattern: &Val) -> u64 {
     let (Val::TStr(text), Val::TStr(pattern)) = (text, pattern) else { return 0 };
     let repeated = pattern.split(|byte| *byte == b'{').skip(1).filter_map(|rest| {
         let inside = rest.split(|byte| *byte == b'}').next().and_then(|inside| std::str::from_utf8(inside).ok())?;
         inside.rsplit(',').find(|count| !count.is_empty())?.trim().parse::<u64>().ok()
     });
-    let states = repeated.fold(pattern.len() as u64, |states, count| states.saturating_mul(count.max(1)));
+    let states = repeated.fold(pattern.len() as u64 + 1, |states, count| states.saturating_mul(count.max(1)));
     states.saturating_mul(text.len() as u64) / 16 + states
 }
 
@@ -296,6 +360,25 @@ fn times<'a>(meter: &Meter, left: Val, right: Val) -> ValX<'a, Val> {
         return Err(meter.halt(Stop::Size));
     }
     Ok((left * right)?)
+}
+
+/// A quotient; that of two texts is a list of what stands between the separators.
+fn divided<'a>(meter: &Meter, left: Val, right: Val) -> ValX<'a, Val> {
+    if let (Val::TStr(text), Val::TStr(separator)) | (Val::BStr(text), Val::BStr(separator)) = (&left, &right) {
+        let parts = match (std::str::from_utf8(text), std::str::from_utf8(separator)) {
+            (_, Ok("")) => text.len(),
+            (Ok(text), Ok(separator)) => text.matches(separator).count() + 1,
+            _ => text.len() / separator.len().max(1) + 1,
+        };
+        if parts as u64 + text.len() as u64 / 16 > HOLDS {
+            return Err(meter.halt(Stop::Size));
+        }
+    }
+    Ok((left / right)?)
+}
+
+fn no_place<'a>() -> Exn<'a, Val> {
+    Error::str("a list is no place in a list; `indices` tells where one stands in another").into()
 }
 
 fn from_json(text: &Val) -> ValR<Val> {

@@ -4,6 +4,7 @@ mod instrument;
 mod meter;
 mod program;
 mod query;
+mod search;
 mod values;
 
 pub(crate) use query::Query;

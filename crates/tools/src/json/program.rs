@@ -38,8 +38,10 @@ const IMPURE: [&str; 16] = [
     "strflocaltime",
 ];
 /// Filters that take long by themselves, or forms of time that do more than they should: what they are called inside, their arguments, and what counts before them.
-const LONG: [(&str, &str, &[&str], &str); 7] = [
+const LONG: [(&str, &str, &[&str], &str); 9] = [
     ("contains", "!contains", &["$1"], "!square"),
+    ("explode", "!explode", &[], "!letters"),
+    ("has", "!has", &["$1"], "!place"),
     ("indices", "!indices", &["$1"], "!square"),
     ("matches", "!matches", &["$1", "$2"], "!search"),
     ("split_matches", "!split_matches", &["$1", "$2"], "!search"),
@@ -73,14 +75,13 @@ fn natives() -> Vec<Fun<Metered>> {
     let ours = filters();
     let replaced = |name: &str| ours.iter().any(|(ours, _, _)| *ours == name);
     let jaq = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
-    let mut natives: Vec<Fun<Metered>> = jaq
-        .filter(|(name, _, _)| !IMPURE.contains(name) && !replaced(name))
-        .map(|(name, args, filter)| {
-            let inside = LONG.iter().find(|(outside, ..)| *outside == name).map(|(_, inside, ..)| *inside);
-            (inside.unwrap_or(name), args, filter)
-        })
-        .collect();
+    let mut natives: Vec<Fun<Metered>> = jaq.filter(|(name, _, _)| !IMPURE.contains(name) && !replaced(name)).collect();
     natives.extend(ours);
+    for (name, ..) in &mut natives {
+        if let Some((_, inside, ..)) = LONG.iter().find(|(outside, ..)| outside == name) {
+            *name = *inside;
+        }
+    }
     natives
 }
 
@@ -88,7 +89,8 @@ fn natives() -> Vec<Fun<Metered>> {
 fn long<'s>() -> impl Iterator<Item = Def<&'s str>> {
     LONG.into_iter().map(|(name, inside, args, count)| {
         let given = args.iter().map(|arg| Term::Var(*arg)).collect();
-        let counted = pipe(call(count, vec![Term::Var("$1")]), call(inside, given));
+        let counted =
+            pipe(call(count, args.first().map(|arg| Term::Var(*arg)).into_iter().collect()), call(inside, given));
         Def { name, args: args.to_vec(), body: pipe(counted, call("!made", Vec::new())) }
     })
 }

@@ -7,9 +7,10 @@ use similar::{Algorithm, ChangeTag, TextDiff};
 
 use crate::builtin::Builtin;
 
-/// The most pairs of lines that may have to be compared, counted between the first difference and the last. A limit in time
-/// would let the result depend on the machine.
-const PAIRS: usize = 25_000_000;
+/// The most lines of both texts together, counted between the first difference and the last. Where all of them differ, the
+/// square of their number is compared, whatever the share of each text. A limit in time would let the result depend on the
+/// machine.
+const LINES: usize = 10_000;
 
 /// Compares two texts.
 pub(crate) struct Diff;
@@ -58,21 +59,20 @@ impl Builtin for Diff {
         let (left, right) = (&before[same..], &after[same..]);
         let end = left.iter().rev().zip(right.iter().rev()).take_while(|(left, right)| left == right).count();
         let (left, right) = (left.len() - end, right.len() - end);
-        if left.saturating_mul(right) > PAIRS {
-            return Err(ToolError::invalid(
-                "too_large",
-                format!(
-                    "{left} lines are to be compared with {right}, and at most 5000 with 5000 are; compare the texts \
-                     in parts"
-                ),
-            ));
+        // Lines that are only added or only removed are compared with nothing.
+        if left > 0 && right > 0 && left + right > LINES {
+            let message = format!(
+                "{left} lines are to be compared with {right}, and at most {LINES} together are; compare the texts in parts"
+            );
+            return Err(ToolError::invalid("too_large", message));
         }
         // The algorithm is linear where little differs, and finds the shortest diff.
         let diff =
             TextDiff::configure().algorithm(Algorithm::Myers).newline_terminated(true).diff_slices(&before, &after);
         let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count();
         let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
-        let shown = diff.unified_diff().context_radius(input.context).header("before", "after").to_string();
+        let context = input.context.min(before.len().max(after.len()));
+        let shown = diff.unified_diff().context_radius(context).header("before", "after").to_string();
         Ok(Output { diff: shown, added, removed, equal: input.before == input.after })
     }
 }

@@ -76,19 +76,38 @@ fn folded(text: &str, fold_case: bool) -> String {
 /// Whether `value` stands in `text` at least once without a letter or digit on either side that would continue it.
 fn stands_in(text: &str, value: &str) -> bool {
     let (Some(first), Some(last)) = (value.chars().next(), value.chars().next_back()) else { return false };
-    let mut from = 0;
-    while let Some(at) = text[from..].find(value).map(|at| from + at) {
+    let continues =
+        |edge: char, beyond: Option<char>| edge.is_alphanumeric() && beyond.is_some_and(char::is_alphanumeric);
+    places(text, value).any(|at| {
         let before = text[..at].chars().next_back();
         let after = text[at + value.len()..].chars().next();
-        let continues =
-            |edge: char, beyond: Option<char>| edge.is_alphanumeric() && beyond.is_some_and(char::is_alphanumeric);
-        if !continues(first, before) && !continues(last, after) {
-            return true;
+        !continues(first, before) && !continues(last, after)
+    })
+}
+
+/// Where `value`, which is not empty, begins in `text`, with places that overlap. Linear however often it does (Knuth, Morris
+/// and Pratt): a search that starts anew at each place would compare the same bytes again and again.
+fn places<'t>(text: &'t str, value: &'t str) -> impl Iterator<Item = usize> {
+    let skipped = text.find(value).unwrap_or(text.len());
+    let (text, value) = (&text.as_bytes()[skipped..], value.as_bytes());
+    // For each beginning of the value, how long the longest shorter one is that it ends with.
+    let mut shorter = vec![0; if text.is_empty() { 0 } else { value.len() }];
+    let mut matched = 0;
+    for at in 1..shorter.len() {
+        while matched > 0 && value[at] != value[matched] {
+            matched = shorter[matched - 1];
         }
-        // Occurrences may overlap, so the search goes on one character further.
-        from = at + first.len_utf8();
+        matched += usize::from(value[at] == value[matched]);
+        shorter[at] = matched;
     }
-    false
+    let mut matched = 0;
+    text.iter().enumerate().filter_map(move |(at, byte)| {
+        while matched == value.len() || matched > 0 && *byte != value[matched] {
+            matched = shorter[matched - 1];
+        }
+        matched += usize::from(*byte == value[matched]);
+        (matched == value.len()).then(|| skipped + at + 1 - matched)
+    })
 }
 
 #[cfg(test)]
@@ -145,6 +164,14 @@ mod tests {
         check("ba a a", "a a", true);
         check("xéé éé", "éé éé", false);
         check("xé é é", "é é", true);
+    }
+
+    #[test]
+    fn a_value_that_stands_everywhere_but_alone_takes_no_time() {
+        check(&"a".repeat(400_000), &"a".repeat(200_000), false);
+        // Each place is continued on the right only, and the next one begins inside it.
+        check(&"#ab".repeat(200_000), &format!("{}#a", "#ab".repeat(100_000)), false);
+        check(&format!("{} a", "a".repeat(400_000)), "a", true);
     }
 
     #[test]

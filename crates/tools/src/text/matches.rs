@@ -6,11 +6,14 @@ use parkway_core::tool::{Effect, ToolContext, ToolError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::effort::Effort;
 use super::pattern::{Places, pattern};
 use crate::builtin::Builtin;
 
 /// The most matches that one call gives.
 const MOST: usize = 10_000;
+/// The most bytes that their groups have together. Groups inside one another repeat the text.
+const GROUPS: usize = 64 << 20;
 
 /// Finds what a pattern matches.
 pub(crate) struct Match;
@@ -78,9 +81,17 @@ impl Builtin for Match {
             .collect();
         let mut places = Places::new(&input.text);
         let mut found = pattern.captures_iter(&input.text);
-        let mut matches = Vec::new();
+        let mut effort = Effort::new(&input.pattern, &input.text);
+        let (mut matches, mut from, mut bytes) = (Vec::new(), 0, 0);
         for captures in found.by_ref().take(input.limit) {
             let Some(whole) = captures.get(0) else { continue };
+            effort.searched(from)?;
+            from = whole.end();
+            bytes += captures.iter().skip(1).flatten().map(|group| group.len()).sum::<usize>();
+            if bytes > GROUPS {
+                let message = format!("the groups have more than {GROUPS} bytes (64 MiB) together; use fewer of them");
+                return Err(ToolError::invalid("too_large", message));
+            }
             let (start, line) = places.at(whole.start());
             let (end, _) = places.at(whole.end());
             let groups = names.iter().zip(captures.iter()).skip(1);

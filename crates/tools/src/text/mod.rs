@@ -1,9 +1,10 @@
 //! Texts looked through, changed, compared and cut up.
 
 mod diff;
+pub(crate) mod effort;
 mod find;
 mod matches;
-mod pattern;
+pub(crate) mod pattern;
 mod pieces;
 mod replace;
 mod split;

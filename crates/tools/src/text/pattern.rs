@@ -1,4 +1,4 @@
-//! Regular expressions that authors and models write: linear in time, bounded in size, with errors that show the place.
+//! Regular expressions that authors and models write: a search is linear in time, a pattern bounded in size, with errors that show the place.
 
 use parkway_core::tool::ToolError;
 use regex::{Error, Regex, RegexBuilder};
@@ -6,10 +6,14 @@ use regex::{Error, Regex, RegexBuilder};
 /// The most memory that a pattern takes when it is compiled, in bytes.
 const COMPILED: usize = 1 << 20;
 
+/// The most groups that a pattern has. A search takes memory for each of them times each state of the pattern.
+const GROUPS: usize = 100;
+
 /// Reads a pattern.
-pub(super) fn pattern(written: &str) -> Result<Regex, ToolError> {
+pub(crate) fn pattern(written: &str) -> Result<Regex, ToolError> {
     let failed = |message| ToolError::invalid("pattern", message);
-    RegexBuilder::new(written).size_limit(COMPILED).dfa_size_limit(COMPILED).build().map_err(|error| match error {
+    let read = RegexBuilder::new(written).size_limit(COMPILED).dfa_size_limit(COMPILED).build();
+    let read = read.map_err(|error| match error {
         Error::CompiledTooBig(_) => failed(format!(
             "pattern `{}` is too large when its repetitions are written out; repeat less, as `\\d+` instead of \
              `\\d{{1,10000}}`",
@@ -29,7 +33,16 @@ pub(super) fn pattern(written: &str) -> Result<Regex, ToolError> {
             ))
         }
         other => failed(format!("pattern `{}` cannot be used: {other}; write it in another way", short(written))),
-    })
+    })?;
+    // The whole match counts as a group there.
+    if read.captures_len() > GROUPS + 1 {
+        let message = format!(
+            "pattern `{}` has more than {GROUPS} groups; write `(?:…)` where a group need not be told",
+            short(written)
+        );
+        return Err(failed(message));
+    }
+    Ok(read)
 }
 
 /// The beginning of a pattern, for messages.

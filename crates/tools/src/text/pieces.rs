@@ -3,6 +3,7 @@
 use parkway_core::tool::ToolError;
 use schemars::JsonSchema;
 use serde::Serialize;
+use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::pattern::Places;
@@ -11,6 +12,11 @@ use super::pattern::Places;
 const MOST: usize = 100_000;
 /// The longest text that is split, in bytes.
 const LONGEST: usize = 16 << 20;
+/// The most bytes that all chunks have together, which are more than the text where they overlap.
+const TOGETHER: usize = 64 << 20;
+/// How many characters without a letter or digit may follow one another before sentences are looked for anew. The search
+/// looks ahead from each of them: https://github.com/unicode-rs/unicode-segmentation calls its rule SB8 quadratic.
+const BARE: usize = 64;
 
 /// A part of a text.
 #[derive(Serialize, JsonSchema)]
@@ -48,7 +54,7 @@ pub(super) fn chunks(text: &str, size: usize, overlap: usize, measure: Measure<'
     let cuts = Cuts::of(text);
     let mut places = Places::new(text);
     let mut chunks: Vec<Chunk> = Vec::new();
-    let (mut begin, mut fresh) = (0, 0);
+    let (mut begin, mut fresh, mut together) = (0, 0, 0);
     while fresh < text.len() {
         let Some(end) = cuts.end(text, begin, fresh, size, measure)? else {
             if begin < fresh {
@@ -63,6 +69,14 @@ pub(super) fn chunks(text: &str, size: usize, overlap: usize, measure: Measure<'
             return Err(ToolError::invalid("size", message));
         };
         let part = &text[begin..end];
+        together += part.len();
+        if together > TOGETHER {
+            let message = format!(
+                "the chunks would have more than {TOGETHER} bytes (64 MiB) together, as they repeat so much; choose a smaller \
+                 `overlap`"
+            );
+            return Err(ToolError::invalid("too_large", message));
+        }
         let (start, line) = places.at(begin);
         let characters = part.chars().count();
         chunks.push(Chunk {
@@ -117,7 +131,7 @@ impl Cuts {
             }
         };
         mark(&mut words(text), Kind::Word);
-        mark(&mut text.split_sentence_bound_indices().map(|(at, _)| at), Kind::Sentence);
+        mark(&mut sentences(text), Kind::Sentence);
         let (mut at, mut blank) = (0, false);
         let (mut lines, mut paragraphs, mut headings) = (Vec::new(), Vec::new(), Vec::new());
         for line in text.split_inclusive('\n') {
@@ -207,6 +221,25 @@ impl Cuts {
         let chosen = within.iter().find(word).or(within.first().filter(|_| !spaced));
         Ok(chosen.map_or(end, |(at, _)| *at))
     }
+}
+
+/// Where sentences begin, but for those that a long run of signs hides.
+fn sentences(text: &str) -> impl Iterator<Item = usize> {
+    let mut bare = 0;
+    let cuts = text.char_indices().filter_map(move |(at, c)| {
+        // Marks are part of no run, but neither end one; these two are marks by another name.
+        let letter = c.is_alphanumeric() && !is_combining_mark(c) && !matches!(c, '\u{ff9e}' | '\u{ff9f}');
+        bare = if letter { 0 } else { bare + 1 };
+        (bare == BARE).then(|| {
+            bare = 0;
+            at + c.len_utf8()
+        })
+    });
+    let mut begin = 0;
+    cuts.chain([text.len()]).flat_map(move |end| {
+        let from = std::mem::replace(&mut begin, end);
+        text[from..end].split_sentence_bound_indices().skip(1).map(move |(at, _)| from + at)
+    })
 }
 
 /// Where words begin: a word keeps what follows it up to the next one.

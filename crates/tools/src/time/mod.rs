@@ -12,6 +12,8 @@ use parkway_core::tool::SharedTool;
 
 use crate::builtin::shared;
 
+pub(crate) use stamp::modest;
+
 /// The `time` family.
 pub(crate) fn time() -> Vec<SharedTool> {
     vec![shared(now::Now), shared(parse::Parse), shared(format::Format), shared(add::Add), shared(between::Between)]

@@ -48,10 +48,22 @@ pub(super) fn span(name: &str, text: &str) -> Result<Span, ToolError> {
     })
 }
 
+/// Whether a form is not used to take memory: it is short, and no width in it has more than three digits.
+pub(crate) fn modest(form: &str) -> bool {
+    let mut rest = form;
+    while let Some((_, after)) = rest.split_once('%') {
+        let after = after.strip_prefix(['-', '_', '0', '^', '#']).unwrap_or(after).trim_start_matches(['.', ':']);
+        if after.bytes().take_while(u8::is_ascii_digit).count() > 3 {
+            return false;
+        }
+        rest = after.strip_prefix('%').unwrap_or(after);
+    }
+    form.len() <= FORM
+}
+
 /// A form that is not used to take memory.
 pub(super) fn form(form: &str) -> Result<&str, ToolError> {
-    let wide = form.as_bytes().windows(4).any(|four| four.iter().all(u8::is_ascii_digit));
-    if form.len() > FORM || wide {
+    if !modest(form) {
         let message = format!("the form `{}` is too long or has too large a width; use a shorter one", short(form));
         return Err(ToolError::invalid("form", message));
     }

@@ -211,7 +211,113 @@ fn a_value_that_would_fill_the_memory_is_an_error() {
     }
     insta::assert_snapshot!(give(&Value::Null, "range(10001)"), @"too_many: the query gives more than 10000 results; use `limit(10000; …)`, or select less");
     ends_in("failed", r#"0 | strftime("%99999999d")"#);
+    assert_eq!(give(&json!(0), r#"strftime("%d.%m.2027 %Y")"#), r#""01.01.2027 1970""#);
     ends_in("failed", r#""2027-01-31 10:00 Europe/Berlin" | strptime("%Y-%m-%d %H:%M %Q")"#);
+}
+
+#[track_caller]
+fn is_too_much(query: &str) {
+    let said = give(&Value::Null, query);
+    let too_much = ["too_large: ", "too_long: "].iter().any(|code| said.starts_with(code));
+    assert!(too_much, "`{query:.200}` gave {said:.200}");
+}
+
+#[test]
+fn what_is_put_into_a_text_is_counted_as_it_grows() {
+    let parts = r"\(.)".repeat(3_000);
+    is_too_much(&format!(r#"("a" * 30000000) | "{parts}""#));
+    is_too_much(&format!(r#"("a" * 30000000) | {{"{parts}": 1}}"#));
+    is_too_much(&format!(r#"("a" * 30000000) | @text "{parts}""#));
+    let value = json!({"a": [1, "x"], "b": "ä/b/c"});
+    insta::assert_snapshot!(give(&value, r#""<\(.a) \(.b, 2)\n\(1, 2)>", @json "[\(.b)]", {"b"}, {"\("b")"}, """#), @r#"
+    "<[1,\"x\"] ä/b/c\n1>"
+    "<[1,\"x\"] ä/b/c\n2>"
+    "<[1,\"x\"] 2\n1>"
+    "<[1,\"x\"] 2\n2>"
+    "[\"ä/b/c\"]"
+    {"b":"ä/b/c"}
+    {"b":"ä/b/c"}
+    ""
+    "#);
+}
+
+#[test]
+fn matches_are_counted_before_all_are_made() {
+    is_too_much(r#"("a" * 30000000) | [match(""; "g")] | length"#);
+    ends_in("failed", r#""a" | test("()" * 30000)"#);
+}
+
+#[test]
+fn matches_that_look_at_all_that_follows_are_counted() {
+    ends_in("too_long", r#"("A" * 1000000) | [match(".*[^A-Z]|[A-Z]"; "g")] | length"#);
+}
+
+#[test]
+fn pieces_of_a_text_are_counted_before_they_are_made() {
+    is_too_much(r#"("a" * 30000000) / "" | length"#);
+    is_too_much(r#"("a" * 30000000) | split("a") | length"#);
+    is_too_much(r#"("a" * 30000000) | . /= "" | length"#);
+    is_too_much(r#"("a" * 30000000) | [splits("")] | length"#);
+    is_too_much(r#"("a" * 30000000) | explode | length"#);
+    ends_in("failed", r#"0 | strftime("%255d" * 100000)"#);
+    insta::assert_snapshot!(give(&json!("a//b\n"), r#"./"/", ./"", (. / "a" | length), (. /= "/" | .[0]), 6 / 4"#), @r#"
+    ["a","","b\n"]
+    ["a","/","/","b","\n"]
+    2
+    "a"
+    1.5
+    "#);
+}
+
+#[test]
+fn a_list_is_no_place_in_a_list() {
+    for query in [
+        "[range(200000) | 0] as $a | $a | has($a[:100000])",
+        "[range(200000) | 0] as $a | $a[:100000] | in($a)",
+        "[range(200000) | 0] as $a | $a | . as {($a[:100000]): $x} | $x",
+        "[range(200000) | 0] as $a | $a[$a[:100000]]",
+    ] {
+        ends_in("failed", query);
+    }
+    assert_eq!(
+        give(&json!([{"a": 1}, [1]]), r#"(.[0] | has("a", "b")), (.[1] | has(0, 1))"#),
+        "true\nfalse\ntrue\nfalse"
+    );
+}
+
+#[test]
+fn a_search_gives_what_that_of_jq_gives() {
+    let give = |query: &str| give(&json!("größe 12, GRÖSSE 7"), query);
+    insta::assert_snapshot!(give(r#"match("(?<n>\\d)(x)?"; "g") | tojson"#), @r#"
+    "{\"offset\":6,\"length\":1,\"string\":\"1\",\"captures\":[{\"offset\":6,\"length\":1,\"string\":\"1\",\"name\":\"n\"}]}"
+    "{\"offset\":7,\"length\":1,\"string\":\"2\",\"captures\":[{\"offset\":7,\"length\":1,\"string\":\"2\",\"name\":\"n\"}]}"
+    "{\"offset\":17,\"length\":1,\"string\":\"7\",\"captures\":[{\"offset\":17,\"length\":1,\"string\":\"7\",\"name\":\"n\"}]}"
+    "#);
+    insta::assert_snapshot!(give(r#"[match("e (.)"; "i")] | map(.captures[0].offset), length"#), @"
+    [6]
+    1
+    ");
+    insta::assert_snapshot!(give(r#"[splits(",? +")], sub("(?<d>[0-9]+)"; "<\(.d)>"), gsub("e"; "E"; "i")"#), @r#"
+    ["größe","12","GRÖSSE","7"]
+    "größe <12>, GRÖSSE 7"
+    "größE 12, GRÖSSE 7"
+    "#);
+    insta::assert_snapshot!(give(r#"[scan("[0-9]+")], test("SSE"), test("S S E"; "x"), [match(""; "gn")], split("E"; "i")"#), @r#"
+    ["12","7"]
+    true
+    true
+    []
+    ["größ"," 12, GRÖSS"," 7"]
+    "#);
+    insta::assert_snapshot!(give(r#"capture("(?<word>\\w+) (?<number>\\d+)"), [match("o.*"; "l").string]"#), @r#"
+    {"word":"größe","number":"12"}
+    []
+    "#);
+    insta::assert_snapshot!(give(r#"try test("(") catch ., try test("a"; "q") catch ., try (1 | test("a")) catch ."#), @r#"
+    "pattern `(` cannot be read at character 1: unclosed group; there are no look-around and no back-references here, and a character with a meaning of its own takes a `\\` before it"
+    "invalid regex flag: q"
+    "cannot use 1 as string"
+    "#);
 }
 
 #[test]

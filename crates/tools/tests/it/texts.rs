@@ -80,6 +80,48 @@ fn a_literal_is_not_a_pattern() {
 }
 
 #[test]
+fn a_text_that_would_grow_is_refused_before_it_does() {
+    let project = Project::new();
+    let refused = |input: Value| project.refused("text.replace", input);
+    let text = "a".repeat(10 << 20);
+    let (grows, many) =
+        (refused(json!({"text": text, "pattern": "(?s).+", "with": "$0".repeat(100)})), "$0".repeat(100_000));
+    insta::assert_snapshot!(grows, @"too_large: the text would grow to more than 16777216 bytes (16 MiB); replace in a part of it");
+    insta::assert_snapshot!(refused(json!({"text": text, "pattern": "(?s).+", "with": many})), @"group: `with` names groups more than 100 times; replace in several steps");
+    assert!(refused(json!({"text": "a", "pattern": "a", "with": "${}"})).starts_with("group: "));
+    let kept = json!({"text": "a", "pattern": "(?<x>a)(b)?", "with": "$ $0-${1}1$x $2$$0 ${x$"});
+    assert_eq!(call("text.replace", kept)["text"], "$ a-a1a $0 ${x$");
+    let literal = json!({"text": "aaaaa", "literal": "aa", "with": "$0"});
+    assert_eq!(call("text.replace", literal), json!({"text": "$0$0a", "replaced": 2}));
+}
+
+#[test]
+fn a_pattern_of_many_groups_is_refused() {
+    let project = Project::new();
+    let groups = |count: usize| json!({"text": "a", "pattern": "()".repeat(count), "with": ""});
+    insta::assert_snapshot!(project.refused("text.replace", groups(8_000)), @"pattern: pattern `()()()()()()()()()()()()()()()()()()()()()()()()()()()()()()()()()()()()()()()()…` has more than 100 groups; write `(?:…)` where a group need not be told");
+    assert!(project.call("text.replace", groups(100)).is_ok());
+    let nested = json!({"text": "a".repeat(1 << 20), "pattern": format!("{}a+{}", "(".repeat(90), ")".repeat(90))});
+    assert!(project.refused("text.match", nested).starts_with("too_large: "));
+}
+
+#[test]
+fn matches_that_look_at_all_that_follows_come_to_an_end() {
+    let project = Project::new();
+    let hostile = json!({"text": "A".repeat(1_000_000), "pattern": ".*[^A-Z]|[A-Z]", "limit": 10_000});
+    insta::assert_snapshot!(project.refused("text.match", hostile), @r#"too_long: the pattern looks at more than 150217728 bytes, as it goes through what follows a match again and again; let it have no `.*` that may find nothing behind it, no `\b` beside letters that are not ASCII, or give a part of the text"#);
+}
+
+#[test]
+fn replacements_that_look_at_all_that_follows_come_to_an_end() {
+    let hostile = json!({"text": "A".repeat(1_000_000), "pattern": ".*[^A-Z]|[A-Z]", "with": "b"});
+    assert!(Project::new().refused("text.replace", hostile).starts_with("too_long: "));
+    // Where a search ends soon, there may be as many as there are.
+    let words = json!({"text": "word,  other ".repeat(50_000), "pattern": r"\s+|\b[a-z]+\b", "with": ""});
+    assert_eq!(call("text.replace", words)["replaced"], 200_000);
+}
+
+#[test]
 fn a_diff_is_that_of_diff_u() {
     let diff = |before: &str, after: &str| call("text.diff", json!({"before": before, "after": after, "context": 1}));
     let changed = diff("a\nb\nc\nd\n", "a\nB\nc\nd");
@@ -111,7 +153,11 @@ fn a_diff_ends_in_time_and_is_the_same_each_time() {
     assert_eq!(call("text.diff", most.clone()), call("text.diff", most));
     let project = Project::new();
     let hostile = json!({"before": numbers(0, 100_000), "after": numbers(100_000, 200_000)});
-    insta::assert_snapshot!(project.refused("text.diff", hostile), @"too_large: 100000 lines are to be compared with 100000, and at most 5000 with 5000 are; compare the texts in parts");
+    insta::assert_snapshot!(project.refused("text.diff", hostile), @"too_large: 100000 lines are to be compared with 100000, and at most 10000 together are; compare the texts in parts");
+    let hostile = json!({"before": "a\n", "after": "b\n".repeat(100_000)});
+    assert!(project.refused("text.diff", hostile).starts_with("too_large: "));
+    let added = json!({"before": "a\nb\n", "after": format!("a\n{}b\n", "c\n".repeat(50_000)), "context": usize::MAX});
+    assert_eq!(call("text.diff", added)["added"], 50_000);
 }
 
 fn texts(output: &Value) -> Vec<String> {
@@ -141,6 +187,21 @@ fn a_chunk_ends_where_it_is_least_missed() {
     insta::assert_snapshot!(refused(3, 0), @"size: the character at 2 alone is larger than `size`, which is 3; choose a larger one");
     insta::assert_snapshot!(project.refused("text.split", json!({"text": "a".repeat(200_000), "size": 1})), @"too_many: the text gives more than 100000 chunks; choose a larger `size`");
     assert_eq!(split(&"word ".repeat(200_000), 10_000, 500).len(), 106);
+    let repeated = json!({"text": "a ".repeat(100_000), "size": 100_000, "overlap": 99_999});
+    insta::assert_snapshot!(project.refused("text.split", repeated), @"too_large: the chunks would have more than 67108864 bytes (64 MiB) together, as they repeat so much; choose a smaller `overlap`");
+}
+
+#[test]
+fn signs_without_end_are_no_long_search_for_a_sentence() {
+    let split = |text: &str, size: usize| texts(&call("text.split", json!({"text": text, "size": size})));
+    for (sign, count) in [(")", 200_000), (" ", 200_000), (")\u{102b}", 60_000), (")\u{ff9e}", 60_000), ("1", 200_000)]
+    {
+        let text = format!("One.{} two", sign.repeat(count));
+        assert_eq!(split(&text, 100_000).concat(), text);
+    }
+    let leader = format!("Chapter one {} 7. Then more. And so on", ".".repeat(200));
+    assert_eq!(split(&leader, 230), [leader.strip_suffix("And so on").unwrap(), "And so on"]);
+    assert_eq!(split("He saw e.g. two of them. Then he left.", 30), ["He saw e.g. two of them. ", "Then he left."]);
 }
 
 proptest! {

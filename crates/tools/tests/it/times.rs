@@ -122,9 +122,17 @@ fn a_time_is_written_as_people_write_it() {
     assert_eq!(format("%A, %B %-d, %Y %Z", Value::Null), "Sunday, January 31, 2027 UTC");
     assert_eq!(format("", Value::Null), "");
     assert_eq!(format("plain", Value::Null), "plain");
+    assert_eq!(
+        format("%d.%m.2027, 20270131, %%20270131 %5Y %03d", Value::Null),
+        "31.01.2027, 20270131, %20270131 02027 031"
+    );
+    parse("No. 20270131 of 31.01.2027", json!("No. 20270131 of %d.%m.%Y"), Value::Null, "2027-01-31T00:00:00.000000Z");
     let project = Project::new();
     let refused =
         |format: &str| project.refused("time.format", json!({"time": "2027-01-31T23:30:00Z", "format": format}));
     insta::assert_snapshot!(refused("%!"), @"form: `%!` is no form of a time: strftime formatting failed: found unrecognized specifier directive `!`; write it as `%d.%m.%Y %H:%M`");
+    for wide in ["%-9999d", "%_9999d", "%^9999d", "%.9999f", "%%%9999d", "%d%9999d"] {
+        assert!(refused(wide).starts_with("form: the form"), "{wide}");
+    }
     insta::assert_snapshot!(refused("%99999999d"), @"form: the form `%99999999d` is too long or has too large a width; use a shorter one");
 }
