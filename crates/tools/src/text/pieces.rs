@@ -14,9 +14,9 @@ const MOST: usize = 100_000;
 const LONGEST: usize = 16 << 20;
 /// The most bytes that all chunks have together, which are more than the text where they overlap.
 const TOGETHER: usize = 64 << 20;
-/// How many characters without a letter or digit may follow one another before sentences are looked for anew. The search
-/// looks ahead from each of them: https://github.com/unicode-rs/unicode-segmentation calls its rule SB8 quadratic.
-const BARE: usize = 64;
+/// How many characters without a letter or digit may follow one another before sentences are looked for anew. For each of
+/// them `unicode-segmentation` looks ahead again, up to the next letter (`match_sb8`, which it calls quadratic).
+const BARE: usize = 32;
 
 /// A part of a text.
 #[derive(Serialize, JsonSchema)]
