@@ -78,7 +78,10 @@ impl Tool for Reserving {
         if done.insert(context.key.to_string()) {
             let Some(left) = pieces.checked_sub(wanted) else {
                 done.remove(&context.key.to_string());
-                return Err(ToolError::invalid("too_few", format!("of `{part}` there are {pieces}, and {wanted} are wanted")));
+                return Err(ToolError::invalid(
+                    "too_few",
+                    format!("of `{part}` there are {pieces}, and {wanted} are wanted"),
+                ));
             };
             *pieces = left;
         }
