@@ -25,15 +25,25 @@ pub(crate) trait Builtin: Send + Sync + 'static {
 
 /// The tool behind the engine's port.
 pub(crate) fn shared<T: Builtin>(tool: T) -> SharedTool {
-    let spec = ToolSpec {
-        name: T::NAME.into(),
-        description: T::DESCRIPTION.into(),
-        input_schema: untitled(schema_of::<T::Input>()),
-        output_schema: untitled(schema_of::<T::Output>()),
-        effect: T::EFFECT,
-        labels: T::LABELS,
-    };
+    let spec = spec_of::<T::Input, T::Output>(T::NAME, T::DESCRIPTION, T::EFFECT, T::LABELS);
     Arc::new(Port { spec, tool: Arc::new(tool) })
+}
+
+/// What a tool is, with schemas from its types.
+pub(crate) fn spec_of<I: JsonSchema, O: JsonSchema>(
+    name: &str,
+    description: &str,
+    effect: Effect,
+    labels: Labels,
+) -> ToolSpec {
+    ToolSpec {
+        name: name.into(),
+        description: description.into(),
+        input_schema: untitled(schema_of::<I>()),
+        output_schema: untitled(schema_of::<O>()),
+        effect,
+        labels,
+    }
 }
 
 /// The schema without the name of the Rust type, which means nothing to a reader and would be part of the plan's hash.

@@ -6,15 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parkway_core::id::EffectKey;
 use parkway_core::label::Labels;
-use parkway_core::tool::{
-    Effect, Reconciled, SharedTool, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, schema_of,
-};
+use parkway_core::tool::{Effect, Reconciled, SharedTool, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::builtin::{broken, misfit, untitled};
+use crate::builtin::{broken, misfit, spec_of};
 
 /// A built-in tool that waits. Its schemas come from its types.
 pub(crate) trait Remote: Send + Sync + 'static {
@@ -43,14 +41,7 @@ pub(crate) trait Remote: Send + Sync + 'static {
 
 /// The tool behind the engine's port.
 pub(crate) fn remote<T: Remote>(tool: T) -> SharedTool {
-    let spec = ToolSpec {
-        name: T::NAME.into(),
-        description: T::DESCRIPTION.into(),
-        input_schema: untitled(schema_of::<T::Input>()),
-        output_schema: untitled(schema_of::<T::Output>()),
-        effect: T::EFFECT,
-        labels: T::LABELS,
-    };
+    let spec = spec_of::<T::Input, T::Output>(T::NAME, T::DESCRIPTION, T::EFFECT, T::LABELS);
     Arc::new(Port { spec, tool })
 }
 
