@@ -266,7 +266,7 @@ fn a_hostile_document_takes_no_longer_than_others() {
         let begun = std::time::Instant::now();
         let sections = read(&project, "files.read_markdown", part.repeat((1 << 20) / part.len()))["sections"].clone();
         assert!(sections.is_array());
-        assert!(begun.elapsed().as_secs() < 20, "`{part}` took {:?}", begun.elapsed());
+        assert!(begun.elapsed().as_secs() < 120, "`{part}` took {:?}", begun.elapsed());
     }
 }
 

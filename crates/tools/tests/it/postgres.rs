@@ -272,7 +272,7 @@ fn an_endless_query_is_stopped() {
     });
     let asleep = "SELECT count(*) AS n FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()";
     assert_eq!(shop.rows(asleep, json!([])), json!([{"n": 0}]));
-    assert!(started.elapsed() < Duration::from_secs(30));
+    assert!(started.elapsed() < Duration::from_secs(120));
 }
 
 #[test]

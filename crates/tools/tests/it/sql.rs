@@ -317,7 +317,7 @@ fn an_endless_query_is_stopped() {
         let call = shop.call("sql.query", input, &context);
         assert!(tokio::time::timeout(Duration::from_millis(100), call).await.is_err());
     });
-    assert!(started.elapsed() < Duration::from_secs(30));
+    assert!(started.elapsed() < Duration::from_secs(120));
 }
 
 #[test]
