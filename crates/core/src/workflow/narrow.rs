@@ -22,7 +22,7 @@ pub(super) fn narrowed(caller: &Value, own: &Value) -> Result<Value, String> {
                 left.insert(name.clone(), value);
             }
             for (name, limit) in caller {
-                if !left.contains_key(name) && matches!(limit, Value::Number(_) | Value::Bool(_)) {
+                if !left.contains_key(name) && matches!(limit, Value::Number(_) | Value::Bool(_) | Value::String(_)) {
                     left.insert(name.clone(), limit.clone());
                 }
             }
@@ -147,14 +147,18 @@ mod tests {
 
     #[test]
     fn a_grant_only_gets_smaller() {
-        let caller = json!({"read": ["data", "in/letters"], "write": ["out"], "most_bytes": 100, "follow": true});
+        let caller =
+            json!({"read": ["data", "in/letters"], "write": ["out"], "most_bytes": 100, "follow": true, "rate": "5/s"});
         for (own, left) in [
-            (json!({"read": ["data/2027"]}), json!({"read": ["data/2027"], "most_bytes": 100, "follow": true})),
+            (
+                json!({"read": ["data/2027"]}),
+                json!({"read": ["data/2027"], "most_bytes": 100, "follow": true, "rate": "5/s"}),
+            ),
             (
                 json!({"read": ["./data/"], "most_bytes": 5, "follow": false}),
-                json!({"read": ["./data/"], "most_bytes": 5, "follow": false}),
+                json!({"read": ["./data/"], "most_bytes": 5, "follow": false, "rate": "5/s"}),
             ),
-            (json!({}), json!({"most_bytes": 100, "follow": true})),
+            (json!({}), json!({"most_bytes": 100, "follow": true, "rate": "5/s"})),
         ] {
             assert_eq!(narrowed(&caller, &own), Ok(left));
         }
@@ -166,6 +170,7 @@ mod tests {
             json!({"read": ["/data"]}),
             json!({"write": ["out", "data"]}),
             json!({"most_bytes": 101}),
+            json!({"rate": "50/s"}),
             json!({"delete": ["out"]}),
             json!({"read": "data"}),
             json!(true),

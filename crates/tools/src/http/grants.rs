@@ -1,7 +1,5 @@
 //! What a workflow grants to the tools that send requests: hosts, networks that are not public, and how often.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 use parkway_core::tool::{ToolContext, ToolError};
 use reqwest::{Url, header::HeaderMap};
@@ -23,7 +21,7 @@ pub(super) struct HttpGrants {
     /// Hosts to send to. They are not read from for that.
     #[serde(default)]
     send: Vec<String>,
-    /// Networks that are not public and may be reached all the same, by hosts that are named: `10.1.0.0/16`, `127.0.0.1`.
+    /// Networks that are not public and may be reached all the same, by hosts that are named: `10.1.0.0/16`, `127.0.0.1/32`.
     #[serde(default)]
     private: Vec<String>,
     /// How many requests each host gets at most: `5/s`, `60/m`. Those beyond wait.
@@ -42,7 +40,7 @@ pub(super) struct NotifyGrants {
     /// is 200 if it did, and 410 if it did not and never will. Without it, and after any other answer, a person must say so.
     #[serde(default)]
     status: Option<String>,
-    /// Networks that are not public and may be reached all the same: `10.1.0.0/16`, `127.0.0.1`.
+    /// Networks that are not public and may be reached all the same: `10.1.0.0/16`, `127.0.0.1/32`.
     #[serde(default)]
     private: Vec<String>,
     /// How many requests each host gets at most: `5/s`, `60/m`. Those beyond wait.
@@ -105,15 +103,13 @@ impl Egress {
                 wrong(family, &format!("`{list}` names the host `{text}`, and {why}; write it like `example.com`, `*.example.com` or `example.com:8443`"))
             })
         };
+        // One address is a network, too: written without its length it would be the beginning of wider ones, to whom compares texts.
         let network = |text: &String| {
-            let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-            text.parse::<IpNet>().ok().or_else(address).ok_or_else(|| {
-                wrong(
-                    family,
-                    &format!(
-                        "`private` names `{text}`, which is no network; write it like `10.1.0.0/16` or `127.0.0.1`"
-                    ),
-                )
+            text.parse::<IpNet>().map_err(|_| {
+                let why = format!(
+                    "`private` names `{text}`, which is no network; write it like `10.1.0.0/16` or `127.0.0.1/32`"
+                );
+                wrong(family, &why)
             })
         };
         let rate = rate.map(|text| {

@@ -110,7 +110,7 @@ impl Desk {
     /// One that may reach this machine.
     fn here(port: u16) -> Self {
         let host = format!("http://127.0.0.1:{port}");
-        Desk::new(Names::default(), json!({"get": [host], "send": [host], "private": ["127.0.0.1"]}))
+        Desk::new(Names::default(), json!({"get": [host], "send": [host], "private": ["127.0.0.1/32"]}))
     }
 
     fn tool(&self, name: &str) -> &SharedTool {
@@ -170,10 +170,10 @@ async fn a_host_that_is_not_granted_is_not_asked() {
     let (port, asked) = serve(|_, _| plain("fine")).await;
     let mut desk = Desk::here(port);
     let url = format!("http://127.0.0.1:{port}/");
-    desk.grants = json!({"get": ["example.com", "*.example.org"], "private": ["127.0.0.1"]});
+    desk.grants = json!({"get": ["example.com", "*.example.org"], "private": ["127.0.0.1/32"]});
     let denied = Desk::refused(desk.get(&url).await).replace(&port.to_string(), "PORT");
     insta::assert_snapshot!(denied, @r#"denied: `http://127.0.0.1:PORT` is no host that `http` may read from (granted: example.com, "*.example.org"); to allow it, write under `tools`: `http: { get: [example.com, "*.example.org", "http://127.0.0.1:PORT"] }`"#);
-    desk.grants = json!({"send": [url.trim_end_matches('/')], "private": ["127.0.0.1"]});
+    desk.grants = json!({"send": [url.trim_end_matches('/')], "private": ["127.0.0.1/32"]});
     assert!(Desk::refused(desk.get(&url).await).contains("may read from (none is)"));
     desk.grants = Value::Null;
     let sent = desk.call("http.send", json!({"url": url, "json": 1})).await;
@@ -184,6 +184,7 @@ async fn a_host_that_is_not_granted_is_not_asked() {
             json!({"get": ["example.com/path"]}),
             "`get` names the host `example.com/path`, and it is more than a host's name and a port",
         ),
+        (json!({"get": [], "private": ["10.0.0.1"]}), "`private` names `10.0.0.1`, which is no network"),
         (json!({"get": [], "private": ["10.0.0.0/33"]}), "`private` names `10.0.0.0/33`, which is no network"),
         (json!({"get": [], "rate": "fast"}), "`rate` is `fast`; write it like `5/s`"),
     ] {
@@ -267,7 +268,8 @@ async fn a_name_that_leads_elsewhere_a_moment_later_is_asked_for_once() {
     // Good when it is checked, bad when it is used; then both at once.
     let names = Names::default().with("rebinding.example", &[&["203.0.113.9", "10.0.0.7", "127.0.0.1"], &["10.0.0.7"]]);
     let asked = names.asked.clone();
-    let desk = Desk::new(names, json!({"get": [format!("http://rebinding.example:{port}")], "private": ["127.0.0.1"]}));
+    let desk =
+        Desk::new(names, json!({"get": [format!("http://rebinding.example:{port}")], "private": ["127.0.0.1/32"]}));
     let url = format!("http://rebinding.example:{port}/");
     assert_eq!(desk.get(&url).await.unwrap()["text"], "fine");
     assert_eq!(asked.load(Ordering::SeqCst), 1, "the connection takes what was checked");
@@ -336,7 +338,7 @@ async fn each_redirection_is_checked_and_tells_nobody_what_was_not_meant_for_him
         "http://cloud.example".into(),
         "http://169.254.169.254".into(),
     ];
-    let desk = Desk::new(names, json!({"get": granted, "private": ["127.0.0.1"]}));
+    let desk = Desk::new(names, json!({"get": granted, "private": ["127.0.0.1/32"]}));
     let get = async |path: &str| {
         let headers = json!({"authorization": "Bearer sk-1", "x-api-key": "sk-2"});
         desk.call("http.get", json!({"url": format!("http://127.0.0.1:{port}{path}"), "headers": headers})).await
@@ -449,7 +451,7 @@ async fn a_server_that_breaks_off_or_is_not_there_is_told_apart() {
         error.retryable && error.not_done && error.message.contains("check the address, and that the server runs"),
         "{error:?}"
     );
-    let desk = Desk::new(Names::default(), json!({"get": [format!("127.0.0.1:{port}")], "private": ["127.0.0.1"]}));
+    let desk = Desk::new(Names::default(), json!({"get": [format!("127.0.0.1:{port}")], "private": ["127.0.0.1/32"]}));
     let error = desk.get(&format!("https://127.0.0.1:{port}/")).await.unwrap_err();
     assert!(error.code == "tls" && error.not_done, "{error:?}");
 }
@@ -515,7 +517,7 @@ async fn a_message_in_doubt_is_asked_for_by_its_key() {
     .await;
     let host = format!("http://127.0.0.1:{port}");
     let mut desk = Desk::here(port);
-    desk.grants = json!({"send": [host], "private": ["127.0.0.1"]});
+    desk.grants = json!({"send": [host], "private": ["127.0.0.1/32"]});
     let sent =
         desk.call("notify.webhook", json!({"url": format!("{host}/hook"), "text": "Done.", "data": {"n": 1}})).await;
     assert_eq!(sent.unwrap()["status"], 204);
