@@ -4,6 +4,7 @@
 mod builtin;
 mod files;
 mod git;
+mod granted;
 mod http;
 mod json;
 mod remote;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::replace::sweep;
+use crate::granted::granted;
 
 /// How similar a name must be to be offered in place of one that does not exist.
 const SIMILAR: f64 = 0.5;
@@ -89,7 +90,7 @@ impl Roots {
     /// The place that `path` names, in a folder that is granted for this access. A granted folder to write to is
     /// created.
     pub(super) fn locate(&self, path: &str, access: Access, context: &ToolContext) -> Result<Place, ToolError> {
-        let grants = Grants::parse(&context.grants)?;
+        let grants = Grants::of(context)?;
         let wanted = normal(path).map_err(|why| {
             ToolError::invalid(
                 "denied",
@@ -154,14 +155,9 @@ impl Roots {
 }
 
 impl Grants {
-    fn parse(grants: &Value) -> Result<Self, ToolError> {
-        if grants.is_null() {
-            return Ok(Grants::default());
-        }
-        Grants::deserialize(grants).map_err(|e| {
-            let message =
-                format!("`tools.files` is malformed: {e}; write it like `files: {{ read: [data], write: [out] }}`");
-            ToolError::invalid("invalid_grants", message)
+    fn of(context: &ToolContext) -> Result<Self, ToolError> {
+        granted(context, |error| {
+            format!("`tools.files` is malformed: {error}; write it like `files: {{ read: [data], write: [out] }}`")
         })
     }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::files::{Astray, direct, normal, shown};
+use crate::granted::granted;
 
 /// Which repositories the `git` tools may read.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -37,7 +38,9 @@ impl Repositories {
 
     /// The folder that an argument names, if it is granted.
     pub(super) fn locate(&self, repo: &str, context: &ToolContext) -> Result<Folder, ToolError> {
-        let grants = Grants::parse(context)?;
+        let grants: Grants = granted(context, |error| {
+            format!("`tools.git` is malformed: {error}; write it like `git: {{ read: [project] }}`")
+        })?;
         let inside = normal(repo).map_err(|why| {
             let message = format!("the repository `{repo}` {why}; name its folder from the project root");
             ToolError::invalid("denied", message)
@@ -72,17 +75,5 @@ impl Repositories {
             Astray::Unknown(error) => ToolError::transient("io", format!("`{repo}` cannot be looked at: {error}")),
         })?;
         Ok(Folder { path, shown: repo })
-    }
-}
-
-impl Grants {
-    fn parse(context: &ToolContext) -> Result<Self, ToolError> {
-        if context.grants.is_null() {
-            return Ok(Grants::default());
-        }
-        Grants::deserialize(&context.grants).map_err(|error| {
-            let message = format!("`tools.git` is malformed: {error}; write it like `git: {{ read: [project] }}`");
-            ToolError::invalid("invalid_grants", message)
-        })
     }
 }

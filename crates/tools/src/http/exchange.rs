@@ -12,9 +12,10 @@ use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
-use super::grants::{Egress, address};
+use super::grants::Egress;
 use super::host::host_of;
 use super::rate::{Rate, Turns};
+use super::request::address;
 use super::resolver::{Guard, Lookup, NotPublic, check_literal};
 
 /// How long a connection may take, with the lookup of the name and TLS.

@@ -11,9 +11,10 @@ use serde_json::Value;
 
 use super::content::{self, Form, kind_of};
 use super::exchange::{Answer, Network, Over, Wanted};
-use super::grants::{Egress, address, headers};
-use crate::builtin::broken;
+use super::grants::Egress;
+use super::request::{given, headers};
 use crate::remote::Remote;
+use crate::watch::watched;
 
 /// The most bytes that are taken if nothing is said.
 const USUAL: usize = 1 << 20;
@@ -77,7 +78,7 @@ impl Remote for Get {
 
     async fn call(&self, input: Input, context: &ToolContext) -> Result<Output, ToolError> {
         let egress = Egress::get(context)?;
-        let mut url = address(&input.url).map_err(|why| ToolError::invalid("invalid", format!("`url`: {why}")))?;
+        let mut url = given(&input.url)?;
         add_query(&mut url, &input.query)?;
         let most = input.max_bytes.unwrap_or(USUAL);
         if most > MOST {
@@ -93,7 +94,7 @@ impl Remote for Get {
         if !answer.status.is_success() && !input.allow_status.contains(&status) {
             return Err(answer.refusal());
         }
-        off_thread(move || output(answer, input.form)).await
+        watched(context, move |_| output(answer, input.form)).await
     }
 }
 
@@ -135,13 +136,6 @@ fn output(answer: Answer, form: Form) -> Result<Output, ToolError> {
         bytes: answer.body.len() as u64,
         url: answer.url.into(),
     })
-}
-
-/// What may take a while to compute.
-pub(super) async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
-) -> Result<T, ToolError> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| broken(format!("an answer was not read to its end: {e}")))?
 }
 
 /// The headers that are passed on.

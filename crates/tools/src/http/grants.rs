@@ -2,13 +2,16 @@
 
 use ipnet::IpNet;
 use parkway_core::tool::{ToolContext, ToolError};
-use reqwest::{Url, header::HeaderMap};
+use reqwest::Url;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::host::{Pattern, pattern_for};
 use super::rate::Rate;
+use super::request::address;
+use crate::granted::granted;
 
 /// Which hosts the `http` tools may ask. A host is written `example.com`, `*.example.com` for the names below it,
 /// `example.com:8443` for another port, `http://plain.example` for one without TLS, or `*` for every public host.
@@ -63,25 +66,25 @@ pub(super) struct Egress {
 impl Egress {
     /// What `http` may read.
     pub(super) fn get(context: &ToolContext) -> Result<Self, ToolError> {
-        let HttpGrants { get, private, rate, .. } = parse("http", &context.grants)?;
+        let HttpGrants { get, private, rate, .. } = parse("http", context)?;
         Egress::new(("http", "get"), get, &private, rate.as_deref())
     }
 
     /// What `http` may send to.
     pub(super) fn send(context: &ToolContext) -> Result<Self, ToolError> {
-        let HttpGrants { send, private, rate, .. } = parse("http", &context.grants)?;
+        let HttpGrants { send, private, rate, .. } = parse("http", context)?;
         Egress::new(("http", "send"), send, &private, rate.as_deref())
     }
 
     /// What `notify` may send to.
     pub(super) fn notify(context: &ToolContext) -> Result<Self, ToolError> {
-        let NotifyGrants { send, private, rate, .. } = parse("notify", &context.grants)?;
+        let NotifyGrants { send, private, rate, .. } = parse("notify", context)?;
         Egress::new(("notify", "send"), send, &private, rate.as_deref())
     }
 
     /// Where `notify` may ask whether the message with this key came through, and what it may do for that.
     pub(super) fn status(context: &ToolContext, key: &str) -> Result<Option<(Url, Self)>, ToolError> {
-        let NotifyGrants { status, private, rate, .. } = parse("notify", &context.grants)?;
+        let NotifyGrants { status, private, rate, .. } = parse("notify", context)?;
         let Some(status) = status else { return Ok(None) };
         let wrong = |why: &str| wrong("notify", &format!("`status` is `{status}`, and {why}"));
         if !status.contains("{key}") {
@@ -153,15 +156,16 @@ impl Egress {
     }
 }
 
-fn parse<G: for<'de> Deserialize<'de> + Default>(family: &str, grants: &Value) -> Result<G, ToolError> {
-    if grants.is_null() {
-        return Ok(G::default());
-    }
-    G::deserialize(grants).map_err(|error| wrong(family, &format!("it is malformed: {error}")))
+fn parse<G: DeserializeOwned + Default>(family: &str, context: &ToolContext) -> Result<G, ToolError> {
+    granted(context, |error| unusable(family, &format!("it is malformed: {error}")))
 }
 
 fn wrong(family: &str, why: &str) -> ToolError {
-    ToolError::invalid("invalid_grants", format!("`tools.{family}` cannot be used: {why}"))
+    ToolError::invalid("invalid_grants", unusable(family, why))
+}
+
+fn unusable(family: &str, why: &str) -> String {
+    format!("`tools.{family}` cannot be used: {why}")
 }
 
 /// The hosts as they stand in a YAML list.
@@ -171,57 +175,4 @@ fn listed(hosts: &[String]) -> String {
         false => host.clone(),
     };
     hosts.iter().map(item).collect::<Vec<_>>().join(", ")
-}
-
-/// The address that a text names, if it can be asked; an error says why not.
-pub(super) fn address(text: &str) -> Result<Url, String> {
-    // Parsers disagree about these, so that one could be shown an address and another one asked.
-    if let Some(odd) = text.chars().find(|c| c.is_whitespace() || c.is_control() || *c == '\\') {
-        return Err(format!("it holds the character {odd:?}; write it percent-encoded"));
-    }
-    let url = Url::parse(text)
-        .map_err(|error| format!("it is no address: {error}; write it like `https://example.com/path`"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("`{}` is neither `http` nor `https`", url.scheme()));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("it holds a user's name or password; give them as the header `authorization`".into());
-    }
-    if url.host_str().is_none_or(|host| host.trim_matches('.').is_empty()) {
-        return Err("it names no host".into());
-    }
-    Ok(url)
-}
-
-/// Headers as arguments give them.
-pub(super) fn headers(given: &std::collections::BTreeMap<String, String>) -> Result<HeaderMap, ToolError> {
-    /// What belongs to the connection, and not to whoever uses it.
-    const OURS: [&str; 12] = [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "upgrade",
-        "te",
-        "trailer",
-        "expect",
-        "accept-encoding",
-        "proxy-authorization",
-        "proxy-connection",
-    ];
-    let mut headers = HeaderMap::new();
-    for (name, value) in given {
-        let refused = |why: &str| ToolError::invalid("invalid", format!("the header `{name}` {why}"));
-        let key = reqwest::header::HeaderName::try_from(name).map_err(|_| refused("has a name that no header has"))?;
-        if OURS.contains(&key.as_str()) {
-            return Err(refused("is set by the connection; leave it out"));
-        }
-        // The value is not quoted, since it may be a secret.
-        let mut value = reqwest::header::HeaderValue::try_from(value)
-            .map_err(|_| refused("has a value with line breaks or characters beyond ASCII"))?;
-        value.set_sensitive(true);
-        headers.insert(key, value);
-    }
-    Ok(headers)
 }

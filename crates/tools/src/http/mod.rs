@@ -9,6 +9,7 @@ mod grants;
 mod host;
 mod page;
 mod rate;
+mod request;
 mod resolver;
 mod send;
 #[cfg(test)]

@@ -11,9 +11,11 @@ use serde_json::Value;
 
 use super::content::{self, Form, kind_of};
 use super::exchange::{Answer, Network, Over, Wanted};
-use super::get::{off_thread, told};
-use super::grants::{Egress, address, headers};
+use super::get::told;
+use super::grants::Egress;
+use super::request::{given, headers};
 use crate::remote::Remote;
+use crate::watch::watched;
 
 /// The most bytes of an answer that are taken.
 const MOST: usize = 1 << 20;
@@ -115,12 +117,12 @@ async fn send(network: &Network, input: Input, context: &ToolContext) -> Result<
     let allowed = input.allow_status.clone();
     let answer = network.ask(request(input, &key)?, &egress, context).await?;
     let answer = judged(answer, &allowed)?;
-    off_thread(move || Ok(output(answer, key))).await
+    watched(context, move |_| Ok(output(answer, key))).await
 }
 
 fn request(input: Input, key: &str) -> Result<Wanted, ToolError> {
     let invalid = |message: String| ToolError::invalid("invalid", message);
-    let url = address(&input.url).map_err(|why| invalid(format!("`url`: {why}")))?;
+    let url = given(&input.url)?;
     let mut headers = headers(&input.headers)?;
     let (body, kind) = match (input.json, input.text, input.form) {
         (Some(value), None, None) => (Some(value.to_string()), "application/json"),

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::exchange::{Network, Over, Wanted};
-use super::grants::{Egress, address, headers};
+use super::grants::Egress;
+use super::request::{given, headers};
 use super::send::judged;
 use crate::remote::Remote;
 
@@ -55,8 +56,7 @@ impl Remote for Webhook {
 
     async fn call(&self, input: Input, context: &ToolContext) -> Result<Output, ToolError> {
         let egress = Egress::notify(context)?;
-        // The address is not quoted, since it may be a secret.
-        let url = address(&input.url).map_err(|why| ToolError::invalid("invalid", format!("`url`: {why}")))?;
+        let url = given(&input.url)?;
         let key = context.key.to_string();
         let mut headers = headers(&[("idempotency-key".to_owned(), key.clone())].into())?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -8,7 +8,7 @@ use regex::Captures;
 
 use super::meter::{Meter, Room, Stop};
 use crate::text::effort::Effort;
-use crate::text::pattern::pattern;
+use crate::text::pattern::{Places, pattern};
 
 /// What a search gives.
 #[derive(Clone, Copy)]
@@ -27,7 +27,7 @@ pub(super) fn search<'a>(meter: &Meter, value: &Val, written: &Val, flags: &Val,
     let pattern = pattern(&written).map_err(|error| Error::str(error.message))?;
     let names: Vec<Option<&str>> = pattern.capture_names().collect();
     let (mut room, mut effort) = (Room::new(meter), Effort::new(&written, text));
-    let (mut found, mut from, mut searched, mut places) = (Vec::new(), 0, 0, Places::default());
+    let (mut found, mut from, mut searched, mut places) = (Vec::new(), 0, 0, Places::new(text));
     for captures in pattern.captures_iter(text) {
         let Some(whole) = captures.get(0) else { continue };
         effort.searched(searched).map_err(|_| meter.halt(Stop::Steps))?;
@@ -42,7 +42,7 @@ pub(super) fn search<'a>(meter: &Meter, value: &Val, written: &Val, flags: &Val,
             from = whole.end();
         }
         if give.matches {
-            let matched = groups(value, text, &captures, &names, places.at(text, whole.start()))?;
+            let matched = groups(value, text, &captures, &names, places.at(whole.start()).0)?;
             room.take(&matched)?;
             found.push(matched);
         }
@@ -81,21 +81,6 @@ fn groups<'a>(
 fn text(value: &Val) -> Result<&str, Exn<'static, Val>> {
     let Val::TStr(bytes) = value else { return Err(Error::typ(value.clone(), "string").into()) };
     std::str::from_utf8(bytes).map_err(|error| Error::str(error).into())
-}
-
-/// Counts characters from front to back.
-#[derive(Default)]
-struct Places {
-    byte: usize,
-    characters: usize,
-}
-
-impl Places {
-    fn at(&mut self, text: &str, byte: usize) -> usize {
-        self.characters += text[self.byte..byte].chars().count();
-        self.byte = byte;
-        self.characters
-    }
 }
 
 /// The flags of jq.

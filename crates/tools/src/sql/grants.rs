@@ -11,6 +11,7 @@ use serde_json::Value;
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::sqlite::{self, File};
+use crate::granted::granted;
 
 /// Which databases the `sql` tools may ask.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -62,7 +63,11 @@ impl Databases {
 
     /// The database of this name, if it is granted for this access.
     pub(super) fn locate(&self, name: &str, access: Access, context: &ToolContext) -> Result<Located, ToolError> {
-        let grants = Grants::parse(context)?;
+        let grants: Grants = granted(context, |error| {
+            format!(
+                "`tools.sql` is malformed: {error}; write it like `sql: {{ databases: {{ shop: {{ sqlite: data/shop.db }} }} }}`"
+            )
+        })?;
         let Some(database) = grants.databases.get(name) else { return Err(grants.unknown(name)) };
         if access == Access::Write && !database.write {
             let (kind, place) = match (&database.sqlite, &database.postgres) {
@@ -99,18 +104,6 @@ impl Databases {
 }
 
 impl Grants {
-    fn parse(context: &ToolContext) -> Result<Self, ToolError> {
-        if context.grants.is_null() {
-            return Ok(Grants::default());
-        }
-        Grants::deserialize(&context.grants).map_err(|error| {
-            let message = format!(
-                "`tools.sql` is malformed: {error}; write it like `sql: {{ databases: {{ shop: {{ sqlite: data/shop.db }} }} }}`"
-            );
-            ToolError::invalid("invalid_grants", message)
-        })
-    }
-
     fn unknown(&self, name: &str) -> ToolError {
         let names: Vec<_> = self.databases.keys().map(|name| format!("`{name}`")).collect();
         let so_far = if names.is_empty() { "none is".into() } else { format!("granted: {}", names.join(", ")) };

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::effort::Effort;
-use super::pattern::{Places, pattern};
+use super::pattern::{Places, group_names, pattern};
 use crate::builtin::Builtin;
 
 /// The most matches that one call gives.
@@ -75,10 +75,7 @@ impl Builtin for Match {
             return Err(ToolError::invalid("limit", message));
         }
         let pattern = pattern(&input.pattern)?;
-        let names: Vec<String> = (0_usize..)
-            .zip(pattern.capture_names())
-            .map(|(number, name)| name.map_or_else(|| number.to_string(), str::to_owned))
-            .collect();
+        let names = group_names(&pattern);
         let mut places = Places::new(&input.text);
         let mut found = pattern.captures_iter(&input.text);
         let mut effort = Effort::new(&input.pattern, &input.text);

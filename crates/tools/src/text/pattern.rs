@@ -45,6 +45,12 @@ pub(crate) fn pattern(written: &str) -> Result<Regex, ToolError> {
     Ok(read)
 }
 
+/// The names of the groups, the whole match first; the number of one that has none.
+pub(super) fn group_names(pattern: &Regex) -> Vec<String> {
+    let named = |(number, name): (usize, Option<&str>)| name.map_or_else(|| number.to_string(), str::to_owned);
+    (0..).zip(pattern.capture_names()).map(named).collect()
+}
+
 /// The beginning of a pattern, for messages.
 fn short(written: &str) -> String {
     const MOST: usize = 80;
@@ -55,7 +61,7 @@ fn short(written: &str) -> String {
 }
 
 /// Counts characters and lines of a text from front to back.
-pub(super) struct Places<'t> {
+pub(crate) struct Places<'t> {
     text: &'t str,
     byte: usize,
     characters: usize,
@@ -63,12 +69,12 @@ pub(super) struct Places<'t> {
 }
 
 impl<'t> Places<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(crate) fn new(text: &'t str) -> Self {
         Places { text, byte: 0, characters: 0, line: 1 }
     }
 
     /// How many characters stand before a byte, and in which line it is, from 1. Bytes are asked for in rising order.
-    pub(super) fn at(&mut self, byte: usize) -> (usize, usize) {
+    pub(crate) fn at(&mut self, byte: usize) -> (usize, usize) {
         let passed = self.text.get(self.byte..byte).unwrap_or_default();
         self.characters += passed.chars().count();
         self.line += passed.matches('\n').count();

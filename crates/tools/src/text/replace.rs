@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::effort::Effort;
-use super::pattern::pattern;
+use super::pattern::{group_names, pattern};
 use crate::builtin::Builtin;
 
 /// The longest text that comes of it, in bytes.
@@ -130,10 +130,7 @@ enum Part<'w> {
 
 /// What `with` is made of. A group that the pattern does not have would be replaced by nothing, unseen.
 fn parts<'w>(with: &'w str, pattern: &Regex) -> Result<Vec<Part<'w>>, ToolError> {
-    let names: Vec<String> = (0_usize..)
-        .zip(pattern.capture_names())
-        .map(|(number, name)| name.map_or_else(|| number.to_string(), str::to_owned))
-        .collect();
+    let names = group_names(pattern);
     let (mut parts, mut groups, mut rest) = (Vec::new(), 0, with);
     while let Some(at) = rest.find('$') {
         let (before, dollar) = rest.split_at(at);
