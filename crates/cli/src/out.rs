@@ -6,8 +6,10 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
 use console::Term;
 use parkway::clock::{Clock, SystemClock};
 use parkway::id::Time;
+use parkway::log::Event;
 use serde_json::Value;
 
+use crate::failure::Failure;
 use crate::render::{harmless, steers};
 
 /// Stdout. When its reader has gone (`parkway runs | head -1`), the rest is unheard, and nothing fails.
@@ -35,6 +37,12 @@ impl Out {
         }
         let written = self.stdout.write_all(line).and_then(|()| self.stdout.write_all(b"\n"));
         self.heard(written)
+    }
+
+    /// An event as the store keeps it, on one line.
+    pub(crate) fn event(&mut self, event: &Event) -> Result<(), Failure> {
+        let bytes = event.to_bytes().map_err(|e| Failure::failed(e.to_string()))?;
+        Ok(self.bytes(&bytes)?)
     }
 
     /// Lines that others had a part in.

@@ -257,6 +257,11 @@ impl Parkway {
         Record::new(run, plan, events)
     }
 
+    /// The events of a run behind `after`, oldest first; `Seq(0)` is before the first.
+    pub async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, Error> {
+        Ok(self.services().store.events(run, after).await?)
+    }
+
     /// The plan that a run's first event points to.
     pub(crate) async fn plan(&self, run: RunId, events: &[Event]) -> Result<Plan, Error> {
         let Some(EventKind::RunCreated { plan, .. }) = events.first().map(|event| &event.kind) else {

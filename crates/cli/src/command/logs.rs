@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parkway::id::StepKey;
+use parkway::id::{Seq, StepKey};
 
 use crate::args::{Global, LogsArgs};
 use crate::exit::Exit;
@@ -19,15 +19,13 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// Tells what has happened, and with `--follow` what happens from now on.
 pub(crate) async fn logs(global: &Global, args: LogsArgs, out: &mut Out) -> Result<Exit, Failure> {
     let parkway = Project::find(global)?.need().await?;
-    let mut run = parkway.find_run(&args.run).await?;
+    let run = parkway.find_run(&args.run).await?.run;
+    let mut record = parkway.record(run).await?;
     let mut view = RunView::new();
     view.use_symbols(Symbols::from_env());
-    let mut told = 0;
+    view.describe(Outline::from(&*record.plan));
+    let mut new = record.events.clone();
     loop {
-        let record = parkway.record(run.run).await?;
-        if told == 0 {
-            view.describe(Outline::from(&*record.plan));
-        }
         let about = match &args.step {
             Some(text) => match step::find(&parkway, &record, text).await? {
                 None if !args.follow => return Err(step::unknown(&record, text)),
@@ -35,9 +33,8 @@ pub(crate) async fn logs(global: &Global, args: LogsArgs, out: &mut Out) -> Resu
             },
             None => None,
         };
-        let new = record.events.get(told..).unwrap_or_default();
-        explain(&parkway, &mut view, new).await?;
-        for event in new {
+        explain(&parkway, &mut view, &new).await?;
+        for event in &new {
             view.apply(event);
             let meant = about
                 .as_ref()
@@ -46,21 +43,27 @@ pub(crate) async fn logs(global: &Global, args: LogsArgs, out: &mut Out) -> Resu
                 continue;
             }
             if args.json {
-                out.bytes(&event.to_bytes().map_err(|e| Failure::failed(e.to_string()))?)?;
+                out.event(event)?;
             } else if let Some(line) = view.plain(event) {
                 out.line(&format!("{}  {line}", local(event.at)))?;
             }
         }
-        told = record.events.len();
         if !args.follow || record.state.status().ended() {
             return Ok(Exit::Done);
         }
         out.flush()?;
-        let head = run.head;
-        while run.head == head {
+        let told = record.events.last().map_or(Seq(0), |event| event.seq);
+        loop {
             tokio::time::sleep(PAUSE).await;
-            run = parkway.find_run(&run.run.to_string()).await?;
+            new = parkway.events(run, told).await?;
+            if !new.is_empty() {
+                break;
+            }
         }
+        for event in &new {
+            record.state.apply(event).map_err(|e| Failure::failed(e.to_string()))?;
+        }
+        record.events.extend(new.iter().cloned());
     }
 }
 

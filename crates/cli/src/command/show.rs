@@ -36,7 +36,7 @@ pub(crate) async fn show(global: &Global, args: ShowArgs, out: &mut Out) -> Resu
     let about = |event: &&Event| step.as_ref().is_none_or(|step| event.kind.key() == Some(step));
     if args.json {
         for event in record.events.iter().filter(about) {
-            out.bytes(&event.to_bytes().map_err(|e| Failure::failed(e.to_string()))?)?;
+            out.event(event)?;
         }
         return Ok(Exit::Done);
     }

@@ -152,8 +152,7 @@ impl<'a> Session<'a> {
                     Some(Ok(Update::Event(event))) => {
                         idle_since = Instant::now();
                         if self.json && event.seq > told {
-                            let bytes = event.to_bytes().map_err(|e| Failure::failed(e.to_string()))?;
-                            self.out.bytes(&bytes)?;
+                            self.out.event(&event)?;
                             self.out.flush()?;
                         }
                         if let Some(live) = &mut live {
