@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod embedder;
 pub mod engine;
+pub mod host;
 pub mod id;
 pub mod label;
 pub mod log;

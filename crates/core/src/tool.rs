@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::host::HostPattern;
 use crate::id::{EffectKey, Fence, RunId, StepKey, Time};
 use crate::label::Labels;
 use crate::model::{ChatMessage, ChatRequest, Role, SharedModel};
@@ -290,6 +291,24 @@ pub trait Tool: Send + Sync {
         let _ = (key, context);
         Ok(Reconciled::Unknown)
     }
+
+    /// What a workflow lets it reach by what it grants to its family; an error says what is wrong with that. A check of the
+    /// workflow asks, so that the error has a place, and the site's bounds are held against the answer. A tool that takes
+    /// no grants reaches nothing by them.
+    fn reach(&self, grants: &Value) -> Result<Reach, ToolError> {
+        let _ = grants;
+        Ok(Reach::default())
+    }
+}
+
+/// What a workflow lets a tool reach outside the program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reach {
+    /// Folders and files, from the project root.
+    pub paths: Vec<String>,
+    /// Hosts.
+    pub hosts: Vec<HostPattern>,
 }
 
 /// A shared tool.

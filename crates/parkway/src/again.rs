@@ -35,10 +35,11 @@ impl Parkway {
         let events = self.services().store.events(run, Seq(0)).await?;
         let plan = Arc::new(self.plan(run, &events).await?);
         let models = self.models_for(&plan).await?;
+        let place = self.place().await?;
         let control = options.control();
         let services = self.services().clone();
         let executor = Executor::reopen(services, models, control.clone(), plan, run, &reopening).await;
-        Ok(Run::launch(self.clone(), executor.map_err(refused)?, control))
+        Ok(Run::launch(self.clone(), executor.map_err(refused)?, control, place))
     }
 
     /// What a fork of a run from a step on would keep, and what it would do anew. Nothing is started or written.
@@ -76,9 +77,10 @@ impl Parkway {
     /// Starts a fork in somebody's name, as a new run. Each of its calls that may change something outside is asked about.
     pub async fn start_fork(&self, fork: Fork, by: &str, via: Channel, options: RunOptions) -> Result<Run, Error> {
         let models = self.models_for(fork.plan()).await?;
+        let place = self.place().await?;
         let control = options.control();
         let executor = Executor::fork(self.services().clone(), models, control.clone(), fork, by, via).await;
-        Ok(Run::launch(self.clone(), executor.map_err(refused)?, control))
+        Ok(Run::launch(self.clone(), executor.map_err(refused)?, control, place))
     }
 
     /// The run that a run was forked from.

@@ -11,6 +11,7 @@ use parkway_core::policy::{DefaultPolicy, Policy};
 use parkway_core::secret::Secrets;
 use parkway_core::store::Store;
 use parkway_core::tool::{SharedTool, Tool, Toolbox};
+use tokio::sync::Semaphore;
 
 use crate::binding::{LoadProgress, ModelBinding, Models};
 use crate::embed::Parkway;
@@ -31,6 +32,8 @@ pub struct Builder {
     progress: Option<LoadProgress>,
     require_gpu: bool,
     settings: Option<Settings>,
+    parallel_runs: Option<usize>,
+    parallel_calls: Option<usize>,
 }
 
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -132,6 +135,21 @@ impl Builder {
         self
     }
 
+    /// Executes at most so many runs at once: starting or resuming one more waits until one has ended or been given back. A run
+    /// that waits for a person keeps its place while it [stays](crate::RunOptions::stay). Default: no limit.
+    #[must_use]
+    pub fn max_parallel_runs(mut self, most: usize) -> Self {
+        self.parallel_runs = Some(most);
+        self
+    }
+
+    /// Has at most so many calls of tools and models of one run under way at once. Default: 64.
+    #[must_use]
+    pub fn max_parallel_calls(mut self, most: usize) -> Self {
+        self.parallel_calls = Some(most);
+        self
+    }
+
     /// Opens the store. Models are loaded when the first run needs them.
     pub async fn build(self) -> Result<Parkway, Error> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
@@ -166,8 +184,15 @@ impl Builder {
             (None, Some(settings)) => services.secrets = settings.clone(),
             (None, None) => {}
         }
+        if self.parallel_runs == Some(0) || self.parallel_calls == Some(0) {
+            return Err(Error::Setup(
+                "nothing can run with a limit of 0 runs or calls at once; allow at least 1".into(),
+            ));
+        }
+        services.concurrency = self.parallel_calls.unwrap_or(services.concurrency);
+        let places = self.parallel_runs.unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let models = Models::new(self.models, services.secrets.clone(), self.progress, self.require_gpu);
-        Ok(Parkway::new(services, models, root, settings))
+        Ok(Parkway::new(services, models, root, settings, Semaphore::new(places)))
     }
 }
 

@@ -9,12 +9,12 @@ use parkway_core::id::{RunId, Seq, StepKey};
 use parkway_core::log::{Channel, Commitment, Event, EventKind, Payload, Verdict};
 use parkway_core::model::SharedModel;
 use parkway_core::store::{Message, RunFilter, RunSummary, StoreError};
-use parkway_core::tool::Toolbox;
-use parkway_core::workflow::{
-    Diagnostics, Inputs, ModelSpec, Node, Outlook, Plan, Requirements, RunIf, Surroundings, Verb,
-};
+use parkway_core::tool::{Reach, Toolbox};
+use parkway_core::workflow::{Diagnostics, Inputs, ModelSpec, Outlook, Plan, Requirements, Surroundings};
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::asked::{asked, asked_at_the_end};
 use crate::binding::{Models, Reading};
 use crate::builder::Builder;
 use crate::error::Error;
@@ -54,6 +54,8 @@ struct Inner {
     models: Models,
     root: PathBuf,
     settings: Option<Arc<Settings>>,
+    /// A place for each run that may be executed at once.
+    places: Arc<Semaphore>,
 }
 
 /// How a run is started or resumed.
@@ -87,8 +89,20 @@ impl Parkway {
         Builder::default()
     }
 
-    pub(crate) fn new(services: Services, models: Models, root: PathBuf, settings: Option<Arc<Settings>>) -> Self {
-        Parkway { inner: Arc::new(Inner { services, models, root, settings }) }
+    pub(crate) fn new(
+        services: Services,
+        models: Models,
+        root: PathBuf,
+        settings: Option<Arc<Settings>>,
+        places: Semaphore,
+    ) -> Self {
+        Parkway { inner: Arc::new(Inner { services, models, root, settings, places: Arc::new(places) }) }
+    }
+
+    /// A place for one more run, which may have to wait for one that ends.
+    pub(crate) async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let place = self.inner.places.clone().acquire_owned().await;
+        place.map_err(|_| Error::Setup("this engine has ended".into()))
     }
 
     pub(crate) fn services(&self) -> &Services {
@@ -144,14 +158,14 @@ impl Parkway {
         let (plan, problems) = Plan::check_all(&workflow.definition, &requirements);
         let Some(mut plan) = plan else { return Err(problems.into()) };
         if let Some(settings) = &self.inner.settings {
-            let grants = out_of_bounds(settings, &plan);
+            let grants = out_of_bounds(settings, &services.tools, &plan);
             let env: Vec<_> = plan.env.iter().filter(|name| !settings.may_read_env(name)).cloned().collect();
             if !grants.is_empty() || !env.is_empty() {
                 return Err(workflow.definition.refused(&grants, &env).into());
             }
         }
         if let Some(settings) = &self.inner.settings {
-            for name in asked(&plan) {
+            for name in asked(&plan, &services.tools) {
                 let declared = plan.models.get(&name).cloned().unwrap_or_default();
                 let spec = settings.model(&name, &declared, false)?;
                 if spec != declared {
@@ -162,7 +176,8 @@ impl Parkway {
         Ok((plan, problems))
     }
 
-    /// Starts a run. It is on disk when this returns, and goes on whether or not the [`Run`] is kept.
+    /// Starts a run. It is on disk when this returns, and goes on whether or not the [`Run`] is kept. Where as many runs are
+    /// executed as [`Builder::max_parallel_runs`] allows, this waits until one ends.
     pub async fn start(&self, workflow: Workflow, inputs: Inputs) -> Result<Run, Error> {
         self.start_with(workflow, inputs, RunOptions::default()).await
     }
@@ -172,10 +187,11 @@ impl Parkway {
         // Its models are loaded next: what their vocabularies tell, they tell themselves.
         let plan = Arc::new(self.check_with(&workflow, Reading::Loaded)?.0);
         let inputs = plan.fill_inputs(inputs).map_err(Error::Inputs)?;
-        let models = self.models_of(plan.models.clone(), asked(&plan)).await?;
+        let models = self.models_of(plan.models.clone(), asked(&plan, self.tools())).await?;
+        let place = self.place().await?;
         let control = options.control();
         let executor = Executor::create(self.services().clone(), models, control.clone(), plan, &inputs).await?;
-        Ok(Run::launch(self.clone(), executor, control))
+        Ok(Run::launch(self.clone(), executor, control, place))
     }
 
     /// Takes a run up where it stands: after a crash, a stop, or an approval. Of a run that is to be cancelled, only the models
@@ -183,16 +199,18 @@ impl Parkway {
     pub async fn resume(&self, run: RunId, options: RunOptions) -> Result<Run, Error> {
         let events = self.services().store.events(run, Seq(0)).await?;
         let plan = Arc::new(self.plan(run, &events).await?);
-        let asked = if self.ends(run, &plan, &events).await? { asked_at_the_end(&plan) } else { asked(&plan) };
+        let ends = self.ends(run, &plan, &events).await?;
+        let asked = if ends { asked_at_the_end(&plan, self.tools()) } else { asked(&plan, self.tools()) };
         let models = self.kept_models(&plan, asked).await?;
+        let place = self.place().await?;
         let control = options.control();
         let executor = Executor::take_over(self.services().clone(), models, control.clone(), plan, run).await?;
-        Ok(Run::launch(self.clone(), executor, control))
+        Ok(Run::launch(self.clone(), executor, control, place))
     }
 
     /// The models that a plan that was kept asks.
     pub(crate) async fn models_for(&self, plan: &Plan) -> Result<BTreeMap<String, SharedModel>, Error> {
-        self.kept_models(plan, asked(plan)).await
+        self.kept_models(plan, asked(plan, self.tools())).await
     }
 
     /// Those of these names: a run keeps the models of its plan, unless others are named for this very command.
@@ -325,44 +343,17 @@ impl Parkway {
     }
 }
 
-/// The names of the models that the plan's steps ask, and those of the runs that they have for themselves.
-fn asked(plan: &Plan) -> BTreeSet<String> {
-    let models = |verb: &Verb| match verb {
-        Verb::Chat(chat) => BTreeSet::from([chat.model.clone()]),
-        Verb::Workflow(workflow) => workflow.own_run.as_deref().map(asked).unwrap_or_default(),
-        _ => BTreeSet::new(),
-    };
-    plan.graph.iter().flat_map(|(_, node)| models(&node.verb)).collect()
-}
-
-/// Of these models, those that may still be asked after a cancel.
-fn asked_at_the_end(plan: &Plan) -> BTreeSet<String> {
-    let runs_always = |node: &Node| {
-        let around = std::iter::successors(Some(node), |node| node.parent.map(|parent| plan.graph.node(parent)));
-        around.into_iter().any(|node| node.run_if == RunIf::Always)
-    };
-    let models = |node: &Node| match &node.verb {
-        Verb::Chat(chat) if runs_always(node) => BTreeSet::from([chat.model.clone()]),
-        Verb::Workflow(workflow) => match &workflow.own_run {
-            Some(plan) if runs_always(node) => asked(plan),
-            // The cancel reaches its run, too.
-            Some(plan) => asked_at_the_end(plan),
-            None => BTreeSet::new(),
-        },
-        _ => BTreeSet::new(),
-    };
-    plan.graph.iter().flat_map(|(_, node)| models(node)).collect()
-}
-
-/// The families that are granted folders outside the site's bounds, and what is wrong.
-fn out_of_bounds(settings: &Settings, plan: &Plan) -> Vec<(String, String)> {
-    let folders = |grant: &Value| {
-        let lists = ["read", "write"].into_iter().filter_map(|kind| grant.get(kind)?.as_array().cloned());
-        lists.flatten().filter_map(|folder| folder.as_str().map(str::to_owned)).collect::<Vec<_>>()
-    };
-    let grants = plan.grants.iter().filter(|(family, _)| *family == "files");
-    grants
-        .flat_map(|(family, grant)| folders(grant).into_iter().map(move |folder| (family, folder)))
-        .filter_map(|(family, folder)| Some((family.clone(), settings.out_of_bounds(&folder)?)))
-        .collect()
+/// The families that are granted what lies outside the site's bounds, and what is wrong.
+fn out_of_bounds(settings: &Settings, tools: &Toolbox, plan: &Plan) -> Vec<(String, String)> {
+    let mut wrong = BTreeSet::new();
+    for (family, grants) in &plan.grants {
+        for tool in tools.iter().filter(|tool| tool.spec().family() == family) {
+            // What is wrong with the grants themselves the check has told.
+            let Reach { paths, hosts, .. } = tool.reach(grants).unwrap_or_default();
+            let paths = paths.iter().filter_map(|path| settings.path_out_of_bounds(path));
+            let hosts = hosts.iter().filter_map(|host| settings.host_out_of_bounds(host));
+            wrong.extend(paths.chain(hosts).map(|why| (family.clone(), why)));
+        }
+    }
+    wrong.into_iter().collect()
 }

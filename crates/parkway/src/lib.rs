@@ -11,6 +11,7 @@ pub mod settings;
 pub mod trial;
 
 mod again;
+mod asked;
 mod binding;
 mod builder;
 mod embed;
@@ -35,6 +36,7 @@ pub use workflow::{Field, Step, Workflow, WorkflowBuilder};
 pub use parkway_core::clock;
 pub use parkway_core::embedder;
 pub use parkway_core::engine::{Ended, ExecutorError, Fork, ForkStep, Notice as Update, Preapproval, Reopening};
+pub use parkway_core::host;
 pub use parkway_core::id;
 pub use parkway_core::label::Labels;
 pub use parkway_core::log;
@@ -83,4 +85,13 @@ macro_rules! inputs {
         $(inputs.insert(stringify!($name).to_owned(), $crate::__serde_json::json!($value));)*
         inputs
     }};
+}
+
+/// The pages of the book whose programs are run.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/src/builder.md")]
+    struct Builder;
+    #[doc = include_str!("../../../docs/src/embedding.md")]
+    struct Embedding;
 }

@@ -9,7 +9,7 @@ use parkway_core::log::{Channel, Event, EventKind, Resolution, RunStatus, Verdic
 use parkway_core::store::Store;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::embed::Parkway;
 use crate::error::Error;
@@ -27,7 +27,8 @@ pub struct Run {
 }
 
 impl Run {
-    pub(crate) fn launch(parkway: Parkway, executor: Executor, control: Control) -> Run {
+    /// Executes it; `place` is given back when that ends.
+    pub(crate) fn launch(parkway: Parkway, executor: Executor, control: Control, place: OwnedSemaphorePermit) -> Run {
         let (id, reporter) = (executor.run(), executor.reporter().clone());
         let (sender, outcome) = watch::channel(None);
         tokio::spawn(async move {
@@ -39,6 +40,7 @@ impl Run {
                     retryable: true,
                 })),
             };
+            drop(place);
             sender.send_replace(Some(result));
         });
         Run { id, parkway, control, reporter, outcome }

@@ -10,6 +10,9 @@ use crate::out::Out;
 /// All codes, each under a heading of its own: a title, an explanation, a file that gives it, and one that does not.
 const CODES: &str = include_str!("explain/codes.md");
 
+/// The codes of failures, in tables: `| `code`, `code` | what happened |`, each table under the heading of who fails.
+const FAILURES: &str = include_str!("explain/failures.md");
+
 /// One code.
 struct Entry {
     code: &'static str,
@@ -25,6 +28,9 @@ pub(crate) fn explain(args: &ExplainArgs, out: &mut Out) -> Result<Exit, Failure
         for entry in entries() {
             out.text(&format!("{:width$}  {}", entry.code, entry.title))?;
         }
+        for (whose, code, what) in failures() {
+            out.text(&format!("{code:width$}  {}: {what}", whose.to_lowercase()))?;
+        }
         return Ok(Exit::Done);
     };
     if asked == "filters" {
@@ -33,9 +39,16 @@ pub(crate) fn explain(args: &ExplainArgs, out: &mut Out) -> Result<Exit, Failure
     }
     // As it is shown: `error[unknown-step]`.
     let code = asked.trim_start_matches("error").trim_start_matches("warning").trim_matches(['[', ']', ':']);
+    let failed: Vec<_> = failures().filter(|(_, known, _)| *known == code).collect();
+    for (whose, code, what) in &failed {
+        out.text(&format!("{code}, {}: {what}", whose.to_lowercase()))?;
+    }
     let Some(entry) = entries().find(|entry| entry.code == code) else {
+        if !failed.is_empty() {
+            return Ok(Exit::Done);
+        }
         let failure = Failure::invalid(format!("no code is called `{asked}`"));
-        let known: Vec<_> = entries().map(|entry| entry.code).collect();
+        let known: Vec<_> = entries().map(|entry| entry.code).chain(failures().map(|(_, code, _)| code)).collect();
         let near = did_you_mean(code, known).filter(|help| help.starts_with("did you mean"));
         return Err(failure.help(near.unwrap_or_else(|| "`parkway explain` lists all codes".into())));
     };
@@ -54,6 +67,15 @@ fn entries() -> impl Iterator<Item = Entry> {
         let (code, rest) = part.split_once("\n\n")?;
         let (title, rest) = rest.split_once("\n\n")?;
         Some(Entry { code, title, rest })
+    })
+}
+
+/// Each code of a failure: whose it is, the code, and what happened.
+fn failures() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    FAILURES.split("\n## ").skip(1).flat_map(|part| {
+        let (whose, table) = part.split_once('\n').unwrap_or((part, ""));
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |")?.split_once("` | "));
+        rows.flat_map(move |(codes, what)| codes.split("`, `").map(move |code| (whose, code, what)))
     })
 }
 

@@ -1,8 +1,10 @@
 //! What the book and the README say that commands print.
 
 use std::fs::{self, File};
-use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use parkway::models::Catalog;
 
 use crate::bench::{Bench, redacted};
 use crate::shop;
@@ -20,16 +22,34 @@ fn fences(page: &str) -> Vec<(usize, &str, String)> {
     found
 }
 
-/// What a command writes to a terminal, in its order.
-fn printed(bench: &Bench, folder: &Path, args: &[&str]) -> String {
+/// A command's writings to a terminal, in their order, as a file.
+fn onto(bench: &Bench, folder: &Path, args: &[&str]) -> (Command, PathBuf) {
     let path = bench.path("printed");
     let file = File::create(&path).unwrap();
     let mut command = bench.command(args);
     command.current_dir(folder).stdout(file.try_clone().unwrap()).stderr(file);
+    if cfg!(feature = "llama") {
+        command.env("PARKWAY_CACHE", Catalog::open().unwrap().folder().parent().unwrap());
+    }
+    (command, path)
+}
+
+/// What a command writes to a terminal.
+fn printed(bench: &Bench, folder: &Path, args: &[&str]) -> String {
+    let (mut command, path) = onto(bench, folder, args);
     command.status().unwrap();
-    let mut text = String::new();
-    File::open(path).unwrap().read_to_string(&mut text).unwrap();
-    text
+    fs::read_to_string(path).unwrap()
+}
+
+/// What a command writes that is killed once its run waits.
+fn killed(bench: &Bench, folder: &Path, args: &[&str]) -> String {
+    let (mut command, path) = onto(bench, folder, args);
+    let mut child = command.spawn().unwrap();
+    bench.wait_for("run_created", 1);
+    bench.wait_for("step_waiting", 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::read_to_string(path).unwrap()
 }
 
 /// The words of a command, as a shell takes them; only single quotes stand on pages.
@@ -65,7 +85,10 @@ fn what_the_documents_say_is_printed_is_printed() {
     let mut commands = 0;
     let mut wrong = Vec::new();
     let operating = ["docs/src/operating/doubt.md", "docs/src/operating/store.md", "docs/src/operating/again.md"];
-    let pages = ["README.md", "docs/src/commands.md", "docs/src/settings.md", "docs/src/testing.md"];
+    let pages =
+        ["README.md", "docs/src/first-hour.md", "docs/src/commands.md", "docs/src/settings.md", "docs/src/testing.md"];
+    // Those that ask a model are run where there is one.
+    let runs = |says: &str| says == "console" || (says == "console model" && cfg!(feature = "llama"));
     for page in pages.into_iter().chain(operating) {
         let text = fs::read_to_string(root.join(page)).unwrap();
         let bench = Bench::new("");
@@ -77,17 +100,23 @@ fn what_the_documents_say_is_printed_is_printed() {
                 bench.write(name, text);
             }
         }
-        for (line, _, text) in fences.iter().filter(|(_, says, _)| *says == "console") {
+        for (line, _, text) in fences.iter().filter(|(_, says, _)| runs(says)) {
             let mut folder = bench.path("");
             for part in format!("\n{text}").split("\n$ ").skip(1) {
                 let (command, expected) = part.split_once('\n').unwrap_or((part, ""));
                 let words = words(command);
                 let words: Vec<_> = words.iter().map(String::as_str).collect();
                 let given = match words.as_slice() {
+                    ["cd", ".."] => {
+                        folder = bench.path("");
+                        continue;
+                    }
                     ["cd", to] => {
                         folder = bench.path(to);
                         continue;
                     }
+                    ["cat", file] => fs::read_to_string(folder.join(file)).unwrap_or_default(),
+                    ["parkway", args @ .., "&", "sleep", _, "kill", "-9", "$!"] => killed(&bench, &folder, args),
                     ["parkway", args @ ..] => printed(&bench, &folder, args),
                     // The program of the page about doubts.
                     ["shop"] => shop::resumes(&bench).as_str().to_owned(),

@@ -119,6 +119,10 @@ fn a_code_is_found_as_it_is_shown() {
     bench.parkway(&["explain", "unkown-step"]).code(2).says("did you mean `unknown-step`?");
     assert!(shown(&["explain"]).contains("maybe-skipped"));
     assert!(shown(&["explain", "filters"]).contains("regex_replace"));
+    let failed = shown(&["explain", "key_used"]);
+    assert!(failed.starts_with("key_used, of the tools: a change of another number of rows"), "{failed}");
+    assert_eq!(shown(&["explain", "invalid"]).lines().count(), 2);
+    bench.parkway(&["explain", "rejectd"]).code(2).says("did you mean `rejected`?");
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn a_secret_that_everybody_can_read_is_warned_of_before_a_run() {
 
 #[test]
 fn hostile_settings_do_not_steer_the_terminal() {
-    let bench = bench("egress = [\"\\u001b[2J\"]\n[secrets]\n\"a\\u001b[31m\" = { env = \"\\u009b31m\" }\n");
+    let bench = bench("env = [\"\\u001b[2J\"]\n[secrets]\n\"a\\u001b[31m\" = { env = \"\\u009b31m\" }\n");
     let shown = bench.parkway(&["config", "show"]).code(0).out;
     assert!(!shown.contains('\u{1b}') && !shown.contains('\u{9b}'), "{shown:?}");
 }

@@ -274,7 +274,12 @@ impl<'a> Checker<'a, '_> {
     fn check_grants(&mut self, frame: usize) {
         let tools = self.requirements.tools;
         let families: BTreeSet<_> = tools.iter().map(|tool| tool.spec().family()).collect();
-        for (family, _) in self.compiled.frames[frame].top.tools.iter() {
+        for (family, grants) in self.compiled.frames[frame].top.tools.iter() {
+            let grants = grants.to_value();
+            let mut of_family = tools.iter().filter(|tool| tool.spec().family() == family.value);
+            if let Some(wrong) = of_family.find_map(|tool| tool.reach(&grants).err()) {
+                self.compiled.problem(frame, Diagnostic::new("bad-grant", family.place, wrong.message));
+            }
             if !families.contains(family.value.as_str()) {
                 let message = format!("no tools are called `{}.…`", family.value);
                 let mut diagnostic = Diagnostic::new("unknown-family", family.place, message);

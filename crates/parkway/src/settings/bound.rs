@@ -1,8 +1,10 @@
-//! Whether a granted folder lies within the folders that the site allows.
+//! Whether what is granted lies within the folders and hosts that the site allows.
 
 use std::path::{Component, Path, PathBuf};
 
-/// Why `folder` lies outside all of `roots`; `None` if it lies in one of them. Both are relative to `project`.
+use parkway_core::host::HostPattern;
+
+/// Why a folder or a file lies outside all of `roots`; `None` if it lies in one of them. Both are relative to `project`.
 pub(super) fn outside(project: &Path, folder: &str, roots: &[&str]) -> Option<String> {
     let wanted = real(&project.join(folder));
     if roots.iter().any(|root| wanted.starts_with(real(&project.join(root)))) {
@@ -12,6 +14,19 @@ pub(super) fn outside(project: &Path, folder: &str, roots: &[&str]) -> Option<St
     Some(match allowed.len() {
         0 => format!("`{folder}` is granted, and the site's `roots` allow no folder"),
         _ => format!("`{folder}` is granted, and lies outside the site's `roots`: {}", allowed.join(", ")),
+    })
+}
+
+/// Why `host` is not among `allowed`; `None` if it is.
+pub(super) fn beyond(host: &HostPattern, allowed: &[&str]) -> Option<String> {
+    let within = |text: &&str| HostPattern::parse(text).is_ok_and(|allowed| host.within(&allowed));
+    if allowed.iter().any(within) {
+        return None;
+    }
+    let listed: Vec<_> = allowed.iter().map(|host| format!("`{host}`")).collect();
+    Some(match listed.len() {
+        0 => format!("`{host}` is granted, and the site's `egress` allows no host"),
+        _ => format!("`{host}` is granted, and lies outside the site's `egress`: {}", listed.join(", ")),
     })
 }
 
@@ -68,6 +83,15 @@ mod tests {
         ] {
             assert_eq!(outside(project, wanted, roots).is_none(), inside, "{wanted} in {roots:?}");
         }
+    }
+
+    #[test]
+    fn hosts_beside_those_of_the_site_are_named() {
+        let host = |text| HostPattern::parse(text).unwrap();
+        assert_eq!(beyond(&host("api.example.com"), &["other.org", "*.example.com"]), None);
+        let why = beyond(&host("*"), &["*.example.com", "example.com"]).unwrap();
+        assert_eq!(why, "`*` is granted, and lies outside the site's `egress`: `*.example.com`, `example.com`");
+        assert!(beyond(&host("example.com"), &[]).unwrap().contains("allows no host"));
     }
 
     #[cfg(unix)]

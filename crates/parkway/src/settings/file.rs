@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
+use parkway_core::host::HostPattern;
 use parkway_core::policy::Rule;
 use parkway_core::workflow::{Diagnostic, Diagnostics, ModelSpec, Place, did_you_mean};
 use serde_json::{Map, Value, json};
@@ -196,6 +197,15 @@ impl Reader<'_> {
         let mut list = Vec::new();
         for item in items.iter() {
             if let Some(text) = self.text(key, item) {
+                if name == "egress"
+                    && let Err(why) = HostPattern::parse(text)
+                {
+                    let help = "write it like `example.com`, `*.example.com`, `http://plain.example:8080` or \
+                                `postgres://db.example.com`";
+                    let message = format!("`{text}` is no host: {why}");
+                    self.problem("bad-setting", item.span(), message, Some(help.to_owned()));
+                    continue;
+                }
                 list.push(if name == "roots" { self.located(text) } else { text.to_owned() });
             }
         }

@@ -11,6 +11,7 @@ mod sources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use parkway_core::host::HostPattern;
 use parkway_core::id::Digest;
 use parkway_core::policy::{Rule, RulePolicy, Verdict};
 use parkway_core::workflow::ModelSpec;
@@ -191,9 +192,14 @@ impl Settings {
         said.map(|setting| setting.value.as_array().into_iter().flatten().filter_map(Value::as_str).collect())
     }
 
-    /// Why a folder that a workflow wants is out of bounds; `None` if it is not.
-    pub(crate) fn out_of_bounds(&self, folder: &str) -> Option<String> {
-        self.bounds("roots").find_map(|roots| bound::outside(&self.root, folder, &roots))
+    /// Why a folder or a file that a workflow wants is out of bounds; `None` if it is not.
+    pub(crate) fn path_out_of_bounds(&self, path: &str) -> Option<String> {
+        self.bounds("roots").find_map(|roots| bound::outside(&self.root, path, &roots))
+    }
+
+    /// Why hosts that a workflow wants to reach are out of bounds; `None` if they are not.
+    pub(crate) fn host_out_of_bounds(&self, host: &HostPattern) -> Option<String> {
+        self.bounds("egress").find_map(|hosts| bound::beyond(host, &hosts))
     }
 
     /// SHA-256 of what applies, but for the store.

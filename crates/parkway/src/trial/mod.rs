@@ -13,6 +13,7 @@ mod stage;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use parkway_core::testing::ScriptedModel;
 use parkway_core::tool::SharedTool;
 use parkway_core::workflow::{Diagnostic, Diagnostics};
 
@@ -140,6 +141,25 @@ impl Trial {
 /// The recording of a run's model calls, for `recorded` of a test: JSON.
 pub async fn record(parkway: &crate::Parkway, run: parkway_core::id::RunId) -> Result<String, Error> {
     Recording::of_run(parkway, run).await
+}
+
+/// A model that answers what `model`, a name in the workflow, answered to the same messages in a recorded run. Of another question
+/// it says so in its error. The file is one that [`record`] made, or `parkway test --record RUN FILE`.
+///
+/// ```no_run
+/// # async fn doc() -> Result<(), parkway::Error> {
+/// use parkway::{Parkway, trial};
+///
+/// let main = trial::recorded("tests/letter.json", "main")?;
+/// let parkway = Parkway::builder().store("sqlite::memory:").model("main", main).build().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn recorded(path: impl AsRef<Path>, model: &str) -> Result<ScriptedModel, Error> {
+    let path = path.as_ref();
+    let recording = Recording::read(path)
+        .map_err(|why| Error::Setup(format!("the recording `{}` cannot be used: {why}", path.display())))?;
+    Ok(doubles::model(model, &[], Some(&recording)))
 }
 
 fn read(path: &Path) -> Result<String, String> {

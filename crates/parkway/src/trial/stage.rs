@@ -19,6 +19,7 @@ use parkway_core::tool::{SharedTool, Toolbox};
 use parkway_core::workflow::{Diagnostic, Diagnostics};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 use super::clock::JumpClock;
 use super::doubles::{self, means};
@@ -183,7 +184,7 @@ fn engine(
         bound.insert(name, model.into());
     }
     let models = Models::new(bound, services.secrets.clone(), None, false);
-    Ok(Parkway::new(services, models, folder.to_path_buf(), None))
+    Ok(Parkway::new(services, models, folder.to_path_buf(), None, Semaphore::new(Semaphore::MAX_PERMITS)))
 }
 
 /// What was answered so far.

@@ -14,5 +14,6 @@ mod realistic;
 mod servers;
 mod settings;
 mod subworkflows;
+mod together;
 mod trials;
 mod words;

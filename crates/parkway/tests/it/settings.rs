@@ -163,6 +163,7 @@ examples = [{ tool = "text.find" }]
 [profile.prod]
 profile = {}
 roots = [""]
+egress = ["example.com/path"]
 "#,
     );
     let site = site.write("user.toml", "egres = []\n");
@@ -253,6 +254,42 @@ async fn a_workflow_cannot_grant_itself_what_lies_out_of_bounds() {
     let error = site.parkway().await.check(&workflow).unwrap_err().to_string();
     assert!(error.contains("error[out-of-bounds]") && error.contains("flow.yaml:3:3"), "{error}");
     assert!(error.contains("`out/deep`") && error.contains("`data`"), "{error}");
+}
+
+#[tokio::test]
+async fn the_bounds_hold_for_every_family_of_tools() {
+    let refused = async |bounds: &str, grants: &str| {
+        let yaml = format!("parkway: 1\ntools:\n  {grants}\nsteps: {{ a: {{ set: {{ x: 1 }} }} }}\n");
+        let workflow = Workflow::from_source("flow.yaml", &yaml).unwrap();
+        let checked = Site::new(bounds).parkway().await.check(&workflow);
+        checked.err().map(|error| error.to_string())
+    };
+    let roots = "roots = [\"data\"]\n";
+    for (grants, wrong) in [
+        ("git: { read: [data/repo] }", None),
+        ("git: { read: [.] }", Some("`.`")),
+        ("sql: { databases: { shop: { sqlite: data/shop.db } } }", None),
+        ("sql: { databases: { shop: { sqlite: private/shop.db, write: true } } }", Some("`private/shop.db`")),
+        ("files: { write: [out] }", Some("`out`")),
+    ] {
+        let told = refused(roots, grants).await;
+        assert_eq!(told.is_some(), wrong.is_some(), "{grants}: {told:?}");
+        let (told, wrong) = (told.unwrap_or_default(), wrong.unwrap_or_default());
+        assert!(told.contains(wrong) && (wrong.is_empty() || told.contains("error[out-of-bounds]")), "{told}");
+    }
+    let egress = "egress = [\"*.example.com\", \"http://10.0.0.1:8080\"]\n";
+    for (grants, inside) in [
+        ("http: { get: [api.example.com] }", true),
+        ("http: { get: [\"http://10.0.0.1:8080\"], private: [10.0.0.0/8] }", true),
+        ("http: { get: [api.example.com], send: [example.org] }", false),
+        ("http: { get: [\"*\"] }", false),
+        ("notify: { send: [hooks.example.com] }", true),
+        ("notify: { send: [hooks.example.com], status: \"https://elsewhere.org/{key}\" }", false),
+        ("notify: {}", true),
+    ] {
+        let told = refused(egress, grants).await;
+        assert_eq!(told.is_none(), inside, "{grants}: {told:?}");
+    }
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ use parkway_core::tool::{SharedTool, schema_of};
 use serde_json::Value;
 
 use crate::builtin::{shared, untitled};
+use crate::granted::family;
 pub(crate) use direct::{Astray, direct};
 use roots::{Grants, Roots};
 pub(crate) use roots::{normal, shown};
@@ -41,7 +42,7 @@ pub(crate) use roots::{normal, shown};
 /// arguments and grants are relative to `project_root`.
 pub fn files(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
     let roots = Roots::new(project_root.into());
-    vec![
+    let tools = vec![
         shared(list::List { roots: roots.clone() }),
         shared(read_text::ReadText { roots: roots.clone() }),
         shared(write_text::WriteText { roots: roots.clone() }),
@@ -54,7 +55,8 @@ pub fn files(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
         shared(read_markdown::ReadMarkdown { roots: roots.clone() }),
         shared(patch::Patch { roots: roots.clone() }),
         shared(move_file::MoveFile { roots, ended: marker::Ended::default() }),
-    ]
+    ];
+    family(tools, roots::reach)
 }
 
 /// JSON Schema of what a workflow says under `tools.files`: the folders granted for reading and for writing.

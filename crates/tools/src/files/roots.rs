@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File};
-use parkway_core::tool::{ToolContext, ToolError};
+use parkway_core::tool::{Reach, ToolContext, ToolError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -90,7 +90,7 @@ impl Roots {
     /// The place that `path` names, in a folder that is granted for this access. A granted folder to write to is
     /// created.
     pub(super) fn locate(&self, path: &str, access: Access, context: &ToolContext) -> Result<Place, ToolError> {
-        let grants = Grants::of(context)?;
+        let grants = Grants::read_from(&context.grants)?;
         let wanted = normal(path).map_err(|why| {
             ToolError::invalid(
                 "denied",
@@ -154,9 +154,19 @@ impl Roots {
     }
 }
 
+/// The folders that the grants name.
+pub(super) fn reach(grants: &Value) -> Result<Reach, ToolError> {
+    let grants = Grants::read_from(grants)?;
+    let mut reach = Reach::default();
+    for access in [Access::Read, Access::Write] {
+        reach.paths.extend(grants.folders(access)?.iter().map(|folder| shown(folder)));
+    }
+    Ok(reach)
+}
+
 impl Grants {
-    fn of(context: &ToolContext) -> Result<Self, ToolError> {
-        granted(context, |error| {
+    fn read_from(grants: &Value) -> Result<Self, ToolError> {
+        granted(grants, |error| {
             format!("`tools.files` is malformed: {error}; write it like `files: {{ read: [data], write: [out] }}`")
         })
     }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use parkway_core::tool::{ToolContext, ToolError};
+use parkway_core::tool::{Reach, ToolContext, ToolError};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::files::{Astray, direct, normal, shown};
 use crate::granted::granted;
@@ -31,6 +32,31 @@ pub(super) struct Folder {
     pub(super) shown: String,
 }
 
+/// The folders that the grants name.
+pub(super) fn reach(grants: &Value) -> Result<Reach, ToolError> {
+    let mut reach = Reach::default();
+    reach.paths = Grants::read_from(grants)?.folders()?.iter().map(|folder| shown(folder)).collect();
+    Ok(reach)
+}
+
+impl Grants {
+    fn read_from(grants: &Value) -> Result<Self, ToolError> {
+        granted(grants, |error| {
+            format!("`tools.git` is malformed: {error}; write it like `git: {{ read: [project] }}`")
+        })
+    }
+
+    fn folders(&self) -> Result<Vec<PathBuf>, ToolError> {
+        let folder = |text: &String| {
+            normal(text).map_err(|why| {
+                let message = format!("`tools.git` grants `{text}`, which {why}; name a folder from the project root");
+                ToolError::invalid("invalid_grants", message)
+            })
+        };
+        self.read.iter().map(folder).collect()
+    }
+}
+
 impl Repositories {
     pub(super) fn new(project: PathBuf) -> Self {
         Repositories { project }
@@ -38,21 +64,14 @@ impl Repositories {
 
     /// The folder that an argument names, if it is granted.
     pub(super) fn locate(&self, repo: &str, context: &ToolContext) -> Result<Folder, ToolError> {
-        let grants: Grants = granted(context, |error| {
-            format!("`tools.git` is malformed: {error}; write it like `git: {{ read: [project] }}`")
-        })?;
+        let grants = Grants::read_from(&context.grants)?;
         let inside = normal(repo).map_err(|why| {
             let message = format!("the repository `{repo}` {why}; name its folder from the project root");
             ToolError::invalid("denied", message)
         })?;
         let repo = shown(&inside);
         let mut granted = false;
-        for folder in &grants.read {
-            let folder = normal(folder).map_err(|why| {
-                let message =
-                    format!("`tools.git` grants `{folder}`, which {why}; name a folder from the project root");
-                ToolError::invalid("invalid_grants", message)
-            })?;
+        for folder in grants.folders()? {
             granted |= folder == Path::new(".") || inside.starts_with(folder);
         }
         if !granted {

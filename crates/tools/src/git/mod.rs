@@ -16,17 +16,19 @@ use parkway_core::tool::{SharedTool, schema_of};
 use serde_json::Value;
 
 use crate::builtin::untitled;
+use crate::granted::family;
 use crate::remote::remote;
 use grants::{Grants, Repositories};
 
 /// The `git` family: `git.log`, `git.show`, `git.diff`. Paths in arguments and grants are relative to `project_root`.
 pub fn git(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
     let repositories = Repositories::new(project_root.into());
-    vec![
+    let tools = vec![
         remote(log::Log { repositories: repositories.clone() }),
         remote(show::Show { repositories: repositories.clone() }),
         remote(diff::Diff { repositories }),
-    ]
+    ];
+    family(tools, grants::reach)
 }
 
 /// JSON Schema of what a workflow says under `tools.git`: the folders whose repositories may be read.

@@ -1,14 +1,15 @@
 //! What a workflow grants to the tools that send requests: hosts, networks that are not public, and how often.
 
 use ipnet::IpNet;
-use parkway_core::tool::{ToolContext, ToolError};
+use parkway_core::host::HostPattern;
+use parkway_core::tool::{Reach, ToolContext, ToolError};
 use reqwest::Url;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::host::{Pattern, pattern_for};
+use super::host::{covers, pattern_for};
 use super::rate::Rate;
 use super::request::address;
 use crate::granted::granted;
@@ -51,6 +52,27 @@ pub(super) struct NotifyGrants {
     rate: Option<String>,
 }
 
+/// The hosts that the grants of `http` name.
+pub(super) fn http_reach(grants: &Value) -> Result<Reach, ToolError> {
+    let HttpGrants { get, send, private, rate } = parse("http", grants)?;
+    let mut reach = Reach::default();
+    for (list, hosts) in [("get", get), ("send", send)] {
+        reach.hosts.extend(Egress::new(("http", list), hosts, &private, rate.as_deref())?.hosts);
+    }
+    Ok(reach)
+}
+
+/// The hosts that the grants of `notify` name.
+pub(super) fn notify_reach(grants: &Value) -> Result<Reach, ToolError> {
+    let NotifyGrants { send, private, rate, .. } = parse("notify", grants)?;
+    let mut reach = Reach::default();
+    reach.hosts = Egress::new(("notify", "send"), send, &private, rate.as_deref())?.hosts;
+    if let Some((_, status)) = status_place(grants, "key")? {
+        reach.hosts.extend(status.hosts);
+    }
+    Ok(reach)
+}
+
 /// What a call may do on the network.
 #[derive(Debug)]
 pub(super) struct Egress {
@@ -58,7 +80,7 @@ pub(super) struct Egress {
     /// The key of the grants that lists the hosts.
     list: &'static str,
     written: Vec<String>,
-    hosts: Vec<Pattern>,
+    hosts: Vec<HostPattern>,
     networks: Vec<IpNet>,
     pub(super) rate: Option<Rate>,
 }
@@ -66,33 +88,25 @@ pub(super) struct Egress {
 impl Egress {
     /// What `http` may read.
     pub(super) fn get(context: &ToolContext) -> Result<Self, ToolError> {
-        let HttpGrants { get, private, rate, .. } = parse("http", context)?;
+        let HttpGrants { get, private, rate, .. } = parse("http", &context.grants)?;
         Egress::new(("http", "get"), get, &private, rate.as_deref())
     }
 
     /// What `http` may send to.
     pub(super) fn send(context: &ToolContext) -> Result<Self, ToolError> {
-        let HttpGrants { send, private, rate, .. } = parse("http", context)?;
+        let HttpGrants { send, private, rate, .. } = parse("http", &context.grants)?;
         Egress::new(("http", "send"), send, &private, rate.as_deref())
     }
 
     /// What `notify` may send to.
     pub(super) fn notify(context: &ToolContext) -> Result<Self, ToolError> {
-        let NotifyGrants { send, private, rate, .. } = parse("notify", context)?;
+        let NotifyGrants { send, private, rate, .. } = parse("notify", &context.grants)?;
         Egress::new(("notify", "send"), send, &private, rate.as_deref())
     }
 
     /// Where `notify` may ask whether the message with this key came through, and what it may do for that.
     pub(super) fn status(context: &ToolContext, key: &str) -> Result<Option<(Url, Self)>, ToolError> {
-        let NotifyGrants { status, private, rate, .. } = parse("notify", context)?;
-        let Some(status) = status else { return Ok(None) };
-        let wrong = |why: &str| wrong("notify", &format!("`status` is `{status}`, and {why}"));
-        if !status.contains("{key}") {
-            return Err(wrong("does not say where the key belongs: write `{key}` there"));
-        }
-        let url = address(&status.replace("{key}", key)).map_err(|why| wrong(&why))?;
-        let host = pattern_for(&url);
-        Ok(Some((url, Egress::new(("notify", "status"), vec![host], &private, rate.as_deref())?)))
+        status_place(&context.grants, key)
     }
 
     fn new(
@@ -102,7 +116,7 @@ impl Egress {
         rate: Option<&str>,
     ) -> Result<Self, ToolError> {
         let host = |text: &String| {
-            Pattern::parse(text).map_err(|why| {
+            pattern(text).map_err(|why| {
                 wrong(family, &format!("`{list}` names the host `{text}`, and {why}; write it like `example.com`, `*.example.com` or `example.com:8443`"))
             })
         };
@@ -132,10 +146,10 @@ impl Egress {
     /// The networks that an address may lead to, beside public ones; refuses one whose host is not granted. Where every host is
     /// granted, that means every public one.
     pub(super) fn admit(&self, url: &Url) -> Result<&[IpNet], ToolError> {
-        if self.hosts.iter().any(|host| host.names() && host.covers(url)) {
+        if self.hosts.iter().any(|host| host.names() && covers(host, url)) {
             return Ok(&self.networks);
         }
-        if self.hosts.iter().any(|host| host.covers(url)) {
+        if self.hosts.iter().any(|host| covers(host, url)) {
             return Ok(&[]);
         }
         let wanted = pattern_for(url);
@@ -156,8 +170,29 @@ impl Egress {
     }
 }
 
-fn parse<G: DeserializeOwned + Default>(family: &str, context: &ToolContext) -> Result<G, ToolError> {
-    granted(context, |error| unusable(family, &format!("it is malformed: {error}")))
+/// Where `notify` may ask whether the message with this key came through, and what it may do for that.
+fn status_place(grants: &Value, key: &str) -> Result<Option<(Url, Egress)>, ToolError> {
+    let NotifyGrants { status, private, rate, .. } = parse("notify", grants)?;
+    let Some(status) = status else { return Ok(None) };
+    let wrong = |why: &str| wrong("notify", &format!("`status` is `{status}`, and {why}"));
+    if !status.contains("{key}") {
+        return Err(wrong("does not say where the key belongs: write `{key}` there"));
+    }
+    let url = address(&status.replace("{key}", key)).map_err(|why| wrong(&why))?;
+    let host = pattern_for(&url);
+    Ok(Some((url, Egress::new(("notify", "status"), vec![host], &private, rate.as_deref())?)))
+}
+
+fn pattern(text: &str) -> Result<HostPattern, String> {
+    let pattern = HostPattern::parse(text)?;
+    match pattern.protocol() {
+        "http" | "https" => Ok(pattern),
+        other => Err(format!("`{other}` is neither `http` nor `https`")),
+    }
+}
+
+fn parse<G: DeserializeOwned + Default>(family: &str, grants: &Value) -> Result<G, ToolError> {
+    granted(grants, |error| unusable(family, &format!("it is malformed: {error}")))
 }
 
 fn wrong(family: &str, why: &str) -> ToolError {

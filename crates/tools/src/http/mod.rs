@@ -22,6 +22,7 @@ use parkway_core::tool::{SharedTool, schema_of};
 use serde_json::Value;
 
 use crate::builtin::untitled;
+use crate::granted::family;
 use crate::remote::remote;
 use exchange::Network;
 #[cfg(feature = "postgres")]
@@ -36,12 +37,15 @@ pub fn http() -> Vec<SharedTool> {
 
 fn tools(lookup: Arc<dyn Lookup>) -> Vec<SharedTool> {
     let network = Network::new(lookup);
-    vec![
+    let http = vec![
         remote(get::Get { network: network.clone() }),
         remote(send::Send { network: network.clone() }),
         remote(send::Put { network: network.clone() }),
-        remote(webhook::Webhook { network }),
-    ]
+    ];
+    let notify = vec![remote(webhook::Webhook { network })];
+    let mut tools = family(http, grants::http_reach);
+    tools.extend(family(notify, grants::notify_reach));
+    tools
 }
 
 /// JSON Schema of what a workflow says under `tools.http`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use parkway_core::tool::{ToolContext, ToolError};
+use parkway_core::tool::{Reach, ToolContext, ToolError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::sqlite::{self, File};
+use crate::files::shown;
 use crate::granted::granted;
 
 /// Which databases the `sql` tools may ask.
@@ -63,11 +64,7 @@ impl Databases {
 
     /// The database of this name, if it is granted for this access.
     pub(super) fn locate(&self, name: &str, access: Access, context: &ToolContext) -> Result<Located, ToolError> {
-        let grants: Grants = granted(context, |error| {
-            format!(
-                "`tools.sql` is malformed: {error}; write it like `sql: {{ databases: {{ shop: {{ sqlite: data/shop.db }} }} }}`"
-            )
-        })?;
+        let grants = Grants::read_from(&context.grants)?;
         let Some(database) = grants.databases.get(name) else { return Err(grants.unknown(name)) };
         if access == Access::Write && !database.write {
             let (kind, place) = match (&database.sqlite, &database.postgres) {
@@ -80,12 +77,47 @@ impl Databases {
             );
             return Err(ToolError::invalid("denied", message));
         }
-        match (&database.sqlite, &database.postgres) {
-            (Some(sqlite), None) => sqlite::locate(&self.project, name, sqlite).map(Located::Sqlite),
+        match database.place(name)? {
+            Place::Sqlite(sqlite) => sqlite::locate(&self.project, name, sqlite).map(Located::Sqlite),
             #[cfg(feature = "postgres")]
-            (None, Some(postgres)) => {
+            Place::Postgres(postgres) => {
                 postgres::locate(name, postgres).map(|server| Located::Postgres(Box::new(server)))
             }
+        }
+    }
+}
+
+/// What the grants name: files of SQLite, and servers.
+pub(super) fn reach(grants: &Value) -> Result<Reach, ToolError> {
+    let mut reach = Reach::default();
+    for (name, database) in &Grants::read_from(grants)?.databases {
+        // A program without PostgreSQL can check a file that another one runs.
+        #[cfg(not(feature = "postgres"))]
+        if database.sqlite.is_none() && database.postgres.is_some() {
+            continue;
+        }
+        match database.place(name)? {
+            Place::Sqlite(sqlite) => reach.paths.push(shown(&sqlite::inside(name, sqlite)?)),
+            #[cfg(feature = "postgres")]
+            Place::Postgres(postgres) => reach.hosts.push(postgres::locate(name, postgres)?.at()?),
+        }
+    }
+    Ok(reach)
+}
+
+/// Where a database is, as it was written.
+enum Place<'a> {
+    Sqlite(&'a str),
+    #[cfg(feature = "postgres")]
+    Postgres(&'a str),
+}
+
+impl Database {
+    fn place(&self, name: &str) -> Result<Place<'_>, ToolError> {
+        match (&self.sqlite, &self.postgres) {
+            (Some(sqlite), None) => Ok(Place::Sqlite(sqlite)),
+            #[cfg(feature = "postgres")]
+            (None, Some(postgres)) => Ok(Place::Postgres(postgres)),
             #[cfg(not(feature = "postgres"))]
             (None, Some(_)) => {
                 let message = format!(
@@ -104,6 +136,14 @@ impl Databases {
 }
 
 impl Grants {
+    fn read_from(grants: &Value) -> Result<Self, ToolError> {
+        granted(grants, |error| {
+            format!(
+                "`tools.sql` is malformed: {error}; write it like `sql: {{ databases: {{ shop: {{ sqlite: data/shop.db }} }} }}`"
+            )
+        })
+    }
+
     fn unknown(&self, name: &str) -> ToolError {
         let names: Vec<_> = self.databases.keys().map(|name| format!("`{name}`")).collect();
         let so_far = if names.is_empty() { "none is".into() } else { format!("granted: {}", names.join(", ")) };

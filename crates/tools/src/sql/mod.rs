@@ -20,13 +20,15 @@ use parkway_core::tool::{SharedTool, schema_of};
 use serde_json::Value;
 
 use crate::builtin::untitled;
+use crate::granted::family;
 use crate::remote::remote;
 use grants::{Databases, Grants};
 
 /// The `sql` family: `sql.query`, `sql.execute`. Paths of databases in grants are relative to `project_root`.
 pub fn sql(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
     let databases = Databases::new(project_root.into());
-    vec![remote(query::Query { databases: databases.clone() }), remote(execute::Execute { databases })]
+    let tools = vec![remote(query::Query { databases: databases.clone() }), remote(execute::Execute { databases })];
+    family(tools, grants::reach)
 }
 
 /// JSON Schema of what a workflow says under `tools.sql`: the databases, and which of them may be changed.

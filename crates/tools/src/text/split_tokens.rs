@@ -17,6 +17,7 @@ pub(crate) struct Input {
     /// The text to split.
     text: String,
     /// The model whose tokens count, by its name in the workflow.
+    #[schemars(extend("x-model" = true))]
     model: String,
     /// How many tokens a chunk has at most.
     size: usize,

@@ -38,19 +38,27 @@ fn every_code_of_a_failed_step_is_told_and_none_that_there_is_not() {
     sources(&root().join("crates/core/src/engine"), &mut source);
     let of_checks: BTreeSet<_> = codes_after(&source, "=> (").map(str::to_owned).collect();
     sources(&root().join("crates/tools/src"), &mut source);
-    let model = read("crates/core/src/model.rs");
-    let (_, of_models) = model.split_once("pub fn code(&self) -> &'static str").unwrap();
-    let of_models = of_models.split("\n    }\n").next().unwrap();
+    // The errors that say their codes by a `match`.
+    let matched = |path: &str, signature: &str| {
+        let text = read(path);
+        let (_, function) = text.split_once(signature).unwrap();
+        function.split("\n    }\n").next().unwrap().to_owned()
+    };
+    let of_models = matched("crates/core/src/model.rs", "pub fn code(&self) -> &'static str");
+    let of_stores = matched("crates/core/src/store.rs", "pub fn code(&self) -> &'static str");
+    let of_programs = matched("crates/parkway/src/error.rs", "pub fn code(&self) -> &str");
     let makers = ["Failure::new(", "ToolError::invalid(", "ToolError::transient(", "code: ", "fail_run("];
     let mut made: BTreeSet<&str> = makers.iter().flat_map(|maker| codes_after(&source, maker)).collect();
-    made.extend(codes_after(of_models, "=> "));
+    for errors in [&of_models, &of_stores, &of_programs] {
+        made.extend(codes_after(errors, "=> "));
+    }
     made.extend(of_checks.iter().map(String::as_str));
     assert!(made.len() > 20, "{made:?}");
     let page = read("docs/src/format/errors.md");
     let told: BTreeSet<&str> = first_cells(&page).flat_map(quoted).collect();
     let missing: Vec<_> = made.difference(&told).collect();
     assert!(missing.is_empty(), "docs/src/format/errors.md does not tell {missing:?}");
-    let everywhere = format!("{source}{model}{}", read("crates/core/src/tool.rs"));
+    let everywhere = format!("{source}{of_models}{of_stores}{of_programs}{}", read("crates/core/src/tool.rs"));
     let invented: Vec<_> = told.iter().filter(|code| !everywhere.contains(&format!("\"{code}\""))).collect();
     assert!(invented.is_empty(), "nothing gives {invented:?}");
 }

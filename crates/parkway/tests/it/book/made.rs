@@ -39,7 +39,7 @@ fn the_page_of_codes_is_what_explain_prints() {
     let (_, entries) = codes.split_once("\n## ").unwrap();
     let mut body = String::from(
         "What `parkway check` says, by its codes, each with a file that gives it and, where there is one, a file that does not.
-`parkway explain CODE` prints one of them. The codes of steps that fail are on [a page of their own](errors.md).
+`parkway explain CODE` prints one of them, and of those of steps that fail, which are on [a page of their own](errors.md).
 
 | code | what it is about |
 |---|---|
@@ -52,6 +52,12 @@ fn the_page_of_codes_is_what_explain_prints() {
     }
     write!(body, "\n## {entries}").unwrap();
     hold("codes.md", "Codes of the checker", "crates/cli/src/command/explain/codes.md", &body);
+}
+
+#[test]
+fn the_page_of_failures_is_what_explain_reads() {
+    let source = "crates/cli/src/command/explain/failures.md";
+    hold("errors.md", "Codes of steps that fail", source, &read(source));
 }
 
 /// A table of the truth table's snapshots, a part for each of its sections.

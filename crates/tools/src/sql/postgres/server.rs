@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use parkway_core::host::HostPattern;
 use parkway_core::tool::ToolError;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
@@ -63,6 +64,15 @@ pub(in crate::sql) fn locate(name: &str, written: &str) -> Result<Server, ToolEr
 }
 
 impl Server {
+    /// Where it is.
+    pub(in crate::sql) fn at(&self) -> Result<HostPattern, ToolError> {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        HostPattern::parse(&format!("postgres://{host}:{}", self.port)).map_err(|why| {
+            let message = format!("`tools.sql` grants `{}` at `{host}`, and {why}; correct its address", self.name);
+            ToolError::invalid("invalid_grants", message)
+        })
+    }
+
     /// How messages name it.
     pub(super) fn shown(&self) -> String {
         format!("`{}` ({}:{})", self.name, self.host, self.port)

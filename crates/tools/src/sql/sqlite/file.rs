@@ -30,13 +30,18 @@ pub(in crate::sql) struct File {
     path: PathBuf,
 }
 
-/// The file at `written`, from the project root. No part of its path in the project may be a link.
-pub(in crate::sql) fn locate(project: &Path, name: &str, written: &str) -> Result<File, ToolError> {
-    let inside = normal(written).map_err(|why| {
+/// The path that a grant names, from the project root.
+pub(in crate::sql) fn inside(name: &str, written: &str) -> Result<PathBuf, ToolError> {
+    normal(written).map_err(|why| {
         let message =
             format!("`tools.sql` grants `{written}` as `{name}`, which {why}; name a file from the project root, as in `data/{name}.db`");
         ToolError::invalid("invalid_grants", message)
-    })?;
+    })
+}
+
+/// The file at `written`, from the project root. No part of its path in the project may be a link.
+pub(in crate::sql) fn locate(project: &Path, name: &str, written: &str) -> Result<File, ToolError> {
+    let inside = inside(name, written)?;
     let refused = |code: &str, why: &str| {
         ToolError::invalid(code, format!("`{written}`, the file of the database `{name}`, {why}"))
     };

@@ -9,5 +9,5 @@ mod statement;
 mod value;
 
 pub(super) use execute::execute;
-pub(super) use file::{File, locate};
+pub(super) use file::{File, inside, locate};
 pub(super) use query::query;
