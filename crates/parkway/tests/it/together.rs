@@ -53,7 +53,7 @@ async fn no_more_calls_are_under_way_than_the_limit_allows() {
     });
     let parkway = engine().tool(slow).max_parallel_calls(3).build().await.unwrap();
     let yaml = "parkway: 1\ntools: { slow: {} }\nsteps:\n  all: { for_each: '${{ range(12) }}', max_parallel: 12, tool: slow, \
-                with: { n: '${{ item }}' } }\noutputs: { n: '${{ steps.all.output | sum(attribute="n") }}' }\n";
+                with: { n: '${{ item }}' } }\noutputs: { n: '${{ steps.all.output | sum(attribute=\"n\") }}' }\n";
     let run = parkway.start(workflow(yaml), inputs! {}).await.unwrap();
     assert_eq!(run.output::<Value>().await.unwrap(), json!({ "n": 66 }));
     assert_eq!(seen.load(Ordering::SeqCst), 3);
