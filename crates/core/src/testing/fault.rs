@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::dice::Dice;
 use crate::id::EffectKey;
 use crate::model::{Capabilities, ChatRequest, Delta, Deltas, Model, ModelError};
-use crate::tool::{Reconciled, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
+use crate::tool::{Reach, Reconciled, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
 
 /// What goes wrong with a call. `E` is the error of what is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,6 +142,10 @@ impl<P: ?Sized, E> fmt::Debug for Faulty<P, E> {
 impl Tool for FaultyTool {
     fn spec(&self) -> &ToolSpec {
         self.inner.spec()
+    }
+
+    fn reach(&self, grants: &Value) -> Result<Reach, ToolError> {
+        self.inner.reach(grants)
     }
 
     async fn call(&self, input: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {

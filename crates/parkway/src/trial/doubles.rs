@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parkway_core::id::StepKey;
 use parkway_core::model::{ChatRequest, ModelError};
 use parkway_core::testing::ScriptedModel;
-use parkway_core::tool::{Effect, SharedTool, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, Toolbox};
+use parkway_core::tool::{Effect, Reach, SharedTool, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, Toolbox};
 use serde_json::{Map, Value};
 
 use super::form::{Failing, ModelRule, ToolRule};
@@ -104,6 +104,10 @@ struct Staged {
 impl Tool for Staged {
     fn spec(&self) -> &ToolSpec {
         self.real.spec()
+    }
+
+    fn reach(&self, grants: &Value) -> Result<Reach, ToolError> {
+        self.real.reach(grants)
     }
 
     async fn call(&self, input: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
