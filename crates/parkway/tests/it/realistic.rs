@@ -1,5 +1,5 @@
-//! Five workflows as authors write them (examples/workflows), checked and run with a scripted model, and with tools that
-//! come later registered as functions.
+//! Five workflows as authors write them (examples/workflows), checked and run with a scripted model, and with functions in the
+//! place of tools that reach other machines.
 
 mod answer_letter;
 mod department_digest;

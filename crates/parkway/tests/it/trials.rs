@@ -75,3 +75,34 @@ async fn a_tool_of_the_embedder_is_played_and_never_called_by_chance() {
         assert!(outcome.mismatches.is_empty(), "{}: {:?}", trial.name(), outcome.mismatches);
     }
 }
+
+/// A database that is a file lies in the test's folder; one at a server is somebody's.
+#[test]
+fn a_database_in_the_folder_is_the_real_one_and_one_at_a_server_is_never_asked() {
+    let flow = r#"
+parkway: 1
+tools:
+  files: { write: [out] }
+  sql: { databases: { here: { sqlite: out/here.db, write: true }, there: { postgres: "postgres://a@localhost/b" } } }
+inputs: { database: { type: string } }
+steps:
+  new: { tool: files.write_text, with: { path: out/here.db, text: "" } }
+  ask:
+    needs: [new]
+    tool: sql.query
+    with: { database: "${{ inputs.database }}", sql: "SELECT 40 + 2 AS n" }
+outputs: { n: "${{ steps.ask.output.rows[0].n }}" }
+"#;
+    let tests = r#"
+tests:
+  here: { inputs: { database: here }, expect: { outputs: { n: 42 } } }
+  there: { inputs: { database: there }, expect: { code: no_answer } }
+  nowhere: { inputs: { database: other }, expect: { code: denied } }
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("flow.yaml"), flow).unwrap();
+    fs::write(folder.path().join("flow.test.yaml"), tests).unwrap();
+    for name in ["here", "there", "nowhere"] {
+        assert_eq!(outcome(&folder, name), "", "{name}");
+    }
+}

@@ -28,39 +28,6 @@ impl Calls {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Query {
-    /// The database: `sqlite:…` or `postgres:…`.
-    database: String,
-    /// One statement that only reads; values stand in `params`.
-    sql: String,
-    /// The values of `?1`, `?2` and so on.
-    #[serde(default)]
-    params: Vec<Value>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct Rows {
-    /// The rows, by column name.
-    rows: Vec<serde_json::Map<String, Value>>,
-    /// The columns, in order.
-    columns: Vec<String>,
-}
-
-/// `sql.query`: `answer` gives the rows of a statement.
-pub(super) fn sql_query(calls: Calls, answer: fn(&str) -> Value) -> impl Tool {
-    tool_fn("sql.query", Effect::Read, move |query: Query| {
-        calls.add(&query);
-        async move {
-            let rows: Vec<serde_json::Map<String, Value>> =
-                serde_json::from_value(answer(&query.sql)).map_err(|e| ToolError::invalid("sql", e.to_string()))?;
-            let columns = rows.first().map(|row| row.keys().cloned().collect()).unwrap_or_default();
-            Ok(Rows { rows, columns })
-        }
-    })
-}
-
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct Get {
     /// The address.
     url: String,

@@ -3,42 +3,33 @@
 use std::fs;
 
 use parkway::settings::{Settings, Sources};
-use parkway::{Parkway, inputs};
+use parkway::{Inputs, Parkway, Workflow, inputs};
+use parkway_core::id::RunId;
 use parkway_core::log::{RunStatus, Verdict};
 use parkway_core::testing::ScriptedModel;
 use serde_json::{Value, json};
 
 use super::site::{Site, verdict};
-use super::tools::{notify_webhook, sql_query};
+use super::tools::notify_webhook;
 use crate::house::workspace;
 
-fn rows(sql: &str) -> Value {
-    if sql.contains("group by day") {
-        json!([{"day": "2026-11-16", "orders": 2, "revenue": 120.5}, {"day": "2026-11-17", "orders": 3, "revenue": 79.5}])
-    } else if sql.contains("group by product") {
-        json!([{"product": "Blue chair", "revenue": 150.0}, {"product": "Lamp", "revenue": 50.0}])
-    } else {
-        json!([{"orders": 4, "revenue": 160.0}])
-    }
-}
+const REPORT: &str = "weekly-report/weekly-report.yaml";
+const AND_TELL: &str = "weekly-report/tell-team.yaml";
 
 fn model() -> ScriptedModel {
-    ScriptedModel::new().otherwise(
-        json!({"headline": "A quarter more than last week", "text": "Revenue rose to 200.\n\nMost of it came from Blue chair."})
-            .to_string(),
-    )
+    ScriptedModel::new()
+        .when("Best: Chair Norda", "Chair Norda was the best product with 5491.00 EUR. It will reach 6000.00 EUR.")
+        .otherwise("Revenue rose from 11710.60 EUR to 17651.90 EUR.")
 }
 
 /// A developer's machine, or the server, by the settings in examples/workflows/weekly-report.
-async fn parkway(site: &Site, profile: Option<&str>, rows: fn(&str) -> Value) -> Parkway {
+async fn parkway(site: &Site, profile: Option<&str>) -> Parkway {
     let folder = site.folder.path();
     let example = workspace().join("examples/workflows/weekly-report");
     let mut toml = fs::read_to_string(example.join("parkway.toml")).unwrap();
     // A test has no environment of its own: what stands in variables stands in files here.
     let secrets = [
-        (r#"env = "SALES_DB_DEV""#, "sqlite:dev.db"),
         (r#"env = "CHAT_HOOK_DEV""#, "https://hooks.example.com/dev"),
-        (r#"env = "SALES_DB""#, "sqlite:prod.db"),
         (r#"env = "CHAT_HOOK""#, "https://hooks.example.com/team"),
     ];
     for (n, (source, value)) in secrets.into_iter().enumerate() {
@@ -55,80 +46,100 @@ async fn parkway(site: &Site, profile: Option<&str>, rows: fn(&str) -> Value) ->
     site.builder()
         .settings(Settings::load(sources).unwrap_or_else(|problems| panic!("{problems}")))
         .model("writer", model())
-        .tool(sql_query(site.calls.clone(), rows))
         .tool(notify_webhook(site.calls.clone()))
-        .env(|name| (name == "REPORT_FOOTER").then(|| "Questions to the sales desk.".to_owned()))
         .build()
         .await
         .unwrap()
 }
 
+/// Runs up to the question whether to write the report, and says yes.
+async fn approved(site: &Site, parkway: &Parkway, file: &str, confirm: &str, inputs: Inputs) -> (RunId, RunStatus) {
+    let (run, ended) = site.run(parkway, file, inputs).await;
+    assert_eq!(ended.status, RunStatus::Waiting, "{:#?}", site.log(parkway, run).await);
+    assert!(!site.folder.path().join("out/weekly-report/2026-11-23.md").exists());
+    let ended = site.tell(parkway, run, verdict(confirm, Verdict::Approved, None)).await;
+    (run, ended.status)
+}
+
+/// The reports that are entered in the database.
+async fn entered(parkway: &Parkway) -> Value {
+    let workflow = r#"
+parkway: 1
+tools: { sql: { databases: { sales: { sqlite: out/weekly-report/sales.db } } } }
+steps:
+  reports:
+    tool: sql.query
+    with: { database: sales, sql: "SELECT week_end, orders, cents, run FROM reports" }
+outputs: { rows: "${{ steps.reports.output.rows }}" }
+"#;
+    let workflow = Workflow::from_source("entered.yaml", workflow).unwrap();
+    let outputs: Value = parkway.start(workflow, inputs! {}).await.unwrap().output().await.unwrap();
+    outputs["rows"].clone()
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_server_reports_from_its_database_and_tells_the_team() {
     let site = Site::new();
-    let parkway = parkway(&site, Some("prod"), rows).await;
-    let inputs = inputs! { publish: true };
-    let (run, ended) = site.run(&parkway, "weekly-report/weekly-report.yaml", inputs).await;
-    site.assert_completed(&parkway, run, &ended).await;
+    let parkway = parkway(&site, Some("prod")).await;
+    let (run, status) = approved(&site, &parkway, AND_TELL, "report.confirm", inputs! {}).await;
+    assert_eq!(status, RunStatus::Completed, "{:#?}", site.log(&parkway, run).await);
+    assert_eq!(site.outputs(&parkway, run).await, json!({"report": "out/weekly-report/2026-11-23.md", "told": true}));
+    let report = site.read("out/weekly-report/2026-11-23.md");
+    let words = "\n\nRevenue rose from 11710.60 EUR to 17651.90 EUR.\n\n\
+                 Chair Norda was the best product with 5491.00 EUR.\n\n| day |";
+    assert!(report.contains(words), "{report}");
     assert_eq!(
-        site.outputs(&parkway, run).await,
-        json!({"report": "out/reports/2026-11-23.md", "revenue": 200, "commented": true, "published": true})
+        entered(&parkway).await,
+        json!([{"week_end": "2026-11-23", "orders": 18, "cents": 1_765_190, "run": run.to_string()}])
     );
     assert_eq!(
-        site.read("out/reports/2026-11-23.md"),
-        "# Sales Europe, week until 2026-11-23
-
-**A quarter more than last week**
-
-Revenue rose to 200.
-
-Most of it came from Blue chair.
-
-| day | orders | revenue |
-|---|---:|---:|
-| 2026-11-16 | 2 | 120.5 |
-| 2026-11-17 | 3 | 79.5 |
-
-Revenue: 200 (week before: 160)
-
-1. Blue chair: 150
-2. Lamp: 50
-
-Questions to the sales desk.
-"
+        site.calls.all(),
+        [json!({
+            "url": "https://hooks.example.com/team",
+            "text": "Sales Europe, week until 2026-11-23: 18 orders, 17651.90 EUR. out/weekly-report/2026-11-23.md",
+        })]
     );
-    let calls = site.calls.all();
-    assert_eq!(calls.len(), 4);
-    assert!(calls[..3].iter().all(|call| call["database"] == "sqlite:prod.db"), "{calls:?}");
-    assert_eq!(calls[3]["url"], "https://hooks.example.com/team");
-    assert_eq!(calls[3]["text"], "Report for Sales Europe: out/reports/2026-11-23.md");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_developer_reports_from_another_database_and_is_asked_before_the_team_is_told() {
+async fn a_developer_is_asked_before_the_team_is_told() {
     let site = Site::new();
-    let parkway = parkway(&site, None, rows).await;
-    let inputs = inputs! { publish: true };
-    let (run, ended) = site.run(&parkway, "weekly-report/weekly-report.yaml", inputs).await;
-    assert_eq!(ended.status, RunStatus::Waiting, "{:#?}", site.log(&parkway, run).await);
-    let calls = site.calls.all();
-    assert_eq!(calls.len(), 3);
-    assert!(calls.iter().all(|call| call["database"] == "sqlite:dev.db"), "{calls:?}");
-    let ended = site.tell(&parkway, run, verdict("publish", Verdict::Approved, None)).await;
+    let parkway = parkway(&site, None).await;
+    let (run, status) = approved(&site, &parkway, AND_TELL, "report.confirm", inputs! {}).await;
+    assert_eq!(status, RunStatus::Waiting, "{:#?}", site.log(&parkway, run).await);
+    assert_eq!(site.calls.all(), [] as [Value; 0]);
+    let ended = site.tell(&parkway, run, verdict("tell", Verdict::Approved, None)).await;
     site.assert_completed(&parkway, run, &ended).await;
-    assert_eq!(site.calls.all()[3]["url"], "https://hooks.example.com/dev");
+    assert_eq!(site.calls.all()[0]["url"], "https://hooks.example.com/dev");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_week_without_orders_has_a_report_without_words() {
+async fn a_second_report_of_a_week_takes_the_place_of_the_first() {
     let site = Site::new();
-    let parkway = parkway(&site, None, |_| json!([])).await;
-    let inputs = inputs! { week_end: "2026-10-05" };
-    let (run, ended) = site.run(&parkway, "weekly-report/weekly-report.yaml", inputs).await;
-    assert_eq!(ended.status, RunStatus::Completed, "{:#?}", site.log(&parkway, run).await);
+    let parkway = parkway(&site, None).await;
+    approved(&site, &parkway, REPORT, "confirm", inputs! {}).await;
+    let late = "order,day,customer,product,quantity,amount,status\n\
+                SE-20442,2026-11-20,Hartley Joinery,Desk Hale 160,1,599.00,shipped\n\
+                SE-20448,2026-11-22,Lycée Saint-Aubin,Lamp Alma,5,445.00,cancelled\n";
+    fs::write(site.folder.path().join("examples/data/weekly-report/orders-2026-48.csv"), late).unwrap();
+    fs::remove_file(site.folder.path().join("out/weekly-report/2026-11-23.md")).unwrap();
+    let (run, status) = approved(&site, &parkway, REPORT, "confirm", inputs! {}).await;
+    assert_eq!(status, RunStatus::Completed, "{:#?}", site.log(&parkway, run).await);
     assert_eq!(
-        site.outputs(&parkway, run).await,
-        json!({"report": "out/reports/2026-10-05.md", "revenue": 0, "commented": false, "published": false})
+        entered(&parkway).await,
+        json!([{"week_end": "2026-11-23", "orders": 18, "cents": 1_780_590, "run": run.to_string()}])
     );
-    assert!(site.read("out/reports/2026-10-05.md").contains("(No comment this week: there were no orders)"));
+    let report = site.read("out/weekly-report/2026-11-23.md");
+    assert!(!report.contains("Revenue rose from"), "a sentence about the first figures: {report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_no_leaves_neither_file_nor_row() {
+    let site = Site::new();
+    let parkway = parkway(&site, None).await;
+    let (run, _) = site.run(&parkway, REPORT, inputs! {}).await;
+    let ended = site.tell(&parkway, run, verdict("confirm", Verdict::Rejected, None)).await;
+    assert_eq!(ended.status, RunStatus::Failed, "{:#?}", site.log(&parkway, run).await);
+    assert!(!site.folder.path().join("out/weekly-report/2026-11-23.md").exists());
+    assert_eq!(entered(&parkway).await, json!([]));
 }
