@@ -7,6 +7,7 @@ mod blocking;
 mod book;
 mod building;
 mod checking;
+mod examples;
 mod house;
 mod older;
 mod promises;
