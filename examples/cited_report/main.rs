@@ -31,7 +31,7 @@ struct Args {
     /// The folder of the report, below out.
     #[arg(long, value_name = "FOLDER")]
     out: Option<String>,
-    /// Exit with 3 where a question stays open.
+    /// Exit with 3, not 0, where a question stays open; 1 is an error.
     #[arg(long)]
     complete: bool,
     /// Play the model in place of loading one.
@@ -43,8 +43,22 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+async fn main() -> std::io::Result<ExitCode> {
     let args = Args::parse();
+    match report(&args).await {
+        Ok(report) => {
+            write!(std::io::stdout(), "{report}")?;
+            Ok(ExitCode::from(if args.complete && !report.open.is_empty() { 3 } else { 0 }))
+        }
+        Err(error) => {
+            writeln!(std::io::stderr(), "error: {error}")?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Runs the workflow to its end, and tells on stderr what happens.
+async fn report(args: &Args) -> Result<Report, Box<dyn std::error::Error>> {
     let mut builder = Parkway::builder().store(args.store.clone());
     if args.scripted || cfg!(not(feature = "llama")) {
         // A model that the program binds goes before the one that the file names.
@@ -52,9 +66,9 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     let parkway = builder.build().await?;
     let workflow = Workflow::from_source("cited-report.yaml", WORKFLOW)?;
-    let run = parkway.start(workflow, inputs(&args)).await?;
+    let run = parkway.start(workflow, inputs(args)).await?;
 
-    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let mut err = std::io::stderr();
     let mut tally = Tally::default();
     let mut events = run.events();
     while let Some(event) = events.next().await {
@@ -64,9 +78,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     writeln!(err, "{tally}")?;
 
-    let report: Report = run.output().await?;
-    write!(out, "{report}")?;
-    Ok(ExitCode::from(if args.complete && !report.open.is_empty() { 3 } else { 0 }))
+    Ok(run.output().await?)
 }
 
 /// What was said on the command line; the workflow has defaults for the rest.
