@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::diagnostic::did_you_mean;
+use super::inputs::fill_defaults;
 use crate::schema;
 
 /// The values with the defaults of a form's JSON Schema (an object) filled in, and null for optional fields that are not
@@ -20,10 +21,10 @@ pub fn fill_form(form: &Value, mut values: Map<String, Value>) -> Result<Value, 
         let near = did_you_mean(name, properties.keys().map(String::as_str)).map(|help| format!("; {help}"));
         problems.push(format!("no field is called `{name}`{}", near.unwrap_or_default()));
     }
+    fill_defaults(form, &mut values);
     let mut absent = Vec::new();
     for (name, field) in properties {
         match (values.get(name), field.get("default")) {
-            (None, Some(default)) => drop(values.insert(name.clone(), default.clone())),
             (None, None) if required.contains(&name.as_str()) => {
                 problems.push(format!("the field `{name}` is missing"));
             }

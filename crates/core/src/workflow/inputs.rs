@@ -24,11 +24,7 @@ pub(crate) fn fill_inputs(
         let help = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| "the workflow has no inputs".into());
         problems.push(format!("no input is called `{name}`; {help}"));
     }
-    for (name, schema) in properties.into_iter().flatten() {
-        if let (false, Some(default)) = (values.contains_key(name), schema.get("default")) {
-            values.insert(name.clone(), default.clone());
-        }
-    }
+    fill_defaults(schema, &mut values);
     let required = schema.get("required").and_then(Value::as_array);
     let required: Vec<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
     for name in &required {
@@ -63,6 +59,26 @@ pub(crate) fn fill_inputs(
     if problems.is_empty() { Ok(Value::Object(values)) } else { Err(problems) }
 }
 
+/// Gives the fields that are not there their defaults, those of objects and lists within as well.
+pub(super) fn fill_defaults(schema: &Value, values: &mut Map<String, Value>) {
+    for (name, field) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        if let (false, Some(default)) = (values.contains_key(name), field.get("default")) {
+            values.insert(name.clone(), default.clone());
+        }
+        if let Some(value) = values.get_mut(name) {
+            fill_within(field, value);
+        }
+    }
+}
+
+fn fill_within(schema: &Value, value: &mut Value) {
+    match (value, schema.get("items")) {
+        (Value::Object(fields), _) => fill_defaults(schema, fields),
+        (Value::Array(items), Some(schema)) => items.iter_mut().for_each(|item| fill_within(schema, item)),
+        _ => {}
+    }
+}
+
 /// Whether an object has no other fields than those that its schema lists. One that lists some and says nothing about
 /// others has none, since a slip of the pen would pass.
 pub(super) fn is_closed(schema: &Value) -> bool {
@@ -94,5 +110,30 @@ pub(super) fn refers(schema: &Value) -> bool {
         }
         Value::Array(list) => list.iter().any(refers),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_field_within_has_its_default_and_one_that_was_given_is_kept() {
+        let item = json!({ "type": "object", "properties": { "ask": { "type": "string" }, "most": { "type": "integer", "default": 3 } } });
+        let schema = json!({ "type": "object", "properties": {
+            "list": { "type": "array", "items": item.clone() },
+            "one": { "type": "object", "properties": { "deep": item }, "default": { "deep": {} } },
+        }});
+        let Value::Object(given) = json!({ "list": [{ "ask": "a" }, { "ask": "b", "most": 1 }, "no object"] }) else {
+            unreachable!()
+        };
+        let mut values = given;
+        fill_defaults(&schema, &mut values);
+        let filled = json!({
+            "list": [{ "ask": "a", "most": 3 }, { "ask": "b", "most": 1 }, "no object"],
+            "one": { "deep": { "most": 3 } },
+        });
+        assert_eq!(Value::Object(values), filled);
     }
 }
