@@ -93,7 +93,8 @@ impl Live {
         self.asking = true;
         if self.terminal {
             let (rows, columns) = self.size();
-            let mut drawing = match rows.checked_sub(question.len()) {
+            let taken = question.iter().map(|line| rows_of(console::measure_text_width(line), columns)).sum();
+            let mut drawing = match rows.checked_sub(taken) {
                 Some(room) if room > 0 => self.view.lines(now, columns, Some(room), self.colors),
                 _ => Vec::new(),
             };
@@ -147,7 +148,7 @@ impl Live {
 
     fn replace(&mut self, lines: &[String], columns: usize) {
         // A terminal that was made narrower has wrapped what was drawn before.
-        let rows = self.drawn.iter().map(|width| width.div_ceil(columns + 1).max(1)).sum();
+        let rows = self.drawn.iter().map(|width| rows_of(*width, columns)).sum();
         self.drawn = lines.iter().map(|line| console::measure_text_width(line)).collect();
         self.unheard(|term| {
             term.hide_cursor()?;
@@ -160,6 +161,11 @@ impl Live {
     fn unheard(&self, write: impl FnOnce(&Term) -> io::Result<()>) {
         let _ = write(&self.term).and_then(|()| self.term.flush());
     }
+}
+
+/// How many rows a line takes on a terminal with one column more than is drawn in.
+fn rows_of(width: usize, columns: usize) -> usize {
+    width.div_ceil(columns + 1).max(1)
 }
 
 impl Drop for Live {

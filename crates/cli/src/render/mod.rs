@@ -19,6 +19,9 @@ mod phrases;
 
 mod plain;
 
+mod bars;
+mod progress;
+
 mod live;
 
 mod question;
@@ -27,6 +30,7 @@ mod waves;
 pub use live::Live;
 pub use outline::{Outline, OutlineStep};
 pub(crate) use phrases::{decided, fired, repeated, resolved, ruled, skipped};
+pub(crate) use progress::{progress, transfer};
 pub use question::Question;
 pub(crate) use question::indented;
 pub use symbols::Symbols;

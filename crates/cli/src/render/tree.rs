@@ -167,8 +167,7 @@ impl<'a> Drawing<'a> {
                 continue;
             }
             if let Some((Part::Step(id), _)) = current {
-                let dot = if row.label.is_empty() { String::new() } else { format!(" {} ", self.view.symbols.dot()) };
-                row.label = format!("{}{dot}{id}", row.label);
+                row.at.clone_from(id);
             }
             let telling = current.map_or(node, |(_, child)| child);
             self.row(row, node, telling);
@@ -211,7 +210,7 @@ impl<'a> Drawing<'a> {
             row.notes.push((remark.clone(), if tone == Tone::Bad { tone } else { Tone::Dim }));
         }
         if let Some(turn) = &telling.turn {
-            (row.doing, row.written) = (turn.note(), turn.end());
+            (row.doing, row.beside) = (turn.note(), turn.beside(self.view.symbols));
         }
         let rank = match row.state {
             _ if row.depth == 1 && row.state.stands_out() => 0,
