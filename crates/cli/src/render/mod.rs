@@ -21,6 +21,8 @@ mod plain;
 
 mod bars;
 mod progress;
+mod story;
+mod timeline;
 
 mod live;
 
@@ -34,6 +36,7 @@ pub(crate) use progress::{progress, transfer};
 pub use question::Question;
 pub(crate) use question::indented;
 pub use symbols::Symbols;
+pub use timeline::Timeline;
 pub use view::RunView;
 pub(crate) use waves::{span, waves};
 pub(crate) use words::{clean, counted, cut, elapsed, harmless, local, steers, width, wrap};

@@ -54,6 +54,11 @@ impl Symbols {
         self.either("█", "#")
     }
 
+    /// A part of a bar in which something is waited for.
+    pub(super) fn waits(self) -> &'static str {
+        self.either("░", "-")
+    }
+
     /// A part of a bar in which nothing happens.
     pub(super) fn idle(self) -> &'static str {
         self.either("·", ".")

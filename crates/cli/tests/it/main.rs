@@ -22,6 +22,7 @@ mod settings;
 mod shop;
 mod store;
 mod templates;
+mod timeline;
 mod trials;
 mod words;
 
