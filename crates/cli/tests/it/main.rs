@@ -11,6 +11,7 @@ mod letters;
 mod render;
 
 mod book;
+mod cases;
 mod ends;
 mod forms;
 mod history;
