@@ -7,7 +7,7 @@ use super::symbols::Symbols;
 use super::words::{cut, elapsed, width};
 
 /// A bar has at most so many columns, and at least so many.
-const BAR: (usize, usize) = (8, 24);
+const BAR: (usize, usize) = (8, 16);
 /// Before that nobody can say how fast bytes come.
 const EARLY: Duration = Duration::from_secs(1);
 
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_is_told_the_share_before_the_rest() {
-        check(80, "fetching  #########...............   41 %  38 of 92 MB  3.7 MB/s  15s left");
+        check(80, "fetching  ######..........   41 %  38 of 92 MB  3.7 MB/s  15s left");
         check(60, "fetching  ####......   41 %  38 of 92 MB  3.7 MB/s  15s left");
         check(50, "fetching  ####......   41 %  38 of 92 MB  3.7 MB/s");
         check(40, "fetching  ####......   41 %  38 of 92 MB");

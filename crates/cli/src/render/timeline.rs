@@ -93,13 +93,15 @@ impl Timeline {
                 self.track(&key).spans.push(Span { from, to: at, doing });
             }
         }
+        if matches!(event.kind, EventKind::RunReopened { .. }) {
+            self.root.begin_again();
+        }
         let Some(key) = event.kind.key() else { return };
         match &event.kind {
             StepStarted { attempt, effect, rule, .. } => {
                 self.turn(key, at, Some(Doing::Works));
                 let track = self.track(key);
                 track.attempts = track.attempts.max(*attempt);
-                track.state = State::Completed;
                 self.tool_calls += u64::from(effect.is_some());
                 if let Some(rule) = rule {
                     self.rule(key, Verdict::Allow, rule);
@@ -122,6 +124,9 @@ impl Timeline {
                 self.turn(key, at, None);
                 let track = self.track(key);
                 track.labels = track.labels.union(*labels);
+                if track.state != State::Failed {
+                    track.state = State::Completed;
+                }
             }
             StepFailed { .. } => {
                 self.turn(key, at, None);
@@ -188,6 +193,12 @@ impl Timeline {
 }
 
 impl Track {
+    /// What failed is done again.
+    fn begin_again(&mut self) {
+        self.state = State::Completed;
+        self.members.values_mut().for_each(Track::begin_again);
+    }
+
     fn add_rows(&self, rows: &mut Vec<Row>, steps: &[OutlineStep], depth: usize, group: &str) {
         let place = |id: &str| steps.iter().position(|step| step.id == *id).unwrap_or(steps.len());
         let mut members: Vec<_> = self.members.iter().collect();

@@ -93,8 +93,8 @@ mod tests {
         assert_eq!(
             shown,
             concat!(
-                "|loading ma in  ........................    0 %|loading ma in  ##########..............   42 %",
-                "|loading other  ########################  100 %|"
+                "|loading ma in  ................    0 %|loading ma in  ######..........   42 %",
+                "|loading other  ################  100 %|"
             )
         );
     }

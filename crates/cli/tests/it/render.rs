@@ -52,6 +52,26 @@ fn a_short_terminal_shows_what_moves_and_what_went_wrong() {
       14 model calls · 4.4k in (3.6k cached) · 651 out · 110 tok/s
       smollm2-135m-instruct · cpu
     ");
+    insta::assert_snapshot!(draw(&letters, 6_400, 60, Some(20)), @r"
+    ▸ order_intake                               running    6.4s
+      01a1ee56-5e00-7707-8707-070707070707
+      ✓ list     files.list                                 0.0s
+      ▸ intake   for each  12/28 done, 2 failed             6.3s
+        ✗ [4]   dat…04.txt · extract  cut  320 in 44 out    0.8s
+            the answer was cut after 200 tokens, before it was
+            complete; raise `max_tokens` or ask for less
+        ✗ [13]  dat…13.txt · extract  cut  320 in 53 out    0.8s
+            the answer was cut after 200 tokens, before it was
+            complete; raise `max_tokens` or ask for less
+        ▸ [14]  data/letters/14.txt · extract               0.4s
+        ▸ [15]  da…txt · extract  backend  again in 1.7s    0.4s
+            the model failed: out of memory
+        ▸ [16]  data/letters/16.txt · letter                0.4s
+      ○ confirm  approve
+      ○ write    files.write_csv
+      14 model calls · 4.4k in (3.6k cached) · 651 out
+      110 tok/s · smollm2-135m-instruct · cpu
+    ");
     insta::assert_snapshot!(draw(&letters, 6_400, 40, Some(20)), @r"
     ▸ order_intake           running    6.4s
       01a1ee56-5e00-7707-8707-070707070707
@@ -232,6 +252,27 @@ fn a_waiting_run_shows_what_is_asked() {
       ○ write    files.write_csv
       28 model calls · 8.9k in (7.2k cached) · 1.4k out · 130 tok/s
       smollm2-135m-instruct · cpu
+    ");
+    insta::assert_snapshot!(draw(&letters, 15_000, 60, Some(24)), @r"
+    ⏸ order_intake                               waiting   15.0s
+      01a1ee56-5e00-7707-8707-070707070707
+      ✓ list     files.list                                 0.0s
+      ✓ intake   for each  25/28 done, 3 failed            11.9s
+        ✗ [4]   dat…04.txt · extract  cut  320 in 44 out    0.8s
+            the answer was cut after 200 tokens, before it was
+            complete; raise `max_tokens` or ask for less
+        ✗ [13]  dat…13.txt · extract  cut  320 in 53 out    0.8s
+            the answer was cut after 200 tokens, before it was
+            complete; raise `max_tokens` or ask for less
+        ✗ [22]  dat…22.txt · extract  cut  320 in 62 out    0.8s
+            the answer was cut after 200 tokens, before it was
+            complete; raise `max_tokens` or ask for less
+      ⏸ confirm  approve  waits for approval                2.9s
+          Write the accepted orders and leave 3 letters for a
+          person?
+      ○ write    files.write_csv
+      28 model calls · 8.9k in (7.2k cached) · 1.4k out
+      130 tok/s · smollm2-135m-instruct · cpu
     ");
     insta::assert_snapshot!(draw(&letters, 15_000, 40, Some(12)), @r"
     ⏸ order_intake           waiting   15.0s

@@ -218,15 +218,40 @@ fn one_step_needs_no_bars() {
 }
 
 #[test]
+fn a_step_that_was_done_again_is_not_shown_as_failed() {
+    let mut letters = Letters::new();
+    letters.start(0, "list", 1);
+    letters.fail(50, "list", "io", "");
+    letters.start(0, "write", 1);
+    letters.complete(50, "write", 1);
+    letters.run_fails(60, "io", "");
+    letters.push(80, EventKind::RunReopened { note: None, parent: None });
+    letters.start(80, "list", 1);
+    letters.complete(90, "list", 1);
+    letters.run_completes(100);
+    let lines = letters.view.story(&Timeline::of(&letters.events), at(100), 40, true);
+    assert!(!lines.concat().contains("\u{1b}[31m"), "{lines:?}");
+}
+
+#[test]
 fn bars_have_the_colours_of_the_tree() {
     let mut letters = Letters::new();
     letters.start(0, "list", 1);
     letters.fail(50, "list", "io", "");
     letters.start(50, "write", 1);
     letters.ask(60, "confirm", "Really?");
+    letters.ask(0, "sent", "Really?");
+    letters.answer(80, "sent", Verdict::Approved, "");
+    letters.complete(90, "sent", 1);
+    letters.start(0, "intake[0]", 1);
+    letters.fail(20, "intake[0]", "io", "");
+    letters.start(30, "intake[1]", 1);
+    letters.complete(60, "intake[1]", 1);
     let lines = letters.view.story(&Timeline::of(&letters.events), at(100), 40, true);
     let row = |id: &str| lines.iter().rfind(|line| line.trim_start().starts_with(id)).unwrap();
     assert!(row("list").contains("\u{1b}[31m█"), "{lines:?}");
+    assert!(row("intake").contains("\u{1b}[31m█"), "{lines:?}");
+    assert!(row("sent").contains("\u{1b}[32m█"), "{lines:?}");
     assert!(row("write").contains("\u{1b}[36m█"), "{lines:?}");
     assert!(row("confirm").contains("\u{1b}[33m░"), "{lines:?}");
 }

@@ -80,10 +80,10 @@ mod tests {
     #[test]
     fn a_pipe_is_told_every_few_seconds() {
         insta::assert_snapshot!(told(Pulling::LINES).join("\n"), @r"
-         5.0 fetching  ####....................   17 %  16 of 92 MB  4.0 MB/s  19s left
-        10.0 fetching  #########...............   39 %  36 of 92 MB  4.0 MB/s  14s left
-        15.0 fetching  ##############..........   60 %  56 of 92 MB  4.0 MB/s  9s left
-        20.0 fetching  ###################.....   82 %  76 of 92 MB  4.0 MB/s  4s left
+         5.0 fetching  ##..............   17 %  16 of 92 MB  4.0 MB/s  19s left
+        10.0 fetching  ######..........   39 %  36 of 92 MB  4.0 MB/s  14s left
+        15.0 fetching  #########.......   60 %  56 of 92 MB  4.0 MB/s  9s left
+        20.0 fetching  #############...   82 %  76 of 92 MB  4.0 MB/s  4s left
         ");
     }
 
@@ -94,10 +94,10 @@ mod tests {
         let some: Vec<_> = [1, 15, 60, 229, 235].map(|at| told[at].as_str()).into();
         insta::assert_snapshot!(some.join("\n"), @r"
          0.2 waiting for another process that pulls it
-         1.6 fetching  ........................    2 %  2 of 92 MB
-         6.1 fetching  #####...................   22 %  20 of 92 MB  4.0 MB/s  18s left
-        23.0 unpacking and checking  ........................    0 %  0 of 92 MB
-        23.6 unpacking and checking  ##############..........   58 %  54 of 92 MB
+         1.6 fetching  ................    2 %  2 of 92 MB
+         6.1 fetching  ###.............   22 %  20 of 92 MB  4.0 MB/s  18s left
+        23.0 unpacking and checking  ................    0 %  0 of 92 MB
+        23.6 unpacking and checking  #########.......   58 %  54 of 92 MB
         ");
     }
 }
