@@ -30,6 +30,8 @@ pub(super) struct Row {
     pub(super) notes: Vec<(String, Tone)>,
     /// What a model is doing, and beside it a bar, or the end of what it has written.
     pub(super) doing: String,
+    /// The same in fewer columns.
+    pub(super) doing_short: String,
     pub(super) beside: String,
     pub(super) tokens: String,
     pub(super) took: Option<Duration>,
@@ -64,7 +66,10 @@ impl Row {
             let fits = *free >= width(&text) + 2 + label && take(free, width(&text));
             if fits { text } else { String::new() }
         };
-        let doing = beside(&mut free, self.doing);
+        let mut doing = beside(&mut free, self.doing);
+        if doing.is_empty() {
+            doing = beside(&mut free, self.doing_short);
+        }
         let tokens = beside(&mut free, self.tokens);
         let pad = self.id_column.saturating_sub(width(&self.id));
         if free > pad && !(labelled == 0 && notes.is_empty() && doing.is_empty()) {

@@ -218,7 +218,8 @@ impl<'a> Drawing<'a> {
             row.notes.push((remark.clone(), if tone == Tone::Bad { tone } else { Tone::Dim }));
         }
         if let Some(turn) = &telling.turn {
-            (row.doing, row.beside) = (turn.note(), turn.beside(self.view.symbols));
+            (row.doing, row.doing_short) = (turn.note(), turn.short());
+            row.beside = turn.beside(self.view.symbols);
         }
         let rank = match row.state {
             _ if row.depth == 1 && row.state.stands_out() => 0,

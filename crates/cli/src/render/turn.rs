@@ -42,6 +42,14 @@ impl Turn {
         }
     }
 
+    /// The same in fewer columns: `read 320/512`.
+    pub(super) fn short(&self) -> String {
+        match self {
+            Turn::Reads { done, total } => format!("read {done}/{total}"),
+            Turn::Writes { .. } => self.note(),
+        }
+    }
+
     /// How far it has read, as a bar, or the end of what it has written, on one line.
     pub(super) fn beside(&self, symbols: Symbols) -> String {
         match self {

@@ -14,7 +14,7 @@ fn cases(home: &Path) -> TestCases {
     for (name, value) in environment(home) {
         cases.env(name, value);
     }
-    cases.env("NO_COLOR", "1").env("CLICOLOR_FORCE", "0");
+    cases.env("HOME", home.display().to_string()).env("NO_COLOR", "1").env("CLICOLOR_FORCE", "0");
     cases
 }
 

@@ -135,6 +135,14 @@ fn a_model_at_work_is_not_taken_for_one_that_hangs() {
       smollm2-135m-instruct · cpu
     ");
     assert!(draw(&letters, 6_400, 120, None).contains("read 320 of 512 tokens  █████···"));
+    insta::assert_snapshot!(draw(&letters, 6_400, 60, Some(6)), @r"
+    ▸ order_intake                               running    6.4s
+      01a1ee56-5e00-7707-8707-070707070707
+      ▸ intake   for each  12/28 done, 2 failed             6.3s
+        ▸ [14]  data/…ers/14.txt · extract  read 320/512    0.4s
+        ▸ [15]  da…txt · extract  backend  again in 1.7s    0.4s
+      … 6 more
+    ");
     letters.view.writes(&extract, "{\"order\": \"A-17\",\n  \"customer\": ");
     letters.view.writes(&extract, "\"Mil\u{1b}[2Jler\u{202e} & So");
     insta::assert_snapshot!(draw(&letters, 6_400, 80, Some(9)), @r#"
