@@ -66,4 +66,17 @@ mod tests {
         walk(&Args::command(), "parkway", &mut without);
         assert_eq!(without, [""; 0]);
     }
+
+    #[test]
+    fn the_help_of_each_command_has_a_case() {
+        fn walk(command: &Command, path: &str, paths: &mut Vec<String>) {
+            paths.push(format!("$ {path} --help"));
+            command.get_subcommands().for_each(|inner| walk(inner, &format!("{path} {}", inner.get_name()), paths));
+        }
+        let mut paths = Vec::new();
+        walk(&Args::command(), "parkway", &mut paths);
+        let cases = include_str!("../tests/cmd/help.trycmd");
+        let cases: Vec<_> = cases.lines().filter(|line| line.starts_with("$ ") && line.ends_with(" --help")).collect();
+        assert_eq!(cases, paths);
+    }
 }

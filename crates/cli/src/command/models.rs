@@ -1,16 +1,20 @@
 //! `parkway models list | show | pull`.
 
+mod pulling;
+
 use std::path::Path;
+use std::time::Instant;
 
 use console::Term;
 use parkway::models::{Catalog, ModelEntry, Presence, PullError, PullProgress};
 use serde_json::{Value, json};
 
+use self::pulling::Pulling;
 use crate::args::{Global, ModelsArgs, ModelsCommand};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::{Out, say};
-use crate::render::clean;
+use crate::render::{Symbols, clean};
 
 /// Looks at model files, or fetches one.
 pub(crate) fn models(_: &Global, args: ModelsArgs, out: &mut Out) -> Result<Exit, Failure> {
@@ -70,27 +74,18 @@ fn pull(catalog: &Catalog, name: &str, from: Option<&Path>, as_json: bool, out: 
         say(&format!("  licence {}, {}, from {}", model.licence, megabytes(model.size), model.source));
     }
     let term = Term::stderr();
-    let mut last = String::new();
-    let mut progress = |progress: PullProgress| {
-        let percent = |done: u64, total: u64| (done * 100).checked_div(total).unwrap_or(0);
-        let now = match progress {
-            PullProgress::Waiting => "waiting for another process that pulls it".to_owned(),
-            PullProgress::Fetching { done, total } => format!("fetching  {} %", percent(done, total)),
-            PullProgress::Unpacking { done, total } => format!("unpacking and checking  {} %", percent(done, total)),
-            _ => return,
-        };
-        if term.is_term() && now != last {
-            // Whether the terminal can be written to is not the pull's concern.
-            let _ = term.clear_line();
-            let _ = term.write_str(&now);
-            last = now;
-        }
+    let (in_place, columns) = (term.is_term() && !console::is_dumb(), usize::from(term.size().1).saturating_sub(1));
+    let mut pulling = Pulling::new(if in_place { Pulling::IN_PLACE } else { Pulling::LINES });
+    let mut tell = |progress: PullProgress| {
+        let Some(line) = pulling.line(progress, Instant::now(), columns, Symbols::from_env()) else { return };
+        // Whether the terminal can be written to is not the pull's concern.
+        let _ = if in_place { term.clear_line().and_then(|()| term.write_str(&line)) } else { term.write_line(&line) };
     };
     let pulled = match from {
-        Some(file) => catalog.pull_from(name, file, &mut progress),
-        None => catalog.pull(name, &mut progress),
+        Some(file) => catalog.pull_from(name, file, &mut tell),
+        None => catalog.pull(name, &mut tell),
     };
-    if term.is_term() {
+    if in_place {
         let _ = term.clear_line();
     }
     let path = pulled.map_err(|e| match e {

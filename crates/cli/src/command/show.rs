@@ -17,8 +17,8 @@ use crate::next::Next;
 use crate::out::{Out, colors, columns, now, say};
 use crate::project::Project;
 use crate::render::{
-    Outline, RunView, Symbols, clean, counted, decided, elapsed, fired, harmless, indented, local, repeated, resolved,
-    ruled, skipped,
+    Outline, RunView, Symbols, Timeline, clean, counted, decided, elapsed, fired, harmless, indented, local, repeated,
+    resolved, ruled, skipped,
 };
 use crate::session::{explain, way_on};
 use crate::step;
@@ -50,7 +50,7 @@ pub(crate) async fn show(global: &Global, args: ShowArgs, out: &mut Out) -> Resu
             record.events.iter().for_each(|event| view.apply(event));
             // Nothing moves in a run that no process executes.
             let time = if left { record.state.updated() } else { now() };
-            view.lines(time, columns(), None, colors(global.no_color))
+            view.story(&Timeline::of(&record.events), time, columns(), colors(global.no_color))
         }
     };
     for line in lines {

@@ -47,16 +47,7 @@ impl Drawing<'_> {
 
     pub(super) fn footer(&self) -> Vec<String> {
         let view = self.view;
-        let mut lines = Vec::new();
-        if let Some(failure) = &view.failure {
-            let message = view.text(failure.message).map(|text| format!(": {text}")).unwrap_or_default();
-            for text in wrap(&format!("{}{message}", failure.code), self.columns.saturating_sub(2), 4, view.symbols) {
-                let mut line = Line::new(self.columns, view.symbols);
-                line.space(2);
-                line.push(&text, Tone::Bad);
-                lines.push(line.finish(self.color));
-            }
-        }
+        let mut lines = self.failure();
         let mut rest = view.totals().into_iter().peekable();
         let dot = format!(" {} ", view.symbols.dot());
         while let Some(first) = rest.next() {
@@ -68,6 +59,22 @@ impl Drawing<'_> {
                 line.push(&next, Tone::Dim);
             }
             lines.push(line.finish(self.color));
+        }
+        lines
+    }
+
+    /// Why the run failed.
+    pub(super) fn failure(&self) -> Vec<String> {
+        let view = self.view;
+        let mut lines = Vec::new();
+        if let Some(failure) = &view.failure {
+            let message = view.text(failure.message).map(|text| format!(": {text}")).unwrap_or_default();
+            for text in wrap(&format!("{}{message}", failure.code), self.columns.saturating_sub(2), 4, view.symbols) {
+                let mut line = Line::new(self.columns, view.symbols);
+                line.space(2);
+                line.push(&text, Tone::Bad);
+                lines.push(line.finish(self.color));
+            }
         }
         lines
     }

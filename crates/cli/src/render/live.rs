@@ -93,7 +93,8 @@ impl Live {
         self.asking = true;
         if self.terminal {
             let (rows, columns) = self.size();
-            let mut drawing = match rows.checked_sub(question.len()) {
+            let taken = question.iter().map(|line| rows_of(console::measure_text_width(line), columns)).sum();
+            let mut drawing = match rows.checked_sub(taken) {
                 Some(room) if room > 0 => self.view.lines(now, columns, Some(room), self.colors),
                 _ => Vec::new(),
             };
@@ -147,7 +148,7 @@ impl Live {
 
     fn replace(&mut self, lines: &[String], columns: usize) {
         // A terminal that was made narrower has wrapped what was drawn before.
-        let rows = self.drawn.iter().map(|width| width.div_ceil(columns + 1).max(1)).sum();
+        let rows = self.drawn.iter().map(|width| rows_of(*width, columns)).sum();
         self.drawn = lines.iter().map(|line| console::measure_text_width(line)).collect();
         self.unheard(|term| {
             term.hide_cursor()?;
@@ -162,6 +163,11 @@ impl Live {
     }
 }
 
+/// How many rows a line takes on a terminal with one column more than is drawn in.
+fn rows_of(width: usize, columns: usize) -> usize {
+    width.div_ceil(columns + 1).max(1)
+}
+
 impl Drop for Live {
     fn drop(&mut self) {
         if self.terminal {
@@ -172,6 +178,7 @@ impl Drop for Live {
 
 #[cfg(test)]
 mod tests {
+    use super::super::outline::{Outline, OutlineStep};
     use super::*;
     use parkway::id::{Fence, RunId, Seq};
     use parkway::log::{Actor, EventKind};
@@ -228,6 +235,24 @@ mod tests {
         live.finish(start.after(PACE * 2));
         let last = fs::read_to_string(&path).unwrap().split_off(drawn.len());
         assert!(last.contains("extract") && !last.contains("half"), "{last:?}");
+    }
+
+    #[test]
+    fn a_question_whose_lines_wrap_leaves_the_head_of_the_drawing_in_sight() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("terminal");
+        fs::write(&path, "").unwrap();
+        let term = Term::read_write_pair(File::open(&path).unwrap(), File::options().append(true).open(&path).unwrap());
+        let (rows, columns) = term.size();
+        let mut live = Live::new(term, true);
+        let step = |n| OutlineStep { id: format!("step{n}"), ..OutlineStep::default() };
+        live.view().describe(Outline { workflow: "many".into(), steps: (0..40).map(step).collect() });
+        let lines = usize::from(rows) / 4;
+        live.ask(&vec!["x".repeat(usize::from(columns) + 9); lines], Time::from_micros(0));
+        let written = fs::read_to_string(&path).unwrap();
+        let drawn = written.lines().filter(|line| !line.contains('x')).count();
+        assert!(written.contains("many"), "{written}");
+        assert!(drawn + 2 * lines < usize::from(rows), "{drawn} lines above {} rows\n{written}", 2 * lines);
     }
 
     #[test]

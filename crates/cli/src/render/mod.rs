@@ -19,6 +19,11 @@ mod phrases;
 
 mod plain;
 
+mod bars;
+mod progress;
+mod story;
+mod timeline;
+
 mod live;
 
 mod question;
@@ -27,9 +32,11 @@ mod waves;
 pub use live::Live;
 pub use outline::{Outline, OutlineStep};
 pub(crate) use phrases::{decided, fired, repeated, resolved, ruled, skipped};
+pub(crate) use progress::{progress, transfer};
 pub use question::Question;
 pub(crate) use question::indented;
 pub use symbols::Symbols;
+pub use timeline::Timeline;
 pub use view::RunView;
 pub(crate) use waves::{span, waves};
 pub(crate) use words::{clean, counted, cut, elapsed, harmless, local, steers, width, wrap};

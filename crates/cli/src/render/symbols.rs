@@ -49,6 +49,21 @@ impl Symbols {
         self.either("·", "|")
     }
 
+    /// A part of a bar in which something is done.
+    pub(super) fn works(self) -> &'static str {
+        self.either("█", "#")
+    }
+
+    /// A part of a bar in which something is waited for.
+    pub(super) fn waits(self) -> &'static str {
+        self.either("░", "-")
+    }
+
+    /// A part of a bar in which nothing happens.
+    pub(super) fn idle(self) -> &'static str {
+        self.either("·", ".")
+    }
+
     fn either(self, unicode: &'static str, ascii: &'static str) -> &'static str {
         match self {
             Symbols::Unicode => unicode,

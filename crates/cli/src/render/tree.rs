@@ -6,6 +6,7 @@ use super::line::{Line, Tone};
 use super::outline::OutlineStep;
 use super::phrases::WANTS_VALUES;
 use super::row::Row;
+use super::timeline::Timeline;
 use super::view::{Node, Part, RunView, State, Waits};
 use super::words::{count, elapsed, local, width, wrap};
 
@@ -36,6 +37,13 @@ impl RunView {
         let mut lines = [header, frame.crop(body, room), footer].concat();
         lines.truncate(height);
         lines
+    }
+
+    /// Draws the run as `show` does: every step, then when each did what, what the policy said, and what was used.
+    pub fn story(&self, timeline: &Timeline, now: Time, columns: usize, color: bool) -> Vec<String> {
+        let frame = Drawing::new(self, now, columns, color);
+        let body = frame.body(Detail::Full, usize::MAX).into_iter().map(|line| line.text).collect();
+        [frame.header(), body, frame.failure(), frame.story(timeline)].concat()
     }
 
     /// Draws the run for the last time: whole if that fits into `height` lines, else without items that are done.
@@ -167,8 +175,7 @@ impl<'a> Drawing<'a> {
                 continue;
             }
             if let Some((Part::Step(id), _)) = current {
-                let dot = if row.label.is_empty() { String::new() } else { format!(" {} ", self.view.symbols.dot()) };
-                row.label = format!("{}{dot}{id}", row.label);
+                row.at.clone_from(id);
             }
             let telling = current.map_or(node, |(_, child)| child);
             self.row(row, node, telling);
@@ -211,7 +218,8 @@ impl<'a> Drawing<'a> {
             row.notes.push((remark.clone(), if tone == Tone::Bad { tone } else { Tone::Dim }));
         }
         if let Some(turn) = &telling.turn {
-            (row.doing, row.written) = (turn.note(), turn.end());
+            (row.doing, row.doing_short) = (turn.note(), turn.short());
+            row.beside = turn.beside(self.view.symbols);
         }
         let rank = match row.state {
             _ if row.depth == 1 && row.state.stands_out() => 0,

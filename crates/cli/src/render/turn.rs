@@ -1,9 +1,14 @@
 //! What a model is doing for a step at the moment: how far it has read, or what it writes.
 
+use super::bars::bar;
+use super::symbols::Symbols;
 use super::words::{clean, counted};
 
 /// How many characters of an answer are kept for showing its end.
 const KEPT: usize = 400;
+
+/// How wide the bar of what is read is.
+const BAR: usize = 8;
 
 /// The call of a model that goes on.
 #[derive(Clone, Debug)]
@@ -29,18 +34,26 @@ impl Turn {
         Turn::Writes { characters, end }
     }
 
-    /// `reading 320/512`, `132 characters`.
+    /// `read 320 of 512 tokens`, `132 characters`.
     pub(super) fn note(&self) -> String {
         match self {
-            Turn::Reads { done, total } => format!("reading {done}/{total}"),
+            Turn::Reads { done, total } => format!("read {done} of {total} tokens"),
             Turn::Writes { characters, .. } => counted(*characters, "character"),
         }
     }
 
-    /// The end of what was written, on one line.
-    pub(super) fn end(&self) -> String {
+    /// The same in fewer columns: `read 320/512`.
+    pub(super) fn short(&self) -> String {
         match self {
-            Turn::Reads { .. } => String::new(),
+            Turn::Reads { done, total } => format!("read {done}/{total}"),
+            Turn::Writes { .. } => self.note(),
+        }
+    }
+
+    /// How far it has read, as a bar, or the end of what it has written, on one line.
+    pub(super) fn beside(&self, symbols: Symbols) -> String {
+        match self {
+            Turn::Reads { done, total } => bar((*done).into(), (*total).into(), BAR, symbols),
             Turn::Writes { end, .. } => clean(end),
         }
     }
@@ -58,7 +71,7 @@ mod tests {
         }
         let turn = Turn::written(turn, "\u{1b}[2J the\nend");
         assert_eq!(turn.note(), "300k characters");
-        let end = turn.end();
+        let end = turn.beside(Symbols::Unicode);
         assert!(end.ends_with("ü [2J the end") && end.chars().count() <= KEPT, "{end}");
     }
 }

@@ -88,6 +88,17 @@ pub(super) fn cut_front(text: &str, most: usize, symbols: Symbols) -> String {
     format!("{dots}{}", fits.unwrap_or_default().trim_start())
 }
 
+/// The text, cut in its middle: names of files of one kind begin or end alike.
+pub(super) fn cut_middle(text: &str, most: usize, symbols: Symbols) -> String {
+    let front = most / 3;
+    if width(text) <= most || front < 2 {
+        return cut_front(text, most, symbols);
+    }
+    let kept = text.char_indices().map(|(at, c)| text.split_at(at + c.len_utf8()));
+    let (front, rest) = kept.take_while(|(kept, _)| width(kept) <= front).last().unwrap_or(("", text));
+    format!("{front}{}", cut_front(rest, most - width(front), symbols))
+}
+
 /// The text in lines of at most `most` columns; what does not fit into `lines` of them is cut.
 pub(crate) fn wrap(text: &str, most: usize, lines: usize, symbols: Symbols) -> Vec<String> {
     let mut wrapped: Vec<String> = Vec::new();
@@ -167,6 +178,9 @@ mod tests {
         assert_eq!(cut("東京都庁", 6, Symbols::Unicode), "東京…");
         assert_eq!(cut_front("東京都庁", 6, Symbols::Unicode), "…都庁");
         assert_eq!(cut_front("data/04.txt", 8, Symbols::Ascii), "~/04.txt");
+        assert_eq!(cut_middle("東京都庁のファイル.txt", 12, Symbols::Unicode), "東京…ル.txt");
+        assert_eq!(cut_middle("data/letters/04.txt", 12, Symbols::Ascii), "data~/04.txt");
+        assert_eq!(cut_middle("data/04.txt", 5, Symbols::Ascii), "~.txt");
         assert_eq!(cut("abc", 1, Symbols::Ascii), "~");
         assert_eq!(cut("abc", 0, Symbols::Ascii), "");
     }

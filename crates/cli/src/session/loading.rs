@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex};
 
 use console::Term;
 
-use crate::render::{Symbols, clean, cut};
+use crate::render::{Symbols, clean, progress};
 
 /// Tells about loading: in place on a terminal, once a model elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Loading {
     term: Term,
     in_place: bool,
+    symbols: Symbols,
     told: Arc<Mutex<Told>>,
 }
 
@@ -27,7 +28,7 @@ impl Loading {
     pub(crate) fn new(plain: bool) -> Self {
         let term = Term::stderr();
         let in_place = term.is_term() && !console::is_dumb() && !plain;
-        Loading { term, in_place, told: Arc::default() }
+        Loading { term, in_place, symbols: Symbols::from_env(), told: Arc::default() }
     }
 
     /// `done` is a number from 0 to 1.
@@ -44,10 +45,9 @@ impl Loading {
         // Whether the terminal can be written to is not the run's concern.
         let _ = if self.in_place {
             let room = usize::from(self.term.size().1).saturating_sub(1);
-            let percent = format!("  {percent} %");
-            let name =
-                cut(&format!("loading {}", clean(name)), room.saturating_sub(percent.len()), Symbols::from_env());
-            self.term.clear_line().and_then(|()| self.term.write_str(&format!("{name}{percent}")))
+            let what = format!("loading {}", clean(name));
+            let line = progress(&what, percent.into(), 100, &[], room, self.symbols);
+            self.term.clear_line().and_then(|()| self.term.write_str(&line))
         } else if is_new {
             self.term.write_line(&format!("loading {}", clean(name)))
         } else {
@@ -76,7 +76,7 @@ mod tests {
         let path = folder.path().join("terminal");
         fs::write(&path, "").unwrap();
         let term = Term::read_write_pair(File::open(&path).unwrap(), File::options().append(true).open(&path).unwrap());
-        let loading = Loading { term, in_place, told: Arc::default() };
+        let loading = Loading { term, in_place, symbols: Symbols::Ascii, told: Arc::default() };
         for (name, done) in [("ma\u{1b}in", 0.0), ("ma\u{1b}in", 0.424), ("ma\u{1b}in", 0.425), ("other", 1.0)] {
             loading.tell(name, done);
         }
@@ -90,7 +90,13 @@ mod tests {
         let told = written(true);
         assert!(!told.contains('\n') && !told.contains("ma\u{1b}"), "{told:?}");
         let shown = console::strip_ansi_codes(&told).replace('\r', "|");
-        assert_eq!(shown, "|loading ma in  0 %|loading ma in  42 %|loading other  100 %|");
+        assert_eq!(
+            shown,
+            concat!(
+                "|loading ma in  ................    0 %|loading ma in  ######..........   42 %",
+                "|loading other  ################  100 %|"
+            )
+        );
     }
 
     #[test]

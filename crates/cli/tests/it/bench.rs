@@ -1,7 +1,7 @@
 //! A project in a temporary folder, and the built binary in it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,26 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A step that asks, between one before and one after.
-pub(crate) const ASK: &str = r#"
-parkway: 1
-name: ask
-description: Greets somebody, if a person agrees.
-inputs:
-  who: { type: string, default: Ada, description: whom to greet }
-  times: { type: integer, default: 1 }
-tools: { files: { write: [out] } }
-budget: { tool_calls: 20, wall: 10m }
-steps:
-  greet:
-    set: { text: "Hello, ${{ inputs.who }}" }
-  confirm:
-    approve: { prompt: "Write ${{ steps.greet.output.text }}?", timeout: 24h }
-  write:
-    needs: [confirm]
-    tool: files.write_text
-    with: { path: out/hello.txt, text: "${{ steps.greet.output.text }}" }
-outputs: { path: "${{ steps.write.output.path }}", times: "${{ inputs.times }}" }
-"#;
+pub(crate) const ASK: &str = include_str!("../cmd/run.in/flow.yaml");
 
 /// Many small effects, one after the other or a few at once: long enough to be interrupted.
 pub(crate) const MANY: &str = r#"
@@ -113,11 +94,13 @@ impl Bench {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parkway"));
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
-        for name in ["PARKWAY_STORE", "PARKWAY_PROFILE", "NO_COLOR", "LC_ALL", "LC_CTYPE", "CLICOLOR_FORCE"] {
-            command.env_remove(name);
+        for (name, value) in environment(self.folder.path()) {
+            if value.is_empty() {
+                command.env_remove(name)
+            } else {
+                command.env(name, value)
+            };
         }
-        command.env("XDG_CONFIG_HOME", self.path("config"));
-        command.env("PARKWAY_CACHE", self.path("cache")).env("USER", "ada").env("LANG", "C.UTF-8").env("TZ", "UTC");
         command
     }
 
@@ -154,6 +137,17 @@ impl Bench {
     }
 }
 
+/// Variables in whose place nothing of the developer's own environment matters; an empty one is as good as none.
+pub(crate) fn environment(home: &Path) -> Vec<(&'static str, String)> {
+    let folder = |name| home.join(name).display().to_string();
+    let nothing = ["PARKWAY_STORE", "PARKWAY_PROFILE", "NO_COLOR", "LC_ALL", "LC_CTYPE", "CLICOLOR_FORCE"]
+        .map(|name| (name, String::new()));
+    let said = [("USER", "ada"), ("LANG", "C.UTF-8"), ("TZ", "UTC"), ("COLUMNS", "80")];
+    let said = said.map(|(name, value)| (name, value.to_owned()));
+    let folders = [("XDG_CONFIG_HOME", folder("config")), ("PARKWAY_CACHE", folder("cache"))];
+    nothing.into_iter().chain(said).chain(folders).collect()
+}
+
 /// The text with what differs from run to run replaced.
 pub(crate) fn redacted(bench: &Bench, text: &str) -> String {
     let folder = regex::escape(&bench.path("").display().to_string());
@@ -167,6 +161,7 @@ pub(crate) fn redacted(bench: &Bench, text: &str) -> String {
         (r"\b\d+ (events|references|texts)\b", "0 $1"),
         (r"\d{8}T\d{6}\.\d{6}Z", "20260101T000000.000000Z"),
         (r"\b[0-9a-f]{64}\b", "00000000"),
+        ("[█░·]{8,}", "████████"),
     ];
     patterns.iter().fold(text.to_owned(), |text, (pattern, with)| {
         Regex::new(pattern).unwrap().replace_all(&text, *with).into_owned()

@@ -24,10 +24,11 @@ pub(crate) struct Letters {
     pub(crate) view: RunView,
     /// What a pipe was told.
     pub(crate) told: Vec<String>,
+    pub(crate) events: Vec<Event>,
     /// Events of steps that overlap, until they are put in order.
     overlapping: Option<Vec<(i64, EventKind)>>,
     seq: u64,
-    salt: u8,
+    salt: u32,
 }
 
 fn step(id: &str, verb: &str, detail: &str) -> OutlineStep {
@@ -57,7 +58,7 @@ impl Letters {
                 step("write", "tool", "files.write_csv"),
             ],
         });
-        let mut letters = Letters { view, told: Vec::new(), overlapping: None, seq: 0, salt: 0 };
+        let mut letters = Letters { view, told: Vec::new(), events: Vec::new(), overlapping: None, seq: 0, salt: 0 };
         let (plan, inputs) = (letters.text(""), letters.text(""));
         let created = EventKind::RunCreated {
             plan,
@@ -75,7 +76,7 @@ impl Letters {
     /// A commitment that is explained.
     pub(crate) fn text(&mut self, text: &str) -> Commitment {
         self.salt += 1;
-        let commitment = Commitment::of(&[self.salt; 16], text.as_bytes());
+        let commitment = Commitment::of(&u128::from(self.salt).to_le_bytes(), text.as_bytes());
         self.view.explain(commitment, text);
         commitment
     }
@@ -92,6 +93,7 @@ impl Letters {
         let event = Event::new("default", run(), Seq(self.seq), at(ms), Fence(1), by, kind);
         self.view.apply(&event);
         self.told.extend(self.view.plain(&event));
+        self.events.push(event);
     }
 
     pub(crate) fn start(&mut self, ms: i64, step: &str, attempt: u32) {

@@ -11,6 +11,7 @@ mod letters;
 mod render;
 
 mod book;
+mod cases;
 mod ends;
 mod forms;
 mod history;
@@ -22,6 +23,7 @@ mod settings;
 mod shop;
 mod store;
 mod templates;
+mod timeline;
 mod trials;
 mod words;
 

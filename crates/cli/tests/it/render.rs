@@ -52,6 +52,26 @@ fn a_short_terminal_shows_what_moves_and_what_went_wrong() {
       14 model calls · 4.4k in (3.6k cached) · 651 out · 110 tok/s
       smollm2-135m-instruct · cpu
     ");
+    insta::assert_snapshot!(draw(&letters, 6_400, 60, Some(20)), @r"
+    ▸ order_intake                               running    6.4s
+      01a1ee56-5e00-7707-8707-070707070707
+      ✓ list     files.list                                 0.0s
+      ▸ intake   for each  12/28 done, 2 failed             6.3s
+        ✗ [4]   dat…04.txt · extract  cut  320 in 44 out    0.8s
+            the answer was cut after 200 tokens, before it was
+            complete; raise `max_tokens` or ask for less
+        ✗ [13]  dat…13.txt · extract  cut  320 in 53 out    0.8s
+            the answer was cut after 200 tokens, before it was
+            complete; raise `max_tokens` or ask for less
+        ▸ [14]  data/letters/14.txt · extract               0.4s
+        ▸ [15]  da…txt · extract  backend  again in 1.7s    0.4s
+            the model failed: out of memory
+        ▸ [16]  data/letters/16.txt · letter                0.4s
+      ○ confirm  approve
+      ○ write    files.write_csv
+      14 model calls · 4.4k in (3.6k cached) · 651 out
+      110 tok/s · smollm2-135m-instruct · cpu
+    ");
     insta::assert_snapshot!(draw(&letters, 6_400, 40, Some(20)), @r"
     ▸ order_intake           running    6.4s
       01a1ee56-5e00-7707-8707-070707070707
@@ -63,10 +83,10 @@ fn a_short_terminal_shows_what_moves_and_what_went_wrong() {
         ✗ [13]  ….txt · extract  cut    0.8s
             the answer was cut after 200
             tokens, before it was complete;…
-        ▸ [14]  …rs/14.txt · extract    0.4s
-        ▸ [15]  …· extract  backend     0.4s
+        ▸ [14]  dat…14.txt · extract    0.4s
+        ▸ [15]  extract  backend        0.4s
             the model failed: out of memory
-        ▸ [16]  …ers/16.txt · letter    0.4s
+        ▸ [16]  dat…/16.txt · letter    0.4s
       ○ confirm  approve
       ○ write    files.write_csv
       14 model calls · 4.4k in (3.6k cached)
@@ -92,7 +112,7 @@ fn a_tiny_terminal_shows_what_moves() {
     ▸ order_inta…  running    6.4s
       01a1ee56-5e00-7707-8707-070…
       ▸ intake   for each     6.3s
-        ▸ [14]  …· extract    0.4s
+        ▸ [14]  extract       0.4s
         ▸ [15]  backend       0.4s
       … 6 more
     ");
@@ -103,17 +123,26 @@ fn a_model_at_work_is_not_taken_for_one_that_hangs() {
     let mut letters = Letters::halfway();
     let extract = "intake[14].extract".parse().unwrap();
     letters.view.reads(&extract, 320, 512);
-    insta::assert_snapshot!(draw(&letters, 6_400, 80, Some(9)), @r#"
+    insta::assert_snapshot!(draw(&letters, 6_400, 80, Some(9)), @r"
     ▸ order_intake  01a1ee56-5e00-7707-8707-070707070707             running    6.4s
       ▸ intake   for each  12/28 done, 2 failed              4.4k in 651 out    6.3s
         ✗ [4]   data/letters/04.txt · extract  cut             320 in 44 out    0.8s
-        ▸ [14]  data/letters/14.txt · extract  reading 320/512                  0.4s
+        ▸ [14]  data/letters/14.txt · extract  read 320 of 512 tokens           0.4s
         ▸ [15]  data/letters/15.txt · extract  backend  again in 1.7s           0.4s
         ▸ [16]  data/letters/16.txt · letter                                    0.4s
       … 4 more
       14 model calls · 4.4k in (3.6k cached) · 651 out · 110 tok/s
       smollm2-135m-instruct · cpu
-    "#);
+    ");
+    assert!(draw(&letters, 6_400, 120, None).contains("read 320 of 512 tokens  █████···"));
+    insta::assert_snapshot!(draw(&letters, 6_400, 60, Some(6)), @r"
+    ▸ order_intake                               running    6.4s
+      01a1ee56-5e00-7707-8707-070707070707
+      ▸ intake   for each  12/28 done, 2 failed             6.3s
+        ▸ [14]  data/…ers/14.txt · extract  read 320/512    0.4s
+        ▸ [15]  da…txt · extract  backend  again in 1.7s    0.4s
+      … 6 more
+    ");
     letters.view.writes(&extract, "{\"order\": \"A-17\",\n  \"customer\": ");
     letters.view.writes(&extract, "\"Mil\u{1b}[2Jler\u{202e} & So");
     insta::assert_snapshot!(draw(&letters, 6_400, 80, Some(9)), @r#"
@@ -138,17 +167,17 @@ fn a_model_at_work_is_not_taken_for_one_that_hangs() {
       … 3 more
       14 model calls · 4.4k in (3.6k cached) · 651 out · 110 tok/s · smollm2-135m-instruct · cpu
     "#);
-    insta::assert_snapshot!(draw(&letters, 6_400, 40, Some(9)), @r#"
+    insta::assert_snapshot!(draw(&letters, 6_400, 40, Some(9)), @r"
     ▸ order_intake           running    6.4s
       01a1ee56-5e00-7707-8707-070707070707
       ▸ intake  12/28 done, 2 failed    6.3s
-        ▸ [14]  …rs/14.txt · extract    0.4s
-        ▸ [15]  …· extract  backend     0.4s
+        ▸ [14]  dat…14.txt · extract    0.4s
+        ▸ [15]  extract  backend        0.4s
       … 6 more
       14 model calls · 4.4k in (3.6k cached)
       651 out · 110 tok/s
       smollm2-135m-instruct · cpu
-    "#);
+    ");
 
     letters.chat(6_410, "intake[14].extract", 380, 50);
     let answered = draw(&letters, 6_420, 120, Some(9));
@@ -231,6 +260,27 @@ fn a_waiting_run_shows_what_is_asked() {
       ○ write    files.write_csv
       28 model calls · 8.9k in (7.2k cached) · 1.4k out · 130 tok/s
       smollm2-135m-instruct · cpu
+    ");
+    insta::assert_snapshot!(draw(&letters, 15_000, 60, Some(24)), @r"
+    ⏸ order_intake                               waiting   15.0s
+      01a1ee56-5e00-7707-8707-070707070707
+      ✓ list     files.list                                 0.0s
+      ✓ intake   for each  25/28 done, 3 failed            11.9s
+        ✗ [4]   dat…04.txt · extract  cut  320 in 44 out    0.8s
+            the answer was cut after 200 tokens, before it was
+            complete; raise `max_tokens` or ask for less
+        ✗ [13]  dat…13.txt · extract  cut  320 in 53 out    0.8s
+            the answer was cut after 200 tokens, before it was
+            complete; raise `max_tokens` or ask for less
+        ✗ [22]  dat…22.txt · extract  cut  320 in 62 out    0.8s
+            the answer was cut after 200 tokens, before it was
+            complete; raise `max_tokens` or ask for less
+      ⏸ confirm  approve  waits for approval                2.9s
+          Write the accepted orders and leave 3 letters for a
+          person?
+      ○ write    files.write_csv
+      28 model calls · 8.9k in (7.2k cached) · 1.4k out
+      130 tok/s · smollm2-135m-instruct · cpu
     ");
     insta::assert_snapshot!(draw(&letters, 15_000, 40, Some(12)), @r"
     ⏸ order_intake           waiting   15.0s

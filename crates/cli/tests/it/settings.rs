@@ -83,7 +83,7 @@ fn the_sites_rule_asks_where_the_workflow_would_just_write() {
 fn the_sites_roots_are_told_by_check() {
     let bench = bench("roots = [\"data\"]\n");
     let out = bench.parkway(&["check", "flow.yaml"]).code(2).out;
-    assert!(out.contains("error[out-of-bounds]") && out.contains("flow.yaml:8:10"), "{out}");
+    assert!(out.contains("error[out-of-bounds]") && out.contains("flow.yaml:7:10"), "{out}");
     bench.parkway(&["run", "flow.yaml"]).code(2).says("roots");
 }
 
