@@ -88,7 +88,9 @@ fn what_the_documents_say_is_printed_is_printed() {
     let pages =
         ["README.md", "docs/src/first-hour.md", "docs/src/commands.md", "docs/src/settings.md", "docs/src/testing.md"];
     // Those that ask a model are run where there is one.
-    let runs = |says: &str| says == "console" || (says == "console model" && cfg!(feature = "llama"));
+    let runs = |says: &str| {
+        ["console", "console here"].contains(&says) || (says == "console model" && cfg!(feature = "llama"))
+    };
     for page in pages.into_iter().chain(operating) {
         let text = fs::read_to_string(root.join(page)).unwrap();
         let bench = Bench::new("");
@@ -100,8 +102,11 @@ fn what_the_documents_say_is_printed_is_printed() {
                 bench.write(name, text);
             }
         }
-        for (line, _, text) in fences.iter().filter(|(_, says, _)| runs(says)) {
-            let mut folder = bench.path("");
+        let mut folder = bench.path("");
+        for (line, says, text) in fences.iter().filter(|(_, says, _)| runs(says)) {
+            if *says != "console here" {
+                folder = bench.path("");
+            }
             for part in format!("\n{text}").split("\n$ ").skip(1) {
                 let (command, expected) = part.split_once('\n').unwrap_or((part, ""));
                 let words = words(command);
