@@ -24,10 +24,13 @@ impl Secrets for Safe {
 }
 
 /// What was asked: the head and the body of each request.
-type Asked = Arc<Mutex<Vec<(String, Value)>>>;
+pub(crate) type Asked = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// Answers each request, one a connection, with what `script` says to the first line, the body, and how many chats there were.
-async fn serve(listener: TcpListener, script: impl Fn(&str, &Value, usize) -> String + Send + 'static) -> Asked {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    mut script: impl FnMut(&str, &Value, usize) -> String + Send + 'static,
+) -> Asked {
     let asked = Asked::default();
     let seen = asked.clone();
     tokio::spawn(async move {
@@ -57,7 +60,7 @@ async fn serve(listener: TcpListener, script: impl Fn(&str, &Value, usize) -> St
     asked
 }
 
-fn whole(status: &str, headers: &str, body: &str) -> String {
+pub(crate) fn whole(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }
 

@@ -5,6 +5,8 @@ use parkway_core::id::Time;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::open::parents;
+
 /// The most bytes of a message that are told.
 const MOST: usize = 16 << 10;
 
@@ -16,7 +18,7 @@ pub(super) struct Commit {
     id: String,
     /// The beginning of its id, as people write it.
     short: String,
-    /// The ids of its parents: none of the first commit, several of a merge.
+    /// The ids of its parents: none of the first commit and of the oldest one of a shallow clone, several of a merge.
     parents: Vec<String>,
     /// Who wrote it.
     author: String,
@@ -46,7 +48,7 @@ impl Commit {
         Ok(Commit {
             short: id.chars().take(SHORT).collect(),
             id,
-            parents: commit.parent_ids().map(|id| id.to_string()).collect(),
+            parents: parents(commit)?.iter().map(ToString::to_string).collect(),
             author: author.name.to_str_lossy().into_owned(),
             email: author.email.to_str_lossy().into_owned(),
             time: Time::from_micros(author.seconds().saturating_mul(1_000_000)).to_string(),

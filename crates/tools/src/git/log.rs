@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::commit::Commit;
 use super::grants::{Folder, Repositories};
-use super::open::{broken, commit, inside, open};
+use super::open::{broken, commit, inside, open, parents};
 use crate::remote::Remote;
 use crate::watch::{Watch, watched};
 
@@ -98,9 +98,9 @@ fn touches(commit: &gix::Commit<'_>, path: &Path) -> Result<bool, gix::Error> {
     };
     let here = at(commit)?;
     let mut first = true;
-    for parent in commit.parent_ids() {
+    for parent in parents(commit)? {
         first = false;
-        if at(&parent.object()?.try_into_commit()?)? == here {
+        if at(&commit.repo.find_commit(parent)?)? == here {
             return Ok(false);
         }
     }

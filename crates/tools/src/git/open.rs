@@ -5,14 +5,14 @@ use std::path::Path;
 
 use gix::bstr::BStr;
 use gix::sec::Trust;
-use gix::{Commit, Repository};
+use gix::{Commit, ObjectId, Repository};
 use parkway_core::tool::ToolError;
 
 use super::grants::Folder;
 use crate::files::{normal, shown};
 
 /// What must not lead elsewhere, beside the objects. Other names do not matter for reading those.
-const PARTS: [&str; 7] = ["HEAD", "config", "objects", "packed-refs", "refs", "refs/heads", "refs/tags"];
+const PARTS: [&str; 8] = ["HEAD", "config", "objects", "packed-refs", "refs", "refs/heads", "refs/tags", "shallow"];
 /// Files by which a repository uses parts of another one.
 const BORROWS: [&str; 3] = ["commondir", "objects/info/alternates", "objects/info/http-alternates"];
 
@@ -57,6 +57,12 @@ pub(super) fn commit<'r>(repository: &'r Repository, name: &str, folder: &Folder
         );
         ToolError::invalid("not_found", message)
     })
+}
+
+/// The parents of a commit that the repository has: none of the oldest commit of a shallow clone, as git tells it, too.
+pub(super) fn parents(commit: &Commit<'_>) -> Result<Vec<ObjectId>, gix::Error> {
+    let cut = commit.repo.shallow_commits()?.is_some_and(|cut| cut.contains(&commit.id));
+    Ok(if cut { Vec::new() } else { commit.parent_ids().map(gix::Id::detach).collect() })
 }
 
 /// A path in the repository, as its trees have it; `None` for all of it.

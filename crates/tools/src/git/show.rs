@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::changes::{File, changes};
 use super::commit::Commit;
 use super::grants::{Folder, Repositories};
-use super::open::{broken, commit, open};
+use super::open::{broken, commit, open, parents};
 use crate::remote::Remote;
 use crate::watch::{Watch, watched};
 
@@ -57,8 +57,8 @@ fn show(folder: &Folder, name: &str, watch: &Watch) -> Result<Output, ToolError>
     let repository = open(folder)?;
     let failed = |error: gix::Error| broken(error, folder);
     let commit = commit(&repository, name, folder)?;
-    let parent = match commit.parent_ids().next() {
-        Some(parent) => parent.object().and_then(|parent| parent.peel_to_tree()).map_err(failed)?,
+    let parent = match parents(&commit).map_err(failed)?.first() {
+        Some(parent) => repository.find_object(*parent).and_then(|parent| parent.peel_to_tree()).map_err(failed)?,
         None => repository.empty_tree(),
     };
     let tree = commit.tree().map_err(failed)?;

@@ -130,6 +130,23 @@ fn a_merge_is_told_once_and_touches_what_it_alone_changed() {
 }
 
 #[test]
+fn the_oldest_commit_of_a_shallow_clone_is_shown_as_one_without_parents() {
+    let desk = Desk::new();
+    desk.put("a.txt", "one\n");
+    desk.commit("Begin");
+    desk.put("b.txt", "two\n");
+    desk.commit("Add b");
+    let from = format!("file://{}", desk.site().display());
+    desk.git(&["clone", "-q", "--depth", "1", &from, "../shallow"]);
+    let call = |tool: &str, input: Value| desk.project.call(tool, input).unwrap();
+    let shown = call("git.show", json!({"repo": "work/shallow", "commit": "HEAD"}));
+    let paths: Vec<_> = shown["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+    assert_eq!((paths, &shown["commit"]["parents"]), (vec!["a.txt", "b.txt"], &json!([])));
+    let log = call("git.log", json!({"repo": "work/shallow", "path": "a.txt"}));
+    assert_eq!(subjects(&log), ["Add b"]);
+}
+
+#[test]
 fn a_diff_is_the_one_that_git_tells() {
     let desk = Desk::new();
     let lines: Vec<String> = (0..40).map(|n| format!("line {n}\n")).collect();

@@ -114,11 +114,6 @@ pub(super) fn form(step: &str, values: Value) -> Message {
     Message::Input { step: step.parse().unwrap(), values, by: "ada".into(), via: Channel::Command }
 }
 
-/// A signal.
-pub(super) fn signal(name: &str, payload: Value) -> Message {
-    Message::Signal { name: name.into(), payload, by: "deploy".into(), via: Channel::Command }
-}
-
 /// Secrets by name.
 pub(super) struct Vault(pub(super) BTreeMap<&'static str, &'static str>);
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use parkway_core::label::Labels;
-use parkway_core::tool::{Effect, Tool, ToolError, tool_fn};
+use parkway_core::tool::{Effect, Tool, tool_fn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,15 +26,6 @@ impl Calls {
     }
 }
 
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Get {
-    /// The address.
-    url: String,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-}
-
 #[derive(Serialize, JsonSchema)]
 struct Response {
     /// The status, `200` for example. Any status is an answer; only none is a failure.
@@ -51,21 +42,6 @@ impl Response {
         let json = serde_json::from_str(&text).ok();
         Response { status, headers: BTreeMap::new(), text, json }
     }
-}
-
-/// `http.get`: `answer` is told the address and how often it was asked for, and gives a status and a body.
-pub(super) fn http_get(calls: Calls, answer: fn(&str, usize) -> Option<(u16, &'static str)>) -> impl Tool {
-    tool_fn("http.get", Effect::Read, move |get: Get| {
-        calls.add(&get);
-        let before = calls.all().iter().filter(|call| call["url"] == json!(get.url)).count();
-        async move {
-            match answer(&get.url, before) {
-                Some((status, text)) => Ok(Response::new(status, text.into())),
-                None => Err(ToolError::transient("unreachable", format!("nobody answers at {}", get.url))),
-            }
-        }
-    })
-    .labels(Labels::UNTRUSTED)
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
