@@ -1,10 +1,9 @@
-//! Five workflows as authors write them (examples/workflows), checked and run with a scripted model, and with functions in the
-//! place of tools that reach other machines.
+//! Five workflows as authors write them (examples/workflows), checked and run with a scripted model and the tools that come with
+//! Parkway; servers on this machine stand for those of other people.
 
 mod answer_letter;
 mod department_digest;
 mod invoices;
 mod site;
-mod tools;
 mod watch_rollout;
 mod weekly_report;

@@ -15,7 +15,6 @@ use parkway_core::testing::{FakeClock, MemoryStore};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::tools::Calls;
 use crate::house::workspace;
 
 /// The machine. Its time is the runtime's, which jumps to whatever is waited for when it is paused.
@@ -23,8 +22,6 @@ pub(super) struct Site {
     pub(super) folder: TempDir,
     store: Arc<MemoryStore>,
     clock: Arc<FakeClock>,
-    /// What the tools were called with.
-    pub(super) calls: Calls,
 }
 
 impl Site {
@@ -33,7 +30,7 @@ impl Site {
         copy(&workspace().join("examples/data"), &folder.path().join("examples/data"));
         // 2026-11-23T06:00:00Z, a Monday.
         let clock = Arc::new(FakeClock::new(Time::from_micros(1_795_413_600_000_000)).paced());
-        Site { folder, store: Arc::new(MemoryStore::new(clock.clone())), clock, calls: Calls::default() }
+        Site { folder, store: Arc::new(MemoryStore::new(clock.clone())), clock }
     }
 
     /// An engine in this place, to which a test adds models, tools and secrets.
@@ -48,7 +45,11 @@ impl Site {
     /// Starts a workflow of examples/, and follows it until it has ended or waits for a person.
     pub(super) async fn run(&self, parkway: &Parkway, file: &str, inputs: Inputs) -> (RunId, Ended) {
         let workflow = Workflow::from_path(workspace().join("examples/workflows").join(file));
-        let workflow = workflow.unwrap_or_else(|problems| panic!("{problems}"));
+        self.follow(parkway, workflow.unwrap_or_else(|problems| panic!("{problems}")), inputs).await
+    }
+
+    /// The same of a workflow that was read.
+    pub(super) async fn follow(&self, parkway: &Parkway, workflow: Workflow, inputs: Inputs) -> (RunId, Ended) {
         let run = parkway.start_with(workflow, inputs, leaving()).await.unwrap_or_else(|problems| panic!("{problems}"));
         (run.id(), run.wait().await.unwrap())
     }
@@ -141,7 +142,7 @@ impl Policy for MayNotify {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
