@@ -45,6 +45,10 @@ enum Host {
 impl HostPattern {
     /// Reads a pattern; an error says what is wrong with it.
     pub fn parse(text: &str) -> Result<HostPattern, String> {
+        // What a parser of addresses leaves out could be read in two ways.
+        if let Some(odd) = text.chars().find(|c| c.is_whitespace() || c.is_control()) {
+            return Err(format!("it holds the character {odd:?}"));
+        }
         let (protocol, rest) = match text.split_once("://") {
             Some((name, rest)) => (named(name).ok_or_else(|| no_protocol(name))?, rest),
             None => (&PROTOCOLS[0], text),
@@ -59,15 +63,16 @@ impl HostPattern {
         let url = Url::parse(&format!("http://{name}")).map_err(|error| error.to_string())?;
         let alone =
             url.path() == "/" && url.query().is_none() && url.fragment().is_none() && !name.contains(['/', '@', '\\']);
-        if !alone || name.contains('*') || name.trim() != name {
+        if !alone || name.contains('*') {
             return Err("it is more than a host's name and a port".into());
         }
+        let written = name.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.contains(']'));
+        if written.is_some_and(|port| port.is_empty() || port.starts_with('0')) {
+            return Err("its port is none: write it without zeros before it, as in `example.com:8443`".into());
+        }
         let host = url.host_str().map(without_dot).filter(|host| !host.is_empty()).ok_or("it names no host")?;
-        let port = match (url.port(), name.ends_with(":80")) {
-            (Some(port), _) => port,
-            (None, true) => 80,
-            (None, false) => protocol.port,
-        };
+        // The parser leaves out the one port that is its protocol's own.
+        let port = url.port().or_else(|| written?.parse().ok()).unwrap_or(protocol.port);
         let host = match (any, below) {
             (true, _) => Host::Any,
             (false, true) => Host::Below(format!(".{host}")),
@@ -125,7 +130,8 @@ impl std::fmt::Display for HostPattern {
 }
 
 fn named(name: &str) -> Option<&'static Protocol> {
-    PROTOCOLS.iter().find(|protocol| protocol.name == name)
+    let name = if name.eq_ignore_ascii_case("postgresql") { "postgres" } else { name };
+    PROTOCOLS.iter().find(|protocol| protocol.name.eq_ignore_ascii_case(name))
 }
 
 fn no_protocol(name: &str) -> String {
@@ -172,6 +178,8 @@ mod tests {
         check("müller.example", ("https", "xn--mller-kva.example", 443), true);
         check("postgres://db.example.com", ("postgres", "db.example.com", 5432), true);
         check("postgres://db.example.com", ("https", "db.example.com", 5432), false);
+        check("postgresql://db.example.com:80", ("postgres", "db.example.com", 80), true);
+        check("HTTP://example.com", ("http", "example.com", 80), true);
     }
 
     #[test]
@@ -231,6 +239,10 @@ mod tests {
             "*.*.com",
             "**",
             "example.com:99999",
+            "example.com:080",
+            "example.com:",
+            "*:0080",
+            "example.com:8\t0",
             "exa mple.com",
             " example.com",
             "https://",

@@ -294,7 +294,7 @@ pub trait Tool: Send + Sync {
 
     /// What a workflow lets it reach by what it grants to its family; an error says what is wrong with that. A check of the
     /// workflow asks, so that the error has a place, and the site's bounds are held against the answer. A tool that takes
-    /// no grants reaches nothing by them.
+    /// no grants reaches nothing by them. One that calls another passes this on: what is not told is not bounded.
     fn reach(&self, grants: &Value) -> Result<Reach, ToolError> {
         let _ = grants;
         Ok(Reach::default())
@@ -309,6 +309,8 @@ pub struct Reach {
     pub paths: Vec<String>,
     /// Hosts.
     pub hosts: Vec<HostPattern>,
+    /// Whether those of the hosts that are named may be in networks that are not public. Without it, none is.
+    pub private: bool,
 }
 
 /// A shared tool.

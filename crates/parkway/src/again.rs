@@ -34,8 +34,9 @@ impl Parkway {
     pub async fn retry(&self, run: RunId, reopening: Reopening, options: RunOptions) -> Result<Run, Error> {
         let events = self.services().store.events(run, Seq(0)).await?;
         let plan = Arc::new(self.plan(run, &events).await?);
+        self.allows(&plan)?;
         let models = self.models_for(&plan).await?;
-        let place = self.place().await?;
+        let place = self.place_of(run).await?;
         let control = options.control();
         let services = self.services().clone();
         let executor = Executor::reopen(services, models, control.clone(), plan, run, &reopening).await;
@@ -76,6 +77,7 @@ impl Parkway {
 
     /// Starts a fork in somebody's name, as a new run. Each of its calls that may change something outside is asked about.
     pub async fn start_fork(&self, fork: Fork, by: &str, via: Channel, options: RunOptions) -> Result<Run, Error> {
+        self.allows(fork.plan())?;
         let models = self.models_for(fork.plan()).await?;
         let place = self.place().await?;
         let control = options.control();

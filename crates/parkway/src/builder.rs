@@ -136,7 +136,8 @@ impl Builder {
     }
 
     /// Executes at most so many runs at once: starting or resuming one more waits until one has ended or been given back. A run
-    /// that waits for a person keeps its place while it [stays](crate::RunOptions::stay). Default: no limit.
+    /// that waits for a person keeps its place while it [stays](crate::RunOptions::stay); a tool that starts a run on its own
+    /// engine and waits for it needs two places. Default: no limit.
     #[must_use]
     pub fn max_parallel_runs(mut self, most: usize) -> Self {
         self.parallel_runs = Some(most);

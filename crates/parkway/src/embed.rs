@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parkway_core::engine::{Control, Executor, Preapproval, Services};
+use parkway_core::engine::{Control, Executor, ExecutorError, Preapproval, Services};
 use parkway_core::id::{RunId, Seq, StepKey};
 use parkway_core::log::{Channel, Commitment, Event, EventKind, Payload, Verdict};
 use parkway_core::model::SharedModel;
 use parkway_core::store::{Message, RunFilter, RunSummary, StoreError};
-use parkway_core::tool::{Reach, Toolbox};
+use parkway_core::tool::Toolbox;
 use parkway_core::workflow::{Diagnostics, Inputs, ModelSpec, Outlook, Plan, Requirements, Surroundings};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::asked::{asked, asked_at_the_end};
 use crate::binding::{Models, Reading};
+use crate::bounds;
 use crate::builder::Builder;
 use crate::error::Error;
 use crate::record::Record;
@@ -105,6 +106,18 @@ impl Parkway {
         place.map_err(|_| Error::Setup("this engine has ended".into()))
     }
 
+    /// The same for a run that there is: one that is executed already is not waited for.
+    pub(crate) async fn place_of(&self, run: RunId) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(place) = self.inner.places.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let filter = RunFilter { run: Some(run), ..RunFilter::default() };
+        if self.runs(&filter).await?.iter().any(|run| run.held) {
+            return Err(ExecutorError::Held(run).into());
+        }
+        self.place().await
+    }
+
     pub(crate) fn services(&self) -> &Services {
         &self.inner.services
     }
@@ -158,7 +171,7 @@ impl Parkway {
         let (plan, problems) = Plan::check_all(&workflow.definition, &requirements);
         let Some(mut plan) = plan else { return Err(problems.into()) };
         if let Some(settings) = &self.inner.settings {
-            let grants = out_of_bounds(settings, &services.tools, &plan);
+            let grants = bounds::overstepped(settings, &services.tools, &plan);
             let env: Vec<_> = plan.env.iter().filter(|name| !settings.may_read_env(name)).cloned().collect();
             if !grants.is_empty() || !env.is_empty() {
                 return Err(workflow.definition.refused(&grants, &env).into());
@@ -199,13 +212,29 @@ impl Parkway {
     pub async fn resume(&self, run: RunId, options: RunOptions) -> Result<Run, Error> {
         let events = self.services().store.events(run, Seq(0)).await?;
         let plan = Arc::new(self.plan(run, &events).await?);
+        self.allows(&plan)?;
         let ends = self.ends(run, &plan, &events).await?;
         let asked = if ends { asked_at_the_end(&plan, self.tools()) } else { asked(&plan, self.tools()) };
         let models = self.kept_models(&plan, asked).await?;
-        let place = self.place().await?;
+        let place = self.place_of(run).await?;
         let control = options.control();
         let executor = Executor::take_over(self.services().clone(), models, control.clone(), plan, run).await?;
         Ok(Run::launch(self.clone(), executor, control, place))
+    }
+
+    /// Whether the site still allows what a plan that was kept is granted.
+    pub(crate) fn allows(&self, plan: &Plan) -> Result<(), Error> {
+        let Some(settings) = &self.inner.settings else { return Ok(()) };
+        let overstepped = bounds::overstepped(settings, self.tools(), plan);
+        let why: Vec<_> = overstepped.into_iter().map(|(family, why)| format!("`{family}`: {why}")).collect();
+        if why.is_empty() {
+            return Ok(());
+        }
+        Err(Error::OutOfPlace(format!(
+            "the site does not allow any more what this run is granted: {}; let it allow that again, or start a new run that asks \
+             for less",
+            why.join("; ")
+        )))
     }
 
     /// The models that a plan that was kept asks.
@@ -341,19 +370,4 @@ impl Parkway {
         self.services().store.signal(run, Message::Approval { step, verdict, note, by, via }).await?;
         Ok(())
     }
-}
-
-/// The families that are granted what lies outside the site's bounds, and what is wrong.
-fn out_of_bounds(settings: &Settings, tools: &Toolbox, plan: &Plan) -> Vec<(String, String)> {
-    let mut wrong = BTreeSet::new();
-    for (family, grants) in &plan.grants {
-        for tool in tools.iter().filter(|tool| tool.spec().family() == family) {
-            // What is wrong with the grants themselves the check has told.
-            let Reach { paths, hosts, .. } = tool.reach(grants).unwrap_or_default();
-            let paths = paths.iter().filter_map(|path| settings.path_out_of_bounds(path));
-            let hosts = hosts.iter().filter_map(|host| settings.host_out_of_bounds(host));
-            wrong.extend(paths.chain(hosts).map(|why| (family.clone(), why)));
-        }
-    }
-    wrong.into_iter().collect()
 }

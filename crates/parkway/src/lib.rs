@@ -13,6 +13,7 @@ pub mod trial;
 mod again;
 mod asked;
 mod binding;
+mod bounds;
 mod builder;
 mod embed;
 mod error;

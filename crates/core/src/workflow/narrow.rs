@@ -40,8 +40,12 @@ pub(super) fn narrowed(caller: &Value, own: &Value) -> Result<Value, String> {
     }
 }
 
-/// Whether a path is a folder or lies in it. One that climbs lies nowhere.
+/// Whether a path is a folder or lies in it. One that climbs lies nowhere, and an address is no path: what is behind its `?` may
+/// change what it means.
 fn lies_in(folder: &str, path: &str) -> bool {
+    if [folder, path].iter().any(|text| text.contains("://") || text.contains('?')) {
+        return folder == path;
+    }
     let parts = |text| {
         let parts = Path::new(text).components().filter(|part| *part != Component::CurDir);
         parts.map(|part| (part != Component::ParentDir).then_some(part)).collect::<Option<Vec<_>>>()
@@ -171,12 +175,21 @@ mod tests {
             json!({"write": ["out", "data"]}),
             json!({"most_bytes": 101}),
             json!({"rate": "50/s"}),
+            json!({"read": ["in/letters?x"]}),
             json!({"delete": ["out"]}),
             json!({"read": "data"}),
             json!(true),
         ] {
             assert!(narrowed(&caller, &own).is_err(), "{own}");
         }
+    }
+
+    #[test]
+    fn an_address_is_the_same_or_another_one() {
+        let caller = json!({"at": "postgres://reader@db.example.com/books"});
+        assert!(narrowed(&caller, &caller).is_ok());
+        let own = json!({"at": "postgres://reader@db.example.com/books/?sslmode=disable"});
+        assert!(narrowed(&caller, &own).is_err());
     }
 
     #[test]

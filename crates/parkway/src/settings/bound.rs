@@ -17,9 +17,13 @@ pub(super) fn outside(project: &Path, folder: &str, roots: &[&str]) -> Option<St
     })
 }
 
-/// Why `host` is not among `allowed`; `None` if it is.
-pub(super) fn beyond(host: &HostPattern, allowed: &[&str]) -> Option<String> {
-    let within = |text: &&str| HostPattern::parse(text).is_ok_and(|allowed| host.within(&allowed));
+/// Why `host` is not among `allowed`; `None` if it is. With `private` it may be in a network that is not public, which only an
+/// entry that names it allows: `*` are the public ones.
+pub(super) fn beyond(host: &HostPattern, private: bool, allowed: &[&str]) -> Option<String> {
+    let named = private && host.names();
+    let within = |text: &&str| {
+        HostPattern::parse(text).is_ok_and(|allowed| host.within(&allowed) && (allowed.names() || !named))
+    };
     if allowed.iter().any(within) {
         return None;
     }
@@ -88,10 +92,14 @@ mod tests {
     #[test]
     fn hosts_beside_those_of_the_site_are_named() {
         let host = |text| HostPattern::parse(text).unwrap();
-        assert_eq!(beyond(&host("api.example.com"), &["other.org", "*.example.com"]), None);
-        let why = beyond(&host("*"), &["*.example.com", "example.com"]).unwrap();
+        assert_eq!(beyond(&host("api.example.com"), true, &["other.org", "*.example.com"]), None);
+        assert_eq!(beyond(&host("10.0.0.5"), false, &["*"]), None);
+        assert!(beyond(&host("10.0.0.5"), true, &["*"]).is_some());
+        assert_eq!(beyond(&host("10.0.0.5"), true, &["*", "10.0.0.5"]), None);
+        assert_eq!(beyond(&host("*"), true, &["*"]), None);
+        let why = beyond(&host("*"), false, &["*.example.com", "example.com"]).unwrap();
         assert_eq!(why, "`*` is granted, and lies outside the site's `egress`: `*.example.com`, `example.com`");
-        assert!(beyond(&host("example.com"), &[]).unwrap().contains("allows no host"));
+        assert!(beyond(&host("example.com"), false, &[]).unwrap().contains("allows no host"));
     }
 
     #[cfg(unix)]

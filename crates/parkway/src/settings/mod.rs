@@ -198,8 +198,8 @@ impl Settings {
     }
 
     /// Why hosts that a workflow wants to reach are out of bounds; `None` if they are not.
-    pub(crate) fn host_out_of_bounds(&self, host: &HostPattern) -> Option<String> {
-        self.bounds("egress").find_map(|hosts| bound::beyond(host, &hosts))
+    pub(crate) fn host_out_of_bounds(&self, host: &HostPattern, private: bool) -> Option<String> {
+        self.bounds("egress").find_map(|hosts| bound::beyond(host, private, &hosts))
     }
 
     /// SHA-256 of what applies, but for the store.

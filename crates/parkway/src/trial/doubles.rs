@@ -1,6 +1,6 @@
 //! Models and tools that answer what a test says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -80,8 +80,12 @@ fn no_answer(name: &str, request: &ChatRequest, recorded: bool) -> ModelError {
     ModelError::Backend { message, retryable: false }
 }
 
-/// The tools as a test sees them: those that it answers for, and those that stay in its folder.
-pub(super) fn tools(real: &Toolbox, rules: &BTreeMap<String, Vec<ToolRule>>) -> Result<Toolbox, String> {
+/// The tools as a test sees them: those that it answers for, and of the `built_in` ones those that stay in its folder.
+pub(super) fn tools(
+    real: &Toolbox,
+    built_in: &HashSet<String>,
+    rules: &BTreeMap<String, Vec<ToolRule>>,
+) -> Result<Toolbox, String> {
     if let Some(name) = rules.keys().find(|name| real.get(name).is_none()) {
         let known: Vec<_> = real.iter().map(|tool| tool.spec().name.clone()).collect();
         let help = parkway_core::workflow::did_you_mean(name, known.iter().map(String::as_str));
@@ -90,13 +94,16 @@ pub(super) fn tools(real: &Toolbox, rules: &BTreeMap<String, Vec<ToolRule>>) -> 
     let mut staged = Toolbox::new();
     for tool in real.iter() {
         let rules = rules.get(&tool.spec().name).cloned().unwrap_or_default();
-        staged.insert(Arc::new(Staged { real: tool.clone(), rules: Rules::new(rules, |rule: &ToolRule| rule.times) }));
+        let rules = Rules::new(rules, |rule: &ToolRule| rule.times);
+        let built_in = built_in.contains(&tool.spec().name);
+        staged.insert(Arc::new(Staged { real: tool.clone(), built_in, rules }));
     }
     Ok(staged)
 }
 
 struct Staged {
     real: SharedTool,
+    built_in: bool,
     rules: Rules<ToolRule>,
 }
 
@@ -120,7 +127,9 @@ impl Tool for Staged {
                 Err(ToolError { retryable, not_done, ..ToolError::invalid(code, message) })
             }
             Some(rule) => Ok(ToolOutput::new(rule.output.unwrap_or_default())),
-            None if stays(spec, &input, context) => self.real.call(input, context).await,
+            None if spec.effect == Effect::Pure || self.built_in && stays(spec, &input, context) => {
+                self.real.call(input, context).await
+            }
             None => {
                 let message =
                     format!("the test has no output of `{}` for the step `{}`: {input}", spec.name, context.step);
@@ -130,13 +139,14 @@ impl Tool for Staged {
     }
 }
 
-/// Whether a call touches nothing outside the test's folder. A database does where it is a file; which one that is, the
-/// tool looks up itself.
+/// Whether a call of a built-in tool touches nothing outside the test's folder. Of a database that is a file.
 fn stays(spec: &ToolSpec, input: &Value, context: &ToolContext) -> bool {
-    let at_a_server = |name: &str| !context.grants["databases"][name]["postgres"].is_null();
-    spec.effect == Effect::Pure
-        || OWN.contains(&spec.family())
-        || spec.family() == "sql" && input["database"].as_str().is_some_and(|name| !at_a_server(name))
+    let is_a_file = |name: &str| {
+        let database = &context.grants["databases"][name];
+        // One that is not granted is refused by the tool itself.
+        database.is_null() || database["sqlite"].is_string() && database["postgres"].is_null()
+    };
+    OWN.contains(&spec.family()) || spec.family() == "sql" && input["database"].as_str().is_some_and(is_a_file)
 }
 
 fn holds(input: &Value, wanted: &Map<String, Value>) -> bool {

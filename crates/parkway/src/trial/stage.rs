@@ -164,10 +164,12 @@ fn engine(
     for tool in parkway_tools::all(folder) {
         real.insert(tool);
     }
+    let mut built_in: HashSet<String> = real.iter().map(|tool| tool.spec().name.clone()).collect();
     for tool in tools {
+        built_in.remove(&tool.spec().name);
         real.insert(tool.clone());
     }
-    let tools = doubles::tools(&real, &trial.form.tools)?;
+    let tools = doubles::tools(&real, &built_in, &trial.form.tools)?;
     let clock: Arc<dyn Clock> = clock.clone();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock.clone()));
     let mut services = Services::new(store, Arc::new(tools), Arc::new(DefaultPolicy), clock, WorkerId::new("test"));

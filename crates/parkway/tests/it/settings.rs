@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use parkway::log::{Channel, Verdict};
 use parkway::settings::{SecretSource, Settings, Sources};
-use parkway::{Error, Parkway, Workflow};
+use parkway::{Error, Parkway, Reopening, RunOptions, Workflow, inputs};
 use tempfile::TempDir;
 
 /// A machine with a project on it.
@@ -286,10 +287,64 @@ async fn the_bounds_hold_for_every_family_of_tools() {
         ("notify: { send: [hooks.example.com] }", true),
         ("notify: { send: [hooks.example.com], status: \"https://elsewhere.org/{key}\" }", false),
         ("notify: {}", true),
+        ("http: { get: [\"http://10.0.0.1:8081\"], private: [10.0.0.0/8] }", false),
     ] {
         let told = refused(egress, grants).await;
         assert_eq!(told.is_none(), inside, "{grants}: {told:?}");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_called_workflow_does_not_leave_the_bounds_by_a_link() {
+    let site = Site::new("roots = [\"data\"]\n");
+    fs::create_dir_all(site.path("project/data")).unwrap();
+    fs::create_dir(site.path("private")).unwrap();
+    std::os::unix::fs::symlink("../../private", site.path("project/data/link")).unwrap();
+    let child = "parkway: 1\ntools: { files: { read: [data/link] } }\nsteps: { list: { tool: files.list, with: { folder: data/link } } }\n";
+    let parkway = site.parkway().await;
+    for own_run in ["", ", own_run: true"] {
+        let yaml = format!(
+            "parkway: 1\ntools: {{ files: {{ read: [data] }} }}\nsteps: {{ call: {{ workflow: child.yaml{own_run} }} }}\n"
+        );
+        fs::write(site.path("project/child.yaml"), child).unwrap();
+        fs::write(site.path("project/flow.yaml"), yaml).unwrap();
+        let workflow = Workflow::from_path(site.path("project/flow.yaml")).unwrap();
+        let told = parkway.check(&workflow).unwrap_err().to_string();
+        assert!(told.contains("error[out-of-bounds]: `data/link` is granted"), "{told}");
+        fs::write(site.path("project/child.yaml"), child.replace("data/link", "data/deep")).unwrap();
+        let workflow = Workflow::from_path(site.path("project/flow.yaml")).unwrap();
+        parkway.check(&workflow).unwrap_or_else(|told| panic!("{told}"));
+    }
+}
+
+#[tokio::test]
+async fn a_run_goes_on_only_where_the_site_still_allows_what_it_is_granted() {
+    let (wide, narrow) = (Site::new(""), Site::new("roots = [\"data\"]\n"));
+    let store = format!("sqlite:{}", wide.path("runs.db").display());
+    let engine = async |site: &Site| Parkway::builder().settings(site.load()).store(&store).build().await.unwrap();
+    let first = engine(&wide).await;
+    let yaml = "parkway: 1\ntools: { files: { write: [out] } }\nsteps:\n  one: { set: { n: 1 } }\n  ask: { needs: [one], approve: { prompt: Go? } }\n";
+    let workflow = Workflow::from_source("flow.yaml", yaml).unwrap();
+    let leave = || {
+        let mut options = RunOptions::default();
+        options.stay = false;
+        options
+    };
+    let run = first.start_with(workflow, inputs! {}, leave()).await.unwrap();
+    run.wait().await.unwrap();
+    let second = engine(&narrow).await;
+    let refused = |error: Error| {
+        assert_eq!(error.code(), "out_of_place");
+        assert!(error.to_string().contains("`out` is granted, and lies outside"), "{error}");
+    };
+    refused(second.resume(run.id(), leave()).await.unwrap_err());
+    let fork = second.fork(run.id(), "ask").await.unwrap();
+    refused(second.start_fork(fork, "ada", Channel::Program, leave()).await.unwrap_err());
+    let no = (Verdict::Rejected, None, "ada".to_owned(), Channel::Program);
+    first.answer(run.id(), "ask".parse().unwrap(), no.0, no.1, no.2, no.3).await.unwrap();
+    first.resume(run.id(), leave()).await.unwrap().wait().await.unwrap();
+    refused(second.retry(run.id(), Reopening::new("ada", Channel::Program), leave()).await.unwrap_err());
 }
 
 #[tokio::test]

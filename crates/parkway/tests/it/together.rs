@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parkway::store::RunFilter;
 use parkway::testing::ScriptedModel;
-use parkway::{Builder, Effect, Parkway, Workflow, inputs, tool_fn, trial};
+use parkway::{Builder, Effect, Error, ExecutorError, Parkway, RunOptions, Workflow, inputs, tool_fn, trial};
 use serde_json::{Value, json};
 
 #[derive(serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
@@ -36,6 +36,15 @@ async fn a_run_beyond_the_limit_starts_when_another_has_ended() {
     first.signal("go", json!(null)).await.unwrap();
     first.output::<Value>().await.unwrap();
     second.await.unwrap().unwrap().output::<Value>().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_that_is_executed_here_is_not_waited_for() {
+    let parkway = engine().max_parallel_runs(1).build().await.unwrap();
+    let waits = "parkway: 1\nsteps: { wait: { wait: { signal: go } } }\n";
+    let run = parkway.start(workflow(waits), inputs! {}).await.unwrap();
+    let error = parkway.resume(run.id(), RunOptions::default()).await.unwrap_err();
+    assert!(matches!(error, Error::Executor(ExecutorError::Held(_))), "{error}");
 }
 
 #[tokio::test]

@@ -76,6 +76,22 @@ async fn a_tool_of_the_embedder_is_played_and_never_called_by_chance() {
     }
 }
 
+/// Its family is that of a built-in tool; it is not one of them.
+#[test]
+fn a_database_tool_of_the_embedder_is_not_called_by_chance() {
+    let folder = tempfile::tempdir().unwrap();
+    let flow =
+        "parkway: 1\ntools: { sql: {} }\nsteps:\n  ask: { tool: sql.orders, with: { database: prod }, retry: 0 }\n";
+    fs::write(folder.path().join("flow.yaml"), flow).unwrap();
+    fs::write(folder.path().join("flow.test.yaml"), "tests: { open: { expect: { code: no_answer } } }\n").unwrap();
+    let orders: parkway::tool::SharedTool = Arc::new(tool_fn("sql.orders", Effect::Read, |_: Value| async {
+        Err::<Value, _>(parkway::ToolError::invalid("called", "the real tool was called"))
+    }));
+    let trials = Trials::from_path(folder.path().join("flow.test.yaml")).unwrap();
+    let outcome = trials.run(&trials.list()[0], std::slice::from_ref(&orders), false).unwrap();
+    assert!(outcome.mismatches.is_empty(), "{:?}", outcome.mismatches);
+}
+
 /// A database that is a file lies in the test's folder; one at a server is somebody's.
 #[test]
 fn a_database_in_the_folder_is_the_real_one_and_one_at_a_server_is_never_asked() {

@@ -56,6 +56,7 @@ pub(super) struct NotifyGrants {
 pub(super) fn http_reach(grants: &Value) -> Result<Reach, ToolError> {
     let HttpGrants { get, send, private, rate } = parse("http", grants)?;
     let mut reach = Reach::default();
+    reach.private = !private.is_empty();
     for (list, hosts) in [("get", get), ("send", send)] {
         reach.hosts.extend(Egress::new(("http", list), hosts, &private, rate.as_deref())?.hosts);
     }
@@ -66,6 +67,7 @@ pub(super) fn http_reach(grants: &Value) -> Result<Reach, ToolError> {
 pub(super) fn notify_reach(grants: &Value) -> Result<Reach, ToolError> {
     let NotifyGrants { send, private, rate, .. } = parse("notify", grants)?;
     let mut reach = Reach::default();
+    reach.private = !private.is_empty();
     reach.hosts = Egress::new(("notify", "send"), send, &private, rate.as_deref())?.hosts;
     if let Some((_, status)) = status_place(grants, "key")? {
         reach.hosts.extend(status.hosts);
@@ -178,8 +180,12 @@ fn status_place(grants: &Value, key: &str) -> Result<Option<(Url, Egress)>, Tool
     if !status.contains("{key}") {
         return Err(wrong("does not say where the key belongs: write `{key}` there"));
     }
-    let url = address(&status.replace("{key}", key)).map_err(|why| wrong(&why))?;
+    let with = |key: &str| address(&status.replace("{key}", key)).map_err(|why| wrong(&why));
+    let url = with(key)?;
     let host = pattern_for(&url);
+    if pattern_for(&with("other")?) != host {
+        return Err(wrong("has the key in its host: write `{key}` into the path or behind the `?`"));
+    }
     Ok(Some((url, Egress::new(("notify", "status"), vec![host], &private, rate.as_deref())?)))
 }
 

@@ -99,7 +99,7 @@ pub(super) fn reach(grants: &Value) -> Result<Reach, ToolError> {
         match database.place(name)? {
             Place::Sqlite(sqlite) => reach.paths.push(shown(&sqlite::inside(name, sqlite)?)),
             #[cfg(feature = "postgres")]
-            Place::Postgres(postgres) => reach.hosts.push(postgres::locate(name, postgres)?.at()?),
+            Place::Postgres(postgres) => reach.hosts.extend(postgres::locate(name, postgres)?.at()?),
         }
     }
     Ok(reach)

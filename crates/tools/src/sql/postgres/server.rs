@@ -64,10 +64,13 @@ pub(in crate::sql) fn locate(name: &str, written: &str) -> Result<Server, ToolEr
 }
 
 impl Server {
-    /// Where it is.
-    pub(in crate::sql) fn at(&self) -> Result<HostPattern, ToolError> {
+    /// The host that it is at; none where it is spoken to by a socket of this machine.
+    pub(in crate::sql) fn at(&self) -> Result<Option<HostPattern>, ToolError> {
+        if self.host.starts_with('/') {
+            return Ok(None);
+        }
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        HostPattern::parse(&format!("postgres://{host}:{}", self.port)).map_err(|why| {
+        HostPattern::parse(&format!("postgres://{host}:{}", self.port)).map(Some).map_err(|why| {
             let message = format!("`tools.sql` grants `{}` at `{host}`, and {why}; correct its address", self.name);
             ToolError::invalid("invalid_grants", message)
         })
