@@ -18,6 +18,8 @@ pub struct Timeline {
     root: Track,
     /// The steps that do something: since when, and what.
     open: HashMap<StepKey, (Time, Doing)>,
+    /// When the event before was recorded.
+    before: Time,
     pub(super) rulings: Vec<Ruling>,
     pub(super) tool_calls: u64,
     seen: u32,
@@ -83,11 +85,15 @@ impl Timeline {
 
     fn apply(&mut self, event: &Event) {
         use EventKind::{
-            ApprovalDecided, ApprovalRequested, InputReceived, PolicyDecided, RunCancelled, RunCompleted, RunFailed,
-            SignalReceived, StepCancelled, StepCompleted, StepFailed, StepInDoubt, StepResolved, StepRetried,
-            StepStarted, StepWaiting, TimerFired,
+            ApprovalDecided, ApprovalRequested, InputReceived, PolicyDecided, RunCancelled, RunClaimed, RunCompleted,
+            RunFailed, SignalReceived, StepCancelled, StepCompleted, StepFailed, StepInDoubt, StepResolved,
+            StepRetried, StepStarted, StepWaiting, TimerFired,
         };
         let at = event.at;
+        let before = std::mem::replace(&mut self.before, at);
+        if matches!(event.kind, RunClaimed { .. }) {
+            self.stop(before);
+        }
         if matches!(event.kind, RunCompleted { .. } | RunFailed { .. } | RunCancelled) {
             for (key, (from, doing)) in std::mem::take(&mut self.open) {
                 self.track(&key).spans.push(Span { from, to: at, doing });
@@ -155,6 +161,19 @@ impl Timeline {
         }
         if let Some(doing) = doing {
             self.open.insert(key.clone(), (at, doing));
+        }
+    }
+
+    /// Nobody worked from then on until the run was claimed again; what is waited for, is waited for all the same. A group
+    /// goes on without starting again, and shows nothing but what its members did.
+    fn stop(&mut self, then: Time) {
+        for (key, (from, doing)) in std::mem::take(&mut self.open) {
+            let track = self.track(&key);
+            if doing == Doing::Works && track.members.is_empty() {
+                track.spans.push(Span { from, to: then, doing });
+            } else {
+                self.open.insert(key, (from, doing));
+            }
         }
     }
 

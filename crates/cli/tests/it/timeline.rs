@@ -1,5 +1,6 @@
 //! What `show` tells of a run below its tree.
 
+use parkway::id::WorkerId;
 use parkway::log::{EventKind, Verdict};
 use parkway::{Effect, Labels, policy};
 use parkway_cli::render::{Outline, Symbols, Timeline};
@@ -113,6 +114,40 @@ fn a_run_that_waits_is_not_taken_for_one_that_works() {
     usage     28 model calls, 8.9k in (7.2k cached), 1.4k out,
               130 tok/s, smollm2-135m-instruct, cpu
     ");
+}
+
+#[test]
+fn a_step_is_not_taken_for_working_while_no_process_had_the_run() {
+    let mut letters = Letters::new();
+    letters.ask(0, "confirm", "Really?");
+    letters.start(0, "intake", 1);
+    letters.start(0, "intake.letter", 1);
+    letters.start(0, "list", 1);
+    letters.complete(10_000, "intake.letter", 1);
+    // Killed here, and resumed later.
+    letters.push(90_000, EventKind::RunClaimed { worker: WorkerId::new("w2") });
+    letters.start(90_000, "list", 2);
+    letters.start(90_000, "intake.extract", 1);
+    letters.complete(95_000, "intake.extract", 1);
+    letters.complete(95_000, "intake", 1);
+    letters.complete(100_000, "list", 2);
+    insta::assert_snapshot!(below(&letters, 100_000, 80), @r"
+    timeline  █ works  ░ waits
+      list       █████···································█████   20.0s  2 attempts
+      intake     █████···································███··   15.0s
+        letter   █████········································   10.0s
+        extract  ········································███··    5.0s
+      confirm    ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░   1m40s
+    ");
+    // A group goes on.
+    let mut letters = Letters::new();
+    letters.start(0, "intake", 1);
+    letters.start(0, "intake.letter", 1);
+    letters.push(20_000, EventKind::RunClaimed { worker: WorkerId::new("w2") });
+    letters.start(20_000, "intake.letter", 2);
+    let lines = letters.view.story(&Timeline::of(&letters.events), at(30_000), 40, true);
+    let row = |id: &str| lines.iter().rfind(|line| line.trim_start().starts_with(id)).unwrap();
+    assert!(row("intake").contains("\u{1b}[36m█"), "{lines:?}");
 }
 
 #[test]
