@@ -254,6 +254,6 @@ impl Track {
 }
 
 /// The ids on the way to a step: the same for all its items and rounds.
-fn name(key: &StepKey) -> String {
+pub(super) fn name(key: &StepKey) -> String {
     key.path().iter().map(|segment| clean(&segment.id)).collect::<Vec<_>>().join(".")
 }
