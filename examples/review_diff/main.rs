@@ -18,6 +18,7 @@ use clap::Parser;
 use parkway::log::EventKind;
 use parkway::testing::ScriptedModel;
 use parkway::{ModelBinding, Parkway, Workflow, inputs};
+use parkway_examples::plain;
 use serde::Deserialize;
 
 use range::Range;
@@ -63,7 +64,7 @@ async fn main() -> ExitCode {
     match gate(&Args::parse()).await {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "review-diff: {error}");
+            let _ = writeln!(std::io::stderr(), "review-diff: {}", plain(&error.to_string()));
             ExitCode::from(2)
         }
     }
@@ -71,15 +72,15 @@ async fn main() -> ExitCode {
 
 async fn gate(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let model = model(args.scripted)?;
-    let progress = &mut std::io::stderr();
+    let (out, progress) = (&mut std::io::stdout(), &mut std::io::stderr());
     let Some(repository) = &args.repository else {
         let folder = tempfile::tempdir()?;
         make_repository(folder.path())?;
-        print(&review(folder.path(), &Range::new("main", "express"), args.ask, model, progress).await?)?;
+        print(&review(folder.path(), &Range::new("main", "express"), args.ask, model, progress).await?, out)?;
         return Ok(ExitCode::SUCCESS);
     };
     let review = review(repository, &args.range, args.ask, model, progress).await?;
-    print(&review)?;
+    print(&review, out)?;
     Ok(match review.verdict {
         Verdict::Pass => ExitCode::SUCCESS,
         Verdict::Stop => ExitCode::FAILURE,
@@ -104,7 +105,7 @@ async fn review(
     while let Some(event) = events.next().await {
         match &event?.kind {
             EventKind::StepCompleted { .. } => steps += 1,
-            EventKind::StepFailed { key, code, .. } => writeln!(progress, "{key} failed: {code}")?,
+            EventKind::StepFailed { key, code, .. } => writeln!(progress, "{key} failed: {}", plain(code))?,
             EventKind::ModelCalled { key, call, .. } => {
                 writeln!(progress, "{key}: {} tokens on {}", call.usage.output_tokens, call.device)?;
                 answers += 1;
@@ -117,9 +118,8 @@ async fn review(
     Ok(run.output().await?)
 }
 
-fn print(review: &Review) -> std::io::Result<()> {
-    let mut out = std::io::stdout();
-    writeln!(out, "{}", review.report)?;
+fn print(review: &Review, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "{}", plain(&review.report))?;
     let Review { high, remarks, asked, thrown_away, .. } = review;
     writeln!(out, "{remarks} remarks, {high} of high risk; {asked} answers of the model, {thrown_away} thrown away")
 }
@@ -212,6 +212,16 @@ mod tests {
             "{}",
             review.report
         );
+    }
+
+    #[test]
+    fn a_change_steers_the_terminal() {
+        let report = "## a\u{1b}[2J\u{202e}\n- b".to_owned();
+        let review = Review { verdict: Verdict::Pass, high: 0, remarks: 0, asked: 0, thrown_away: 0, report };
+        let mut told = Vec::new();
+        print(&review, &mut told).unwrap();
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.starts_with("## a\\u{1b}[2J\\u{202e}\n- b\n"), "{told:?}");
     }
 
     #[tokio::test]
