@@ -175,6 +175,8 @@ fn played() -> ScriptedModel {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     async fn reviewed(range: Range, model: ScriptedModel) -> Review {
@@ -236,6 +238,50 @@ mod tests {
         assert_eq!(review.verdict, Verdict::Pass, "{}", review.report);
         assert!(review.report.contains("Read: 7 files, and the messages of 1 commits."), "{}", review.report);
         assert!(review.report.contains("The commit has no parent in this repository"), "{}", review.report);
+    }
+
+    #[test]
+    fn what_a_machine_says_about_git_changes_the_repository() {
+        let machine = tempfile::tempdir().unwrap();
+        let at = |path: &str| machine.path().join(path);
+        for (file, text) in [
+            ("template/hooks/pre-commit", "#!/bin/sh\nexit 1\n"),
+            ("template/info/exclude", "*.rs\n"),
+            ("config/git/ignore", "*.toml\n"),
+            ("config/git/attributes", "*.rs ident working-tree-encoding=UTF-16\n"),
+        ] {
+            let file = at(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        let elsewhere = at("elsewhere").to_string_lossy().into_owned();
+        let (template, config) = (at("template"), at("config"));
+        let says = [
+            vec![("GIT_TEMPLATE_DIR", template.to_str().unwrap())],
+            vec![("XDG_CONFIG_HOME", config.to_str().unwrap())],
+            vec![
+                ("GIT_CONFIG_COUNT", "2"),
+                ("GIT_CONFIG_KEY_0", "commit.gpgSign"),
+                ("GIT_CONFIG_VALUE_0", "true"),
+                ("GIT_CONFIG_KEY_1", "gpg.program"),
+                ("GIT_CONFIG_VALUE_1", "false"),
+            ],
+            vec![("GIT_OBJECT_DIRECTORY", elsewhere.as_str())],
+            vec![("GIT_DIR", elsewhere.as_str()), ("GIT_COMMON_DIR", elsewhere.as_str())],
+            vec![("GIT_DEFAULT_HASH", "sha256")],
+        ];
+        for says in says {
+            let folder = tempfile::tempdir().unwrap();
+            let script = Path::new(FOLDER).join("../scripts/example-repository");
+            let made = Command::new(script).arg(folder.path()).envs(says.iter().copied()).output().unwrap();
+            assert!(made.status.success(), "{says:?}: {}", String::from_utf8_lossy(&made.stderr));
+            let express = std::fs::read_to_string(folder.path().join(".git/refs/heads/express")).unwrap();
+            assert_eq!(express, "639aaa36cc373f734f3fb1aac046ab2217e26fab\n", "{says:?}");
+            let object = folder.path().join(".git/objects/63/9aaa36cc373f734f3fb1aac046ab2217e26fab");
+            assert!(object.exists(), "{says:?}");
+        }
+        assert!(!at("elsewhere").exists());
     }
 
     #[tokio::test]
