@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use parkway::{Inputs, Parkway, Workflow};
+use parkway_examples::plain;
 use serde_json::json;
 
 use crate::report::Report;
@@ -51,7 +52,7 @@ async fn main() -> std::io::Result<ExitCode> {
             Ok(ExitCode::from(if args.complete && !report.open.is_empty() { 3 } else { 0 }))
         }
         Err(error) => {
-            writeln!(std::io::stderr(), "error: {error}")?;
+            writeln!(std::io::stderr(), "error: {}", plain(&error.to_string()))?;
             Ok(ExitCode::FAILURE)
         }
     }

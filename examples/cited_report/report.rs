@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use parkway_examples::plain;
 use serde::Deserialize;
 
 /// The outputs of the workflow.
@@ -40,6 +41,7 @@ pub(crate) struct Statement {
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Statement { answer, quotation, document, first, last } = self;
+        let (answer, quotation, document) = (plain(answer), plain(quotation), plain(document));
         if first == last {
             write!(f, "{answer}: \"{quotation}\" ({document}, line {first})")
         } else {
@@ -51,17 +53,17 @@ impl fmt::Display for Statement {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for question in self.questions.iter().filter(|question| !question.statements.is_empty()) {
-            writeln!(f, "{}", question.ask)?;
+            writeln!(f, "{}", plain(&question.ask))?;
             for statement in &question.statements {
                 writeln!(f, "  {statement}")?;
             }
         }
         for ask in &self.open {
-            writeln!(f, "open: {ask}")?;
+            writeln!(f, "open: {}", plain(ask))?;
         }
         for document in &self.unread {
-            writeln!(f, "left to a person: {document}")?;
+            writeln!(f, "left to a person: {}", plain(document))?;
         }
-        writeln!(f, "{} proposals were not accepted; all is in {}", self.refused, self.report)
+        writeln!(f, "{} proposals were not accepted; all is in {}", self.refused, plain(&self.report))
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use parkway::log::EventKind;
+use parkway_examples::plain;
 
 /// What happened in a run.
 #[derive(Debug, Default)]
@@ -23,7 +24,7 @@ impl Tally {
             EventKind::StepCompleted { .. } => self.steps += 1,
             EventKind::StepFailed { key, code, .. } => {
                 self.failed += 1;
-                return Some(format!("{key} failed: {code}"));
+                return Some(format!("{key} failed: {}", plain(code)));
             }
             EventKind::ModelCalled { call, .. } => {
                 self.answers += 1;

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use clap::Parser;
+use parkway::log::{Commitment, EventKind};
 use parkway::{Parkway, Workflow};
+use serde_json::json;
 
-use super::{Args, Report, WORKFLOW, inputs, scripted};
+use super::{Args, Report, Tally, WORKFLOW, inputs, scripted};
 
 fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -44,4 +46,22 @@ async fn a_question_without_support_is_dropped() {
     let report = run("open", &["--question", asked[0], "--question", asked[1]]).await;
     assert_eq!(report.open, asked);
     assert!(report.to_string().contains("open: Who mended the clock?"), "{report}");
+}
+
+#[test]
+fn a_document_steers_the_terminal() {
+    let evil = "\u{1b}[2J\u{202e}";
+    let statement = json!({ "answer": evil, "quotation": evil, "document": evil, "first": 1, "last": 2 });
+    let report: Report = serde_json::from_value(json!({
+        "report": evil, "open": [evil], "refused": 0, "unread": [evil],
+        "questions": [{ "ask": evil, "statements": [statement] }],
+    }))
+    .unwrap();
+    let shown = r"\u{1b}[2J\u{202e}";
+    let told = report.to_string();
+    assert_eq!(told.matches(shown).count(), 7, "{told:?}");
+    let message = Commitment::of(&[0; 16], b"");
+    let failed = EventKind::StepFailed { key: "read".parse().unwrap(), attempt: 1, code: evil.into(), message };
+    assert_eq!(Tally::default().count(&failed).unwrap(), format!("read failed: {shown}"));
+    assert!(!told.contains(['\u{1b}', '\u{202e}']), "{told:?}");
 }

@@ -12,6 +12,7 @@ use clap::Parser;
 use parkway::log::EventKind;
 use parkway::testing::ScriptedModel;
 use parkway::{ModelBinding, Parkway, Workflow, inputs};
+use parkway_examples::plain;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -99,7 +100,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                     let look: Look = serde_json::from_value(parkway.text(*output).await?)?;
                     let name = health.item.and_then(|item| names.get(item as usize)).unwrap_or(&"?");
                     let waiting = look.waiting.map_or_else(String::new, |n| format!(", {n} requests wait"));
-                    writeln!(out, "{name}  look {}: {}{waiting}", round.iteration, look.said)?;
+                    writeln!(out, "{name}  look {}: {}{waiting}", round.iteration, plain(&look.said))?;
                 }
             }
             EventKind::ModelCalled { key, call, .. } => {
@@ -130,7 +131,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let messages = server.messages();
     for message in &messages {
-        writeln!(out, "\nthe webhook was told:\n{}", message["text"].as_str().unwrap_or_default().trim_end())?;
+        let text = plain(message["text"].as_str().unwrap_or_default());
+        writeln!(out, "\nthe webhook was told:\n{}", text.trim_end())?;
     }
     // Silence would be taken for good news.
     match messages.iter().any(|message| message["data"]["healthy"] == watch.healthy) {

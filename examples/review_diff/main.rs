@@ -18,6 +18,7 @@ use clap::Parser;
 use parkway::log::EventKind;
 use parkway::testing::ScriptedModel;
 use parkway::{ModelBinding, Parkway, Workflow, inputs};
+use parkway_examples::plain;
 use serde::Deserialize;
 
 use range::Range;
@@ -63,7 +64,7 @@ async fn main() -> ExitCode {
     match gate(&Args::parse()).await {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "review-diff: {error}");
+            let _ = writeln!(std::io::stderr(), "review-diff: {}", plain(&error.to_string()));
             ExitCode::from(2)
         }
     }
@@ -71,15 +72,15 @@ async fn main() -> ExitCode {
 
 async fn gate(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let model = model(args.scripted)?;
-    let progress = &mut std::io::stderr();
+    let (out, progress) = (&mut std::io::stdout(), &mut std::io::stderr());
     let Some(repository) = &args.repository else {
         let folder = tempfile::tempdir()?;
         make_repository(folder.path())?;
-        print(&review(folder.path(), &Range::new("main", "express"), args.ask, model, progress).await?)?;
+        print(&review(folder.path(), &Range::new("main", "express"), args.ask, model, progress).await?, out)?;
         return Ok(ExitCode::SUCCESS);
     };
     let review = review(repository, &args.range, args.ask, model, progress).await?;
-    print(&review)?;
+    print(&review, out)?;
     Ok(match review.verdict {
         Verdict::Pass => ExitCode::SUCCESS,
         Verdict::Stop => ExitCode::FAILURE,
@@ -104,7 +105,7 @@ async fn review(
     while let Some(event) = events.next().await {
         match &event?.kind {
             EventKind::StepCompleted { .. } => steps += 1,
-            EventKind::StepFailed { key, code, .. } => writeln!(progress, "{key} failed: {code}")?,
+            EventKind::StepFailed { key, code, .. } => writeln!(progress, "{key} failed: {}", plain(code))?,
             EventKind::ModelCalled { key, call, .. } => {
                 writeln!(progress, "{key}: {} tokens on {}", call.usage.output_tokens, call.device)?;
                 answers += 1;
@@ -117,9 +118,8 @@ async fn review(
     Ok(run.output().await?)
 }
 
-fn print(review: &Review) -> std::io::Result<()> {
-    let mut out = std::io::stdout();
-    writeln!(out, "{}", review.report)?;
+fn print(review: &Review, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "{}", plain(&review.report))?;
     let Review { high, remarks, asked, thrown_away, .. } = review;
     writeln!(out, "{remarks} remarks, {high} of high risk; {asked} answers of the model, {thrown_away} thrown away")
 }
@@ -175,6 +175,8 @@ fn played() -> ScriptedModel {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     async fn reviewed(range: Range, model: ScriptedModel) -> Review {
@@ -214,6 +216,16 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_change_steers_the_terminal() {
+        let report = "## a\u{1b}[2J\u{202e}\n- b".to_owned();
+        let review = Review { verdict: Verdict::Pass, high: 0, remarks: 0, asked: 0, thrown_away: 0, report };
+        let mut told = Vec::new();
+        print(&review, &mut told).unwrap();
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.starts_with("## a\\u{1b}[2J\\u{202e}\n- b\n"), "{told:?}");
+    }
+
     #[tokio::test]
     async fn a_good_commit_passes() {
         let review = reviewed("express~3".parse().unwrap(), obedient()).await;
@@ -226,6 +238,50 @@ mod tests {
         assert_eq!(review.verdict, Verdict::Pass, "{}", review.report);
         assert!(review.report.contains("Read: 7 files, and the messages of 1 commits."), "{}", review.report);
         assert!(review.report.contains("The commit has no parent in this repository"), "{}", review.report);
+    }
+
+    #[test]
+    fn what_a_machine_says_about_git_changes_the_repository() {
+        let machine = tempfile::tempdir().unwrap();
+        let at = |path: &str| machine.path().join(path);
+        for (file, text) in [
+            ("template/hooks/pre-commit", "#!/bin/sh\nexit 1\n"),
+            ("template/info/exclude", "*.rs\n"),
+            ("config/git/ignore", "*.toml\n"),
+            ("config/git/attributes", "*.rs ident working-tree-encoding=UTF-16\n"),
+        ] {
+            let file = at(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        let elsewhere = at("elsewhere").to_string_lossy().into_owned();
+        let (template, config) = (at("template"), at("config"));
+        let says = [
+            vec![("GIT_TEMPLATE_DIR", template.to_str().unwrap())],
+            vec![("XDG_CONFIG_HOME", config.to_str().unwrap())],
+            vec![
+                ("GIT_CONFIG_COUNT", "2"),
+                ("GIT_CONFIG_KEY_0", "commit.gpgSign"),
+                ("GIT_CONFIG_VALUE_0", "true"),
+                ("GIT_CONFIG_KEY_1", "gpg.program"),
+                ("GIT_CONFIG_VALUE_1", "false"),
+            ],
+            vec![("GIT_OBJECT_DIRECTORY", elsewhere.as_str())],
+            vec![("GIT_DIR", elsewhere.as_str()), ("GIT_COMMON_DIR", elsewhere.as_str())],
+            vec![("GIT_DEFAULT_HASH", "sha256")],
+        ];
+        for says in says {
+            let folder = tempfile::tempdir().unwrap();
+            let script = Path::new(FOLDER).join("../scripts/example-repository");
+            let made = Command::new(script).arg(folder.path()).envs(says.iter().copied()).output().unwrap();
+            assert!(made.status.success(), "{says:?}: {}", String::from_utf8_lossy(&made.stderr));
+            let express = std::fs::read_to_string(folder.path().join(".git/refs/heads/express")).unwrap();
+            assert_eq!(express, "639aaa36cc373f734f3fb1aac046ab2217e26fab\n", "{says:?}");
+            let object = folder.path().join(".git/objects/63/9aaa36cc373f734f3fb1aac046ab2217e26fab");
+            assert!(object.exists(), "{says:?}");
+        }
+        assert!(!at("elsewhere").exists());
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ use clap::Parser;
 use parkway::log::{Channel, EventKind, RunStatus, Verdict};
 use parkway::testing::ScriptedModel;
 use parkway::{Error, Parkway, Preapproval, RunOptions, Workflow, inputs};
+use parkway_examples::plain;
 
 use crate::question::Question;
 use crate::report::Report;
@@ -47,7 +48,7 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // With nobody left to tell, the exit code says it.
-            let _ = writeln!(io::stderr(), "error: {error}");
+            let _ = writeln!(io::stderr(), "error: {}", plain(&error.to_string()));
             ExitCode::FAILURE
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use parkway_examples::plain;
 use serde_json::Value;
 
 /// A question, with the exact calls that a yes allows.
@@ -15,35 +16,33 @@ impl Question {
     /// `shown` is what the answer is bound to: `calls`, and what the workflow shows beside them.
     pub(crate) fn new(prompt: &Value, shown: &Value) -> Self {
         let calls = shown["calls"].as_array().cloned().unwrap_or_default();
-        Question { prompt: plain(prompt), calls, show: shown["show"].clone() }
+        Question { prompt: text(prompt), calls, show: shown["show"].clone() }
     }
 }
 
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for call in &self.calls {
-            writeln!(f, "== {} ({})", plain(&call["step"]), plain(&call["tool"]))?;
+            writeln!(f, "== {} ({})", text(&call["step"]), text(&call["tool"]))?;
             for (name, value) in call["args"].as_object().into_iter().flatten() {
-                let text = plain(value);
-                let gap = if text.contains('\n') { '\n' } else { ' ' };
-                writeln!(f, "{name}:{gap}{}", text.trim_end())?;
+                let value = text(value);
+                let gap = if value.contains('\n') { '\n' } else { ' ' };
+                writeln!(f, "{}:{gap}{}", plain(name), value.trim_end())?;
             }
         }
         if !self.show.is_null() {
-            writeln!(f, "== beside it\n{}", plain(&self.show))?;
+            writeln!(f, "== beside it\n{}", text(&self.show))?;
         }
         write!(f, "\n{}", self.prompt)
     }
 }
 
-/// A value as text for a terminal. It may come from a file that somebody else wrote, so that what would move the cursor
-/// is taken out.
-fn plain(value: &Value) -> String {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        value => format!("{value:#}"),
-    };
-    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+/// A value as text for a terminal.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => plain(text),
+        value => plain(&format!("{value:#}")),
+    }
 }
 
 /// Whether a line means yes. Everything else is a no, silence too.
@@ -62,13 +61,13 @@ mod tests {
         let shown = json!({
             "calls": [{
                 "step": "write", "tool": "files.write_text",
-                "args": { "path": "out/a.md", "text": "# Week\n\nall \u{1b}[2Jgood\n" },
+                "args": { "path": "out/a.md", "text": "# Week\n\nall \u{1b}[2J\u{202e}good\n" },
             }],
             "show": { "left_out": [] },
         });
         assert_eq!(
             Question::new(&json!("Write it?"), &shown).to_string(),
-            "== write (files.write_text)\npath: out/a.md\ntext:\n# Week\n\nall [2Jgood\n\
+            "== write (files.write_text)\npath: out/a.md\ntext:\n# Week\n\nall \\u{1b}[2J\\u{202e}good\n\
              == beside it\n{\n  \"left_out\": []\n}\n\nWrite it?"
         );
     }

@@ -1,5 +1,7 @@
 //! What the plan says about the steps before they start.
 
+use std::collections::HashSet;
+
 use parkway::Plan;
 use parkway::definition::{Graph, NodeIndex, Verb};
 use parkway::id::StepKey;
@@ -72,6 +74,22 @@ impl Outline {
             (steps, found) = (&step.children, Some(step));
         }
         found
+    }
+
+    /// The names, with those of the groups around them, of the steps that have runs of their own.
+    pub(super) fn own_runs(&self) -> HashSet<String> {
+        fn collect(names: &mut HashSet<String>, steps: &[OutlineStep], group: &str) {
+            for step in steps {
+                let name = format!("{group}{}", step.id);
+                collect(names, &step.children, &format!("{name}."));
+                if step.own_run {
+                    names.insert(name);
+                }
+            }
+        }
+        let mut names = HashSet::new();
+        collect(&mut names, &self.steps, "");
+        names
     }
 
     /// The outline with nothing in it that could steer a terminal.

@@ -6,7 +6,7 @@ use parkway::id::StepKey;
 use parkway::log::{Commitment, Event, EventKind, WaitFor};
 use parkway::policy::Verdict;
 
-use super::outline::OutlineStep;
+use super::outline::{Outline, OutlineStep};
 use super::phrases::{WANTS_VALUES, decided, fired, repeated, resolved, ruled, skipped};
 use super::view::{Node, RunView};
 use super::words::{clean, counted, elapsed, local, width};
@@ -26,8 +26,7 @@ impl RunView {
             }
             None => ("run".into(), self.tell_run(event)?),
         };
-        let column = self.step_column();
-        let pad = " ".repeat(column.saturating_sub(width(&step)));
+        let pad = " ".repeat(self.step_column.saturating_sub(width(&step)));
         Some(format!("{:>7}  {step}{pad}  {told}", elapsed(since)))
     }
 
@@ -124,18 +123,18 @@ impl RunView {
     fn took(&self, node: &Node, event: &Event) -> String {
         node.took(event.at).map(elapsed).unwrap_or_default()
     }
+}
 
-    /// The width of the longest name of a step in the plan.
-    fn step_column(&self) -> usize {
-        fn longest(steps: &[OutlineStep]) -> usize {
-            let one = |step: &OutlineStep| {
-                let own = width(&step.id) + if step.fans_out { "[00]".len() } else { 0 };
-                if step.children.is_empty() { own } else { own + 1 + longest(&step.children) }
-            };
-            steps.iter().map(one).max().unwrap_or(0)
-        }
-        longest(&self.outline.steps).min(STEP_COLUMN)
+/// The width of the longest name of a step in the plan.
+pub(super) fn step_column(outline: &Outline) -> usize {
+    fn longest(steps: &[OutlineStep]) -> usize {
+        let one = |step: &OutlineStep| {
+            let own = width(&step.id) + if step.fans_out { "[00]".len() } else { 0 };
+            if step.children.is_empty() { own } else { own + 1 + longest(&step.children) }
+        };
+        steps.iter().map(one).max().unwrap_or(0)
     }
+    longest(&outline.steps).min(STEP_COLUMN)
 }
 
 fn is_item(key: &StepKey) -> bool {

@@ -14,6 +14,8 @@ const TOLD: usize = 12;
 /// With fewer columns it begins below that word.
 const NARROW: usize = 32;
 const INDENT: usize = 4;
+/// So many steps are named; the others are counted.
+const NAMED: usize = 20;
 
 impl Drawing<'_> {
     pub(super) fn story(&self, timeline: &Timeline) -> Vec<String> {
@@ -28,7 +30,7 @@ impl Drawing<'_> {
         rulings.sort_by_key(|ruling| std::cmp::Reverse(ruling.verdict));
         let told = rulings.into_iter().map(|ruling| self.ruling(ruling)).collect();
         lines.extend(self.facts("policy", told));
-        lines.extend(self.facts("labels", labels(&rows)));
+        lines.extend(self.facts("labels", self.labels(&rows)));
         let mut used: Vec<_> =
             (timeline.tool_calls > 0).then(|| counted(timeline.tool_calls, "tool call")).into_iter().collect();
         used.extend(self.view.totals());
@@ -47,7 +49,7 @@ impl Drawing<'_> {
         };
         let said = format!("{}:", ruled(ruling.verdict, &ruling.rule));
         let mut parts: Vec<_> = said.split(' ').map(str::to_owned).collect();
-        parts.extend(listed(ruling.steps.clone()));
+        parts.extend(listed(self.named(ruling.steps.iter())));
         if !ruling.by.is_empty() {
             let by = ruling.by.iter().map(|by| self.view.actor(by).trim_start().to_owned()).collect();
             if let Some(step) = parts.last_mut() {
@@ -56,6 +58,27 @@ impl Drawing<'_> {
             parts.extend(listed(by));
         }
         (parts, tone)
+    }
+
+    /// `untrusted: list, read`.
+    fn labels(&self, rows: &[Row]) -> Vec<(Vec<String>, Tone)> {
+        let of = |label: &str, has: fn(&Row) -> bool, tone| {
+            let steps = self.named(rows.iter().filter(|row| has(row)).map(|row| &row.name));
+            (!steps.is_empty()).then(|| ([vec![format!("{label}:")], listed(steps)].concat(), tone))
+        };
+        let secret = of("secret", |row| row.labels.secret, Tone::Ask);
+        let untrusted = of("untrusted", |row| row.labels.untrusted, Tone::Dim);
+        [secret, untrusted].into_iter().flatten().collect()
+    }
+
+    /// The first names, and how many there are beside them.
+    fn named<'n>(&self, mut names: impl Iterator<Item = &'n String>) -> Vec<String> {
+        let mut named: Vec<_> = names.by_ref().take(NAMED).cloned().collect();
+        let more = names.count();
+        if more > 0 {
+            named.push(format!("{} and {more} more", self.view.symbols.cut()));
+        }
+        named
     }
 
     /// Facts of one kind, each beginning a line; none if nothing is known.
@@ -87,17 +110,6 @@ impl Drawing<'_> {
         }
         lines
     }
-}
-
-/// `untrusted: list, read`.
-fn labels(rows: &[Row]) -> Vec<(Vec<String>, Tone)> {
-    let of = |label: &str, has: fn(&Row) -> bool, tone| {
-        let steps: Vec<_> = rows.iter().filter(|row| has(row)).map(|row| row.name.clone()).collect();
-        (!steps.is_empty()).then(|| ([vec![format!("{label}:")], listed(steps)].concat(), tone))
-    };
-    let secret = of("secret", |row| row.labels.secret, Tone::Ask);
-    let untrusted = of("untrusted", |row| row.labels.untrusted, Tone::Dim);
-    [secret, untrusted].into_iter().flatten().collect()
 }
 
 /// The parts, each but the last with a comma behind it.

@@ -1,7 +1,7 @@
 //! The fold of a run's events into when its steps worked and when they waited, what the policy said, and which outputs
 //! have labels. All items of a fan-out, and all rounds, share the row of their step: a row more is a step more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use parkway::Labels;
 use parkway::id::{StepKey, Time};
@@ -18,6 +18,8 @@ pub struct Timeline {
     root: Track,
     /// The steps that do something: since when, and what.
     open: HashMap<StepKey, (Time, Doing)>,
+    /// When the event before was recorded.
+    before: Time,
     pub(super) rulings: Vec<Ruling>,
     pub(super) tool_calls: u64,
     seen: u32,
@@ -69,6 +71,7 @@ pub(super) struct Ruling {
     pub(super) rule: String,
     /// The names of the steps that called.
     pub(super) steps: Vec<String>,
+    known: HashSet<String>,
     /// Who answered.
     pub(super) by: Vec<Actor>,
 }
@@ -83,11 +86,15 @@ impl Timeline {
 
     fn apply(&mut self, event: &Event) {
         use EventKind::{
-            ApprovalDecided, ApprovalRequested, InputReceived, PolicyDecided, RunCancelled, RunCompleted, RunFailed,
-            SignalReceived, StepCancelled, StepCompleted, StepFailed, StepInDoubt, StepResolved, StepRetried,
-            StepStarted, StepWaiting, TimerFired,
+            ApprovalDecided, ApprovalRequested, InputReceived, PolicyDecided, RunCancelled, RunClaimed, RunCompleted,
+            RunFailed, SignalReceived, StepCancelled, StepCompleted, StepFailed, StepInDoubt, StepResolved,
+            StepRetried, StepStarted, StepWaiting, TimerFired,
         };
         let at = event.at;
+        let before = std::mem::replace(&mut self.before, at);
+        if matches!(event.kind, RunClaimed { .. }) {
+            self.stop(before);
+        }
         if matches!(event.kind, RunCompleted { .. } | RunFailed { .. } | RunCancelled) {
             for (key, (from, doing)) in std::mem::take(&mut self.open) {
                 self.track(&key).spans.push(Span { from, to: at, doing });
@@ -154,16 +161,37 @@ impl Timeline {
             self.track(key).spans.push(Span { from, to: at, doing });
         }
         if let Some(doing) = doing {
+            // Steps have the order in which they began, open or not.
+            self.track(key);
             self.open.insert(key.clone(), (at, doing));
+        }
+    }
+
+    /// Nobody worked from then on until the run was claimed again; what is waited for, is waited for all the same. A group
+    /// goes on without starting again, and shows nothing but what its members did.
+    fn stop(&mut self, then: Time) {
+        for (key, (from, doing)) in std::mem::take(&mut self.open) {
+            let track = self.track(&key);
+            if doing == Doing::Works && track.members.is_empty() {
+                track.spans.push(Span { from, to: then, doing });
+            } else {
+                self.open.insert(key, (from, doing));
+            }
         }
     }
 
     fn rule(&mut self, key: &StepKey, verdict: Verdict, rule: &str) {
         let step = name(key);
         match self.rulings.iter_mut().find(|ruling| ruling.verdict == verdict && ruling.rule == rule) {
-            Some(ruling) if ruling.steps.contains(&step) => {}
-            Some(ruling) => ruling.steps.push(step),
-            None => self.rulings.push(Ruling { verdict, rule: rule.into(), steps: vec![step], by: Vec::new() }),
+            Some(ruling) => {
+                if ruling.known.insert(step.clone()) {
+                    ruling.steps.push(step);
+                }
+            }
+            None => {
+                let (rule, known) = (rule.into(), HashSet::from([step.clone()]));
+                self.rulings.push(Ruling { verdict, rule, steps: vec![step], known, by: Vec::new() });
+            }
         }
     }
 
@@ -171,7 +199,7 @@ impl Timeline {
     fn answer(&mut self, key: &StepKey, by: &Actor) {
         let step = name(key);
         let asked = self.rulings.iter_mut().filter(|ruling| ruling.verdict == Verdict::Ask);
-        for ruling in asked.filter(|ruling| ruling.steps.contains(&step)) {
+        for ruling in asked.filter(|ruling| ruling.known.contains(&step)) {
             if !ruling.by.contains(by) {
                 ruling.by.push(by.clone());
             }
@@ -200,7 +228,8 @@ impl Track {
     }
 
     fn add_rows(&self, rows: &mut Vec<Row>, steps: &[OutlineStep], depth: usize, group: &str) {
-        let place = |id: &str| steps.iter().position(|step| step.id == *id).unwrap_or(steps.len());
+        let places: HashMap<_, _> = steps.iter().enumerate().map(|(place, step)| (step.id.as_str(), place)).collect();
+        let place = |id: &str| places.get(id).copied().unwrap_or(steps.len());
         let mut members: Vec<_> = self.members.iter().collect();
         members.sort_by_key(|(id, track)| (place(id), track.seen));
         for (id, track) in members {
@@ -225,6 +254,6 @@ impl Track {
 }
 
 /// The ids on the way to a step: the same for all its items and rounds.
-fn name(key: &StepKey) -> String {
+pub(super) fn name(key: &StepKey) -> String {
     key.path().iter().map(|segment| clean(&segment.id)).collect::<Vec<_>>().join(".")
 }

@@ -1,5 +1,7 @@
 //! The drawing of a run: one line a step between a header and a footer, and what is left out of it on a small terminal.
 
+use std::collections::HashSet;
+
 use parkway::id::Time;
 
 use super::line::{Line, Tone};
@@ -115,7 +117,8 @@ impl<'a> Drawing<'a> {
 
     /// The steps of the workflow or of a group: those of the plan, then any that only the log knows.
     fn steps(&mut self, parent: &Node, outline: &[OutlineStep], depth: usize) {
-        let unknown = |part: &Part| matches!(part, Part::Step(id) if !outline.iter().any(|step| step.id == *id));
+        let planned: HashSet<_> = outline.iter().map(|step| step.id.as_str()).collect();
+        let unknown = |part: &Part| matches!(part, Part::Step(id) if !planned.contains(id.as_str()));
         let mut others: Vec<_> = parent.children.iter().filter(|(part, _)| unknown(part)).collect();
         others.sort_by_key(|(_, node)| node.seen);
         let known = outline

@@ -1,6 +1,6 @@
 //! The fold of a run's events into what is shown of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use parkway::id::{RunId, StepKey, Time};
@@ -9,7 +9,9 @@ use parkway::policy::Verdict;
 
 use super::outline::Outline;
 use super::phrases::{decided, fired, resolved, ruled, skipped};
+use super::plain::step_column;
 use super::symbols::Symbols;
+use super::timeline::name;
 use super::turn::Turn;
 use super::words::clean;
 
@@ -18,6 +20,10 @@ use super::words::clean;
 #[derive(Clone, Debug, Default)]
 pub struct RunView {
     pub(super) outline: Outline,
+    /// The names of the steps that have runs of their own.
+    own_runs: HashSet<String>,
+    /// How wide the names of steps are in lines.
+    pub(super) step_column: usize,
     pub(super) symbols: Symbols,
     pub(super) run: Option<RunId>,
     pub(super) created: Option<Time>,
@@ -221,6 +227,8 @@ impl RunView {
     /// Says which workflow runs.
     pub fn describe(&mut self, outline: Outline) {
         self.outline = outline.cleaned();
+        self.own_runs = self.outline.own_runs();
+        self.step_column = step_column(&self.outline);
     }
 
     /// Says what a commitment stands for: a message, a prompt, a remark, a person's name.
@@ -326,7 +334,7 @@ impl RunView {
             self.count_call(key, at, call);
         }
         let by = self.actor(&event.by);
-        let own_run = self.outline.find(key).is_some_and(|step| step.own_run).then(|| event.run.child(key));
+        let own_run = self.own_runs.contains(&name(key)).then(|| event.run.child(key));
         let node = self.reach(key, at);
         if begins(&event.kind) && matches!(node.state, State::Failed | State::Skipped | State::Cancelled) {
             node.begin_again();

@@ -1,8 +1,9 @@
 //! What `show` tells of a run below its tree.
 
+use parkway::id::WorkerId;
 use parkway::log::{EventKind, Verdict};
 use parkway::{Effect, Labels, policy};
-use parkway_cli::render::{Outline, Symbols, Timeline};
+use parkway_cli::render::{Outline, OutlineStep, Symbols, Timeline};
 use unicode_width::UnicodeWidthStr;
 
 use crate::letters::{Letters, at};
@@ -116,6 +117,40 @@ fn a_run_that_waits_is_not_taken_for_one_that_works() {
 }
 
 #[test]
+fn a_step_is_not_taken_for_working_while_no_process_had_the_run() {
+    let mut letters = Letters::new();
+    letters.ask(0, "confirm", "Really?");
+    letters.start(0, "intake", 1);
+    letters.start(0, "intake.letter", 1);
+    letters.start(0, "list", 1);
+    letters.complete(10_000, "intake.letter", 1);
+    // Killed here, and resumed later.
+    letters.push(90_000, EventKind::RunClaimed { worker: WorkerId::new("w2") });
+    letters.start(90_000, "list", 2);
+    letters.start(90_000, "intake.extract", 1);
+    letters.complete(95_000, "intake.extract", 1);
+    letters.complete(95_000, "intake", 1);
+    letters.complete(100_000, "list", 2);
+    insta::assert_snapshot!(below(&letters, 100_000, 80), @r"
+    timeline  █ works  ░ waits
+      list       █████···································█████   20.0s  2 attempts
+      intake     █████···································███··   15.0s
+        letter   █████········································   10.0s
+        extract  ········································███··    5.0s
+      confirm    ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░   1m40s
+    ");
+    // A group goes on.
+    let mut letters = Letters::new();
+    letters.start(0, "intake", 1);
+    letters.start(0, "intake.letter", 1);
+    letters.push(20_000, EventKind::RunClaimed { worker: WorkerId::new("w2") });
+    letters.start(20_000, "intake.letter", 2);
+    let lines = letters.view.story(&Timeline::of(&letters.events), at(30_000), 40, true);
+    let row = |id: &str| lines.iter().rfind(|line| line.trim_start().starts_with(id)).unwrap();
+    assert!(row("intake").contains("\u{1b}[36m█"), "{lines:?}");
+}
+
+#[test]
 fn a_thousand_items_have_one_row() {
     let mut letters = Letters::new();
     letters.expand(10, "intake", 1_000);
@@ -138,6 +173,55 @@ fn a_thousand_items_have_one_row() {
         letter   ·████████████████████················    4.0s
         confirm  ·░░░░░░░░░░░░░░░░░░░░░░░░░░█·········   13.9s
     ");
+}
+
+#[test]
+fn ten_thousand_steps_have_their_rows_in_the_order_of_the_file_and_few_names() {
+    let mut letters = Letters::new();
+    let ids: Vec<_> = (0..10_000).map(|i| format!("s{i}")).collect();
+    let steps = ids.iter().map(|id| OutlineStep { id: id.clone(), ..OutlineStep::default() }).collect();
+    letters.view.describe(Outline { workflow: "many".into(), steps });
+    for (ms, id) in (0..).zip(ids.iter().rev()) {
+        call(&mut letters, ms, id, Some("default.read"));
+        // What is told once of a step, however often it is called.
+        ruled(&mut letters, ms, id, policy::Verdict::Ask, "site.2");
+        ruled(&mut letters, ms, id, policy::Verdict::Ask, "site.2");
+        labelled(&mut letters, ms + 1, id, Labels::UNTRUSTED);
+    }
+    letters.run_completes(10_000);
+    let told = below(&letters, 10_000, 60);
+    let rows: Vec<_> = told.lines().skip(1).map_while(|line| line.strip_prefix("    s")?.split(' ').next()).collect();
+    assert_eq!(rows.len(), 10_000);
+    assert!(rows.iter().zip(0..).all(|(row, i)| row.parse() == Ok(i)), "{rows:?}");
+    let rest: Vec<_> = told.lines().skip(1 + rows.len()).collect();
+    insta::assert_snapshot!(rest.join("\n"), @r"
+    policy    needs an approval, rule site.2: s9999, s9998,
+              s9997, s9996, s9995, s9994, s9993, s9992, s9991,
+              s9990, s9989, s9988, s9987, s9986, s9985, s9984,
+              s9983, s9982, s9981, s9980, … and 9980 more
+              allowed, rule default.read: s9999, s9998, s9997,
+              s9996, s9995, s9994, s9993, s9992, s9991, s9990,
+              s9989, s9988, s9987, s9986, s9985, s9984, s9983,
+              s9982, s9981, s9980, … and 9980 more
+    labels    untrusted: s0, s1, s2, s3, s4, s5, s6, s7, s8,
+              s9, s10, s11, s12, s13, s14, s15, s16, s17, s18,
+              s19, … and 9980 more
+    usage     10.0k tool calls
+    ");
+}
+
+#[test]
+fn the_rows_of_a_run_that_waits_come_in_the_same_order_each_time() {
+    let mut letters = Letters::new();
+    letters.view.describe(Outline::default());
+    let ids = ["g", "c", "a", "h", "b", "f", "e", "d"];
+    for id in ids {
+        letters.ask(10, id, "Really?");
+    }
+    let told = below(&letters, 100, 60);
+    assert_eq!(told, below(&letters, 100, 60));
+    let rows: Vec<_> = told.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(rows, ids, "they come in the order of the log");
 }
 
 #[test]
