@@ -105,6 +105,13 @@ pub(crate) enum Command {
     Try(TryArgs),
 }
 
+impl Command {
+    /// Whether it may ask a model.
+    pub(crate) fn computes(&self) -> bool {
+        matches!(self, Command::Run(_) | Command::Resume(_) | Command::Retry(_) | Command::Fork(_) | Command::Cancel(_))
+    }
+}
+
 /// How a run is followed.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Following {

@@ -12,6 +12,7 @@ mod project;
 pub mod render;
 mod session;
 mod signals;
+mod spin;
 mod step;
 mod verbose;
 
@@ -31,6 +32,9 @@ pub fn main() -> ExitCode {
     parkway::llama::serve_child();
     let matches = help::grouped(Args::command()).get_matches();
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if args.command.computes() {
+        spin::shorten();
+    }
     if args.global.verbose {
         verbose::start();
     }

@@ -102,6 +102,29 @@ fn an_interrupted_intake_asks_no_answered_question_again() {
     }
 }
 
+/// What a `run` that waits has in its environment of the names that begin so, with these variables set.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn heard(begins: &str, set: &[(&str, &str)]) -> Vec<String> {
+    let bench = Bench::new("parkway: 1\nsteps: { wait: { wait: { signal: go } } }\n");
+    let mut command = bench.command(&["run", "flow.yaml"]);
+    command.env_remove("GOMP_SPINCOUNT").env_remove("OMP_WAIT_POLICY").envs(set.iter().copied());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    bench.wait_for("run_created", 1);
+    let environment = fs::read(format!("/proc/{}/environ", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let entries = environment.split(|byte| *byte == 0).map(|entry| String::from_utf8_lossy(entry).into_owned());
+    entries.filter(|entry| entry.starts_with(begins)).collect()
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn threads_of_a_model_give_way_unless_somebody_has_said_how_they_wait() {
+    assert_eq!(heard("GOMP_", &[]), ["GOMP_SPINCOUNT=2000"]);
+    assert_eq!(heard("GOMP_", &[("GOMP_SPINCOUNT", "7")]), ["GOMP_SPINCOUNT=7"]);
+    assert!(heard("GOMP_", &[("OMP_WAIT_POLICY", "active")]).is_empty());
+}
+
 #[test]
 fn a_missing_model_is_told_with_the_command_that_fetches_it() {
     let ended = intake().parkway(&RUN).code(1);

@@ -196,6 +196,10 @@ impl Program {
         command.args([ARGUMENT, model]).env_clear();
         // Which asks a debugger, for as long as that takes; whoever wants it sets it to nothing.
         command.env("GGML_NO_BACKTRACE", "1");
+        // Threads that wait for each other give way to other programs; see the command line's `spin.rs`.
+        if ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"].into_iter().all(|name| std::env::var_os(name).is_none()) {
+            command.env("GOMP_SPINCOUNT", "2000");
+        }
         command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed)));
         command.env(ENV, wire::PROTOCOL.to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
