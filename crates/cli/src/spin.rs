@@ -4,9 +4,6 @@
 //! waits for is often one that was put aside, and both lose their turns: answers then take twice to ten times as long. A wait inside of a
 //! model is some ten microseconds. OpenMP reads its variable when it is loaded, which is before `main`.
 
-/// The turns of a loop that a thread waits awake for; some ten microseconds.
-const TURNS: &str = "2000";
-
 /// Starts the program anew in its place with the variable set, unless somebody has said something about it.
 #[cfg(all(feature = "llama", target_os = "linux", target_env = "gnu"))]
 pub(crate) fn shorten() {
@@ -14,6 +11,8 @@ pub(crate) fn shorten() {
     use std::os::unix::process::CommandExt;
     use std::process::Command;
 
+    // The turns of a loop that a thread waits awake for; some ten microseconds.
+    const TURNS: &str = "2000";
     if ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"].into_iter().any(|name| env::var_os(name).is_some()) {
         return;
     }
