@@ -105,7 +105,7 @@ fn an_interrupted_intake_asks_no_answered_question_again() {
 /// What a `run` that waits has in its environment of the names that begin so, with these variables set.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn heard(begins: &str, set: &[(&str, &str)]) -> Vec<String> {
-    let bench = Bench::new("parkway: 1\nsteps: { wait: { wait: { signal: go } } }\n");
+    let bench = Bench::new("parkway: 1\nsteps: { wait: { wait: 60s } }\n");
     let mut command = bench.command(&["run", "flow.yaml"]);
     command.env_remove("GOMP_SPINCOUNT").env_remove("OMP_WAIT_POLICY").envs(set.iter().copied());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
