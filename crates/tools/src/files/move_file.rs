@@ -61,6 +61,8 @@ impl Builtin for MoveFile {
         let done = if again { finish(&from, &to, &marker)? } else { None };
         let done = match (done, look(&from)?) {
             (Some(moved), _) => Some(moved),
+            // Another attempt may have moved it between the two looks.
+            (None, None) if again => finish(&from, &to, &marker)?,
             (None, None) => None,
             (None, Some(found)) if !found.is_file() => {
                 let message = format!("`{}` is a link, device, pipe or socket; only files are moved", from.path);
@@ -124,7 +126,11 @@ fn carry(from: &Place, found: &Metadata, to: &Place, replace: bool, marker: &Mar
     if let Some(there) = look(to)? {
         let one = same_file(found, &there);
         if one && has_one_name(found) {
-            return rename(from, to, true).map(|()| true).map_err(|e| failed(to, &e));
+            // Or another attempt has moved it since it was looked at.
+            return match rename(from, to, true) {
+                Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+                renamed => renamed.map(|()| true).map_err(|e| failed(to, &e)),
+            };
         }
         if !replace {
             return Err(exists(to));
