@@ -36,7 +36,7 @@ use crate::builtin::{shared, untitled};
 use crate::granted::family;
 pub(crate) use direct::{Astray, direct};
 use roots::{Grants, Roots};
-pub(crate) use roots::{normal, shown};
+pub(crate) use roots::{folders, normal, shown};
 
 /// The `files` family: listing, reading and writing text, JSON, JSON Lines, CSV and Markdown, patching and moving. Paths in
 /// arguments and grants are relative to `project_root`.

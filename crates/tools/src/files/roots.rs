@@ -154,6 +154,17 @@ impl Roots {
     }
 }
 
+/// The folders that are granted to a family, from the project root.
+pub(crate) fn folders(family: &str, granted: &[String]) -> Result<Vec<PathBuf>, ToolError> {
+    let folder = |text: &String| {
+        normal(text).map_err(|why| {
+            let message = format!("`tools.{family}` grants `{text}`, which {why}; name a folder from the project root");
+            ToolError::invalid("invalid_grants", message)
+        })
+    };
+    granted.iter().map(folder).collect()
+}
+
 /// The folders that the grants name.
 pub(super) fn reach(grants: &Value) -> Result<Reach, ToolError> {
     let grants = Grants::read_from(grants)?;
@@ -176,14 +187,7 @@ impl Grants {
             Access::List | Access::Read => &self.read,
             Access::Write => &self.write,
         };
-        let folder = |text: &String| {
-            normal(text).map_err(|why| {
-                let message =
-                    format!("`tools.files` grants `{text}`, which {why}; name a folder from the project root");
-                ToolError::invalid("invalid_grants", message)
-            })
-        };
-        granted.iter().map(folder).collect()
+        folders("files", granted)
     }
 
     fn denied(&self, wanted: &Path, access: Access) -> ToolError {

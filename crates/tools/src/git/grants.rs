@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::files::{Astray, direct, normal, shown};
+use crate::files::{Astray, direct, folders, normal, shown};
 use crate::granted::granted;
 
 /// Which repositories the `git` tools may read.
@@ -47,13 +47,7 @@ impl Grants {
     }
 
     fn folders(&self) -> Result<Vec<PathBuf>, ToolError> {
-        let folder = |text: &String| {
-            normal(text).map_err(|why| {
-                let message = format!("`tools.git` grants `{text}`, which {why}; name a folder from the project root");
-                ToolError::invalid("invalid_grants", message)
-            })
-        };
-        self.read.iter().map(folder).collect()
+        folders("git", &self.read)
     }
 }
 
