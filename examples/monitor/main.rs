@@ -11,8 +11,8 @@ use std::io::Write;
 use clap::Parser;
 use parkway::log::EventKind;
 use parkway::testing::ScriptedModel;
-use parkway::{ModelBinding, Parkway, Workflow, inputs};
-use parkway_examples::plain;
+use parkway::{Parkway, Workflow, inputs};
+use parkway_examples::{plain, starter_or};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -86,7 +86,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // What the file grants is its own port, where something else may be; this server has one that was free.
     let workflow = Workflow::from_source("watch-rollout.yaml", &WORKFLOW.replace(WRITTEN, &address))?;
-    let parkway = Parkway::builder().store("sqlite::memory:").model("main", model(args.scripted)?).build().await?;
+    let parkway =
+        Parkway::builder().store("sqlite::memory:").model("main", starter_or(played(), args.scripted)?).build().await?;
     let run = parkway.start(workflow, inputs).await?;
 
     let mut events = run.events();
@@ -139,16 +140,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         true => Ok(()),
         false => Err("the webhook was not told what the watch saw".into()),
     }
-}
-
-#[cfg(feature = "llama")]
-fn model(scripted: bool) -> Result<ModelBinding, Box<dyn std::error::Error>> {
-    if scripted { Ok(played().into()) } else { parkway_examples::starter::starter_model() }
-}
-
-#[cfg(not(feature = "llama"))]
-fn model(_scripted: bool) -> Result<ModelBinding, Box<dyn std::error::Error>> {
-    Ok(played().into())
 }
 
 fn played() -> ScriptedModel {

@@ -18,7 +18,7 @@ use clap::Parser;
 use parkway::log::EventKind;
 use parkway::testing::ScriptedModel;
 use parkway::{ModelBinding, Parkway, Workflow, inputs};
-use parkway_examples::plain;
+use parkway_examples::{plain, starter_or};
 use serde::Deserialize;
 
 use range::Range;
@@ -71,7 +71,7 @@ async fn main() -> ExitCode {
 }
 
 async fn gate(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
-    let model = model(args.scripted)?;
+    let model = starter_or(played(), args.scripted)?;
     let (out, progress) = (&mut std::io::stdout(), &mut std::io::stderr());
     let Some(repository) = &args.repository else {
         let folder = tempfile::tempdir()?;
@@ -132,16 +132,6 @@ fn make_repository(folder: &Path) -> Result<(), Box<dyn Error>> {
         true => Ok(()),
         false => Err(format!("no repository was made: {}", String::from_utf8_lossy(&made.stderr).trim()).into()),
     }
-}
-
-#[cfg(feature = "llama")]
-fn model(scripted: bool) -> Result<ModelBinding, Box<dyn Error>> {
-    if scripted { Ok(played().into()) } else { parkway_examples::starter::starter_model() }
-}
-
-#[cfg(not(feature = "llama"))]
-fn model(_scripted: bool) -> Result<ModelBinding, Box<dyn Error>> {
-    Ok(played().into())
 }
 
 /// Answers for the repository that is made here, one of them made up. Elsewhere it has nothing to remark.

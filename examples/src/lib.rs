@@ -1,8 +1,7 @@
 //! Programs that use Parkway; each has a folder of its own beside this one.
 
 mod plain;
-
-#[cfg(feature = "llama")]
-pub mod starter;
+mod starter;
 
 pub use plain::plain;
+pub use starter::starter_or;
