@@ -8,6 +8,7 @@ pub mod id;
 pub mod label;
 pub mod log;
 pub mod model;
+pub mod planning;
 pub mod policy;
 mod schema;
 pub mod secret;

@@ -23,6 +23,7 @@ pub(crate) fn skipped(reason: &SkipReason) -> String {
         SkipReason::RunIf => "its `run_if` does not hold".into(),
         SkipReason::RunFailed => "the run failed".into(),
         SkipReason::RunCancelled => "the run was cancelled".into(),
+        SkipReason::Replanned => "the plan was mended".into(),
         SkipReason::TimedOut { id } => format!("the time of {} was over", clean(id)),
         _ => "for a reason that only a newer parkway knows".into(),
     }

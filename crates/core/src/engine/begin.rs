@@ -177,6 +177,7 @@ impl Executor {
                 self.ask_for_input(key, site, prompt, filled, *timeout_ms).await
             }
             Verb::Wait(wait) => self.wait(key, site, wait).await,
+            Verb::Goal(_) | Verb::Turn(_) => Ok(()),
         }
     }
 

@@ -13,14 +13,16 @@ use crate::id::{Digest, Fence, RunId, Seq, StepKey, Time, WorkerId};
 use crate::label::Labels;
 use crate::policy;
 use crate::tool::Effect;
+use crate::workflow::Turn;
 
 /// The version of events written here. Older ones are read, newer ones are refused: an engine that passed over what it does
 /// not know, such as the places of secrets, would do something else than the log says.
 ///
 /// Version 2 has the events of waiting, rounds and doubts, runs within runs, and the places of secrets. Version 3 has runs
 /// that are reopened, and runs that are forked from others. Version 4 says with the start of a call by which rule it is let
-/// through, and names the process that holds the run only where it takes it over.
-pub const LOG_VERSION: u32 = 4;
+/// through, and names the process that holds the run only where it takes it over. Version 5 has plans that are written while the run
+/// goes on.
+pub const LOG_VERSION: u32 = 5;
 
 /// A fact about a run: the envelope.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -226,6 +228,57 @@ pub enum SkipReason {
         /// That group's id.
         id: String,
     },
+    /// The plan that it belongs to was mended, and does without it.
+    Replanned,
+}
+
+/// A member of a step that pursues a goal: what the state of the run needs to know of it. Its texts are a payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Planned {
+    /// Its id.
+    pub id: String,
+    /// The members that it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// What it does.
+    pub does: Does,
+    /// How many items run at once, where it fans out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
+}
+
+impl Planned {
+    /// A member that waits for these and runs once.
+    pub fn new(id: impl Into<String>, after: Vec<String>, does: Does) -> Self {
+        Planned { id: id.into(), after, does, max_parallel: None }
+    }
+}
+
+/// What a member of a step that pursues a goal does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Does {
+    /// Asks the model.
+    Turn {
+        /// For what.
+        turn: Turn,
+    },
+    /// Calls a tool.
+    Tool {
+        /// Its name.
+        name: String,
+        /// Its effect: what changes something waits until the plan is whole.
+        effect: Effect,
+    },
+    /// Runs a workflow that the goal may call, under this name.
+    Workflow {
+        /// The name.
+        name: String,
+    },
+    /// Asks a person whether the plan may change something.
+    Approve,
 }
 
 /// Why a run failed.
@@ -526,6 +579,23 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<Commitment>,
     },
+    /// A step that pursues a goal has new members: a turn of its model, or steps that its model planned.
+    PlanExtended {
+        /// The step that pursues the goal.
+        key: StepKey,
+        /// The new members, in order.
+        nodes: Vec<Planned>,
+        /// All that they say: their nodes, whole.
+        texts: Commitment,
+        /// Members that have not started and are not needed any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        dropped: Vec<String>,
+    },
+    /// The plan of such a step is whole: what changes something may start.
+    PlanClosed {
+        /// The step that pursues the goal.
+        key: StepKey,
+    },
     /// A share of the budget is set aside for a step.
     BudgetReserved {
         /// The step.
@@ -586,6 +656,8 @@ impl EventKind {
             EventKind::PolicyDecided { .. } => "policy_decided",
             EventKind::ApprovalRequested { .. } => "approval_requested",
             EventKind::ApprovalDecided { .. } => "approval_decided",
+            EventKind::PlanExtended { .. } => "plan_extended",
+            EventKind::PlanClosed { .. } => "plan_closed",
             EventKind::BudgetReserved { .. } => "budget_reserved",
             EventKind::BudgetSettled { .. } => "budget_settled",
             EventKind::CancelRequested { .. } => "cancel_requested",
@@ -614,6 +686,8 @@ impl EventKind {
             | EventKind::PolicyDecided { key, .. }
             | EventKind::ApprovalRequested { key, .. }
             | EventKind::ApprovalDecided { key, .. }
+            | EventKind::PlanExtended { key, .. }
+            | EventKind::PlanClosed { key, .. }
             | EventKind::BudgetReserved { key, .. }
             | EventKind::BudgetSettled { key, .. } => Some(key),
             EventKind::TimerFired { key, .. } | EventKind::SignalReceived { key, .. } => key.as_ref(),
@@ -644,7 +718,7 @@ mod tests {
         let bytes = event.to_bytes().unwrap();
         assert_eq!(
             String::from_utf8(bytes.clone()).unwrap(),
-            r#"{"at":"1970-01-01T00:00:00.000005Z","fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":4}"#
+            r#"{"at":"1970-01-01T00:00:00.000005Z","fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":5}"#
         );
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
         assert_eq!(Event::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);

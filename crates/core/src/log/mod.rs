@@ -13,8 +13,8 @@ mod waiting;
 
 pub use budget::Budget;
 pub use event::{
-    Actor, Channel, Event, EventError, EventKind, FailureReason, Finish, LOG_VERSION, Parent, RunStatus, SkipReason,
-    Verdict,
+    Actor, Channel, Does, Event, EventError, EventKind, FailureReason, Finish, LOG_VERSION, Parent, Planned, RunStatus,
+    SkipReason, Verdict,
 };
 pub use model_call::ModelCall;
 pub use payload::{Codec, Commitment, Payload, PayloadError};

@@ -78,6 +78,10 @@ points! {
     ApprovalRequested "approval_requested"
     /// A commit with [`EventKind::ApprovalDecided`].
     ApprovalDecided "approval_decided"
+    /// A commit with [`EventKind::PlanExtended`].
+    PlanExtended "plan_extended"
+    /// A commit with [`EventKind::PlanClosed`].
+    PlanClosed "plan_closed"
     /// A commit with [`EventKind::BudgetReserved`].
     BudgetReserved "budget_reserved"
     /// A commit with [`EventKind::BudgetSettled`].
@@ -142,6 +146,8 @@ impl WritePoint {
             EventKind::PolicyDecided { .. } => WritePoint::PolicyDecided,
             EventKind::ApprovalRequested { .. } => WritePoint::ApprovalRequested,
             EventKind::ApprovalDecided { .. } => WritePoint::ApprovalDecided,
+            EventKind::PlanExtended { .. } => WritePoint::PlanExtended,
+            EventKind::PlanClosed { .. } => WritePoint::PlanClosed,
             EventKind::BudgetReserved { .. } => WritePoint::BudgetReserved,
             EventKind::BudgetSettled { .. } => WritePoint::BudgetSettled,
             EventKind::CancelRequested { .. } => WritePoint::CancelRequested,

@@ -114,6 +114,10 @@ pub enum Verb {
     Wait(Wait),
     /// Runs another workflow.
     Workflow(Box<SubWorkflow>),
+    /// Pursues a goal: by a plan that a model writes, or by a model's turns. Its members come into being as it goes on.
+    Goal(Box<Goal>),
+    /// A turn of the model that pursues the goal of the step around it. Only the engine makes these.
+    Turn(Turn),
     /// A group of steps.
     Steps {
         /// The members.
@@ -135,6 +139,9 @@ impl Verb {
             Verb::Input { .. } => "input",
             Verb::Wait(_) => "wait",
             Verb::Workflow(_) => "workflow",
+            Verb::Goal(goal) if goal.plan.is_some() => "plan",
+            Verb::Goal(_) => "agent",
+            Verb::Turn(_) => "turn",
             Verb::Steps { .. } => "steps",
         }
     }
@@ -142,7 +149,7 @@ impl Verb {
     /// Whether it is made of steps within the same run: a group, or a workflow that has no run of its own.
     pub(crate) fn has_members(&self) -> bool {
         match self {
-            Verb::Steps { .. } => true,
+            Verb::Steps { .. } | Verb::Goal(_) => true,
             Verb::Workflow(workflow) => workflow.own_run.is_none(),
             _ => false,
         }
@@ -242,6 +249,97 @@ pub struct Chat {
     /// The sampler's seed; of the step's key and the run if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+}
+
+/// A goal, and what a model may do to reach it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Goal {
+    /// The model's name in the workflow.
+    pub model: String,
+    /// What is to be reached: a template.
+    pub goal: Text,
+    /// The tools that may be called, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
+    /// Workflows that may be called as tools are, by the names that the model knows them under; each runs as a run of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub workflows: BTreeMap<String, Delegate>,
+    /// JSON Schema of the final answer; free text if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// The most turns of an agent, and of what follows a plan that cannot be mended. The last one must give the answer.
+    pub max_turns: u32,
+    /// How a plan is made; an agent makes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Planning>,
+    /// Sampling temperature, in thousandths.
+    #[serde(default)]
+    pub temperature_milli: u32,
+    /// The most tokens of one turn.
+    pub max_tokens: u32,
+    /// The sampler's seed; of each turn's key if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+/// A workflow that a model may call as it calls a tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delegate {
+    /// What it does, in words for the model.
+    pub description: String,
+    /// The workflow, without arguments: always a run of its own.
+    pub workflow: SubWorkflow,
+}
+
+/// How a plan is made and mended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Planning {
+    /// The most steps of the plan, those of its patches counted in.
+    pub max_steps: u32,
+    /// How often what has not started may be planned anew after a failure.
+    pub max_replans: u32,
+    /// Whether a person approves the plan before anything is changed.
+    #[serde(default)]
+    pub approve: bool,
+    /// Whether the plan is only written: no step of it runs, and the output is its lines.
+    #[serde(default)]
+    pub draft_only: bool,
+    /// Plans that worked for other goals, shown to the model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<PlanExample>,
+}
+
+/// A plan that worked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanExample {
+    /// What was to be reached.
+    pub goal: String,
+    /// The plan's lines, the closing one too.
+    pub lines: Vec<Value>,
+}
+
+/// What a model is asked for on the way to a goal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Turn {
+    /// The next line of the plan; of its patch with this number, where it is being mended.
+    Line {
+        /// 0 for the plan itself.
+        patch: u32,
+    },
+    /// The arguments of a step that was left open until what it looks at was known.
+    Decide {
+        /// That step.
+        step: String,
+    },
+    /// An agent's turn: calls, or the final answer.
+    Act {
+        /// Its number, from 1.
+        number: u32,
+    },
+    /// The final answer, from what the plan's steps gave.
+    Answer,
 }
 
 /// How often a model that cannot enforce a schema is asked again for an answer of the right form.

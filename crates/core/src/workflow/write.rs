@@ -262,6 +262,9 @@ impl Writer<'_> {
                 vec![("wait", object(vec![("signal", Some(json!(name))), ("timeout", timeout(timeout_ms))]))]
             }
             Verb::Workflow(workflow) => sub_workflow(workflow),
+            Verb::Goal(_) => vec![(node.verb.name(), json!({}))],
+            // Only runs have turns.
+            Verb::Turn(_) => Vec::new(),
             Verb::Steps { members, result } => {
                 let steps = ("steps", self.steps(members));
                 std::iter::once(steps).chain(result.clone().map(|result| ("result", result))).collect()
@@ -374,7 +377,8 @@ fn beside(node: &Node) -> Vec<Template<'_>> {
         Verb::Wait(Wait::Until(text) | Wait::Signal { name: text, .. }) => {
             templates.push(Template::Text(text));
         }
-        Verb::Wait(Wait::For(_)) | Verb::Steps { .. } => {}
+        Verb::Goal(goal) => templates.push(Template::Text(&goal.goal.text)),
+        Verb::Wait(Wait::For(_)) | Verb::Steps { .. } | Verb::Turn(_) => {}
     }
     templates
 }
