@@ -60,7 +60,12 @@ impl Executor {
         let Question { mut messages, form } = question?;
         let args = serde_json::to_value(&messages).unwrap_or_default();
         let prefix = messages.pop_if(|last| last.role == Role::Assistant).map(|last| last.content);
-        let schema = match Schema::new(&form) {
+        // A line is judged by the plan that it stands in, which tells what is wrong with it and where.
+        let judged = match turn {
+            Turn::Line { .. } => &json!({ "type": "object" }),
+            _ => &form,
+        };
+        let schema = match Schema::new(judged) {
             Ok(schema) => schema,
             Err(error) => return self.fail(key, &Failure::new("invalid", error)).await,
         };
