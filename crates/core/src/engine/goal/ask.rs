@@ -17,7 +17,7 @@ use crate::id::StepKey;
 use crate::log::{Budget, EventKind, StepIndex};
 use crate::model::{ChatMessage, ChatRequest, Constraint, ConstraintKind, Role, SharedModel};
 use crate::planning::Seen;
-use crate::schema::Schema;
+use crate::schema::{Schema, move_references};
 use crate::tool::Cancel;
 use crate::workflow::{Goal, NodeIndex, REPAIRS, Turn, Verb};
 
@@ -279,7 +279,7 @@ fn act_form(draft: &crate::planning::Draft, sources: &[String], last: bool) -> V
         let name = format!("t{number}");
         let place = format!("#/$defs/{name}");
         let mut args = tool.input_schema.clone();
-        offer::move_references(&mut args, &place);
+        move_references(&mut args, &place);
         defs.insert(name, args);
         calls.push(json!({
             "type": "object",
@@ -289,7 +289,7 @@ fn act_form(draft: &crate::planning::Draft, sources: &[String], last: bool) -> V
         }));
     }
     let mut answer = draft.answer_form(sources);
-    offer::move_references(&mut answer, "#/$defs/answer");
+    move_references(&mut answer, "#/$defs/answer");
     defs.insert("answer".into(), answer);
     let mut ways = Vec::new();
     if !calls.is_empty() {
