@@ -100,3 +100,15 @@ fn a_goal_is_written_back_with_all_that_it_says() {
         assert_eq!(again.graph().0, definition.graph().0, "{}", definition.to_yaml());
     }
 }
+
+#[test]
+fn a_tool_that_policy_forbids_is_told_before_a_model_asks_for_it() {
+    let step = "agent: { model: main, goal: look, tools: [t.letter, t.*] }";
+    let source = workflow(step).replace("steps:\n", "policy: [{ match: { tool: t.letter }, verdict: deny }]\nsteps:\n");
+    let definition = Definition::parse("goal.yaml", &source, read).unwrap();
+    let world = World::new();
+    let mut requirements = Requirements::new(&world.tools, DefaultPolicy.fingerprint());
+    requirements.rules = Some(&DefaultPolicy);
+    let problems = Plan::check(&definition, &requirements).unwrap_err();
+    assert!(problems.list.iter().any(|one| one.code == "denied" && one.is_error()), "{problems}");
+}
