@@ -30,8 +30,8 @@ pub use file_schema::file_schema;
 pub use form::fill_form;
 pub(crate) use graph::REPAIRS;
 pub use graph::{
-    Chat, Delegate, ForEach, Goal, Graph, Message, Node, NodeIndex, OnError, OnItemError, PlanExample, Planning, Repeat,
-    RunIf, SubWorkflow, Text, Turn, Verb, Wait,
+    Chat, Delegate, ForEach, Goal, Graph, Message, Node, NodeIndex, OnError, OnItemError, PlanExample, Planning,
+    Repeat, RunIf, SubWorkflow, Text, Turn, Verb, Wait,
 };
 pub use inputs::Inputs;
 pub(crate) use inputs::fill_inputs;
@@ -39,5 +39,6 @@ pub use outlook::{Awaited, CallOutlook, ChatOutlook, Outlook, Pause, StepOutlook
 pub use plan::{FrozenTool, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
 pub(crate) use secret::misplaced_secret;
-pub use template::library_page;
 pub(crate) use template::{Reference, Template, TemplateError};
+pub use template::{library_page, literal};
+pub use write::yaml;
