@@ -2,6 +2,7 @@
 
 mod denied;
 mod fit;
+mod goals;
 mod layout;
 mod limits;
 mod meaning;
@@ -124,6 +125,10 @@ impl<'a> Checker<'a, '_> {
                 }
                 true
             }
+            VerbDef::Goal(goal) => {
+                self.check_goal(index, &goal.value, frame);
+                false
+            }
             VerbDef::Workflow(sub) => {
                 self.check_sub_workflow(index, sub, frame);
                 false
@@ -155,20 +160,26 @@ impl<'a> Checker<'a, '_> {
 
     fn check_tool(&mut self, name: &At<String>, with: &At<Entries<Tree>>, frame: usize) -> Option<Effect> {
         let spec = self.freeze_tool(name, frame)?;
+        self.check_granted(spec, name.place, frame);
+        let what = format!("`{}`", spec.name);
+        self.check_arguments(&what, &spec.input_schema, with, name.place, frame);
+        Some(spec.effect)
+    }
+
+    /// Whether the workflow grants something to a tool; one that computes only needs nothing.
+    fn check_granted(&mut self, spec: &ToolSpec, place: Place, frame: usize) -> bool {
         let family = spec.family();
-        let granted = self.compiled.frames[frame].top.tools.get(family).is_some();
-        if spec.effect != Effect::Pure && !granted {
+        let granted = spec.effect == Effect::Pure || self.compiled.frames[frame].top.tools.get(family).is_some();
+        if !granted {
             let message = format!(
                 "`{}` has the effect `{}`, and nothing is granted to `{family}`",
                 spec.name,
                 spec.effect.as_str()
             );
             let help = format!("say what it may use: `tools: {{ {family}: {{ … }} }}`");
-            self.compiled.problem(frame, Diagnostic::new("not-granted", name.place, message).help(help));
+            self.compiled.problem(frame, Diagnostic::new("not-granted", place, message).help(help));
         }
-        let what = format!("`{}`", spec.name);
-        self.check_arguments(&what, &spec.input_schema, with, name.place, frame);
-        Some(spec.effect)
+        granted
     }
 
     /// Names that `what` does not know, names that are missing, and values that are known before the run.
@@ -221,30 +232,37 @@ impl<'a> Checker<'a, '_> {
             required.retain(|name| name.as_str().is_none_or(|name| !defaults.contains(name)));
         }
         self.check_arguments(&what, &schema, &sub.with, sub.path.place, frame);
-        let wider = narrow::wider(self.compiled.frames[frame].top, &child.top);
-        self.compiled.problems.extend(wider.into_iter().map(|diagnostic| diagnostic.in_file(&child.file)));
+        self.check_wider(child, frame);
         if sub.own_run {
-            self.plan_own_run(index, child, sub.path.place, frame);
+            let plan = self.plan_own_run(child, sub.path.place, frame);
+            if let Verb::Workflow(sub) = &mut self.compiled.graph.nodes[index.0 as usize].verb {
+                sub.own_run = plan.map(Box::new);
+            }
         }
     }
 
+    fn check_wider(&mut self, child: &Child, frame: usize) {
+        let wider = narrow::wider(self.compiled.frames[frame].top, &child.top);
+        self.compiled.problems.extend(wider.into_iter().map(|diagnostic| diagnostic.in_file(&child.file)));
+    }
+
     /// The plan of a workflow that runs as a run of its own.
-    fn plan_own_run(&mut self, index: NodeIndex, child: &'a Child, place: Place, frame: usize) {
+    fn plan_own_run(&mut self, child: &'a Child, place: Place, frame: usize) -> Option<Plan> {
         if !self.own_runs.contains_key(&child.file) {
             let known = self.new_own_run(child);
             self.own_runs.insert(child.file.clone(), known);
         }
-        let Some(OwnRun { plan, steps, .. }) = self.own_runs.get(&child.file) else { return };
+        let OwnRun { plan, steps, .. } = self.own_runs.get(&child.file)?;
         let before = self.steps;
         self.steps = before.saturating_add(*steps);
-        if self.steps > MAX_STEPS {
-            // Told once; a plan in a plan is a copy, and there could be more of them than fit into memory.
-            if before <= MAX_STEPS {
-                self.compiled.problem(frame, too_many_steps(place));
-            }
-        } else if let Verb::Workflow(sub) = &mut self.compiled.graph.nodes[index.0 as usize].verb {
-            sub.own_run = Some(Box::new(plan.clone()));
+        if self.steps <= MAX_STEPS {
+            return Some(plan.clone());
         }
+        // Told once; a plan in a plan is a copy, and there could be more of them than fit into memory.
+        if before <= MAX_STEPS {
+            self.compiled.problem(frame, too_many_steps(place));
+        }
+        None
     }
 
     fn new_own_run(&mut self, child: &'a Child) -> OwnRun {

@@ -1,5 +1,6 @@
 //! From a definition to a graph: steps are lowered to nodes, references are linked, and everything wrong is collected.
 
+mod goal;
 mod link;
 mod lower;
 mod site;

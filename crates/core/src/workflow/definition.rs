@@ -1,5 +1,6 @@
 //! The workflow file, version 1, as an author writes it: its shape is checked here, its meaning in `compile` and `plan`.
 
+mod goal;
 mod read;
 mod source;
 mod step;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub(super) use goal::{DelegateDef, GoalDef, OfferDef};
 pub use source::{AdapterSpec, GgufSpec, GpuLayers, GpuSplit, Isolation, ModelSpec, OpenAiSpec, Timeouts};
 pub(super) use step::{ChatDef, ForEachDef, RetryDef, StepDef, SubDef, VerbDef, WaitDef};
 

@@ -146,6 +146,21 @@ impl Verb {
         }
     }
 
+    /// The plans of the workflows that it calls as runs of their own.
+    pub fn own_runs(&self) -> impl Iterator<Item = &Plan> {
+        let called = match self {
+            Verb::Workflow(workflow) => workflow.own_run.as_deref(),
+            _ => None,
+        };
+        let offered = match self {
+            Verb::Goal(goal) => {
+                Some(goal.workflows.values().filter_map(|delegate| delegate.workflow.own_run.as_deref()))
+            }
+            _ => None,
+        };
+        called.into_iter().chain(offered.into_iter().flatten())
+    }
+
     /// Whether it is made of steps within the same run: a group, or a workflow that has no run of its own.
     pub(crate) fn has_members(&self) -> bool {
         match self {

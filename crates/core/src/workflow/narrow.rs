@@ -5,9 +5,9 @@ use std::path::{Component, Path};
 
 use serde_json::{Map, Value};
 
-use super::definition::Top;
+use super::definition::{ModelSpec, Top};
 use super::diagnostic::{Diagnostic, Place};
-use super::graph::Verb;
+use super::graph::{SubWorkflow, Verb};
 use super::plan::Plan;
 
 /// What a grant to a family of tools leaves of its caller's; or what it wants beyond it. Lists of what may be used shrink,
@@ -104,20 +104,36 @@ pub(super) fn narrow(plan: &mut Plan) {
     for i in 0..plan.graph.nodes.len() {
         let callers = grants_around(plan, i);
         let node = &mut plan.graph.nodes[i];
-        let Verb::Workflow(workflow) = &mut node.verb else { continue };
-        shrink(&callers, &mut workflow.grants);
-        match &mut workflow.own_run {
-            Some(child) => {
-                shrink(&callers, &mut child.grants);
-                // Models bind by name, the caller's first.
-                for (name, model) in &mut child.models {
-                    model.clone_from(plan.models.entry(name.clone()).or_insert_with(|| model.clone()));
+        match &mut node.verb {
+            Verb::Workflow(workflow) => {
+                narrow_called(workflow, &callers, &mut plan.models);
+                if workflow.own_run.is_none() {
+                    node.timeout_ms = node.timeout_ms.into_iter().chain(workflow.limits.deadline_ms).min();
                 }
-                narrow(child);
             }
-            None => node.timeout_ms = node.timeout_ms.into_iter().chain(workflow.limits.deadline_ms).min(),
+            Verb::Goal(goal) => {
+                for delegate in goal.workflows.values_mut() {
+                    narrow_called(&mut delegate.workflow, &callers, &mut plan.models);
+                }
+            }
+            _ => {}
         }
     }
+}
+
+fn narrow_called(
+    workflow: &mut SubWorkflow,
+    callers: &BTreeMap<String, Value>,
+    models: &mut BTreeMap<String, ModelSpec>,
+) {
+    shrink(callers, &mut workflow.grants);
+    let Some(child) = &mut workflow.own_run else { return };
+    shrink(callers, &mut child.grants);
+    // Models bind by name, the caller's first.
+    for (name, model) in &mut child.models {
+        model.clone_from(models.entry(name.clone()).or_insert_with(|| model.clone()));
+    }
+    narrow(child);
 }
 
 fn shrink(callers: &BTreeMap<String, Value>, own: &mut BTreeMap<String, Value>) {

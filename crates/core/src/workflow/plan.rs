@@ -178,10 +178,7 @@ impl Plan {
 
     /// How many steps it has, those of the plans in it too.
     pub(super) fn steps(&self) -> usize {
-        let plans = self.graph.nodes.iter().filter_map(|node| match &node.verb {
-            Verb::Workflow(workflow) => workflow.own_run.as_deref(),
-            _ => None,
-        });
+        let plans = self.graph.nodes.iter().flat_map(|node| node.verb.own_runs());
         plans.fold(self.graph.nodes.len(), |steps, plan| steps.saturating_add(plan.steps()))
     }
 
@@ -212,10 +209,8 @@ impl Plan {
                 Some(_) => {}
             }
         }
-        for node in &self.graph.nodes {
-            if let Verb::Workflow(workflow) = &node.verb {
-                changed.extend(workflow.own_run.iter().flat_map(|child| child.changed_tools(tools)));
-            }
+        for child in self.graph.nodes.iter().flat_map(|node| node.verb.own_runs()) {
+            changed.extend(child.changed_tools(tools));
         }
         changed
     }

@@ -312,6 +312,8 @@ impl<'t> Keys<'t> {
                 "max" => Some("for example `max: 3`".into()),
                 "until" => Some("say when it is done: `until: \"${{ … }}\"`".into()),
                 "match" => Some("say what the rule is about: `match: { tool: … }`".into()),
+                "goal" => Some("say what is to be reached: `goal: \"…\"`".into()),
+                "tools" => Some("name what may be called: `tools: [files.*]`".into()),
                 "prompt" => Some("say what is asked: `prompt: \"…?\"`".into()),
                 _ => None,
             };

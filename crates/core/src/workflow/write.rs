@@ -2,6 +2,8 @@
 //! stand in it as texts, and what `defaults` said stands at each step. Values in the shape of a file are read by the same
 //! reader as files.
 
+mod asking;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -10,12 +12,11 @@ use super::compile::{compile, expression_or_value};
 use super::definition::{Definition, ModelSpec};
 use super::diagnostic::Diagnostics;
 use super::field::short_form;
-use super::graph::{Chat, Graph, Node, NodeIndex, OnError, OnItemError, RunIf, SubWorkflow, Verb, Wait};
+use super::graph::{Graph, Node, NodeIndex, OnError, OnItemError, RunIf, SubWorkflow, Verb, Wait};
 use super::plan::{Limits, Plan};
 use super::retry::Retry;
 use super::template::Template;
 use super::unit::write_duration;
-use crate::model::Role;
 use crate::policy::Rule;
 
 impl Plan {
@@ -239,7 +240,7 @@ impl Writer<'_> {
         let timeout = |ms: &Option<u64>| ms.map(|ms| json!(write_duration(ms)));
         match &node.verb {
             Verb::Tool { name, with } => vec![("tool", json!(name)), ("with", with.clone())],
-            Verb::Chat(asked) => vec![("chat", object(chat(asked)))],
+            Verb::Chat(asked) => vec![("chat", object(asking::chat(asked)))],
             Verb::Set { values } => vec![("set", values.clone())],
             Verb::Approve { prompt, timeout_ms, show } => {
                 let parts =
@@ -263,7 +264,7 @@ impl Writer<'_> {
                 vec![("wait", object(vec![("signal", Some(json!(name))), ("timeout", timeout(timeout_ms))]))]
             }
             Verb::Workflow(workflow) => sub_workflow(workflow),
-            Verb::Goal(_) => vec![(node.verb.name(), json!({}))],
+            Verb::Goal(asked) => vec![(node.verb.name(), object(asking::goal(asked)))],
             // Only runs have turns.
             Verb::Turn(_) => Vec::new(),
             Verb::Steps { members, result } => {
@@ -280,30 +281,6 @@ fn sub_workflow(workflow: &SubWorkflow) -> Vec<(&'static str, Value)> {
     if workflow.own_run.is_some() || workflow.members.is_empty() {
         parts.push(("own_run", json!(true)));
     }
-    parts
-}
-
-fn chat(chat: &Chat) -> Vec<(&'static str, Option<Value>)> {
-    let mut parts = vec![("model", Some(json!(chat.model)))];
-    let said: Vec<_> = chat.messages.iter().map(|message| (message.role, json!(message.content.text))).collect();
-    match said.as_slice() {
-        [(Role::User, prompt)] => parts.push(("prompt", Some(prompt.clone()))),
-        [(Role::System, system), (Role::User, prompt)] => {
-            parts.extend([("system", Some(system.clone())), ("prompt", Some(prompt.clone()))]);
-        }
-        said => {
-            let message = |(role, text): &(Role, Value)| json!({ "role": role.as_str(), "content": text });
-            parts.push(("messages", Some(said.iter().map(message).collect())));
-        }
-    }
-    parts.push(("adapter", chat.adapter.as_ref().map(|adapter| json!(adapter))));
-    parts.push(("tools", (!chat.tools.is_empty()).then(|| json!(chat.tools))));
-    let form = chat.schema.as_ref().map(|form| schema(form, "output", "output_schema"));
-    parts.extend(form.map(|(key, form)| (key, Some(form))));
-    parts
-        .push(("temperature", (chat.temperature_milli > 0).then(|| json!(f64::from(chat.temperature_milli) / 1000.0))));
-    parts.push(("max_tokens", Some(json!(chat.max_tokens))));
-    parts.push(("seed", chat.seed.map(|seed| json!(seed))));
     parts
 }
 

@@ -15,6 +15,7 @@ mod effects;
 mod failures;
 mod faults;
 mod forking;
+mod goals;
 mod graphs;
 mod keys;
 mod late;

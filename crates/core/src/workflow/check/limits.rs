@@ -76,6 +76,8 @@ fn budget(compiled: &Compiled<'_>, skipped: &[bool]) -> Vec<Diagnostic> {
     for (_, node) in compiled.graph.iter().filter(|(index, _)| happens_once(compiled, *index, skipped)) {
         match &node.verb {
             Verb::Chat(chat) => tokens += u64::from(chat.max_tokens),
+            // It has one turn at least.
+            Verb::Goal(goal) => tokens += u64::from(goal.max_tokens),
             Verb::Tool { .. } => calls += 1,
             _ => {}
         }

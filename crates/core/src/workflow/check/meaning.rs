@@ -114,7 +114,7 @@ impl<'a> Types<'_, 'a> {
                 Diagnostic::new("secret-misused", place, message)
                     .help("text around it is fine: `Bearer ${{ secrets.NAME }}`")
             }
-            ("prompt", Some(VerbDef::Chat(_))) => {
+            ("prompt", Some(VerbDef::Chat(_))) | ("goal", _) => {
                 let message = "a secret in a prompt could be read in the model's answer, and in the log";
                 Diagnostic::new("secret-in-prompt", place, message).help("give it to a tool, under `with`")
             }

@@ -284,6 +284,12 @@ impl<'a> Types<'_, 'a> {
                 Some(schema) => Type::of_schema(&schema.schema()),
                 None => Type::TEXT,
             },
+            Some(VerbDef::Goal(goal)) => match (&goal.value.plan, &goal.value.output) {
+                // What is only planned gives its lines.
+                (Some(plan), _) if plan.draft => Type::Any,
+                (_, Some(schema)) => Type::of_schema(&schema.schema()),
+                (_, None) => Type::TEXT,
+            },
             Some(VerbDef::Set(values)) => self.entries_type(&values.value).widened(),
             Some(VerbDef::Approve(_)) => {
                 let note = Type::TEXT.or_null();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::tool::Toolbox;
 use crate::workflow::compile::Compiled;
-use crate::workflow::definition::{ChatDef, InputsDef, StepDef, SubDef, VerbDef};
+use crate::workflow::definition::{ChatDef, InputsDef, OfferDef, StepDef, SubDef, VerbDef};
 use crate::workflow::diagnostic::{Diagnostic, Place};
 use crate::workflow::graph::NodeIndex;
 use crate::workflow::tree::{At, Tree};
@@ -91,14 +91,27 @@ impl<'a> Used<'a> {
                 self.models.extend(own.as_ref().or(model).map(|model| model.value.as_str()));
                 self.families.extend(tools.iter().map(|tool| family(&tool.value)));
             }
-            // What a called workflow declares must be declared here, too.
-            VerbDef::Workflow(SubDef { child: Some(child), .. }) => {
-                self.families.extend(child.top.tools.names());
-                self.env.extend(child.top.env.iter().map(|name| name.value.as_str()));
-                self.secrets.extend(child.top.secrets.iter().map(|name| name.value.as_str()));
+            VerbDef::Goal(goal) => {
+                self.models.extend(goal.value.model.as_ref().or(model).map(|model| model.value.as_str()));
+                for offer in &goal.value.tools {
+                    match offer {
+                        OfferDef::Tool(tool) => drop(self.families.insert(family(&tool.value))),
+                        OfferDef::Family(family) => drop(self.families.insert(&family.value)),
+                        OfferDef::Workflow(delegate) => self.called(&delegate.sub),
+                    }
+                }
             }
+            VerbDef::Workflow(sub) => self.called(sub),
             _ => {}
         }
+    }
+
+    /// What a called workflow declares must be declared here, too.
+    fn called(&mut self, sub: &'a SubDef) {
+        let Some(child) = &sub.child else { return };
+        self.families.extend(child.top.tools.names());
+        self.env.extend(child.top.env.iter().map(|name| name.value.as_str()));
+        self.secrets.extend(child.top.secrets.iter().map(|name| name.value.as_str()));
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Compiled, Frame, MAX_STEPS, Origin, suggest};
 use crate::id::is_step_id;
-use crate::workflow::definition::{ChatDef, ForEachDef, RetryDef, StepDef, SubDef, VerbDef, WaitDef};
+use crate::workflow::definition::{ChatDef, Child, ForEachDef, RetryDef, StepDef, SubDef, VerbDef, WaitDef};
 use crate::workflow::diagnostic::{Diagnostic, Place};
 use crate::workflow::graph::{Chat, ForEach, Message, Node, NodeIndex, OnError, Repeat, SubWorkflow, Text, Verb, Wait};
 use crate::workflow::retry::Retry;
@@ -109,7 +109,10 @@ impl<'a> Compiled<'a> {
         let name = verb.name();
         if let Some(retry) = step.retry.as_ref().filter(|_| !matches!(verb, VerbDef::Tool { .. } | VerbDef::Chat(_))) {
             let message = format!("`retry` cannot stand beside `{name}`");
-            let help = "write it beside the steps that call something";
+            let help = match verb {
+                VerbDef::Goal(_) => "its calls are tried again by themselves, and a plan is mended: `max_replans`",
+                _ => "write it beside the steps that call something",
+            };
             self.problem(frame, Diagnostic::new("bad-retry", retry.place, message).help(help));
         }
         let own = match verb {
@@ -154,6 +157,7 @@ impl<'a> Compiled<'a> {
                 Verb::Tool { name: name.value.clone(), with: Value::Object(with.value.to_value()) }
             }
             VerbDef::Chat(chat) => Verb::Chat(self.chat(&chat.value, chat.place, frame)),
+            VerbDef::Goal(goal) => Verb::Goal(Box::new(self.goal(&goal.value, goal.place, frame))),
             VerbDef::Set(values) => Verb::Set { values: Value::Object(values.value.to_value()) },
             VerbDef::Approve(approve) => Verb::Approve {
                 prompt: approve.value.prompt.as_text().unwrap_or_default().to_owned(),
@@ -189,26 +193,7 @@ impl<'a> Compiled<'a> {
     fn sub_workflow(&mut self, sub: &'a SubDef, index: NodeIndex) -> Option<Verb> {
         let child = sub.child.as_ref()?;
         let top = &child.top;
-        let inputs = top.inputs.schema();
-        let with = sub.with.value.iter().map(|(name, tree)| {
-            let schema = inputs.get("properties").and_then(|properties| properties.get(&name.value));
-            (name.value.clone(), tree.value_for(schema.unwrap_or(&Value::Null)))
-        });
-        let mut workflow = SubWorkflow {
-            path: sub.path.value.clone(),
-            hash: child.hash,
-            with: Value::Object(with.collect()),
-            inputs: inputs.clone(),
-            members: Vec::new(),
-            outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.to_value()).unwrap_or_default()),
-            ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
-            grants: top.tools.to_value().into_iter().collect(),
-            env: names(&top.env),
-            secrets: names(&top.secrets),
-            rules: top.policy.iter().map(|rule| rule.value.clone()).collect(),
-            limits: top.limits(),
-            own_run: None,
-        };
+        let mut workflow = described(sub, child);
         // One that is a run of its own has a plan of its own.
         if !sub.own_run {
             let frame = self.frames.len();
@@ -221,37 +206,10 @@ impl<'a> Compiled<'a> {
         Some(Verb::Workflow(Box::new(workflow)))
     }
 
-    fn chat(&mut self, chat: &ChatDef, place: Place, frame: usize) -> Chat {
-        let top = self.frames[frame].top;
-        let model = chat.model.as_ref().or(top.defaults.model.as_ref());
-        match model {
-            None => {
-                let help = "name one of `models:` here, or under `defaults:`";
-                self.problem(frame, Diagnostic::new("missing-key", place, "this chat has no `model`").help(help));
-            }
-            Some(model) if top.models.get(&model.value).is_none() => {
-                let message = format!("no model is called `{}`", model.value);
-                let help = suggest(&model.value, &top.models.names());
-                let help = help.unwrap_or_else(|| "declare it under `models:`".into());
-                self.problem(frame, Diagnostic::new("unknown-model", model.place, message).help(help));
-            }
-            Some(_) => {}
-        }
-        let temperature = chat.temperature.as_ref().or(top.defaults.temperature.as_ref());
-        let temperature_milli = temperature.map_or(0, |temperature| {
-            if !(0.0..=10.0).contains(&temperature.value) {
-                let message = format!("a temperature of {} makes no sense", temperature.value);
-                let help = "take a number from 0 to 2";
-                self.problem(frame, Diagnostic::new("bad-temperature", temperature.place, message).help(help));
-            }
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to be from 0 to 10")]
-            {
-                (temperature.value.clamp(0.0, 10.0) * 1000.0).round() as u32
-            }
-        });
-        let max_tokens = chat.max_tokens.as_ref().or(top.defaults.max_tokens.as_ref());
+    fn chat(&mut self, chat: &'a ChatDef, place: Place, frame: usize) -> Chat {
+        let max_tokens = chat.max_tokens.as_ref().or(self.frames[frame].top.defaults.max_tokens.as_ref());
         Chat {
-            model: model.map(|model| model.value.clone()).unwrap_or_default(),
+            model: self.model(chat.model.as_ref(), "chat", place, frame),
             messages: chat
                 .messages
                 .iter()
@@ -263,10 +221,69 @@ impl<'a> Compiled<'a> {
             adapter: chat.adapter.as_ref().map(|adapter| adapter.value.clone()),
             tools: chat.tools.iter().map(|tool| tool.value.clone()).collect(),
             schema: chat.output.as_ref().map(crate::workflow::definition::SchemaDef::schema),
-            temperature_milli,
+            temperature_milli: self.temperature_milli(chat.temperature.as_ref(), frame),
             max_tokens: max_tokens.map_or(512, |count| u32::try_from(count.value).unwrap_or(u32::MAX)),
             seed: chat.seed,
         }
+    }
+
+    /// The name of the model that is asked, which must be one of the workflow's.
+    pub(super) fn model(&mut self, own: Option<&'a At<String>>, what: &str, place: Place, frame: usize) -> String {
+        let top = self.frames[frame].top;
+        let model = own.or(top.defaults.model.as_ref());
+        match model {
+            None => {
+                let help = "name one of `models:` here, or under `defaults:`";
+                let message = format!("this {what} has no `model`");
+                self.problem(frame, Diagnostic::new("missing-key", place, message).help(help));
+            }
+            Some(model) if top.models.get(&model.value).is_none() => {
+                let message = format!("no model is called `{}`", model.value);
+                let help = suggest(&model.value, &top.models.names());
+                let help = help.unwrap_or_else(|| "declare it under `models:`".into());
+                self.problem(frame, Diagnostic::new("unknown-model", model.place, message).help(help));
+            }
+            Some(_) => {}
+        }
+        model.map(|model| model.value.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn temperature_milli(&mut self, own: Option<&'a At<f64>>, frame: usize) -> u32 {
+        let Some(temperature) = own.or(self.frames[frame].top.defaults.temperature.as_ref()) else { return 0 };
+        if !(0.0..=10.0).contains(&temperature.value) {
+            let message = format!("a temperature of {} makes no sense", temperature.value);
+            let help = "take a number from 0 to 2";
+            self.problem(frame, Diagnostic::new("bad-temperature", temperature.place, message).help(help));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to be from 0 to 10")]
+        {
+            (temperature.value.clamp(0.0, 10.0) * 1000.0).round() as u32
+        }
+    }
+}
+
+/// The workflow that a step names, without its members.
+pub(super) fn described(sub: &SubDef, child: &Child) -> SubWorkflow {
+    let top = &child.top;
+    let inputs = top.inputs.schema();
+    let with = sub.with.value.iter().map(|(name, tree)| {
+        let schema = inputs.get("properties").and_then(|properties| properties.get(&name.value));
+        (name.value.clone(), tree.value_for(schema.unwrap_or(&Value::Null)))
+    });
+    SubWorkflow {
+        path: sub.path.value.clone(),
+        hash: child.hash,
+        with: Value::Object(with.collect()),
+        inputs: inputs.clone(),
+        members: Vec::new(),
+        outputs: Value::Object(top.outputs.as_ref().map(|outputs| outputs.value.to_value()).unwrap_or_default()),
+        ensure: top.ensure.iter().filter_map(|tree| tree.as_text().map(str::to_owned)).collect(),
+        grants: top.tools.to_value().into_iter().collect(),
+        env: names(&top.env),
+        secrets: names(&top.secrets),
+        rules: top.policy.iter().map(|rule| rule.value.clone()).collect(),
+        limits: top.limits(),
+        own_run: None,
     }
 }
 
@@ -276,6 +293,8 @@ impl VerbDef {
         match self {
             VerbDef::Tool { .. } => "tool",
             VerbDef::Chat(_) => "chat",
+            VerbDef::Goal(goal) if goal.value.plan.is_some() => "plan",
+            VerbDef::Goal(_) => "agent",
             VerbDef::Workflow(_) => "workflow",
             VerbDef::Steps { .. } => "steps",
             VerbDef::Approve(_) => "approve",

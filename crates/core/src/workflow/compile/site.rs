@@ -1,7 +1,7 @@
 //! The templates of a step: where each stands, and what it sees.
 
 use super::{Compiled, is_text, leaves, leaves_of};
-use crate::workflow::definition::{StepDef, VerbDef, WaitDef};
+use crate::workflow::definition::{StepDef, TextDef, VerbDef, WaitDef};
 use crate::workflow::diagnostic::Place;
 use crate::workflow::graph::NodeIndex;
 use crate::workflow::template::{Span, Template};
@@ -113,6 +113,10 @@ impl<'a> Compiled<'a> {
         let mut add = |tree: &'a Tree, form, scope, guarded, key| {
             sites.push(Site { node: Some(node), frame, tree, file: None, form, scope, guarded, end: false, key });
         };
+        let add_text = |text: &'a TextDef, key, sites: &mut Vec<Site<'a>>| {
+            let (tree, file, form) = (&text.tree, text.file.as_deref(), Form::Text);
+            sites.push(Site { node: Some(node), frame, tree, file, form, scope: body, guarded, end: false, key });
+        };
         if let Some(condition) = &step.condition {
             add(condition, Form::Expression, Scope::Beside, guarded, "if");
         }
@@ -167,21 +171,10 @@ impl<'a> Compiled<'a> {
             }
             Some(VerbDef::Chat(chat)) => {
                 for message in &chat.value.messages {
-                    let (tree, file) = (&message.text.tree, message.text.file.as_deref());
-                    let (form, scope) = (Form::Text, body);
-                    sites.push(Site {
-                        node: Some(node),
-                        frame,
-                        tree,
-                        file,
-                        form,
-                        scope,
-                        guarded,
-                        end: false,
-                        key: "prompt",
-                    });
+                    add_text(&message.text, "prompt", sites);
                 }
             }
+            Some(VerbDef::Goal(goal)) => add_text(&goal.value.goal, "goal", sites),
             None => {}
         }
     }

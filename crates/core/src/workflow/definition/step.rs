@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::goal::{GoalDef, read_agent, read_plan};
 use super::read::{output, text};
 use super::{Child, SchemaDef, TextDef};
 use crate::model::Role;
@@ -31,10 +32,18 @@ pub(crate) struct StepDef {
 /// What a step does.
 #[derive(Clone, Debug)]
 pub(crate) enum VerbDef {
-    Tool { name: At<String>, with: At<Entries<Tree>> },
+    Tool {
+        name: At<String>,
+        with: At<Entries<Tree>>,
+    },
     Chat(At<ChatDef>),
+    /// `agent`, or `plan`.
+    Goal(At<GoalDef>),
     Workflow(SubDef),
-    Steps { steps: Entries<StepDef>, result: Option<Tree> },
+    Steps {
+        steps: Entries<StepDef>,
+        result: Option<Tree>,
+    },
     Approve(At<ApproveDef>),
     Input(At<InputDef>),
     Wait(At<WaitDef>),
@@ -127,7 +136,7 @@ pub(super) fn read_steps(reader: &mut Reader<'_, '_>, tree: &Tree) -> Entries<St
 }
 
 /// The verbs, and the keys that go with one of them only.
-const VERBS: [&str; 8] = ["tool", "chat", "workflow", "steps", "approve", "input", "wait", "set"];
+const VERBS: [&str; 10] = ["tool", "chat", "agent", "plan", "workflow", "steps", "approve", "input", "wait", "set"];
 const COMPANIONS: [(&str, &[&str]); 3] =
     [("with", &["tool", "workflow"]), ("own_run", &["workflow"]), ("result", &["steps"])];
 
@@ -187,16 +196,7 @@ fn read_verb(reader: &mut Reader<'_, '_>, keys: &mut Keys<'_>, id: &At<String>) 
         [] => {
             let message = format!("the step `{}` does nothing", id.value);
             let help = format!("give it one of {}", VERBS.join(", "));
-            let later = ["agent", "plan"].into_iter().filter_map(|verb| keys.key(verb)).next();
-            reader.problem(match later {
-                Some(verb) => {
-                    let message = format!("the verb `{}` is not known to this version", verb.value);
-                    let help = "use `chat`, with `tools` where the model may ask for calls";
-                    keys.ignore(&verb.value);
-                    Diagnostic::new("unknown-verb", verb.place, message).help(help)
-                }
-                None => Diagnostic::new("no-verb", id.place, message).help(help),
-            });
+            reader.problem(Diagnostic::new("no-verb", id.place, message).help(help));
         }
         many => {
             let message = format!("a step does one thing, `{}` has {}", id.value, many.join(" and "));
@@ -208,6 +208,8 @@ fn read_verb(reader: &mut Reader<'_, '_>, keys: &mut Keys<'_>, id: &At<String>) 
     Some(match verb {
         "tool" => VerbDef::Tool { name: reader.text(tree)?, with: read_with(reader, with, place) },
         "chat" => VerbDef::Chat(At::new(read_chat(reader, tree)?, place)),
+        "agent" => VerbDef::Goal(At::new(read_agent(reader, tree)?, place)),
+        "plan" => VerbDef::Goal(At::new(read_plan(reader, tree)?, place)),
         "workflow" => {
             let path = reader.text(tree)?;
             let child = reader.child(&path);

@@ -37,13 +37,14 @@ const SHAPE: [&str; 6] = ["bad-id", "no-steps", "bad-retry", "bad-timeout", "app
 fn read(path: &str) -> Result<String, String> {
     match path.rsplit('.').next() {
         Some("json") => Ok("{ \"type\": \"object\" }".into()),
+        Some("jsonl") => Ok("{\"goal\":\"a\",\"lines\":[]}".into()),
         Some("md") => Ok("a text".into()),
         _ => Ok("parkway: 1\nsteps: { a: { set: { n: 1 } } }".into()),
     }
 }
 
 /// What the parser says of what values mean, which a schema cannot.
-const MEANING: [&str; 4] = ["bad-default", "bad-pattern", "bad-schema", "bad-bounds"];
+const MEANING: [&str; 5] = ["bad-default", "bad-pattern", "bad-schema", "bad-bounds", "bad-example"];
 
 /// Why the parser refuses a file's shape. A file whose shape is not looked at, since its values mean nothing, has none.
 fn refused(source: &str, read: impl FnMut(&str) -> Result<String, String>) -> Option<String> {
@@ -76,10 +77,12 @@ steps:
   d: { input: { prompt: a, output: { n: { type: string } } } }
   e: { wait: { signal: a, timeout: 1s } }
   f: { repeat: { until: true, max: 1 }, set: {} }
+  g: { agent: { model: main, goal: a, tools: [{ workflow: a.yaml }] } }
+  h: { plan: { model: main, goal: a, tools: [t], examples: [{ goal: a, lines: [] }] } }
 "##;
 
 /// Where the schema says what the parser calls so.
-const PLACES: [(&str, &str); 21] = [
+const PLACES: [(&str, &str); 25] = [
     ("a workflow", ""),
     ("a field", "/$defs/field"),
     ("a model", "/$defs/model"),
@@ -96,6 +99,10 @@ const PLACES: [(&str, &str); 21] = [
     ("a step", "/$defs/step"),
     ("`chat`", "/$defs/chat"),
     ("an example", "/$defs/chat/properties/examples/items"),
+    ("`agent`", "/$defs/agent"),
+    ("`plan`", "/$defs/plan"),
+    ("a workflow as a tool", "/$defs/delegate"),
+    ("an example of a plan", "/$defs/plan_example"),
     ("a message", "/$defs/chat/properties/messages/items"),
     ("a text", "/$defs/file"),
     ("`approve`", "/$defs/approve"),

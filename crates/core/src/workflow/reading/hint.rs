@@ -57,6 +57,9 @@ pub(super) fn example(what: &str, tree: &Tree) -> Option<String> {
         "`retry`" => return Some("write a number of retries, or `{ max: 3, initial: 1s }`".into()),
         "`repeat`" => "{ until: \"…\", max: 10 }".into(),
         "`chat`" => format!("{{ model: main, prompt: {text} }}"),
+        "`agent`" | "`plan`" => format!("{{ model: main, goal: {text}, tools: [files.*] }}"),
+        "an example of a plan" => "{ goal: …, lines: [ … ] }".into(),
+        "a line of a plan" => "{ id: s1, tool: NAME, args: { … } }".into(),
         "`approve`" => format!("{{ prompt: {text} }}"),
         "`input`" => format!("{{ prompt: {text}, output: {{ answer: {{ type: string }} }} }}"),
         "a message" => format!("{{ role: user, content: {text} }}"),
@@ -89,7 +92,7 @@ pub(super) fn meant(name: &str, known: &[&str], meanings: &[(&str, &str)]) -> Op
     Some(format!("write `{right}`"))
 }
 
-pub(super) const KEYS: [(&str, &str); 47] = [
+pub(super) const KEYS: [(&str, &str); 53] = [
     ("depends_on", "needs"),
     ("dependsOn", "needs"),
     ("after", "needs"),
@@ -106,6 +109,12 @@ pub(super) const KEYS: [(&str, &str); 47] = [
     ("question", "prompt"),
     ("content", "prompt"),
     ("text", "prompt"),
+    ("task", "goal"),
+    ("objective", "goal"),
+    ("prompt", "goal"),
+    ("instructions", "goal"),
+    ("max_iterations", "max_turns"),
+    ("replans", "max_replans"),
     ("uses", "tool"),
     ("call", "tool"),
     ("action", "tool"),
