@@ -1,7 +1,8 @@
 //! Makes a workflow of what a model planned: of a plan that was only written, and of a run that reached its goal. The second time
 //! nobody has to plan.
 
-mod draft;
+mod drafted;
+mod evidence;
 mod file;
 mod lift;
 mod links;
@@ -21,7 +22,8 @@ use crate::embed::Parkway;
 use crate::error::Error;
 use crate::workflow::Workflow;
 
-pub use draft::of_draft;
+pub use drafted::{Drafted, drafted};
+pub use evidence::{Evidence, evidence};
 use file::{ANSWER, File, Step, question};
 use lift::Lift;
 pub use lift::Lifted;
@@ -77,7 +79,17 @@ pub async fn distil(parkway: &Parkway, run: RunId, name: &str) -> Result<Distill
     let file =
         File { plan: &record.plan, name, description: &reached.words, inputs: lift.schema(), steps: kept, answer };
     let tests = played.file(&format!("Plays what run {run} did."), &json!({ ANSWER: reached.answer }));
-    Ok(Distilled { workflow: file.workflow()?, tests, lifted: lift.inputs, example: example(&reached) })
+    Ok(Distilled { workflow: file.workflow()?, tests, lifted: lift.inputs, example: example_of(&reached) })
+}
+
+/// What the first goal of a run is, in words.
+pub async fn goal(parkway: &Parkway, run: RunId) -> Result<String, Error> {
+    Ok(Reached::read(parkway, &parkway.record(run).await?).await?.words)
+}
+
+/// The plan of a run that reached its goal, for other goals to learn from; none, if it was mended, or not all of it was done.
+pub async fn example(parkway: &Parkway, run: RunId) -> Result<Option<PlanExample>, Error> {
+    Ok(example_of(&Reached::read(parkway, &parkway.record(run).await?).await?))
 }
 
 /// What the calls are called in the file: as in the plan; an agent's are counted as those of a plan are.
@@ -173,7 +185,7 @@ fn needed(steps: &[Step], calls: &[Call], names: &BTreeMap<String, String>, sour
     needed
 }
 
-fn example(reached: &Reached) -> Option<PlanExample> {
+fn example_of(reached: &Reached) -> Option<PlanExample> {
     let first = |turn: &&reached::Written| matches!(turn.turn, Turn::Line { patch: 0 });
     let lines: Vec<_> = reached.turns.iter().filter(first).map(|turn| turn.output.clone()).collect();
     let mended = reached.turns.iter().any(|turn| matches!(turn.turn, Turn::Line { patch: 1.. } | Turn::Act { .. }));

@@ -16,6 +16,8 @@ use crate::record::Record;
 /// A goal that was reached, and the way there.
 #[derive(Clone, Debug)]
 pub(super) struct Reached {
+    /// The step that pursued it.
+    pub(super) key: StepKey,
     /// What was asked for, without the words.
     pub(super) goal: Goal,
     /// What was to be reached.
@@ -119,7 +121,7 @@ impl Reached {
             Some(output) => known.of(output)?,
             None => turns.last().and_then(|turn| turn.output.get("answer")).cloned().unwrap_or_default(),
         };
-        Ok(Reached { goal: (*goal).clone(), words, answer, turns, calls, lost })
+        Ok(Reached { key: step.key.clone(), goal: (*goal).clone(), words, answer, turns, calls, lost })
     }
 
     /// The outputs of turns whose texts a person has never seen as a plan: arguments that were decided late, or by an agent.
