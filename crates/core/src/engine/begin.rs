@@ -177,7 +177,8 @@ impl Executor {
                 self.ask_for_input(key, site, prompt, filled, *timeout_ms).await
             }
             Verb::Wait(wait) => self.wait(key, site, wait).await,
-            Verb::Goal(_) | Verb::Turn(_) => Ok(()),
+            Verb::Goal(goal) => self.begin_goal(key, site, goal, condition).await,
+            Verb::Turn(turn) => self.take_turn(key, index, site, turn).await,
         }
     }
 
@@ -248,6 +249,19 @@ impl Executor {
         let root = [("secrets", marks.as_ref().map_or_else(|| json!({}), |marks| marks.root(names)))];
         let mut args = Map::new();
         let mut found = Arguments { value: Value::Null, secrets: Vec::new(), labels: BTreeMap::new() };
+        // The arguments of a call that a model asked for are what it wrote, as a whole.
+        if let Value::String(whole) = with {
+            let result = self.values.evaluate(&self.state, site, Template::Text(whole)).await;
+            return Ok(match Self::evaluated(result)? {
+                Ok((value @ Value::Object(_), seen)) => {
+                    found.labels = value.as_object().into_iter().flatten().map(|(name, _)| (name.clone(), seen)).collect();
+                    found.value = value;
+                    Ok(found)
+                }
+                Ok((other, _)) => Err(Failure::new("template", format!("arguments are an object, not {}", short(&other)))),
+                Err(failure) => Err(failure),
+            });
+        }
         for (name, value) in with.as_object().into_iter().flatten() {
             let result = self.values.evaluate_with(&self.state, site, Template::Value(value), &root).await;
             let (value, seen) = match Self::evaluated(result)? {

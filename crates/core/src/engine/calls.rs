@@ -199,7 +199,7 @@ impl Executor {
     /// What came of an attempt whose code panicked.
     fn broken(&self, index: StepIndex, error: JoinError) -> Outcome {
         let what = match &self.state.plan().graph.node(self.state.at(index).node).verb {
-            Verb::Chat(_) => "model",
+            Verb::Chat(_) | Verb::Turn(_) => "model",
             Verb::Workflow(_) => "executor of its run",
             _ => "tool",
         };

@@ -92,6 +92,11 @@ pub enum Command {
         /// The step.
         key: StepKey,
     },
+    /// Go on with a goal: take in what its model or its steps gave, and say what follows.
+    Grow {
+        /// The step that pursues it.
+        key: StepKey,
+    },
     /// Evaluate `until` after a round.
     Judge {
         /// The step that is repeated.
@@ -158,6 +163,10 @@ fn command(state: &RunState, work: Work) -> Option<Command> {
             },
         },
         Work::Settle(index) => settle(state, index),
+        Work::Grow(index) => match state.end_of_growth(index) {
+            Some(end) => settled(state, index, end),
+            None => Command::Grow { key: key(index) },
+        },
         Work::Recover(index) => recover(state, index),
         Work::Expire(index) => Command::Reject { key: key(index), expired: true },
         Work::Drop(index) => Command::Skip { key: key(index), reason: SkipReason::RunFailed },
@@ -194,8 +203,12 @@ fn answer(state: &RunState, index: StepIndex) -> Option<Command> {
 }
 
 fn settle(state: &RunState, index: StepIndex) -> Command {
+    settled(state, index, state.settlement(index))
+}
+
+fn settled(state: &RunState, index: StepIndex, settlement: Settlement) -> Command {
     let key = state.at(index).key.clone();
-    match state.settlement(index) {
+    match settlement {
         Settlement::Complete => Command::Complete { key },
         Settlement::Fail(error) => Command::Fail { key, error },
         Settlement::TimedOut => Command::TimeOut { key },

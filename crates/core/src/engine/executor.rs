@@ -16,6 +16,7 @@ use crate::engine::control::Control;
 use crate::engine::decide::decide;
 use crate::engine::evidence::Evidence;
 use crate::engine::foresight::Foresight;
+use crate::engine::goal::Pursuits;
 use crate::engine::reconcile::Doubts;
 use crate::engine::recorder::{Draft, RecordError, Recorder, Refusal};
 use crate::engine::reporter::Reporter;
@@ -124,6 +125,7 @@ pub struct Executor {
     pub(super) looked_at: usize,
     pub(crate) snapshots: Snapshots,
     pub(super) foresight: Foresight,
+    pub(super) pursuits: Pursuits,
 }
 
 impl fmt::Debug for Executor {
@@ -243,6 +245,7 @@ impl Executor {
         let mut draft = Draft::default();
         draft.event(EventKind::RunClaimed { worker });
         executor.record(draft).await?;
+        executor.read_texts().await?;
         Ok(executor)
     }
 
@@ -283,6 +286,7 @@ impl Executor {
             looked_at: 0,
             snapshots: Snapshots::default(),
             foresight: Foresight::default(),
+            pursuits: Pursuits::new(),
         }
     }
 

@@ -214,7 +214,7 @@ impl Sorting<'_> {
     fn note(&mut self, plan: &Plan, node: NodeIndex, key: StepKey) {
         let inner = plan.graph.node(node);
         let members = plan.graph.members(Some(node));
-        if inner.verb.has_members() {
+        if inner.verb.has_members() && !matches!(inner.verb, Verb::Goal(_)) {
             for member in members {
                 let key = key.child(&plan.graph.node(*member).id);
                 self.note(plan, *member, key);
@@ -243,5 +243,6 @@ impl Sorting<'_> {
 /// Whether a node is a group or a called workflow that is neither fanned out nor repeated.
 fn plan_group(plan: &Plan, node: NodeIndex) -> bool {
     let node = plan.graph.node(node);
-    node.verb.has_members() && node.for_each.is_none() && node.repeat.is_none()
+    let grows = matches!(node.verb, Verb::Goal(_));
+    node.verb.has_members() && !grows && node.for_each.is_none() && node.repeat.is_none()
 }

@@ -15,6 +15,7 @@ mod executor;
 mod finish;
 mod foresight;
 mod fork;
+mod goal;
 mod inbox;
 mod lazy;
 mod offer;

@@ -53,14 +53,25 @@ pub(super) fn output(response: &ChatResponse) -> Value {
 
 /// Tells the model of the tools, in the system message: many chat templates allow one only, and first.
 pub(super) fn describe(messages: &mut Vec<ChatMessage>, tools: &[&ToolSpec]) {
-    let mut text = HOW.to_owned();
-    for tool in tools {
-        let about = json!({ "tool": tool.name, "description": tool.description, "args": tool.input_schema });
-        text.push('\n');
-        text.push_str(&about.to_string());
-    }
+    let text = format!("{HOW}{}", lines(tools));
     match messages.first_mut() {
         Some(first) if first.role == Role::System => first.content = format!("{}\n\n{text}", first.content),
         _ => messages.insert(0, ChatMessage::new(Role::System, text)),
     }
+}
+
+/// Adds the tools to the system message, which says what they are for.
+pub(super) fn list(messages: &mut [ChatMessage], tools: &[&ToolSpec]) {
+    if let Some(first) = messages.first_mut() {
+        first.content.push_str(&lines(tools));
+    }
+}
+
+/// The tools in words, a line each.
+fn lines(tools: &[&ToolSpec]) -> String {
+    let about = |tool: &&ToolSpec| {
+        let about = json!({ "tool": tool.name, "description": tool.description, "args": tool.input_schema });
+        format!("\n{about}")
+    };
+    tools.iter().map(about).collect()
 }

@@ -39,6 +39,7 @@ impl Executor {
             Command::Fire { key, timer } => self.fire(key, timer).await,
             Command::Arrive { key } => self.arrive(key).await,
             Command::Resolve { key } => self.resolve(key).await,
+            Command::Grow { key } => self.grow(key).await,
             Command::Judge { key } => self.judge(key).await,
             Command::Pause { key } => self.pause(key).await,
             Command::Exhaust { key } => self.exhaust(key).await,

@@ -144,6 +144,30 @@ impl Executor {
         }
     }
 
+    /// What a node asks of a model beside the words.
+    fn asked<'a>(&'a self, node: &'a Node) -> Option<Asked<'a>> {
+        match &node.verb {
+            Verb::Chat(chat) => Some(Asked {
+                model: &chat.model,
+                adapter: chat.adapter.as_ref(),
+                seed: chat.seed,
+                temperature_milli: chat.temperature_milli,
+                max_tokens: chat.max_tokens,
+            }),
+            Verb::Turn(_) => match &self.state.plan().graph.node(node.parent?).verb {
+                Verb::Goal(goal) => Some(Asked {
+                    model: &goal.model,
+                    adapter: None,
+                    seed: goal.seed,
+                    temperature_milli: goal.temperature_milli,
+                    max_tokens: goal.max_tokens,
+                }),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     fn draft_turn(
         &self,
         draft: &mut Draft,
@@ -152,9 +176,9 @@ impl Executor {
         number: u32,
         turn: &Turn,
     ) -> Result<(), ExecutorError> {
-        let Verb::Chat(chat) = &node.verb else { return Ok(()) };
+        let Some(asked) = self.asked(node) else { return Ok(()) };
         let step = self.state.at(index);
-        let Some(model) = self.models.get(&chat.model) else { return Ok(()) };
+        let Some(model) = self.models.get(asked.model) else { return Ok(()) };
         let capabilities = model.capabilities();
         let end = &turn.response.end;
         let messages = serde_json::to_value(&turn.messages).unwrap_or_default();
@@ -176,20 +200,20 @@ impl Executor {
             [] => None,
             calls => Some(self.value(draft, &json!(calls))?),
         };
-        let adapter = chat.adapter.as_ref().and_then(|name| capabilities.adapter_files.get(name));
+        let adapter = asked.adapter.and_then(|name| capabilities.adapter_files.get(name));
         let call = ModelCall {
-            model: chat.model.clone(),
+            model: asked.model.to_owned(),
             name: capabilities.name.clone(),
             model_hash: capabilities.model_hash.clone(),
             template_hash: capabilities.template_hash.clone(),
-            adapter: chat.adapter.clone(),
+            adapter: asked.adapter.cloned(),
             adapter_hash: adapter.map(|file| file.hash.clone()),
             adapter_scale_milli: adapter.map(|file| file.scale_milli),
             grammar_hash: end.grammar.clone(),
             device: capabilities.device.clone(),
-            seed: chat.seed.unwrap_or_else(|| step::seed(&step.key, step.failures)),
-            temperature_milli: chat.temperature_milli,
-            max_tokens: chat.max_tokens,
+            seed: asked.seed.unwrap_or_else(|| step::seed(&step.key, step.failures)),
+            temperature_milli: asked.temperature_milli,
+            max_tokens: asked.max_tokens,
             messages,
             answer,
             thinking,
@@ -205,6 +229,15 @@ impl Executor {
         draft.event(EventKind::ModelCalled { key, attempt, turn: number, call: Box::new(call) });
         Ok(())
     }
+}
+
+/// What is asked of a model beside the words.
+struct Asked<'a> {
+    model: &'a str,
+    adapter: Option<&'a String>,
+    seed: Option<u64>,
+    temperature_milli: u32,
+    max_tokens: u32,
 }
 
 /// A number from 0 to 1 in thousandths.

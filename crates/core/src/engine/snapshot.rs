@@ -108,7 +108,8 @@ impl Executor {
 
     /// Writes the state down now; keeps it once the events that it is of are on disk.
     fn keep_snapshot(&mut self) {
-        if self.snapshots.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+        // A plan that grew is not that of the snapshot's engine; such a run is read from its log.
+        if self.state.pursues() || self.snapshots.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
             return;
         }
         let (run, seq) = (self.lease.run, self.state.head());

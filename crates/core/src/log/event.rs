@@ -585,11 +585,8 @@ pub enum EventKind {
         key: StepKey,
         /// The new members, in order.
         nodes: Vec<Planned>,
-        /// All that they say: their nodes, whole.
+        /// All that they say: arguments, conditions, lists.
         texts: Commitment,
-        /// Members that have not started and are not needed any more.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        dropped: Vec<String>,
     },
     /// The plan of such a step is whole: what changes something may start.
     PlanClosed {

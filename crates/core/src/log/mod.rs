@@ -20,7 +20,7 @@ pub use model_call::ModelCall;
 pub use payload::{Codec, Commitment, Payload, PayloadError};
 pub(crate) use ready::Work;
 pub use state::{Forked, IllegalEvent, Question, RunState};
-pub(crate) use state::{Gate, SNAPSHOT_VERSION, Settlement};
+pub(crate) use state::{Gate, SNAPSHOT_VERSION, Said, Settlement};
 pub(crate) use step::Came;
 pub use step::{Answer, Approval, Fan, Step, StepError, StepIndex, StepStatus, Waiting};
 pub use waiting::{Resolution, Timer, WaitFor};

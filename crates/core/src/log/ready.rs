@@ -22,6 +22,8 @@ pub(crate) enum Work {
     Items(StepIndex),
     /// Its members have ended.
     Settle(StepIndex),
+    /// It pursues a goal, and may go on, or has ended.
+    Grow(StepIndex),
     /// Its attempt ended with the process that made it.
     Recover(StepIndex),
     /// The time for an answer may be over.

@@ -4,6 +4,7 @@
 mod call;
 mod fan;
 mod frozen;
+mod growth;
 mod labels;
 mod origin;
 mod reopen;
@@ -23,12 +24,13 @@ use crate::label::Labels;
 use crate::log::ready::{Ready, Work};
 use crate::log::step::{Answer, Approval, Came, Fan, Step, StepError, StepIndex, StepStatus};
 use crate::log::{
-    Budget, Commitment, Event, EventKind, FailureReason, Finish, Parent, Resolution, RunStatus, Timer, WaitFor,
+    Budget, Commitment, Event, EventKind, FailureReason, Finish, Parent, Resolution, RunStatus, SkipReason, Timer, WaitFor,
 };
 use crate::model::Usage;
-use crate::workflow::{OnError, OnItemError, Plan};
+use crate::workflow::{OnError, OnItemError, Plan, Verb};
 
 pub(crate) use frozen::SNAPSHOT_VERSION;
+pub(crate) use growth::{Growth, Said};
 pub use origin::Forked;
 pub(crate) use rules::{Gate, Settlement};
 use shape::Shape;
@@ -93,6 +95,8 @@ pub struct RunState {
     usage: Usage,
     /// What called workflows have used that limit it.
     used: HashMap<StepIndex, call::Used>,
+    /// Members that came into being while the run went on.
+    grown: Vec<growth::Grown>,
     pub(crate) ready: Ready,
 }
 
@@ -138,6 +142,7 @@ impl RunState {
             model_calls: 0,
             usage: Usage::default(),
             used: HashMap::new(),
+            grown: Vec::new(),
             ready: Ready::default(),
         }
     }
@@ -231,7 +236,9 @@ impl RunState {
             None => self.begin_part(key)?,
         };
         let before = self.steps[index.0].status;
-        if self.steps[index.0].waits_for > 0 {
+        // A mended plan does without steps that still wait for others.
+        let dropped = matches!(event.kind, EventKind::StepSkipped { reason: SkipReason::Replanned, .. });
+        if self.steps[index.0].waits_for > 0 && !dropped {
             return Err(format!("`{key}` still waits for other steps"));
         }
         if before == StepStatus::Pending {
@@ -298,7 +305,11 @@ impl RunState {
                         self.steps[index.0].time_up = Some(time_up);
                         self.ready.at(time_up, Work::TimeUp(index));
                     }
-                    if self.steps[index.0].members.is_empty() {
+                    if matches!(self.plan.graph.node(node).verb, Verb::Goal(_)) {
+                        self.steps[index.0].growth.get_or_insert_default();
+                        self.open_held(index);
+                        self.ready.push(Work::Grow(index));
+                    } else if self.steps[index.0].members.is_empty() {
                         let members = self.open_group(Some(index));
                         let step = &mut self.steps[index.0];
                         step.open = members.len();
@@ -394,6 +405,8 @@ impl RunState {
                 approval.answer = Some(answer);
                 self.ready.push(Work::Answer(index));
             }
+            EventKind::PlanExtended { nodes, texts, .. } => self.extend(index, nodes, *texts)?,
+            EventKind::PlanClosed { .. } => self.close_plan(index)?,
             EventKind::BudgetReserved { share, .. } => {
                 self.steps[index.0].reserved = self.steps[index.0].reserved.plus(*share);
                 self.reserved = self.reserved.plus(*share);
@@ -511,13 +524,17 @@ impl RunState {
         match parent {
             Some(parent) => {
                 let error = self.steps[index.0].error.clone();
+                let grows = self.steps[parent.0].growth.is_some();
                 let unhandled = self.steps[index.0].status == StepStatus::Failed && !self.handles_itself(index);
+                let unhandled = unhandled && (!grows || RunState::ends_goal(error.as_ref()));
                 let group = &mut self.steps[parent.0];
                 group.open = group.open.saturating_sub(1);
                 if unhandled && group.first_failure.is_none() {
                     group.first_failure = error;
                 }
-                if group.open == 0 && group.status == StepStatus::Running {
+                if grows {
+                    self.member_ended(parent, index);
+                } else if group.open == 0 && group.status == StepStatus::Running {
                     self.ready.push(Work::Settle(parent));
                 }
             }
@@ -546,6 +563,11 @@ impl RunState {
             let step = &self.steps[at.0];
             let node = self.plan.graph.node(step.node);
             if error.code != "budget" {
+                // What fails on the way to a goal is an observation.
+                let observed = step.parent.is_some_and(|host| self.steps[host.0].growth.is_some());
+                if observed && !RunState::ends_goal(Some(&error)) {
+                    return;
+                }
                 let by_itself = !step.is_part() && node.on_error == OnError::Continue && error.code != "rejected";
                 let collected = step.item().is_some()
                     && node.for_each.as_ref().is_some_and(|fan| fan.on_item_error == OnItemError::Collect);

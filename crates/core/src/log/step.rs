@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Seq, StepKey, Time};
 use crate::label::Labels;
+use crate::log::state::Growth;
 use crate::log::{Actor, Budget, Commitment, EventKind, Resolution, SkipReason, Timer, Verdict, WaitFor};
 use crate::workflow::NodeIndex;
 
@@ -77,6 +78,7 @@ impl StepStatus {
             // The time of a group is over, or that of the steps that end it.
             (Running, EventKind::TimerFired { timer: Timer::Timeout | Timer::Grace, .. }) => Some(Running),
             (Running, EventKind::StepRepeated { .. }) => Some(Running),
+            (Running, EventKind::PlanExtended { .. } | EventKind::PlanClosed { .. }) => Some(Running),
             (Pending | Waiting, EventKind::ApprovalRequested { .. }) => Some(Waiting),
             (Waiting, EventKind::ApprovalDecided { .. }) => Some(Waiting),
             (Running, EventKind::ModelCalled { .. }) => Some(Running),
@@ -277,6 +279,8 @@ pub struct Step {
     pub(crate) first_failure: Option<StepError>,
     /// Steps at or below it that wait for the outside; counted for items of a fan-out.
     pub(crate) asking: u32,
+    /// How far it is, where it pursues a goal.
+    pub(crate) growth: Option<Growth>,
 }
 
 impl Step {
@@ -319,6 +323,7 @@ impl Step {
             open: 0,
             first_failure: None,
             asking: 0,
+            growth: None,
         }
     }
 

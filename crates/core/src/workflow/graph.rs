@@ -67,6 +67,26 @@ pub struct Node {
     pub on_error: OnError,
 }
 
+impl Node {
+    /// A step without anything beside its verb.
+    pub(crate) fn new(id: &str, parent: Option<NodeIndex>, verb: Verb) -> Node {
+        Node {
+            id: id.to_owned(),
+            description: None,
+            parent,
+            verb,
+            after: Vec::new(),
+            run_if: RunIf::Completed,
+            condition: None,
+            for_each: None,
+            repeat: None,
+            retry: None,
+            timeout_ms: None,
+            on_error: OnError::Fail,
+        }
+    }
+}
+
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

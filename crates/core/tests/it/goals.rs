@@ -1,102 +1,87 @@
-//! From `agent` and `plan` in a file to goals in a plan.
+//! Goals: what a model writes becomes steps of the run, and ends honestly.
 
-use parkway_core::policy::{DefaultPolicy, Policy};
-use parkway_core::workflow::{Definition, Goal, Plan, Requirements, Verb};
-use serde_json::json;
+mod agents;
+mod defects;
+mod pace;
+mod plans;
 
-use crate::check::World;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-/// A workflow around one step.
-fn workflow(step: &str) -> String {
+use parkway_core::label::Labels;
+use parkway_core::model::{ChatRequest, ModelError};
+use parkway_core::testing::ScriptedModel;
+use parkway_core::tool::{Effect, ToolError, ToolSpec};
+use serde_json::{Value, json};
+
+use crate::check::{Acting, World};
+
+/// A model whose answer to each turn is written down, by the turn's id; a turn without one is an error.
+pub(crate) fn turns(answers: &[(&str, Value)]) -> ScriptedModel {
+    let answers: Vec<(String, Value)> = answers.iter().map(|(id, answer)| ((*id).to_owned(), answer.clone())).collect();
+    ScriptedModel::new().script(move |request| {
+        let id = turn_of(request);
+        let answer = answers.iter().find(|(turn, _)| *turn == id).map(|(_, answer)| answer.to_string());
+        answer.ok_or_else(|| ModelError::Backend { message: format!("the script has no `{id}`"), retryable: false })
+    })
+}
+
+pub(crate) fn turn_of(request: &ChatRequest) -> String {
+    request.step.as_ref().and_then(|step| step.last().map(|last| last.id.clone())).unwrap_or_default()
+}
+
+/// What tools were called with, in the order in which the calls began.
+pub(crate) type Calls = Arc<Mutex<Vec<Value>>>;
+
+/// A world with a shop: `shop.find` reads a price, `shop.list` lists names, `shop.send` changes something, `shop.broken` always fails.
+pub(crate) fn shop(delay: Duration) -> (World, Calls) {
+    let calls = Calls::default();
+    let spec = |name: &str, effect, input: Value, output: Value| ToolSpec {
+        name: name.into(),
+        description: format!("{name} of the shop"),
+        input_schema: input,
+        output_schema: output,
+        effect,
+        labels: Labels::UNTRUSTED,
+    };
+    let name = json!({"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"], "additionalProperties": false});
+    let price = json!({"type": "object", "properties": {"name": {"type": "string"}, "price": {"type": "integer"}}, "required": ["name", "price"]});
+    let names = json!({"type": "object", "properties": {"names": {"type": "array", "items": {"type": "string"}}}, "required": ["names"]});
+    let letter = json!({"type": "object", "properties": {"text": {"type": "string"}, "price": {"type": "integer"}}, "required": ["price"], "additionalProperties": false});
+    let id = json!({"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]});
+    let tools = [
+        spec("shop.find", Effect::Read, name.clone(), price),
+        spec("shop.list", Effect::Read, json!({"type": "object", "properties": {}, "additionalProperties": false}), names),
+        spec("shop.send", Effect::Idempotent, letter, id),
+        spec("shop.broken", Effect::Read, name, json!({"type": "object", "properties": {"price": {"type": "integer"}}, "required": ["price"]})),
+    ];
+    let mut world = World::paced();
+    for spec in tools {
+        let (calls, name) = (calls.clone(), spec.name.clone());
+        let act = move |input: Value, _: parkway_core::tool::ToolContext| {
+            let (calls, name) = (calls.clone(), name.clone());
+            async move {
+                calls.lock().unwrap().push(json!({ "tool": name, "args": input }));
+                tokio::time::sleep(delay).await;
+                match name.as_str() {
+                    "shop.find" => {
+                        let named = input["name"].as_str().unwrap_or_default();
+                        Ok(json!({ "name": named, "price": 100 + named.len() }))
+                    }
+                    "shop.list" => Ok(json!({ "names": ["pen", "lamp", "chair"] })),
+                    "shop.send" => Ok(json!({ "id": "m-77" })),
+                    _ => Err(ToolError::invalid("broken", "the shop is closed")),
+                }
+            }
+        };
+        world = world.tool(Acting { spec, act });
+    }
+    (world, calls)
+}
+
+/// A workflow of one step with this verb.
+pub(crate) fn workflow(verb: &str) -> String {
     format!(
-        "parkway: 1\nmodels: {{ main: {{ gguf: {{ name: smollm2-135m-instruct }} }} }}\ntools: {{ t: {{}} }}\n\
-         inputs: {{ place: {{ type: string }} }}\nsteps:\n  find:\n    {step}\n"
+        "parkway: 1\nname: goal\nmodels:\n  main: {{ gguf: {{ path: model.gguf }} }}\ntools:\n  shop: {{}}\nsteps:\n  goal:\n{verb}\noutputs: {{ answer: \"${{{{ steps.goal.output }}}}\" }}\n"
     )
-}
-
-fn read(path: &str) -> Result<String, String> {
-    match path {
-        "count.yaml" => Ok("parkway: 1\ndescription: Counts words.\ninputs: { text: { type: string } }\n\
-             steps: { echo: { tool: t.echo, with: { value: '${{ inputs.text }}' } } }\n\
-             outputs: { words: '${{ steps.echo.output }}' }\n"
-            .into()),
-        "plans.jsonl" => Ok("{\"goal\": \"echo\", \"lines\": [{\"done\": true}]}\n\n".into()),
-        _ => Err("no such file".into()),
-    }
-}
-
-fn plan(source: &str) -> Plan {
-    let definition = Definition::parse("goal.yaml", source, read).unwrap_or_else(|problems| panic!("{problems}"));
-    let world = World::new();
-    let requirements = Requirements::new(&world.tools, DefaultPolicy.fingerprint());
-    Plan::check(&definition, &requirements).unwrap_or_else(|problems| panic!("{problems}"))
-}
-
-fn goal(step: &str) -> Goal {
-    match &plan(&workflow(step)).graph.nodes[0].verb {
-        Verb::Goal(goal) => (**goal).clone(),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn a_goal_is_frozen_with_what_the_file_leaves_unsaid() {
-    let agent = goal("agent: { model: main, goal: \"look in ${{ inputs.place }}\" }");
-    assert_eq!((agent.max_turns, agent.max_tokens, agent.temperature_milli), (12, 1024, 0));
-    assert_eq!((agent.goal.text.as_str(), agent.plan.is_some()), ("look in ${{ inputs.place }}", false));
-    let plan = goal("plan: { model: main, goal: look, tools: [t.echo], examples: { file: plans.jsonl } }");
-    assert_eq!((plan.max_turns, plan.max_tokens), (8, 512));
-    let planning = plan.plan.unwrap();
-    assert_eq!(
-        (planning.max_steps, planning.max_replans, planning.approve, planning.draft_only),
-        (24, 2, false, false)
-    );
-    assert_eq!(planning.examples[0].lines, [json!({"done": true})]);
-}
-
-#[test]
-fn a_family_is_the_tools_that_it_has_when_the_plan_is_frozen() {
-    let source = workflow("agent: { model: main, goal: look, tools: [t.letter, t.*] }");
-    let plan = plan(&source);
-    let Verb::Goal(goal) = &plan.graph.nodes[0].verb else { panic!("no goal") };
-    assert_eq!(goal.tools, ["t.letter", "t.echo", "t.fail"]);
-    assert_eq!(plan.tools.keys().collect::<Vec<_>>(), ["t.echo", "t.fail", "t.letter"]);
-}
-
-#[test]
-fn a_workflow_that_a_model_calls_has_a_plan_of_its_own() {
-    let goal = goal("agent: { model: main, goal: look, tools: [{ workflow: count.yaml, name: words }] }");
-    let delegate = &goal.workflows["words"];
-    assert_eq!(delegate.description, "Counts words.");
-    assert_eq!(delegate.workflow.with, json!({}));
-    assert!(delegate.workflow.own_run.is_some());
-}
-
-#[test]
-fn an_answer_of_a_form_is_known_by_its_fields() {
-    let source = workflow("agent: { model: main, goal: look, output: { n: { type: integer } } }");
-    let good = format!("{source}outputs: {{ n: '${{{{ steps.find.output.n }}}}' }}\n");
-    plan(&good);
-    let bad = format!("{source}outputs: {{ n: '${{{{ steps.find.output.m }}}}' }}\n");
-    let definition = Definition::parse("goal.yaml", &bad, read).unwrap();
-    let world = World::new();
-    let problems = Plan::check(&definition, &Requirements::new(&world.tools, "p")).unwrap_err();
-    assert!(problems.to_string().contains("`m`"), "{problems}");
-}
-
-#[test]
-fn a_goal_is_written_back_with_all_that_it_says() {
-    for step in [
-        "agent: { model: main, goal: look, tools: [t.letter, { workflow: count.yaml, name: words }], max_turns: 3, \
-         output: { n: { type: integer } }, temperature: 0.5, max_tokens: 99, seed: 7 }",
-        "plan: { model: main, goal: look, tools: [t.*], max_turns: 3, max_steps: 5, max_replans: 0, approve: true, \
-         draft: true, examples: [{ goal: echo, lines: [{ id: s1, tool: t.echo, args: { value: 1 } }, { done: true }] }] }",
-    ] {
-        let source = workflow(step);
-        let first = plan(&source);
-        assert_eq!(plan(&first.to_yaml()), first, "{}", first.to_yaml());
-        let definition = Definition::parse("goal.yaml", &source, read).unwrap();
-        let again = Definition::parse("goal.yaml", &definition.to_yaml(), read).unwrap();
-        assert_eq!(again.graph().0, definition.graph().0, "{}", definition.to_yaml());
-    }
 }

@@ -55,6 +55,11 @@ impl<'a> Copy<'a> {
             }
             return self.end(index, true);
         }
+        if step.growth.is_some() {
+            // How a goal was reached stands in the earlier run.
+            self.begin(index);
+            return self.end(index, true);
+        }
         if !step.members.is_empty() {
             self.begin(index);
             for member in self.state.in_order(&step.members) {

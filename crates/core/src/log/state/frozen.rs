@@ -200,8 +200,12 @@ impl RunState {
             model_calls,
             usage,
             used,
+            grown: _,
             ready,
         } = self;
+        if self.pursues() {
+            return Err("its plan grows while it runs".into());
+        }
         let mut used: Vec<(usize, Used)> = used.iter().map(|(index, used)| (index.0, *used)).collect();
         used.sort_by_key(|(index, _)| *index);
         let (completed, failed) = match finish {
@@ -319,6 +323,7 @@ impl RunState {
             model_calls: once.model_calls,
             usage: once.usage,
             used: once.used.into_iter().map(|(index, used)| (StepIndex(index), used)).collect(),
+            grown: Vec::new(),
             ready: frozen.ready,
         })
     }
@@ -363,6 +368,8 @@ fn freeze_step(step: &Step) -> Result<FrozenStep, String> {
         open,
         first_failure,
         asking,
+        // Of a run that has any there is no snapshot.
+        growth: _,
     } = step;
     let answer = |answer: &Answer| FrozenAnswer {
         verdict: answer.verdict,
@@ -507,6 +514,7 @@ fn thaw_step(plan: &Plan, before: &[Step], frozen: FrozenStep) -> Result<Step, S
         open: frozen.open,
         first_failure: frozen.first_failure.map(thaw_error),
         asking: frozen.asking,
+        growth: None,
     })
 }
 

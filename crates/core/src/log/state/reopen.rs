@@ -86,7 +86,10 @@ impl RunState {
     /// Whether what a step was to do was not done, and nothing has made up for it.
     fn is_undone(&self, index: StepIndex) -> bool {
         let step = &self.steps[index.0];
+        let observed = step.parent.is_some_and(|host| self.steps[host.0].growth.is_some());
         match step.status {
+            _ if self.is_last_word(index) => true,
+            StepStatus::Failed if observed => RunState::ends_goal(step.error.as_ref()),
             StepStatus::Failed => !self.handles_itself(index),
             StepStatus::Cancelled | StepStatus::Pending => true,
             StepStatus::Skipped => matches!(
@@ -112,7 +115,12 @@ impl RunState {
         self.reset_items(index, seq, moved);
         let members = self.steps[index.0].members.clone();
         let open = self.reopen_among(&members, seq, moved);
+        let asks = |growth: &super::Growth| growth.turn.is_some_and(|turn| !self.steps[turn.0].status.ended());
+        let again = self.steps[index.0].growth.as_ref().is_some_and(asks);
         let step = &mut self.steps[index.0];
+        if let Some(growth) = step.growth.as_mut().filter(|_| again) {
+            growth.taken = false;
+        }
         step.open = open;
         step.first_failure = None;
         if step.status == StepStatus::Failed && step.attempt > 0 {

@@ -101,7 +101,9 @@ impl RunState {
     pub(crate) fn stands(&self, work: Work) -> bool {
         let step = |index: StepIndex| &self.steps[index.0];
         match work {
-            Work::Open(index) | Work::Item(index) => step(index).status == StepStatus::Pending,
+            Work::Open(index) => step(index).status == StepStatus::Pending && !self.is_held(index),
+            Work::Item(index) => step(index).status == StepStatus::Pending,
+            Work::Grow(index) => self.grows(index),
             Work::Begin(index) => step(index).retry_at.is_some(),
             Work::Answer(index) => step(index).is_answered(),
             Work::Items(index) => {

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::workflow::{Graph, NodeIndex, RunIf};
+use crate::workflow::{Graph, Node, NodeIndex, RunIf};
 
 /// What the plan's graph says, turned round for quick look-ups.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shape {
     /// The nodes beside it that wait for each node.
     pub(super) dependents: Vec<Vec<NodeIndex>>,
@@ -50,5 +50,18 @@ impl Shape {
             shape.names.insert(group, names);
         }
         shape
+    }
+
+    /// One more node, at that place among the members of its group.
+    pub(super) fn add(&mut self, index: NodeIndex, node: &Node, place: usize) {
+        for after in &node.after {
+            self.dependents[after.0 as usize].push(index);
+        }
+        self.dependents.push(Vec::new());
+        self.position.push(place);
+        let around = |flags: &[bool]| node.parent.is_some_and(|parent| flags[parent.0 as usize]);
+        let (after_failure, after_cancel) = (around(&self.after_failure), around(&self.after_cancel));
+        self.after_failure.push(after_failure);
+        self.after_cancel.push(after_cancel);
     }
 }

@@ -138,6 +138,10 @@ impl RunState {
     fn stop_inside(&mut self, scope: Option<StepIndex>) {
         for index in self.open_inside(scope) {
             let step = &self.steps[index.0];
+            if step.growth.is_some() && step.status == StepStatus::Running {
+                self.open_held(index);
+            }
+            let step = &self.steps[index.0];
             if step.fan.is_some() && step.status == StepStatus::Running {
                 self.ready.push(Work::Items(index));
             } else if self.cut_off(index).is_some() {
@@ -154,6 +158,9 @@ impl RunState {
         let goes_on: fn(&Shape) -> &[bool] = |shape| &shape.after_failure;
         let shape = self.shape.clone();
         for index in self.open_inside(None) {
+            if self.steps[index.0].growth.is_some() && self.steps[index.0].status == StepStatus::Running {
+                self.open_held(index);
+            }
             let step = &self.steps[index.0];
             if step.status == StepStatus::Waiting && !goes_on(&shape)[step.node.0 as usize] {
                 // A step that had rounds already was not skipped.

@@ -153,9 +153,9 @@ impl RunState {
             // A fan-out shares its node with its items, and has no members itself.
             let members = scope.map_or(&self.roots, |scope| &self.steps[scope.0].members);
             let names = self.shape.names.get(&scope.map(|scope| self.steps[scope.0].node));
-            let found = names.and_then(|names| names.get(id)).and_then(|place| members.get(*place));
-            match (found, scope) {
-                (Some(found), _) => return Some(*found),
+            let found = names.and_then(|names| names.get(id)).and_then(|place| members.get(*place)).copied();
+            match (found.or_else(|| self.member(scope?, id)), scope) {
+                (Some(found), _) => return Some(found),
                 (None, None) => return None,
                 // A workflow within this one does not see its caller's steps.
                 (None, Some(step)) if self.called(step).is_some() => return None,

@@ -118,7 +118,7 @@ impl Scenario {
         if !needed.iter().any(|part| part.calls_work()) || writer.dice.roll(2) == 0 {
             parts.push(Part::Work);
         }
-        let more = [Part::Work, Part::Retry, Part::Each, Part::Group, Part::Repeat, Part::Run, Part::Work];
+        let more = [Part::Work, Part::Retry, Part::Each, Part::Group, Part::Repeat, Part::Run, Part::Work, Part::Goal];
         parts.push(more[writer.dice.roll(more.len() as u64) as usize]);
         let beside = [Part::Skip, Part::Bad, Part::Wait, Part::Approve, Part::Chat, Part::Asked, Part::Signal];
         if writer.dice.roll(2) == 0 {
@@ -196,6 +196,8 @@ enum Part {
     Late,
     /// A limit on what the run may use.
     Budget,
+    /// A goal: what its model plans becomes steps while the run goes on.
+    Goal,
     /// The run fails.
     Fail,
     /// The run waits for ever, and is cancelled.
@@ -206,7 +208,7 @@ enum Part {
 
 impl Part {
     fn calls_work(self) -> bool {
-        matches!(self, Part::Work | Part::Retry | Part::Each | Part::Group | Part::Repeat | Part::Run)
+        matches!(self, Part::Work | Part::Retry | Part::Each | Part::Group | Part::Repeat | Part::Run | Part::Goal)
     }
 
     fn comes_last(self) -> bool {
@@ -230,6 +232,7 @@ fn needed(point: WritePoint) -> &'static [Part] {
         WritePoint::ModelCalled => &[Part::Chat],
         WritePoint::PolicyDecided => &[Part::Asked],
         WritePoint::ApprovalRequested | WritePoint::ApprovalDecided => &[Part::Approve],
+        WritePoint::PlanExtended | WritePoint::PlanClosed => &[Part::Goal],
         WritePoint::BudgetReserved | WritePoint::BudgetSettled => &[Part::Budget],
         WritePoint::CancelRequested | WritePoint::RunCancelled => &[Part::Never],
         WritePoint::RunFailed => &[Part::Fail],
@@ -273,6 +276,7 @@ impl Writer {
             Part::Lost => format!("l{i}"),
             Part::Late => format!("z{i}"),
             Part::Skip => format!("n{i}"),
+            Part::Goal => format!("g{i}"),
             _ => format!("s{i}"),
         };
         let own = format!("steps.{name}.output.n");
@@ -319,6 +323,12 @@ impl Writer {
                 (format!("timeout: 60ms, on_error: continue, {inner}"), "4".into())
             }
             Part::Budget => (self.work(&n, ""), own),
+            Part::Goal => (
+                format!(
+                    "plan: {{ model: main, goal: 'work on ${{{{ {n} }}}}', tools: [t.work, t.bad], output: {{ n: integer }} }}"
+                ),
+                own,
+            ),
             Part::Fail | Part::Never | Part::Mend => return,
         };
         self.text.push_str(&format!("  {name}: {{ {body} }}\n"));

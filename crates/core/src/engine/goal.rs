@@ -1,0 +1,142 @@
+//! Steps that pursue a goal. There is no second engine for them: what a model writes becomes members of the step, by events, and these
+//! run as any others. Here is what follows from what has come: the next line of a plan, a patch, an agent's next turn, the answer.
+
+mod agent;
+mod answer;
+mod ask;
+mod extend;
+mod planner;
+mod pursuit;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+pub(crate) use self::pursuit::Pursuits;
+use crate::engine::begin::Start;
+use crate::engine::context::Site;
+use crate::engine::executor::{Executor, ExecutorError};
+use crate::engine::recorder::Draft;
+use crate::engine::step::Failure;
+use crate::id::StepKey;
+use crate::label::Labels;
+use crate::log::{StepIndex, StepStatus};
+use crate::planning;
+use crate::tool::{Effect, ToolSpec};
+use crate::workflow::{Delegate, Goal, Template, Verb};
+
+/// The most tools that a prompt lists. Of more, those are taken that match the goal best.
+const MOST_TOOLS: usize = 24;
+
+impl Executor {
+    /// Begins to pursue a goal: what it says, and the tools for it, are found out once and recorded.
+    pub(super) async fn begin_goal(
+        &mut self,
+        key: StepKey,
+        site: Site,
+        goal: &Goal,
+        condition: Labels,
+    ) -> Result<(), ExecutorError> {
+        let recorded = self.state.step(&key).and_then(|step| step.args);
+        let (args, labels) = match recorded {
+            Some(_) => (Value::Null, BTreeMap::new()),
+            None => {
+                let template = Template::Text(&goal.goal.text);
+                let (text, labels) = match Self::evaluated(self.values.evaluate(&self.state, site, template).await)? {
+                    Ok(found) => found,
+                    Err(failure) => return self.fail(key, &failure).await,
+                };
+                let specs = match self.callable(goal) {
+                    Ok(specs) => specs,
+                    Err(failure) => return self.fail(key, &failure).await,
+                };
+                let all: Vec<&ToolSpec> = specs.iter().collect();
+                let chosen = planning::search(&all, text.as_str().unwrap_or_default(), MOST_TOOLS);
+                let tools: Vec<&str> = chosen.iter().map(|spec| spec.name.as_str()).collect();
+                (json!({ "goal": text, "tools": tools }), BTreeMap::from([("goal".to_owned(), labels)]))
+            }
+        };
+        let mut draft = Draft::default();
+        self.draft_start(&mut draft, key, Start { args: Some(&args), labels, condition, ..Start::default() })?;
+        self.record(draft).await?;
+        Ok(())
+    }
+
+    /// What follows for a step that pursues a goal, now that something inside has ended. Nothing, where something else has to end first.
+    pub(super) async fn grow(&mut self, key: StepKey) -> Result<(), ExecutorError> {
+        let Some(index) = self.state.index_of(&key) else { return Ok(()) };
+        let plan = self.state.plan().clone();
+        let Verb::Goal(goal) = &plan.graph.node(self.state.at(index).node).verb else { return Ok(()) };
+        let acts = self.state.growth(index).is_some_and(|growth| growth.acts());
+        match &goal.plan {
+            Some(planning) if !acts => self.go_on_with_plan(key, index, goal, planning).await,
+            _ => self.go_on_with_turns(key, index, goal).await,
+        }
+    }
+
+    /// The newest turn of a goal, where it has ended and nothing was made of it.
+    fn untaken(&self, index: StepIndex) -> Option<StepIndex> {
+        let growth = self.state.growth(index)?;
+        growth.turn.filter(|turn| !growth.taken && self.state.at(*turn).status.ended())
+    }
+
+    /// What a goal may call: tools, and workflows as if they were tools.
+    fn callable(&self, goal: &Goal) -> Result<Vec<ToolSpec>, Failure> {
+        let mut specs = Vec::with_capacity(goal.tools.len() + goal.workflows.len());
+        for name in &goal.tools {
+            match self.services.tools.get(name) {
+                Some(tool) => specs.push(tool.spec().clone()),
+                None => return Err(Failure::new("unknown_tool", format!("no tool is called `{name}`"))),
+            }
+        }
+        specs.extend(goal.workflows.iter().map(|(name, delegate)| as_tool(name, delegate)));
+        Ok(specs)
+    }
+
+    /// What a member gave, as templates beside it would see it.
+    async fn given(&mut self, host: StepIndex, id: &str) -> Result<Value, ExecutorError> {
+        let expression = format!("steps.{id}.output");
+        let template = Template::Expression(&expression);
+        let given = self.values.evaluate(&self.state, Site::inside(host), template).await;
+        Ok(Self::evaluated(given)?.map(|(value, _)| value).unwrap_or_default())
+    }
+
+    /// The id of a member.
+    fn id_of(&self, member: StepIndex) -> String {
+        self.state.plan().graph.node(self.state.at(member).node).id.clone()
+    }
+
+    /// The members that call something, with the effects of what they call, in the order in which they came into being.
+    fn calls_of(&self, host: StepIndex) -> Vec<(StepIndex, String, Effect)> {
+        let calls = self.state.at(host).members.iter().filter_map(|member| {
+            let effect = match &self.state.plan().graph.node(self.state.at(*member).node).verb {
+                Verb::Tool { .. } => self.state.effect_of(*member),
+                // A workflow may have changed something.
+                Verb::Workflow(_) => Effect::Idempotent,
+                _ => return None,
+            };
+            Some((*member, self.id_of(*member), effect))
+        });
+        calls.collect()
+    }
+
+    /// The ids of the calls that have completed.
+    fn completed_calls(&self, host: StepIndex) -> Vec<String> {
+        let calls = self.calls_of(host).into_iter();
+        calls.filter(|(call, ..)| self.state.at(*call).status == StepStatus::Completed).map(|(_, id, _)| id).collect()
+    }
+}
+
+/// A workflow as a model sees it.
+fn as_tool(name: &str, delegate: &Delegate) -> ToolSpec {
+    let workflow = &delegate.workflow;
+    let names = workflow.outputs.as_object().into_iter().flatten().map(|(name, _)| (name.clone(), json!({})));
+    ToolSpec {
+        name: name.to_owned(),
+        description: delegate.description.clone(),
+        input_schema: workflow.inputs.clone(),
+        output_schema: json!({ "type": "object", "properties": Value::Object(names.collect()) }),
+        effect: Effect::Idempotent,
+        labels: Labels::NONE,
+    }
+}

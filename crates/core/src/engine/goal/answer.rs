@@ -1,0 +1,97 @@
+//! How a goal ends: its answer is held against what the run's own steps gave, and recorded, or refused with the words that nothing supports.
+
+use serde_json::Value;
+
+use crate::engine::executor::{Executor, ExecutorError};
+use crate::engine::recorder::Draft;
+use crate::engine::step::Failure;
+use crate::id::StepKey;
+use crate::label::Labels;
+use crate::log::{EventKind, StepIndex, StepStatus};
+use crate::planning::{Found, verify};
+
+impl Executor {
+    /// Takes the answer that a turn wrote.
+    pub(super) async fn conclude(
+        &mut self,
+        key: &StepKey,
+        index: StepIndex,
+        turn: StepIndex,
+        goal: &str,
+    ) -> Result<(), ExecutorError> {
+        if self.state.at(turn).status != StepStatus::Completed {
+            return self.fail_like(key, turn).await;
+        }
+        let said = match self.state.at(turn).output {
+            Some(output) => self.values.value(output).await?,
+            None => Value::Null,
+        };
+        let sources = said["sources"].as_array().into_iter().flatten();
+        let sources: Vec<String> = sources.filter_map(Value::as_str).map(str::to_owned).collect();
+        let labels = self.state.labels_of(index);
+        self.answer_with(key, index, &said["answer"], &sources, labels, goal).await
+    }
+
+    /// Completes the step with an answer that its sources support; fails it otherwise.
+    pub(super) async fn answer_with(
+        &mut self,
+        key: &StepKey,
+        index: StepIndex,
+        answer: &Value,
+        sources: &[String],
+        labels: Labels,
+        goal: &str,
+    ) -> Result<(), ExecutorError> {
+        let mut known = Vec::new();
+        for (member, id, effect) in self.calls_of(index) {
+            let completed = self.state.at(member).status == StepStatus::Completed;
+            let output = match completed && sources.contains(&id) {
+                true => self.given(index, &id).await?,
+                false => Value::Null,
+            };
+            known.push((id, effect, completed, output));
+        }
+        let found: Vec<Found<'_>> = known
+            .iter()
+            .map(|(id, effect, completed, output)| Found { id, effect: *effect, completed: *completed, output })
+            .collect();
+        match verify(answer, sources, &found, goal) {
+            Ok(()) => {
+                let labels = labels.union(self.state.at(index).arg_labels);
+                self.complete_goal(key, index, answer, labels).await
+            }
+            Err(unsupported) => {
+                let claims: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
+                let message = format!("the answer says what the results of this run do not show: {}", claims.join("; "));
+                self.fail(key.clone(), &Failure::new("unverified", message)).await
+            }
+        }
+    }
+
+    /// Records that a goal was reached.
+    pub(super) async fn complete_goal(
+        &mut self,
+        key: &StepKey,
+        index: StepIndex,
+        answer: &Value,
+        labels: Labels,
+    ) -> Result<(), ExecutorError> {
+        let mut draft = Draft::default();
+        let output = Some(self.value(&mut draft, answer)?);
+        let attempt = self.state.at(index).attempt;
+        draft.event(EventKind::StepCompleted { key: key.clone(), attempt, output, labels });
+        self.record(draft).await?;
+        self.pursuits.remove(&index);
+        Ok(())
+    }
+
+    /// A goal fails as its turn did.
+    pub(super) async fn fail_like(&mut self, key: &StepKey, turn: StepIndex) -> Result<(), ExecutorError> {
+        let step = self.state.at(turn);
+        let (id, error) = (self.id_of(turn), step.error.clone());
+        let Some(error) = error else { return Ok(()) };
+        let message = self.values.value(error.message).await?;
+        let message = format!("its turn `{id}` failed: {}", message.as_str().unwrap_or_default());
+        self.fail(key.clone(), &Failure::new(&error.code, message)).await
+    }
+}

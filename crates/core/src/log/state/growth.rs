@@ -1,0 +1,293 @@
+//! A step that pursues a goal: its members come into being while it runs. What its model is asked next stands in `engine/goal`; here is
+//! which of its members may start, and when it is to be looked at.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{RunState, Settlement};
+use crate::log::ready::Work;
+use crate::log::step::{Step, StepError, StepIndex, StepStatus};
+use crate::log::{Commitment, Does, Planned};
+use crate::tool::Effect;
+use crate::workflow::{ForEach, Node, NodeIndex, OnItemError, Retry, Turn, Verb};
+
+/// How far a step is that pursues a goal.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Growth {
+    /// The members' places by their ids.
+    names: HashMap<String, usize>,
+    /// The newest member that decides how it goes on: a line, an agent's turn, an answer, a person's word about the plan.
+    pub(crate) turn: Option<StepIndex>,
+    /// Whether what that member gave was acted on.
+    pub(crate) taken: bool,
+    /// Whether members that change something may start.
+    pub(crate) closed: bool,
+    /// Members that failed since the newest line of a patch was asked for.
+    pub(crate) failures: Vec<StepIndex>,
+    /// The newest patch.
+    pub(crate) patch: u32,
+}
+
+/// Members that came into being by one event, and where their texts are.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Grown {
+    pub(crate) texts: Commitment,
+    /// The first of their nodes.
+    pub(crate) first: NodeIndex,
+    pub(crate) count: usize,
+    /// Whether the nodes have their texts.
+    pub(crate) whole: bool,
+}
+
+impl RunState {
+    /// Takes in the members that a step has from now on.
+    pub(super) fn extend(&mut self, index: StepIndex, nodes: &[Planned], texts: Commitment) -> Result<(), String> {
+        let Some(mut growth) = self.steps[index.0].growth.take() else {
+            return Err("it has not begun to pursue a goal".into());
+        };
+        let first = NodeIndex(u32::try_from(self.plan.graph.nodes.len()).unwrap_or(u32::MAX));
+        growth.taken = true;
+        for planned in nodes {
+            let member = self.grow(index, planned, &growth.names)?;
+            growth.names.insert(planned.id.clone(), self.steps[index.0].members.len() - 1);
+            match &planned.does {
+                Does::Turn { turn: Turn::Decide { .. } } | Does::Tool { .. } | Does::Workflow { .. } => continue,
+                Does::Turn { turn: Turn::Line { patch } } if *patch > growth.patch => {
+                    growth.patch = *patch;
+                    growth.failures.clear();
+                }
+                // An agent acts at once: the policy says what it may.
+                Does::Turn { turn: Turn::Act { .. } } => growth.closed = true,
+                Does::Turn { .. } | Does::Approve => {}
+            }
+            (growth.turn, growth.taken) = (Some(member), false);
+        }
+        self.steps[index.0].growth = Some(growth);
+        self.grown.push(Grown { texts, first, count: nodes.len(), whole: false });
+        Ok(())
+    }
+
+    /// One more node, and the member that it is.
+    fn grow(
+        &mut self,
+        host: StepIndex,
+        planned: &Planned,
+        names: &HashMap<String, usize>,
+    ) -> Result<StepIndex, String> {
+        let parent = self.steps[host.0].node;
+        let Verb::Goal(goal) = &self.plan.graph.node(parent).verb else {
+            return Err("only a step that pursues a goal gets members".into());
+        };
+        if names.contains_key(&planned.id) {
+            return Err(format!("it has a member `{}` already", planned.id));
+        }
+        let verb = match &planned.does {
+            Does::Turn { turn } => Verb::Turn(turn.clone()),
+            Does::Tool { name, .. } if goal.tools.contains(name) => {
+                Verb::Tool { name: name.clone(), with: Value::Null }
+            }
+            Does::Tool { name, .. } => return Err(format!("the goal calls no tool `{name}`")),
+            Does::Workflow { name } => match goal.workflows.get(name) {
+                Some(delegate) => Verb::Workflow(Box::new(delegate.workflow.clone())),
+                None => return Err(format!("the goal calls no workflow `{name}`")),
+            },
+            Does::Approve => Verb::Approve { prompt: String::new(), timeout_ms: None, show: None },
+        };
+        let members = &self.steps[host.0].members;
+        let place = members.len();
+        let mut after = Vec::new();
+        for id in &planned.after {
+            let earlier = names.get(id).and_then(|place| members.get(*place));
+            after.push(*earlier.ok_or_else(|| format!("it has no member `{id}`"))?);
+        }
+        let waits_for = after.iter().filter(|earlier| !self.steps[earlier.0].status.ended()).count();
+        let node = Node {
+            after: after.iter().map(|earlier| self.steps[earlier.0].node).collect(),
+            for_each: planned.max_parallel.map(|max_parallel| ForEach {
+                list: Value::Null,
+                item: "item".into(),
+                key: None,
+                max_parallel,
+                on_item_error: OnItemError::Fail,
+            }),
+            ..Node::new(&planned.id, Some(parent), verb)
+        };
+        let index = NodeIndex(u32::try_from(self.plan.graph.nodes.len()).unwrap_or(u32::MAX));
+        Arc::make_mut(&mut self.shape).add(index, &node, place);
+        Arc::make_mut(&mut self.plan).graph.nodes.push(node);
+        let key = self.steps[host.0].key.child(&planned.id);
+        let member = self.add(Step::new(key, index, Some(host), waits_for));
+        let step = &mut self.steps[host.0];
+        step.members.push(member);
+        step.open += 1;
+        if waits_for == 0 {
+            self.ready.push(Work::Open(member));
+        }
+        Ok(member)
+    }
+
+    /// The plan is whole: what changes something may start.
+    pub(super) fn close_plan(&mut self, index: StepIndex) -> Result<(), String> {
+        let growth = self.steps[index.0].growth.as_mut().ok_or("it pursues no goal")?;
+        (growth.closed, growth.taken) = (true, true);
+        growth.failures.clear();
+        self.open_held(index);
+        self.ready.push(Work::Grow(index));
+        Ok(())
+    }
+
+    /// Members that waited for the plan to be whole, or that the end of the run ends.
+    pub(super) fn open_held(&mut self, index: StepIndex) {
+        for member in self.steps[index.0].members.clone() {
+            let step = &self.steps[member.0];
+            if step.status == StepStatus::Pending && step.waits_for == 0 {
+                self.ready.push(Work::Open(member));
+            }
+        }
+    }
+
+    /// A member has ended.
+    pub(super) fn member_ended(&mut self, host: StepIndex, member: StepIndex) {
+        let failed = self.steps[member.0].status == StepStatus::Failed;
+        let planned = matches!(&self.plan.graph.node(self.steps[host.0].node).verb, Verb::Goal(goal) if goal.plan.is_some());
+        if let Some(growth) = self.steps[host.0].growth.as_mut().filter(|growth| failed && growth.turn != Some(member)) {
+            growth.failures.push(member);
+            // What is still to change something waits until the plan is mended; after that, an agent acts by itself.
+            if planned && !growth.acts() {
+                growth.closed = false;
+            }
+        }
+        self.ready.push(Work::Grow(host));
+    }
+
+    /// Whether a member may not start yet, since it changes something and the plan is not whole.
+    pub(super) fn is_held(&self, index: StepIndex) -> bool {
+        let step = &self.steps[index.0];
+        let Some(growth) = step.parent.and_then(|host| self.steps[host.0].growth.as_ref()) else { return false };
+        let changes = match &self.plan.graph.node(step.node).verb {
+            Verb::Tool { .. } => !matches!(self.effect_of(index), Effect::Pure | Effect::Read),
+            // What a workflow does is not known here.
+            Verb::Workflow(_) => true,
+            _ => false,
+        };
+        changes && !growth.closed && !step.is_part() && self.barred(index).is_none()
+    }
+
+    /// Whether a step that pursues a goal is to be looked at.
+    pub(super) fn grows(&self, index: StepIndex) -> bool {
+        let step = &self.steps[index.0];
+        let Some(growth) = step.growth.as_ref().filter(|_| step.status == StepStatus::Running) else { return false };
+        let asks = growth.turn.is_some_and(|turn| !self.steps[turn.0].status.ended());
+        step.open == 0 || (!asks && step.first_failure.is_none() && self.barred(index).is_none())
+    }
+
+    /// How a step ends that pursues a goal and must not go on; nothing while it may.
+    pub(crate) fn end_of_growth(&self, index: StepIndex) -> Option<Settlement> {
+        let step = &self.steps[index.0];
+        if step.open > 0 {
+            return None;
+        }
+        let stopped = |member: &StepIndex| self.steps[member.0].status == StepStatus::Cancelled;
+        if step.overtime.is_some_and(|over| !over.had_failed) {
+            Some(Settlement::TimedOut)
+        } else if let Some(error) = &step.first_failure {
+            Some(Settlement::Fail(error.clone()))
+        } else if self.barred(index).is_some() || step.members.iter().any(stopped) {
+            Some(Settlement::Cancel)
+        } else {
+            None
+        }
+    }
+
+    /// Whether a failure ends the step that pursues a goal around it: a person's no, and a budget that is used up.
+    pub(super) fn ends_goal(error: Option<&StepError>) -> bool {
+        error.is_some_and(|error| matches!(error.code.as_str(), "budget" | "rejected"))
+    }
+
+    /// Whether a step is the newest turn of a goal that failed, which is asked again when the run goes on.
+    pub(super) fn is_last_word(&self, index: StepIndex) -> bool {
+        let Some(host) = self.steps[index.0].parent else { return false };
+        let host = &self.steps[host.0];
+        let of_turn = host.growth.as_ref().is_some_and(|growth| growth.turn == Some(index));
+        of_turn && host.status == StepStatus::Failed && !RunState::ends_goal(host.error.as_ref())
+    }
+
+    /// How far a step is that pursues a goal.
+    pub(crate) fn growth(&self, index: StepIndex) -> Option<&Growth> {
+        self.steps[index.0].growth.as_ref()
+    }
+
+    /// The member of that id.
+    pub(crate) fn member(&self, host: StepIndex, id: &str) -> Option<StepIndex> {
+        let place = self.steps[host.0].growth.as_ref()?.names.get(id)?;
+        self.steps[host.0].members.get(*place).copied()
+    }
+
+    /// Whether a step of the run has begun to pursue a goal.
+    pub(crate) fn pursues(&self) -> bool {
+        self.steps.iter().any(|step| step.growth.is_some())
+    }
+
+    /// Where the texts of a node are that came into being while the run went on: the payload, and the place in it.
+    pub(crate) fn texts_of(&self, node: NodeIndex) -> Option<(Commitment, usize)> {
+        let place = self.grown.partition_point(|grown| grown.first <= node).checked_sub(1)?;
+        let grown = self.grown.get(place)?;
+        Some((grown.texts, (node.0 - grown.first.0) as usize)).filter(|(_, at)| *at < grown.count)
+    }
+
+    /// The extensions whose nodes lack their texts: the place of each, and the payload.
+    pub(crate) fn without_texts(&self) -> Vec<(usize, Commitment)> {
+        let lacking = self.grown.iter().enumerate().filter(|(_, grown)| !grown.whole);
+        lacking.map(|(place, grown)| (place, grown.texts)).collect()
+    }
+
+    /// Gives the nodes of an extension their texts.
+    pub(crate) fn give_texts(&mut self, place: usize, said: Vec<Said>) -> Result<(), String> {
+        let Some(grown) = self.grown.get_mut(place) else { return Err("there is no such extension".into()) };
+        if said.len() != grown.count {
+            return Err(format!("{} texts for {} nodes", said.len(), grown.count));
+        }
+        grown.whole = true;
+        let first = grown.first.0 as usize;
+        let nodes = &mut Arc::make_mut(&mut self.plan).graph.nodes;
+        for (node, said) in nodes.iter_mut().skip(first).zip(said) {
+            (node.condition, node.retry, node.timeout_ms) = (said.condition, said.retry, said.timeout_ms);
+            if let (Some(for_each), Some(list)) = (node.for_each.as_mut(), said.list) {
+                for_each.list = list;
+            }
+            match &mut node.verb {
+                Verb::Tool { with, .. } => *with = said.with,
+                Verb::Workflow(workflow) => workflow.with = said.with,
+                Verb::Approve { prompt, .. } => *prompt = said.with.as_str().unwrap_or_default().to_owned(),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Growth {
+    /// Whether an agent acts: from its beginning, or since the plan could not be mended.
+    pub(crate) fn acts(&self) -> bool {
+        self.names.contains_key("turn_1")
+    }
+}
+
+/// What a member says, beside what the state of the run needs to know of it: in a payload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Said {
+    /// Arguments with templates; the question of an approval; of the first line of a patch, how the steps stood.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub(crate) with: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) condition: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) list: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retry: Option<Retry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout_ms: Option<u64>,
+}
