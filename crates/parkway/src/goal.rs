@@ -143,8 +143,9 @@ impl<T> Goal<T> {
         self.key("approve", json!(approve))
     }
 
-    /// Only writes the plan: the answer is its lines, and none of its steps runs.
-    pub fn draft(self) -> Goal<Vec<Value>> {
+    /// Only writes the plan: the answer is `{"lines": […]}`, and none of its steps runs. [`distil::drafted`](crate::distil::drafted)
+    /// makes a workflow of it.
+    pub fn draft(self) -> Goal<Value> {
         self.key("draft", json!(true)).answering()
     }
 

@@ -3,7 +3,7 @@
 use parkway::distil::{self, Drafted};
 use parkway::log::EventKind;
 use parkway::model::Usage;
-use parkway::planning::{Comparison, Condition, Key, PlannedStep, Reference};
+use parkway::planning::{Condition, PlannedStep};
 use parkway::{Error, Inputs, Parkway, Record, Workflow};
 use serde_json::{Value, json};
 
@@ -87,7 +87,7 @@ fn steps(drafted: &Drafted) -> Vec<String> {
 fn flow(step: &PlannedStep) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(list) = &step.for_each {
-        lines.push(format!("for each item of {}", shown(list)));
+        lines.push(format!("for each item of {list}"));
     }
     lines.extend(step.condition.as_ref().map(|condition| format!("only if {}", when(condition))));
     if let Some(late) = &step.late {
@@ -105,26 +105,11 @@ fn flow(step: &PlannedStep) -> Vec<String> {
     lines
 }
 
-fn shown(reference: &Reference) -> String {
-    let part = |key: &Key| match key {
-        Key::At(at) => format!("[{at}]"),
-        Key::Name(name) => format!(".{name}"),
-    };
-    reference.root.clone() + &reference.path.iter().map(part).collect::<String>()
-}
-
 fn when(condition: &Condition) -> String {
-    let (left, right) = (shown(&condition.left), &condition.right);
-    match condition.is {
-        Comparison::True => left,
-        Comparison::Equal => format!("{left} == {right}"),
-        Comparison::NotEqual => format!("{left} != {right}"),
-        Comparison::More => format!("{left} > {right}"),
-        Comparison::Less => format!("{left} < {right}"),
-        Comparison::Contains => format!("{left} contains {right}"),
-        Comparison::Empty => format!("{left} is empty"),
-        Comparison::NotEmpty => format!("{left} is not empty"),
-        _ => format!("{left} holds"),
+    let (left, is) = (&condition.left, condition.is.as_str());
+    match &condition.right {
+        Value::Null => format!("{left} is {}", is.replace('_', " ")),
+        right => format!("{left} {is} {right}"),
     }
 }
 

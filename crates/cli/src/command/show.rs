@@ -100,7 +100,7 @@ impl StepStory {
 
     fn head(&mut self, record: &Record, key: &StepKey) {
         let Some(step) = record.state.step(key) else { return };
-        let node = record.plan.graph.node(step.node);
+        let node = record.state.plan().graph.node(step.node);
         let what = Outline::from(&*record.plan);
         let label = what.find(key).map(|step| step.label()).unwrap_or_default();
         if matches!(&node.verb, Verb::Workflow(workflow) if workflow.own_run.is_some()) {

@@ -37,18 +37,13 @@ pub async fn drafted(parkway: &Parkway, run: RunId) -> Result<Drafted, Error> {
     let tools = goal.tools.iter().filter_map(|name| parkway.tools().get(name)).map(|tool| tool.spec().clone());
     let most = goal.plan.as_ref().map_or(0, |planning| planning.max_steps);
     let mut draft = Draft::new(tools.collect(), goal.schema.clone(), most);
-    let mut lines = Vec::new();
-    for turn in reached.turns.iter().filter(|turn| matches!(turn.turn, Turn::Line { .. })) {
-        let line = draft.read(&turn.output).map_err(|errors| {
+    let lines = reached.answer.get("lines").and_then(Value::as_array).cloned().unwrap_or_default();
+    for line in &lines {
+        let read = draft.read(line).map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            Error::OutOfPlace(format!(
-                "the line `{}` of run {run} cannot stand any more: {}",
-                turn.id,
-                errors.join("; ")
-            ))
+            Error::OutOfPlace(format!("a line of run {run} cannot stand any more: {}; plan anew", errors.join("; ")))
         })?;
-        draft.take(line, &turn.id);
-        lines.push(turn.output.clone());
+        draft.take(read, "");
     }
     Ok(Drafted { goal: reached.words, lines, draft, plan: record.plan, asked: goal })
 }
@@ -95,7 +90,7 @@ impl Drafted {
     }
 
     fn arguments(&self, step: &PlannedStep) -> Option<Value> {
-        self.draft.tool(&step.tool).map(|tool| tool.input_schema.clone())
+        self.draft.decide_form(&step.id)
     }
 
     /// A file names each argument: those that the tool must have.

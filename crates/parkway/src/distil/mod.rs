@@ -152,7 +152,7 @@ fn renamed(id: &str, names: &BTreeMap<String, String>) -> String {
 
 /// Why a step was planned, in the planner's words.
 fn why(id: &str, reached: &Reached) -> Option<String> {
-    let line = reached.turns.iter().find(|turn| turn.output.get("id").and_then(Value::as_str) == Some(id))?;
+    let line = reached.turns.iter().rfind(|turn| turn.output.get("id").and_then(Value::as_str) == Some(id))?;
     line.output.get("why").and_then(Value::as_str).filter(|why| !why.is_empty()).map(str::to_owned)
 }
 
@@ -186,8 +186,7 @@ fn needed(steps: &[Step], calls: &[Call], names: &BTreeMap<String, String>, sour
 }
 
 fn example_of(reached: &Reached) -> Option<PlanExample> {
-    let first = |turn: &&reached::Written| matches!(turn.turn, Turn::Line { patch: 0 });
-    let lines: Vec<_> = reached.turns.iter().filter(first).map(|turn| turn.output.clone()).collect();
+    let lines: Vec<_> = reached.lines().into_iter().cloned().collect();
     let mended = reached.turns.iter().any(|turn| matches!(turn.turn, Turn::Line { patch: 1.. } | Turn::Act { .. }));
     (!lines.is_empty() && !mended && !reached.lost).then(|| PlanExample { goal: reached.words.clone(), lines })
 }

@@ -69,27 +69,23 @@ impl Reached {
                 None => format!("run {run} pursues no goal: no step of it is a `plan` or an `agent`"),
             }));
         };
-        let (members, texts) = members(record, &step.key);
-        let mut wanted = texts;
-        wanted.extend(step.args.iter().chain(&step.output));
+        if !record.state.unread_texts().is_empty() {
+            return Err(erased(&run.to_string()));
+        }
+        let members = members(record, &step.key);
+        let mut wanted: Vec<_> = step.args.iter().chain(&step.output).copied().collect();
         let steps: HashMap<_, _> =
             members.iter().map(|member| (&member.id, made_of(record, &step.key, member))).collect();
         wanted.extend(steps.values().flatten().flat_map(|step| step.args.iter().chain(&step.output)));
         let known = Texts::read(parkway, record, &wanted).await?;
-        let mut nodes: HashMap<String, Node> = HashMap::new();
-        for texts in record.events.iter().filter_map(|event| extension(&event.kind, &step.key)) {
-            let list: Vec<Node> = serde_json::from_value(known.of(texts.1)?)
-                .map_err(|e| Error::OutOfPlace(format!("what run {run} planned cannot be read: {e}")))?;
-            nodes.extend(list.into_iter().map(|node| (node.id.clone(), node)));
-        }
         let (mut turns, mut calls, mut lost) = (Vec::new(), Vec::new(), false);
         for member in members {
             let made = steps.get(&member.id).map(Vec::as_slice).unwrap_or_default();
-            let completed = record.state.step(&step.key.child(&member.id)).map(|step| step.status);
-            if completed != Some(StepStatus::Completed) {
+            let whole = record.state.step(&step.key.child(&member.id));
+            let Some(whole) = whole.filter(|whole| whole.status == StepStatus::Completed) else {
                 lost |= !matches!(member.does, Does::Turn { .. } | Does::Approve);
                 continue;
-            }
+            };
             let pairs = made.iter().map(|step| Ok((known.maybe(step.args)?, known.maybe(step.output)?)));
             let pairs: Vec<_> = pairs.collect::<Result<_, Error>>()?;
             match &member.does {
@@ -98,10 +94,9 @@ impl Reached {
                     turns.push(Written { id: member.id.clone(), turn: turn.clone(), output });
                 }
                 Does::Tool { effect, .. } => {
-                    let Some(node) = nodes.remove(&member.id) else { continue };
                     calls.push(Call {
                         id: member.id.clone(),
-                        node,
+                        node: record.state.plan().graph.node(whole.node).clone(),
                         after: member.after.clone(),
                         effect: *effect,
                         made: pairs,
@@ -124,7 +119,18 @@ impl Reached {
         Ok(Reached { key: step.key.clone(), goal: (*goal).clone(), words, answer, turns, calls, lost })
     }
 
-    /// The outputs of turns whose texts a person has never seen as a plan: arguments that were decided late, or by an agent.
+    /// The lines that stand, in order. One that could not was written anew in the turn after it.
+    pub(super) fn lines(&self) -> Vec<&Value> {
+        let lines = self.turns.iter().filter(|turn| matches!(turn.turn, Turn::Line { .. })).map(|turn| &turn.output);
+        let mut standing: Vec<&Value> = Vec::new();
+        for line in lines {
+            standing.pop_if(|before| before.get("id") == line.get("id"));
+            standing.push(line);
+        }
+        standing
+    }
+
+    /// Whether a turn decided arguments late, or acted: not the plan says these, but what was found out meanwhile.
     pub(super) fn is_free(&self, turn: &str) -> bool {
         let written = self.turns.iter().find(|written| written.id == turn);
         written.is_some_and(|written| !matches!(written.turn, Turn::Line { .. }))
@@ -132,7 +138,7 @@ impl Reached {
 }
 
 /// What the state of the run knows of a step that pursues a goal.
-pub(crate) fn goal_of<'r>(record: &'r Record, step: &Step) -> Option<&'r Goal> {
+fn goal_of<'r>(record: &'r Record, step: &Step) -> Option<&'r Goal> {
     let index = usize::try_from(step.node.0).ok()?;
     match &record.plan.graph.nodes.get(index)?.verb {
         Verb::Goal(goal) if step.key == step.key.fan_out() => Some(goal),
@@ -146,18 +152,13 @@ fn words(goal: &Goal, args: &Value) -> String {
     filled.unwrap_or(&goal.goal.text).to_owned()
 }
 
-/// The members of a goal in the order in which they came into being, and the commitments to their texts.
-fn members<'r>(record: &'r Record, goal: &StepKey) -> (Vec<&'r Planned>, Vec<Commitment>) {
-    let extensions = record.events.iter().filter_map(|event| extension(&event.kind, goal));
-    let (nodes, texts): (Vec<_>, Vec<_>) = extensions.unzip();
-    (nodes.into_iter().flatten().collect(), texts)
-}
-
-fn extension<'r>(kind: &'r EventKind, goal: &StepKey) -> Option<(&'r [Planned], Commitment)> {
-    match kind {
-        EventKind::PlanExtended { key, nodes, texts, .. } if key == goal => Some((nodes, *texts)),
-        _ => None,
-    }
+/// The members of a goal in the order in which they came into being.
+fn members<'r>(record: &'r Record, goal: &StepKey) -> Vec<&'r Planned> {
+    let of = |kind: &'r EventKind| match kind {
+        EventKind::PlanExtended { key, nodes, .. } if key == goal => nodes.as_slice(),
+        _ => &[],
+    };
+    record.events.iter().flat_map(|event| of(&event.kind)).collect()
 }
 
 /// The steps that a member was made of: itself, or its items.
@@ -167,6 +168,10 @@ fn made_of<'r>(record: &'r Record, goal: &StepKey, member: &Planned) -> Vec<&'r 
         Some(fan) => (0..fan.total).filter_map(|item| record.state.step(&step.key.item(item))).collect(),
         None => vec![step],
     }
+}
+
+fn erased(run: &str) -> Error {
+    Error::OutOfPlace(format!("texts of run {run} were erased, so that it cannot be distilled; choose another run"))
 }
 
 /// Payloads of a run.
@@ -188,12 +193,7 @@ impl Texts {
     }
 
     fn of(&self, commitment: Commitment) -> Result<Value, Error> {
-        self.known.get(&commitment).cloned().ok_or_else(|| {
-            let run = &self.run;
-            Error::OutOfPlace(format!(
-                "texts of run {run} were erased, so that it cannot be distilled; choose another run"
-            ))
-        })
+        self.known.get(&commitment).cloned().ok_or_else(|| erased(&self.run))
     }
 
     fn maybe(&self, commitment: Option<Commitment>) -> Result<Value, Error> {
