@@ -22,28 +22,35 @@ pub(crate) fn asked_at_the_end(plan: &Plan, tools: &Toolbox) -> BTreeSet<String>
     };
     let models = |node: &Node| match &node.verb {
         verb if runs_always(node) => by(verb, plan, tools),
-        // The cancel reaches its run, too.
-        Verb::Workflow(workflow) => {
-            workflow.own_run.as_deref().map(|plan| asked_at_the_end(plan, tools)).unwrap_or_default()
-        }
-        _ => BTreeSet::new(),
+        // The cancel reaches its runs, too.
+        verb => verb.own_runs().flat_map(|plan| asked_at_the_end(plan, tools)).collect(),
     };
     plan.graph.iter().flat_map(|(_, node)| models(node)).collect()
 }
 
 /// The models that a step needs.
 fn by(verb: &Verb, plan: &Plan, tools: &Toolbox) -> BTreeSet<String> {
-    match verb {
+    let own = match verb {
         Verb::Chat(chat) => BTreeSet::from([chat.model.clone()]),
-        Verb::Workflow(workflow) => workflow.own_run.as_deref().map(|plan| asked(plan, tools)).unwrap_or_default(),
         Verb::Tool { name, with } => {
-            let schema = tools.get(name).map(|tool| &tool.spec().input_schema["properties"]);
-            let named = schema.and_then(Value::as_object).into_iter().flatten();
-            let named = named.filter(|(_, schema)| schema[NAMES_A_MODEL] == true);
-            named.flat_map(|(argument, _)| models_of(&with[argument], plan)).collect()
+            name_models(name, tools).flat_map(|argument| models_of(&with[argument], plan)).collect()
+        }
+        Verb::Goal(goal) => {
+            // The arguments of its calls are written when it runs.
+            let any = goal.tools.iter().any(|tool| name_models(tool, tools).next().is_some());
+            let any = plan.models.keys().filter(|_| any).cloned();
+            std::iter::once(goal.model.clone()).chain(any).collect()
         }
         _ => BTreeSet::new(),
-    }
+    };
+    own.into_iter().chain(verb.own_runs().flat_map(|plan| asked(plan, tools))).collect()
+}
+
+/// The arguments of a tool that are names of models.
+fn name_models<'t>(tool: &str, tools: &'t Toolbox) -> impl Iterator<Item = &'t String> {
+    let schema = tools.get(tool).map(|tool| &tool.spec().input_schema["properties"]);
+    let named = schema.and_then(Value::as_object).into_iter().flatten();
+    named.filter(|(_, schema)| schema[NAMES_A_MODEL] == true).map(|(argument, _)| argument)
 }
 
 /// The models that an argument may name: the one, or any of the plan where that is only known when the step runs.

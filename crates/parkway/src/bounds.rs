@@ -28,10 +28,12 @@ pub(crate) fn overstepped(settings: &Settings, tools: &Toolbox, plan: &Plan) -> 
 fn granted(plan: &Plan) -> Vec<&BTreeMap<String, Value>> {
     let mut all = vec![&plan.grants];
     for (_, node) in plan.graph.iter() {
-        if let Verb::Workflow(workflow) = &node.verb {
-            all.push(&workflow.grants);
-            all.extend(workflow.own_run.as_deref().into_iter().flat_map(granted));
+        match &node.verb {
+            Verb::Workflow(workflow) => all.push(&workflow.grants),
+            Verb::Goal(goal) => all.extend(goal.workflows.values().map(|delegate| &delegate.workflow.grants)),
+            _ => {}
         }
+        all.extend(node.verb.own_runs().flat_map(granted));
     }
     all
 }

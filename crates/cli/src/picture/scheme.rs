@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use parkway::Effect;
-use parkway::definition::{ForEach, Graph, Node, NodeIndex, OnError, OnItemError, RunIf, Verb, Wait};
+use parkway::definition::{ForEach, Goal, Graph, Node, NodeIndex, OnError, OnItemError, RunIf, Verb, Wait};
 use serde_json::Value;
 
 use crate::render::{Symbols, clean, cut, span};
@@ -214,6 +214,12 @@ impl Reader<'_> {
             | Verb::Wait(Wait::Signal { timeout_ms: Some(ms), .. }) => {
                 mark(Tone::Quiet, format!("within {}", span(*ms)))
             }
+            Verb::Goal(goal) => {
+                mark(Tone::Plain, offered(goal));
+                if goal.plan.as_ref().is_some_and(|plan| plan.approve) {
+                    mark(Tone::Plain, "approved by a person".into());
+                }
+            }
             Verb::Workflow(workflow) if workflow.members.is_empty() => mark(Tone::Plain, "own run".into()),
             _ => {}
         }
@@ -248,7 +254,7 @@ fn without_implied(wave: &[usize], edges: &[Edge]) -> Vec<Edge> {
 fn look(verb: &Verb) -> Look {
     match verb {
         Verb::Tool { .. } => Look::Tool,
-        Verb::Chat(_) => Look::Model,
+        Verb::Chat(_) | Verb::Goal(_) => Look::Model,
         Verb::Approve { .. } | Verb::Input { .. } => Look::Person,
         Verb::Wait(_) => Look::Wait,
         Verb::Steps { .. } => Look::Group,
@@ -265,6 +271,7 @@ fn what(verb: &Verb) -> String {
     match verb {
         Verb::Tool { name, .. } => name.clone(),
         Verb::Chat(chat) => chat.model.clone(),
+        Verb::Goal(goal) => goal.goal.text.clone(),
         Verb::Set { values } => keys(Some(values)),
         Verb::Approve { .. } => "asks a person".into(),
         Verb::Input { form, .. } => keys(form.get("properties")),
@@ -276,11 +283,21 @@ fn what(verb: &Verb) -> String {
     }
 }
 
+/// What a model may call for its goal.
+fn offered(goal: &Goal) -> String {
+    let names: Vec<_> = goal.tools.iter().chain(goal.workflows.keys()).map(String::as_str).collect();
+    if names.is_empty() { "no tools".into() } else { names.join(", ") }
+}
+
 fn about(node: &Node) -> Vec<String> {
     let mut about = Vec::new();
     about.extend(node.description.as_deref().map(clean));
     if let Verb::Approve { prompt, .. } | Verb::Input { prompt, .. } = &node.verb {
         about.push(format!("asks: {}", clean(prompt)));
+    }
+    if let Verb::Goal(goal) = &node.verb {
+        about.push(format!("goal of {}: {}", clean(&goal.model), clean(&goal.goal.text)));
+        about.push(format!("may call: {}", clean(&offered(goal))));
     }
     if let Some(for_each) = &node.for_each {
         about.push(format!("for each {} in {}", clean(&for_each.item), bare(&for_each.list)));

@@ -48,6 +48,7 @@ fn members(graph: &Graph, group: Option<NodeIndex>) -> Vec<OutlineStep> {
         let detail = match &node.verb {
             Verb::Tool { name, .. } => name.clone(),
             Verb::Chat(chat) => chat.model.clone(),
+            Verb::Goal(goal) => goal.model.clone(),
             Verb::Workflow(workflow) => workflow.path.clone(),
             _ => String::new(),
         };

@@ -2,11 +2,17 @@
 
 use std::fmt::Write as _;
 
-use parkway::definition::{CallOutlook, Node, NodeIndex, OnError, OnItemError, RunIf, Verb, Wait};
+use parkway::definition::{
+    CallOutlook, Delegate, Goal, Node, NodeIndex, OnError, OnItemError, RunIf, StepOutlook, Verb, Wait,
+};
 use parkway::policy::Verdict;
 use parkway::{Outlook, Plan};
 
 use super::words::{clean, width};
+use super::{Symbols, cut};
+
+/// The most columns of a goal.
+const GOAL: usize = 60;
 
 /// The plan's steps, in waves, groups with their members below them.
 pub(crate) fn waves(plan: &Plan, outlook: Option<&Outlook>) -> Vec<String> {
@@ -25,11 +31,18 @@ fn group(plan: &Plan, outlook: Option<&Outlook>, parent: Option<NodeIndex>, dept
             let node = graph.node(*index);
             let number = if place == 0 { number.to_string() } else { String::new() };
             let pad = " ".repeat(column.saturating_sub(width(&node.id)));
-            let call = outlook.and_then(|outlook| outlook.steps.get(index.0 as usize)?.call.as_ref());
-            let notes = notes(plan, node, call);
+            let known = outlook.and_then(|outlook| outlook.steps.get(index.0 as usize));
+            let notes = notes(plan, node, known);
             let gap = if notes.is_empty() { "" } else { "  " };
             let indent = "  ".repeat(depth);
             lines.push(format!("{indent}{number:>numbers$}  {}{pad}  {}{gap}{notes}", node.id, what(node)));
+            if let Verb::Goal(asked) = &node.verb {
+                lines.extend(
+                    goal(plan, asked, known)
+                        .into_iter()
+                        .map(|line| format!("{indent}{:numbers$}  {:column$}  {line}", "", "")),
+                );
+            }
             group(plan, outlook, Some(*index), depth + 1, lines);
         }
     }
@@ -39,6 +52,7 @@ fn what(node: &Node) -> String {
     match &node.verb {
         Verb::Tool { name, .. } => clean(name),
         Verb::Chat(chat) => format!("chat {}", clean(&chat.model)),
+        Verb::Goal(goal) => format!("{} {}", node.verb.name(), clean(&goal.model)),
         Verb::Steps { .. } if node.for_each.is_some() => "for each".into(),
         Verb::Steps { .. } if node.repeat.is_some() => "repeat".into(),
         Verb::Workflow(workflow) => format!("workflow {}", clean(&workflow.path)),
@@ -46,14 +60,39 @@ fn what(node: &Node) -> String {
     }
 }
 
-fn notes(plan: &Plan, node: &Node, call: Option<&CallOutlook>) -> String {
+/// What a model is to reach, and what it may call for that.
+fn goal(plan: &Plan, goal: &Goal, known: Option<&StepOutlook>) -> Vec<String> {
+    let call = |name: &str| known.and_then(|known| known.goal.as_ref()?.calls.iter().find(|call| call.tool == name));
+    let tool = |name: &String| {
+        let effect = plan.tools.get(name).map(|tool| tool.effect.as_str());
+        let notes: Vec<_> = effect.into_iter().chain(call(name).and_then(policy)).collect();
+        format!("may call {}  {}", clean(name), notes.join(", "))
+    };
+    let workflow = |(name, delegate): (&String, &Delegate)| {
+        format!("may call {}  workflow {} in a run of its own", clean(name), clean(&delegate.workflow.path))
+    };
+    let what = format!("goal: {}", cut(&clean(&goal.goal.text), GOAL, Symbols::from_env()));
+    let calls = goal.tools.iter().map(tool).chain(goal.workflows.iter().map(workflow));
+    std::iter::once(what).chain(calls).collect()
+}
+
+fn notes(plan: &Plan, node: &Node, known: Option<&StepOutlook>) -> String {
     let mut notes = Vec::new();
+    let call = known.and_then(|known| known.call.as_ref());
     match &node.verb {
         Verb::Tool { name, .. } => {
             notes.extend(plan.tools.get(name).map(|tool| tool.effect.as_str().to_owned()));
             notes.extend(call.and_then(policy).map(str::to_owned));
         }
         Verb::Chat(chat) => notes.push(format!("at most {} tokens", chat.max_tokens)),
+        Verb::Goal(goal) => {
+            notes.extend(known.and_then(|known| known.goal.as_ref()).map(|goal| format!("up to {} turns", goal.turns)));
+            if let Some(planning) = &goal.plan {
+                notes.push(format!("at most {} steps", planning.max_steps));
+                notes.extend(planning.draft_only.then(|| "only drafts".to_owned()));
+                notes.extend(planning.approve.then(|| "a person approves the plan".to_owned()));
+            }
+        }
         Verb::Approve { timeout_ms, .. } => {
             notes.push(format!("asks a person{}", within(*timeout_ms)));
         }

@@ -251,7 +251,7 @@ impl Executor {
         let mut found = Arguments { value: Value::Null, secrets: Vec::new(), labels: BTreeMap::new() };
         // The arguments of a call that a model asked for are what it wrote, as a whole.
         if let Value::String(whole) = with {
-            let result = self.values.evaluate(&self.state, site, Template::Text(whole)).await;
+            let result = self.values.evaluate(&self.state, site, Template::Expression(whole)).await;
             return Ok(match Self::evaluated(result)? {
                 Ok((value @ Value::Object(_), seen)) => {
                     found.labels = value.as_object().into_iter().flatten().map(|(name, _)| (name.clone(), seen)).collect();

@@ -389,6 +389,12 @@ pub struct Message {
     pub content: Text,
 }
 
+impl Message {
+    pub(crate) fn user(content: Text) -> Self {
+        Message { role: Role::User, content }
+    }
+}
+
 /// A template's text, frozen into the plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Text {

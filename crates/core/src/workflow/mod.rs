@@ -37,7 +37,9 @@ pub use graph::{
 };
 pub use inputs::Inputs;
 pub(crate) use inputs::fill_inputs;
-pub use outlook::{Awaited, CallOutlook, ChatOutlook, Outlook, Pause, StepOutlook, Surroundings, Times, WorstTime};
+pub use outlook::{
+    Awaited, CallOutlook, ChatOutlook, GoalOutlook, Outlook, Pause, StepOutlook, Surroundings, Times, WorstTime,
+};
 pub use plan::{FrozenTool, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
 pub(crate) use secret::misplaced_secret;

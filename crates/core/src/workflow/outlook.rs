@@ -4,6 +4,7 @@
 
 mod calls;
 mod chats;
+mod goals;
 mod walk;
 mod worst;
 
@@ -64,6 +65,9 @@ pub struct StepOutlook {
     /// What it asks a model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<ChatOutlook>,
+    /// What a model may do to reach its goal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goal: Option<Box<GoalOutlook>>,
     /// What it waits for by its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
@@ -107,6 +111,28 @@ pub struct ChatOutlook {
     /// The model's context, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<u32>,
+}
+
+/// What a model may do to reach a goal, before it has said how.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct GoalOutlook {
+    /// The model's name in the workflow.
+    pub model: String,
+    /// The most turns of the model.
+    pub turns: u64,
+    /// The most tokens of what it writes in one turn.
+    pub max_tokens: u32,
+    /// The model's context, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<u32>,
+    /// The tools that it may call, each with arguments that may be anything.
+    pub calls: Vec<CallOutlook>,
+    /// What the workflows do that it may call, by the names that it knows them under.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub workflows: BTreeMap<String, Outlook>,
+    /// Whether a person approves its plan before anything is changed.
+    pub approves: bool,
 }
 
 /// A wait that is written in the file.

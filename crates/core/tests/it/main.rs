@@ -15,6 +15,7 @@ mod effects;
 mod failures;
 mod faults;
 mod forking;
+mod goal_files;
 mod goals;
 mod graphs;
 mod keys;

@@ -38,6 +38,52 @@ impl Step {
         Step::new("chat", None).inside("model", model.into())
     }
 
+    /// Reaches a goal in turns of a model, which calls tools ([`Step::tools`]) and answers.
+    ///
+    /// ```
+    /// use parkway::{Field, Step, Workflow};
+    /// use serde_json::json;
+    ///
+    /// # fn main() -> Result<(), parkway::Error> {
+    /// let workflow = Workflow::builder("largest")
+    ///     .model("main", json!({ "gguf": { "name": "smollm2-135m-instruct" } }))
+    ///     .tools("files", json!({ "read": ["in"] }))
+    ///     .step(
+    ///         "find",
+    ///         Step::agent("main", "Which file in the folder `in` is the largest?")
+    ///             .tools(["files.list", "text.*"])
+    ///             .max_turns(6)
+    ///             .output("file", Field::string()),
+    ///     )
+    ///     .build()?;
+    /// # assert_eq!(workflow.name(), "largest");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn agent(model: impl Into<String>, goal: impl Into<Value>) -> Self {
+        Step::new("agent", None).inside("model", model.into()).inside("goal", goal)
+    }
+
+    /// Reaches a goal by a plan that a model writes over [`Step::tools`]: its lines are checked as they are written, and its steps run.
+    ///
+    /// ```
+    /// use parkway::{Step, Workflow};
+    /// use serde_json::json;
+    ///
+    /// # fn main() -> Result<(), parkway::Error> {
+    /// let workflow = Workflow::builder("tidy")
+    ///     .model("main", json!({ "gguf": { "name": "smollm2-135m-instruct" } }))
+    ///     .tools("files", json!({ "read": ["in"], "write": ["out"] }))
+    ///     .step("tidy", Step::plan("main", "Copy all letters to `out`.").tools(["files.*"]).max_steps(8).approve_plan())
+    ///     .build()?;
+    /// # assert_eq!(workflow.name(), "tidy");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn plan(model: impl Into<String>, goal: impl Into<Value>) -> Self {
+        Step::new("plan", None).inside("model", model.into()).inside("goal", goal)
+    }
+
     /// Runs another workflow, by its path in [`WorkflowBuilder::folder`]; its inputs follow with [`Step::with`].
     ///
     /// [`WorkflowBuilder::folder`]: super::WorkflowBuilder::folder
@@ -169,9 +215,49 @@ impl Step {
         self.inside("adapter", name.into())
     }
 
-    /// Offers a tool to a model; its calls come back as output, and are not made.
+    /// Offers a tool to a model; its calls come back as output, and are not made. Beside an agent or a plan they are.
     pub fn offer(mut self, tool: impl Into<String>) -> Self {
         push(&mut self.inner, "tools", tool.into().into());
+        self
+    }
+
+    /// Offers tools to a model: names, families (`files.*`), or workflows (`json!({ "workflow": path })`).
+    pub fn tools<T: Into<Value>>(mut self, tools: impl IntoIterator<Item = T>) -> Self {
+        for tool in tools {
+            push(&mut self.inner, "tools", tool.into());
+        }
+        self
+    }
+
+    /// The most turns of an agent, and of the one that goes on where a plan cannot be mended.
+    pub fn max_turns(self, most: u32) -> Self {
+        self.inside("max_turns", most)
+    }
+
+    /// The most steps of a plan.
+    pub fn max_steps(self, most: u32) -> Self {
+        self.inside("max_steps", most)
+    }
+
+    /// How often what has not started of a plan may be planned anew after a failure.
+    pub fn max_replans(self, most: u32) -> Self {
+        self.inside("max_replans", most)
+    }
+
+    /// Has a person approve a plan before anything is changed: the key `approve`.
+    pub fn approve_plan(self) -> Self {
+        self.inside("approve", true)
+    }
+
+    /// Only writes a plan: its lines are the output, and no step of it runs.
+    pub fn draft(self) -> Self {
+        self.inside("draft", true)
+    }
+
+    /// Shows a planner a plan that worked for another goal.
+    pub fn plan_example(mut self, goal: impl Into<String>, lines: impl IntoIterator<Item = Value>) -> Self {
+        let lines: Vec<Value> = lines.into_iter().collect();
+        push(&mut self.inner, "examples", json!({ "goal": goal.into(), "lines": lines }));
         self
     }
 

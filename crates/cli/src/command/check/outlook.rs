@@ -40,8 +40,8 @@ pub(super) fn questions(plan: &Plan, outlook: &Outlook) -> Vec<String> {
             Some(Awaited::Approval | Awaited::Input) => prompt(plan, step).map(clean),
             _ => None,
         };
-        let call = step.call.as_ref().filter(|call| call.approved_by.is_none());
-        let call = call.and_then(|call| {
+        let call = step.call.iter().chain(step.goal.iter().flat_map(|goal| &goal.calls));
+        let calls = call.filter(|call| call.approved_by.is_none()).filter_map(|call| {
             let word = match (call.policy.mildest.verdict, call.policy.strictest.verdict) {
                 (Verdict::Ask, _) => "before it calls",
                 (_, Verdict::Ask) => "perhaps, before it calls",
@@ -50,7 +50,9 @@ pub(super) fn questions(plan: &Plan, outlook: &Outlook) -> Vec<String> {
             let reason = &call.policy.strictest.reason;
             Some(format!("{word} {}: {}", clean(&call.tool), clean(reason)))
         });
-        lines.extend(question.or(call).map(|question| format!("  {path}  {question}")));
+        let plan = step.goal.as_ref().filter(|goal| goal.approves);
+        let plan = plan.map(|_| "its plan, before anything is changed".to_owned());
+        lines.extend(question.into_iter().chain(plan).chain(calls).map(|question| format!("  {path}  {question}")));
     });
     lines
 }
@@ -81,9 +83,21 @@ pub(super) fn waits(outlook: &Outlook) -> Vec<String> {
 }
 
 /// What a model is asked: how many steps do, and the longest prompt and answer.
-pub(super) fn chats(outlook: &Outlook, model: &str, said: Option<u32>) -> Option<String> {
+pub(super) fn chats(outlook: &Outlook, model: &str, said: Option<u32>) -> Vec<String> {
     let mut chats: Vec<ChatOutlook> = Vec::new();
     each(outlook, "", &mut |_, step, _| chats.extend(step.chat.clone().filter(|chat| chat.model == model)));
+    let mut turns = Vec::new();
+    each(outlook, "", &mut |_, step, _| turns.extend(step.goal.as_deref().filter(|goal| goal.model == model).cloned()));
+    let goals = (!turns.is_empty()).then(|| {
+        let steps = counted(turns.len() as u64, "step");
+        let most = turns.iter().fold(0, |most: u64, goal| most.saturating_add(goal.turns));
+        let longest = turns.iter().map(|goal| goal.max_tokens).max().unwrap_or_default();
+        format!("    {steps} towards goals: up to {}, each up to {longest} tokens", counted(most, "turn"))
+    });
+    chats_of(&chats, said).into_iter().chain(goals).collect()
+}
+
+fn chats_of(chats: &[ChatOutlook], said: Option<u32>) -> Option<String> {
     let longest = chats.iter().max_by_key(|chat| chat.prompt_tokens)?;
     let about = if longest.counted { "" } else { "about " };
     let more = if longest.whole { "" } else { " and what is filled in" };
@@ -143,7 +157,8 @@ fn each(outlook: &Outlook, before: &str, tell: &mut dyn FnMut(&str, &StepOutlook
     for step in &outlook.steps {
         let path = format!("{before}{}", step.path);
         tell(&path, step, !before.is_empty());
-        if let Some(inner) = &step.own_run {
+        let offered = step.goal.iter().flat_map(|goal| goal.workflows.values());
+        for inner in step.own_run.as_deref().into_iter().chain(offered) {
             each(inner, &format!("{path} / "), tell);
         }
     }

@@ -15,8 +15,8 @@ const TURN_MS: u64 = 600_000;
 /// What is to be recorded at once.
 #[derive(Default)]
 pub(super) struct Extension {
-    nodes: Vec<Planned>,
-    said: Vec<Said>,
+    pub(super) nodes: Vec<Planned>,
+    pub(super) said: Vec<Said>,
     /// Members that are not needed any more.
     pub(super) dropped: Vec<StepKey>,
     /// Whether the plan is whole with this.

@@ -85,7 +85,7 @@ fn budget(compiled: &Compiled<'_>, skipped: &[bool]) -> Vec<Diagnostic> {
     let help = "raise it, or ask for less; a call that cannot reserve its share does not start, and the run fails";
     if let Some(limit) = budget.tokens.as_ref().filter(|limit| tokens > limit.value) {
         let message = format!(
-            "the answers alone may take {tokens} tokens (`max_tokens` of each chat that surely runs once), and the budget has {}",
+            "the answers alone may take {tokens} tokens (`max_tokens` of each step that surely asks a model once), and the budget has {}",
             limit.value
         );
         found.push(Diagnostic::warning("small-budget", limit.place, message).help(help));

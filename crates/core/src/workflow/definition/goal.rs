@@ -132,7 +132,7 @@ fn read_offer(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<OfferDef> {
             None => OfferDef::Tool(name),
         });
     }
-    let mut keys = reader.keys(tree, "a workflow as a tool")?;
+    let mut keys = reader.keys(tree, "an entry of `tools`")?;
     let path = keys.required(reader, "workflow").and_then(|tree| reader.text(tree));
     let name = keys.get(reader, "name").and_then(|tree| reader.text(tree));
     let description = keys.get(reader, "description").and_then(|tree| reader.text(tree));

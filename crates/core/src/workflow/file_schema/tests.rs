@@ -101,7 +101,7 @@ const PLACES: [(&str, &str); 25] = [
     ("an example", "/$defs/chat/properties/examples/items"),
     ("`agent`", "/$defs/agent"),
     ("`plan`", "/$defs/plan"),
-    ("a workflow as a tool", "/$defs/delegate"),
+    ("an entry of `tools`", "/$defs/delegate"),
     ("an example of a plan", "/$defs/plan_example"),
     ("a message", "/$defs/chat/properties/messages/items"),
     ("a text", "/$defs/file"),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{CallOutlook, Surroundings};
 use crate::label::Labels;
 use crate::policy::{Foresight, PolicyRequest, Rule, Rules, Unknown};
+use crate::tool::ToolSpec;
 use crate::workflow::compile::expression_or_value;
 use crate::workflow::graph::{NodeIndex, Verb};
 use crate::workflow::plan::Plan;
@@ -86,6 +87,23 @@ impl<'a> Calls<'a> {
         let approved_by = node.after.iter().find(approves).map(|after| graph.node(*after).id.clone());
         let secrets = secrets.into_iter().collect();
         Some(CallOutlook { tool: name.clone(), effect: spec.effect, policy, approved_by, secrets })
+    }
+
+    /// The calls that a goal's model may ask for, in the order of its tools; what it writes may have any label.
+    pub(in crate::workflow) fn of_goal(&self, index: NodeIndex) -> Vec<CallOutlook> {
+        let Verb::Goal(goal) = &self.plan.graph.node(index).verb else { return Vec::new() };
+        let specs = goal.tools.iter().filter_map(|name| Some(self.around.tools.get(name)?.spec()));
+        let call = |spec: &ToolSpec| {
+            let arguments = spec.input_schema.get("properties").and_then(Value::as_object);
+            let args = arguments.into_iter().flatten().map(|(name, _)| name.clone()).collect();
+            let granted = self.grants(index).contains_key(spec.family());
+            let none = Value::Object(Map::new());
+            let request = PolicyRequest::new(spec, &none, Labels::NONE, granted);
+            let policy = self.foresee(index, &request, &Unknown { args, labels: ANY });
+            let (tool, effect) = (spec.name.clone(), spec.effect);
+            CallOutlook { tool, effect, policy, approved_by: None, secrets: Vec::new() }
+        };
+        specs.map(call).collect()
     }
 
     /// The rules that apply to the run that a step has for itself.

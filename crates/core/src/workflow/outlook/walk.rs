@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Calls, Outlook, StepOutlook, Surroundings, Times, WorstTime, chats, worst};
+use super::{Calls, Outlook, StepOutlook, Surroundings, Times, WorstTime, chats, goals, worst};
 use crate::policy::{Rule, Verdict};
 use crate::workflow::graph::{Node, NodeIndex, OnError, OnItemError, RunIf, Verb};
 use crate::workflow::plan::{Limits, Plan};
@@ -107,6 +107,7 @@ impl Walk<'_> {
             worst: WorstTime::NO_TIME,
             call: None,
             chat: None,
+            goal: None,
             pause: worst::pause(&node.verb),
             own_run: None,
         };
@@ -153,6 +154,13 @@ impl Walk<'_> {
                 let worst = outlook.worst.within(limit);
                 found.own_run = Some(Box::new(outlook));
                 (worst, Vec::new())
+            }
+            Verb::Goal(goal) => {
+                let known = goals::goal(self.plan, self.around, &self.calls, index, goal);
+                self.tokens = self.tokens.and(times.by(goals::tokens(self.around, goal, &known)));
+                self.tool_calls = self.tool_calls.and(times.by(goals::tool_calls(&known)));
+                found.goal = Some(Box::new(known));
+                (WorstTime::NO_BOUND.within(node.timeout_ms), Vec::new())
             }
             verb if verb.has_members() => {
                 // A failure that is handled leaves what would have come after it undone.
