@@ -1,10 +1,13 @@
 //! What can be asked for on the command line.
 
+mod goal;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::exit::EXIT_CODES;
+pub(crate) use goal::{DistilArgs, DoArgs, GoalArgs, PlanArgs, PlanFormat};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,6 +79,12 @@ pub(crate) enum Command {
     Signal(SignalArgs),
     /// End a run
     Cancel(CancelArgs),
+    /// Let a model plan for a goal, and show the plan
+    Plan(PlanArgs),
+    /// Let a model plan for a goal, and do it
+    Do(DoArgs),
+    /// Make a workflow and a test of a run that reached a goal
+    Distil(DistilArgs),
     /// Check a workflow, and say what it would do
     Check(CheckArgs),
     /// Explain a code that `check` tells, or the filters of expressions
@@ -108,7 +117,16 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it may ask a model.
     pub(crate) fn computes(&self) -> bool {
-        matches!(self, Command::Run(_) | Command::Resume(_) | Command::Retry(_) | Command::Fork(_) | Command::Cancel(_))
+        matches!(
+            self,
+            Command::Run(_)
+                | Command::Resume(_)
+                | Command::Retry(_)
+                | Command::Fork(_)
+                | Command::Cancel(_)
+                | Command::Plan(_)
+                | Command::Do(_)
+        )
     }
 }
 

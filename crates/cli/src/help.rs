@@ -3,8 +3,9 @@
 use clap::Command;
 
 /// What somebody wants to do, and the commands for it.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Run", &["run", "resume", "retry", "fork", "approve", "input", "resolve", "signal", "cancel"]),
+    ("Plan", &["plan", "do", "distil"]),
     ("Look", &["show", "logs", "diff", "runs", "export", "graph"]),
     ("Write", &["new", "check", "explain", "test", "schema"]),
     ("Set up", &["models", "config", "doctor", "store", "completions", "man"]),

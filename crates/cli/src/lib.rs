@@ -5,6 +5,7 @@ mod command;
 mod exit;
 mod failure;
 mod help;
+mod library;
 mod next;
 mod out;
 pub mod picture;
@@ -77,6 +78,9 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Resolve(args) => command::resolve::resolve(&global, args).await,
         Command::Signal(args) => command::signal::signal(&global, args).await,
         Command::Cancel(args) => command::cancel::cancel(&global, args, out_ref).await,
+        Command::Plan(args) => command::plan::plan(&global, args, out_ref).await,
+        Command::Do(args) => command::do_::do_(&global, args, out_ref).await,
+        Command::Distil(args) => command::distil::distil(&global, args, out_ref).await,
         Command::Check(args) => command::check::check(&global, args, out_ref).await,
         Command::Explain(args) => command::explain::explain(&args, out_ref),
         Command::New(args) => command::new::new(&args, out_ref),

@@ -1,6 +1,6 @@
 //! The engine in a program: starts runs, takes them up again, and looks at them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -301,7 +301,14 @@ impl Parkway {
     pub async fn record(&self, run: RunId) -> Result<Record, Error> {
         let events = self.services().store.events(run, Seq(0)).await?;
         let plan = self.plan(run, &events).await?;
-        Record::new(run, plan, events)
+        let mut record = Record::new(run, plan, events)?;
+        let unread = record.state.unread_texts();
+        let payloads = self.services().store.payloads(&unread).await?;
+        let known: HashMap<_, _> = unread.into_iter().zip(payloads).collect();
+        let read = |texts| known.get(&texts)?.as_ref()?.value().ok();
+        let given = record.state.read_texts(read);
+        given.map_err(|why| StoreError::Corrupt(format!("what was planned in run {run} cannot be read: {why}")))?;
+        Ok(record)
     }
 
     /// The events of a run behind `after`, oldest first; `Seq(0)` is before the first.

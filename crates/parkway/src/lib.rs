@@ -5,6 +5,7 @@
 //! (default), `llama` for models in the process, `testing` for a scripted model.
 
 pub mod blocking;
+pub mod distil;
 pub mod models;
 pub mod settings;
 #[cfg(feature = "testing")]
@@ -17,6 +18,7 @@ mod bounds;
 mod builder;
 mod embed;
 mod error;
+mod goal;
 #[cfg(feature = "llama")]
 mod local;
 mod record;
@@ -30,6 +32,7 @@ pub use binding::{LoadProgress, ModelBinding};
 pub use builder::Builder;
 pub use embed::{Parkway, RunOptions};
 pub use error::Error;
+pub use goal::{Answer, Goal};
 pub use record::Record;
 pub use run::{Events, Run, Updates};
 pub use workflow::{Field, Step, Workflow, WorkflowBuilder};
@@ -42,6 +45,7 @@ pub use parkway_core::id;
 pub use parkway_core::label::Labels;
 pub use parkway_core::log;
 pub use parkway_core::model;
+pub use parkway_core::planning;
 pub use parkway_core::policy;
 pub use parkway_core::secret;
 pub use parkway_core::store;

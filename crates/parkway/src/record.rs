@@ -16,7 +16,7 @@ pub struct Record {
     pub plan: Arc<Plan>,
     /// Its events, oldest first.
     pub events: Vec<Event>,
-    /// The state that they make.
+    /// The state that they make. Its plan also has the steps that came into being while the run went on.
     pub state: RunState,
 }
 

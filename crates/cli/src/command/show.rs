@@ -17,7 +17,7 @@ use crate::next::Next;
 use crate::out::{Out, colors, columns, now, say};
 use crate::project::Project;
 use crate::render::{
-    Outline, RunView, Symbols, Timeline, clean, counted, decided, elapsed, fired, harmless, indented, local, repeated,
+    Outline, RunView, Symbols, Timeline, clean, counted, decided, elapsed, fired, harmless, indented, local, planned, repeated,
     resolved, ruled, skipped,
 };
 use crate::session::{explain, way_on};
@@ -100,7 +100,7 @@ impl StepStory {
 
     fn head(&mut self, record: &Record, key: &StepKey) {
         let Some(step) = record.state.step(key) else { return };
-        let node = record.plan.graph.node(step.node);
+        let node = record.state.plan().graph.node(step.node);
         let what = Outline::from(&*record.plan);
         let label = what.find(key).map(|step| step.label()).unwrap_or_default();
         if matches!(&node.verb, Verb::Workflow(workflow) if workflow.own_run.is_some()) {
@@ -197,6 +197,11 @@ impl StepStory {
                 self.title(&format!("{at}  used of the budget: {}", amounts(*spent)));
             }
             EventKind::StepCancelled { .. } => self.title(&format!("{at}  cancelled")),
+            EventKind::PlanExtended { nodes, .. } => {
+                let told = planned(nodes).unwrap_or_else(|| "the model is asked".into());
+                self.title(&format!("{at}  {told}"));
+            }
+            EventKind::PlanClosed { .. } => self.title(&format!("{at}  the plan is whole")),
             // These are about the run.
             EventKind::RunCreated { .. }
             | EventKind::RunClaimed { .. }

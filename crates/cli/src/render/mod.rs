@@ -3,6 +3,7 @@
 
 mod view;
 
+mod planned;
 mod turn;
 
 mod outline;
@@ -31,7 +32,7 @@ mod waves;
 
 pub use live::Live;
 pub use outline::{Outline, OutlineStep};
-pub(crate) use phrases::{decided, fired, repeated, resolved, ruled, skipped};
+pub(crate) use phrases::{decided, fired, planned, repeated, resolved, ruled, skipped};
 pub(crate) use progress::{progress, transfer};
 pub use question::Question;
 pub(crate) use question::indented;

@@ -1,12 +1,35 @@
 //! What is said of things that happen to steps: the same words in the drawing, in lines for a pipe, and in `show`.
 
-use parkway::log::{Resolution, SkipReason, Timer, Verdict};
+use parkway::definition::Turn;
+use parkway::log::{Does, Planned, Resolution, SkipReason, Timer, Verdict};
 use parkway::policy;
 
 use super::words::clean;
 
 /// What is said of a step that waits for a form to be filled.
 pub(super) const WANTS_VALUES: &str = "waits for values";
+
+/// What a member of a goal does, in the place of a step's verb.
+pub(crate) fn does(does: &Does) -> String {
+    match does {
+        Does::Tool { name, .. } => clean(name),
+        Does::Workflow { name } => format!("workflow {}", clean(name)),
+        Does::Approve => "approve".into(),
+        Does::Turn { turn: Turn::Line { patch: 0 } } => "a line of the plan".into(),
+        Does::Turn { turn: Turn::Line { .. } } => "a line of a patch".into(),
+        Does::Turn { turn: Turn::Decide { .. } } => "arguments".into(),
+        Does::Turn { turn: Turn::Answer } => "the answer".into(),
+        Does::Turn { .. } => "turn".into(),
+        _ => String::new(),
+    }
+}
+
+/// The calls and questions that a goal has from now on: `planned s1 files.list, s2 files.read_text`. None, if the model is only asked.
+pub(crate) fn planned(nodes: &[Planned]) -> Option<String> {
+    let calls = nodes.iter().filter(|node| !matches!(node.does, Does::Turn { .. }));
+    let calls: Vec<_> = calls.map(|node| format!("{} {}", clean(&node.id), does(&node.does))).collect();
+    (!calls.is_empty()).then(|| format!("planned {}", calls.join(", ")))
+}
 
 pub(crate) fn decided(verdict: Verdict) -> &'static str {
     match verdict {

@@ -7,7 +7,7 @@ use parkway::log::{Commitment, Event, EventKind, WaitFor};
 use parkway::policy::Verdict;
 
 use super::outline::{Outline, OutlineStep};
-use super::phrases::{WANTS_VALUES, decided, fired, repeated, resolved, ruled, skipped};
+use super::phrases::{WANTS_VALUES, decided, fired, planned, repeated, resolved, ruled, skipped};
 use super::view::{Node, RunView};
 use super::words::{clean, counted, elapsed, local, width};
 
@@ -63,6 +63,10 @@ impl RunView {
             None => clean(code),
         };
         Some(match &event.kind {
+            EventKind::PlanExtended { nodes, .. } => planned(nodes)?,
+            EventKind::PlanClosed { .. } => "the plan is whole".into(),
+            // What it wrote is told as what follows from it.
+            EventKind::StepCompleted { .. } if node.is_quiet_turn() => return None,
             EventKind::StepExpanded { items, .. } => counted(u64::from(*items), "item"),
             EventKind::StepCompleted { .. } if node.children.is_empty() || key.path().len() == 1 && !is_item(key) => {
                 let tokens = if node.spent.calls > 0 { counted(node.spent.output, "token") } else { String::new() };

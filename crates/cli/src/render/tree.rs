@@ -119,7 +119,9 @@ impl<'a> Drawing<'a> {
     fn steps(&mut self, parent: &Node, outline: &[OutlineStep], depth: usize) {
         let planned: HashSet<_> = outline.iter().map(|step| step.id.as_str()).collect();
         let unknown = |part: &Part| matches!(part, Part::Step(id) if !planned.contains(id.as_str()));
-        let mut others: Vec<_> = parent.children.iter().filter(|(part, _)| unknown(part)).collect();
+        let shown = |node: &Node| !node.is_quiet_turn();
+        let mut others: Vec<_> =
+            parent.children.iter().filter(|(part, node)| unknown(part) && shown(node)).collect();
         others.sort_by_key(|(_, node)| node.seen);
         let known = outline
             .iter()
@@ -133,7 +135,8 @@ impl<'a> Drawing<'a> {
         let pending = Node::default();
         for (id, node, step) in steps {
             let node = node.unwrap_or(&pending);
-            let label = step.map(OutlineStep::label).unwrap_or_default();
+            let label = step.map(OutlineStep::label).or_else(|| Some(node.planned.as_ref()?.label()));
+            let label = label.unwrap_or_default();
             let rounds = step.and_then(|step| step.rounds);
             let row = Row { depth, id: id.into(), id_column, label, rounds, ..Row::default() };
             self.step(row, node, step.map_or(&[], |step| &step.children));
@@ -201,6 +204,7 @@ impl<'a> Drawing<'a> {
             let most = row.rounds.map(|most| format!("/{most}")).unwrap_or_default();
             row.notes.push((format!("round {round}{most}"), Tone::Plain));
         }
+        row.notes.extend(node.planning().map(|note| (note, Tone::Dim)));
         if telling.attempts > 1 {
             row.notes.push((format!("attempt {}", telling.attempts), Tone::Busy));
         }
@@ -220,7 +224,7 @@ impl<'a> Drawing<'a> {
         if let Some(remark) = &telling.remark {
             row.notes.push((remark.clone(), if tone == Tone::Bad { tone } else { Tone::Dim }));
         }
-        if let Some(turn) = &telling.turn {
+        if let Some(turn) = telling.turn.as_ref().or_else(|| telling.turn_within()) {
             (row.doing, row.doing_short) = (turn.note(), turn.short());
             row.beside = turn.beside(self.view.symbols);
         }

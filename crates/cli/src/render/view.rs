@@ -10,6 +10,7 @@ use parkway::policy::Verdict;
 use super::outline::Outline;
 use super::phrases::{decided, fired, resolved, ruled, skipped};
 use super::plain::step_column;
+use super::planned::Planned;
 use super::symbols::Symbols;
 use super::timeline::name;
 use super::turn::Turn;
@@ -38,7 +39,7 @@ pub struct RunView {
     pub(super) busy: Busy,
     texts: HashMap<Commitment, String>,
     names: HashMap<Commitment, Vec<String>>,
-    seen: u32,
+    pub(super) seen: u32,
 }
 
 /// Why the run failed.
@@ -109,6 +110,8 @@ pub(super) struct Node {
     pub(super) names: Option<Commitment>,
     pub(super) spent: Spent,
     pub(super) turn: Option<Turn>,
+    /// What it is, where it came into being while the run went on.
+    pub(super) planned: Option<Planned>,
     pub(super) children: BTreeMap<Part, Node>,
 }
 
@@ -333,6 +336,9 @@ impl RunView {
         if let EventKind::ModelCalled { call, .. } = &event.kind {
             self.count_call(key, at, call);
         }
+        if let EventKind::PlanExtended { nodes, .. } = &event.kind {
+            self.plan(key, at, nodes);
+        }
         let by = self.actor(&event.by);
         let own_run = self.own_runs.contains(&name(key)).then(|| event.run.child(key));
         let node = self.reach(key, at);
@@ -413,7 +419,7 @@ impl RunView {
     }
 
     /// The node of `key`. Steps on the way to it run, whether or not the log says so.
-    fn reach(&mut self, key: &StepKey, at: Time) -> &mut Node {
+    pub(super) fn reach(&mut self, key: &StepKey, at: Time) -> &mut Node {
         let mut node = &mut self.root;
         for part in parts(key) {
             if node.state == State::Pending {

@@ -36,7 +36,7 @@ pub(crate) fn given(following: &Following, plan: &Plan) -> Result<Vec<Preapprova
 /// Gives these answers to steps that ask already.
 pub(crate) async fn answer_waiting(parkway: &Parkway, record: &Record, given: &[Preapproval]) -> Result<(), Failure> {
     for step in record.state.asking() {
-        if !asks(&record.plan.graph.node(step.node).verb) {
+        if !asks(&record.state.plan().graph.node(step.node).verb) {
             continue;
         }
         if let Some(given) = given.iter().find(|given| given.covers(&step.key)) {

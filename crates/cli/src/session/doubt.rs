@@ -164,7 +164,7 @@ impl Known {
 
 /// The tool that a step calls.
 fn tool_of<'a>(record: &'a Record, key: &StepKey) -> Option<&'a str> {
-    match &record.plan.graph.node(record.state.step(key)?.node).verb {
+    match &record.state.plan().graph.node(record.state.step(key)?.node).verb {
         Verb::Tool { name, .. } => Some(name),
         _ => None,
     }

@@ -58,7 +58,7 @@ impl Ending {
                 say(&format!("run {id} completed"));
                 say(&self.look(id));
                 if let Some(file) = &self.json_output {
-                    write(file, &outputs)?;
+                    write_outputs(file, &outputs)?;
                 }
                 Ok(Exit::Done)
             }
@@ -150,7 +150,7 @@ pub(crate) async fn way_on(parkway: &Parkway, state: &RunState, next: &Next) -> 
 }
 
 /// Writes a file as a whole or not at all; to a pipe or a device as it comes.
-fn write(file: &Path, value: &Value) -> Result<(), Failure> {
+pub(crate) fn write_outputs(file: &Path, value: &Value) -> Result<(), Failure> {
     let failed = |e: io::Error| {
         Failure::failed(format!("the outputs cannot be written to {}: {e}", file.display()))
             .help("the run completed all the same, and nothing of it has to be done again")

@@ -14,7 +14,7 @@ mod watch;
 pub(crate) use approvals::{answer_waiting, given};
 pub(crate) use desk::form_of;
 pub(crate) use doubt::{Doubt, Word};
-pub(crate) use ending::way_on;
+pub(crate) use ending::{way_on, write_outputs};
 pub(crate) use form::Form;
 pub(crate) use inputs::{add_given, from_file, json_value, read_file};
 pub(crate) use person::name as person;

@@ -87,11 +87,39 @@ impl<'a> Session<'a> {
         start: impl Future<Output = Result<Run, Error>>,
         earlier: Option<&Record>,
     ) -> Result<Exit, Failure> {
+        match self.end_of(parkway, plan, start, earlier).await? {
+            Ok((run, ended)) => self.ending.tell(parkway, &run, &ended, self.out).await,
+            Err(exit) => Ok(exit),
+        }
+    }
+
+    /// The same for a new run, and leaves it to the caller what is said of one that completed.
+    pub(crate) async fn complete(
+        mut self,
+        parkway: &Parkway,
+        plan: &Plan,
+        start: impl Future<Output = Result<Run, Error>>,
+    ) -> Result<Result<Run, Exit>, Failure> {
+        match self.end_of(parkway, plan, start, None).await? {
+            Ok((run, ended)) if ended.status == RunStatus::Completed => Ok(Ok(run)),
+            Ok((run, ended)) => Ok(Err(self.ending.tell(parkway, &run, &ended, self.out).await?)),
+            Err(exit) => Ok(Err(exit)),
+        }
+    }
+
+    /// Waits for the run to be there, and follows it until this program no longer executes it.
+    async fn end_of(
+        &mut self,
+        parkway: &Parkway,
+        plan: &Plan,
+        start: impl Future<Output = Result<Run, Error>>,
+        earlier: Option<&Record>,
+    ) -> Result<Result<(Run, Ended), Exit>, Failure> {
         let started = tokio::select! {
             started = start => started,
             () = self.signals.next() => {
                 self.loading.end();
-                return Ok(self.ending.interrupted(earlier.map(|record| record.state.run())));
+                return Ok(Err(self.ending.interrupted(earlier.map(|record| record.state.run()))));
             }
         };
         self.loading.end();
@@ -99,8 +127,8 @@ impl<'a> Session<'a> {
         let followed = self.watch(parkway, plan, &run, earlier.map_or(Seq(0), |record| record.state.head())).await;
         self.out.flush()?;
         match followed? {
-            Followed::Interrupted => Ok(self.ending.interrupted(Some(run.id()))),
-            Followed::Ended(ended) => self.ending.tell(parkway, &run, &ended, self.out).await,
+            Followed::Interrupted => Ok(Err(self.ending.interrupted(Some(run.id())))),
+            Followed::Ended(ended) => Ok(Ok((run, ended))),
         }
     }
 

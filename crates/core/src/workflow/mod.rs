@@ -43,5 +43,6 @@ pub use outlook::{
 pub use plan::{FrozenTool, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
 pub(crate) use secret::misplaced_secret;
-pub use template::library_page;
-pub(crate) use template::{Reference, Template, TemplateError, Type, field_of, literal};
+pub(crate) use template::{Reference, Template, TemplateError, Type, field_of};
+pub use template::{library_page, literal};
+pub use write::yaml;

@@ -134,7 +134,8 @@ fn model(spec: &ModelSpec) -> Value {
     value
 }
 
-fn yaml(value: &Value) -> String {
+/// A value as YAML, as this crate writes files.
+pub fn yaml(value: &Value) -> String {
     let options = serde_saphyr::ser_options! {
         compact_list_indent: false,
         // A folded text is not always read as it was.

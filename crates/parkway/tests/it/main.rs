@@ -8,6 +8,7 @@ mod book;
 mod building;
 mod checking;
 mod examples;
+mod goals;
 mod house;
 mod older;
 mod promises;

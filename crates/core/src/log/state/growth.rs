@@ -241,6 +241,21 @@ impl RunState {
         Some((grown.texts, (node.0 - grown.first.0) as usize)).filter(|(_, at)| *at < grown.count)
     }
 
+    /// The payloads that hold what members say that came into being while the run went on, where their nodes do not have it.
+    pub fn unread_texts(&self) -> Vec<Commitment> {
+        self.without_texts().into_iter().map(|(_, texts)| texts).collect()
+    }
+
+    /// Gives those nodes what they say. `read` knows the values of payloads; of one that was erased it gives none.
+    pub fn read_texts(&mut self, read: impl Fn(Commitment) -> Option<Value>) -> Result<(), String> {
+        for (place, texts) in self.without_texts() {
+            let Some(value) = read(texts) else { continue };
+            let said = serde_json::from_value(value).map_err(|error| error.to_string())?;
+            self.give_texts(place, said)?;
+        }
+        Ok(())
+    }
+
     /// The extensions whose nodes lack their texts: the place of each, and the payload.
     pub(crate) fn without_texts(&self) -> Vec<(usize, Commitment)> {
         let lacking = self.grown.iter().enumerate().filter(|(_, grown)| !grown.whole);

@@ -181,7 +181,7 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
 }
 
 /// A template that prints a text as it is, whatever marks are in it.
-pub(crate) fn literal(text: &str) -> String {
+pub fn literal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {

@@ -28,7 +28,7 @@ pub(crate) use habits::foreign_root;
 pub(crate) use inspect::{Inspected, Use, field_of};
 pub(crate) use kind::{Field, Fields, Type};
 pub use library::library_page;
-pub(crate) use marks::literal;
+pub use marks::literal;
 pub(crate) use span::{Problem, Span};
 
 use crate::schema::check_depth;
