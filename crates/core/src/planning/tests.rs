@@ -15,7 +15,7 @@ use crate::workflow::{Template, Verb};
 use chance::Chance;
 
 /// How many catalogues of tools are tried.
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 50;
 
 /// A tool with these schemas.
 fn tool(name: &str, effect: Effect, input: Value, output: Value) -> ToolSpec {
@@ -152,7 +152,7 @@ fn every_value_of_the_form_may_stand() {
             }
         }
     }
-    assert!(count > 10_000, "{count} lines");
+    assert!(count > 2_000, "{count} lines");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_seeded_mistake_is_never_taken() {
     }
     let kinds = ["argument", "cycle", "field", "forward", "missing", "reference type", "step", "tool", "type"];
     assert_eq!(counts.keys().copied().collect::<Vec<_>>(), kinds);
-    assert!(counts.values().all(|count| *count > 50), "{counts:?}");
+    assert!(counts.values().all(|count| *count > 10), "{counts:?}");
 }
 
 #[test]
