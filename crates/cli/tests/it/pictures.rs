@@ -43,6 +43,28 @@ fn a_workflow_is_drawn_in_each_format() {
 }
 
 #[test]
+fn a_goal_is_one_box_that_says_what_may_be_called() {
+    let bench = Bench::new(
+        r#"
+parkway: 1
+name: goals
+models: { main: {} }
+tools: { files: { read: [data], write: [out] } }
+steps:
+  find:
+    agent: { model: main, goal: "Find the largest file\nin the folder data, and say why", tools: [files.list, files.read_text] }
+  tidy:
+    needs: [find]
+    plan: { model: main, goal: "Tidy up: ${{ steps.find.output }}", tools: [files.list, files.write_text], approve: true }
+"#,
+    );
+    let drawn = bench.parkway(&["graph", "flow.yaml", "--format", "mermaid"]).code(0);
+    insta::assert_snapshot!("goals", drawn.out);
+    let checked = bench.parkway(&["check", "flow.yaml"]).code(0);
+    insta::assert_snapshot!("goals_checked", checked.out);
+}
+
+#[test]
 fn the_ending_of_the_output_says_the_format() {
     let bench = Bench::new(ASK);
     for (name, begins) in

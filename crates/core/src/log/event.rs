@@ -588,10 +588,13 @@ pub enum EventKind {
         /// All that they say: arguments, conditions, lists.
         texts: Commitment,
     },
-    /// The plan of such a step is whole: what changes something may start.
+    /// The plan of such a step is whole: what changes something may start. Or it is given up: an agent goes on when all has ended.
     PlanClosed {
         /// The step that pursues the goal.
         key: StepKey,
+        /// Whether it is given up.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        given_up: bool,
     },
     /// A share of the budget is set aside for a step.
     BudgetReserved {

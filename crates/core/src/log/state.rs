@@ -406,7 +406,7 @@ impl RunState {
                 self.ready.push(Work::Answer(index));
             }
             EventKind::PlanExtended { nodes, texts, .. } => self.extend(index, nodes, *texts)?,
-            EventKind::PlanClosed { .. } => self.close_plan(index)?,
+            EventKind::PlanClosed { given_up, .. } => self.close_plan(index, *given_up)?,
             EventKind::BudgetReserved { share, .. } => {
                 self.steps[index.0].reserved = self.steps[index.0].reserved.plus(*share);
                 self.reserved = self.reserved.plus(*share);

@@ -35,6 +35,7 @@ mod deed;
 mod number;
 mod plain;
 mod trace;
+mod vocabulary;
 
 use claim::Claim;
 use plain::cut;

@@ -1,6 +1,7 @@
 //! Goals: what a model writes becomes steps of the run, and ends honestly.
 
 mod agents;
+mod around;
 mod defects;
 mod pace;
 mod plans;

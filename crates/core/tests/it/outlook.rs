@@ -353,3 +353,34 @@ steps:
     let call = step(inner, "all").call.as_ref().unwrap();
     assert_eq!(call.policy.strictest.rule, "site[0]");
 }
+
+#[test]
+fn what_a_model_may_do_for_a_goal_is_told_before_it_does_it() {
+    let yaml = "
+parkway: 1
+models: { main: { gguf: { name: x }, context: 1000 } }
+tools: { t: {} }
+steps:
+  agent: { agent: { model: main, goal: Find the letter, tools: [t.letter, t.send], max_turns: 3, max_tokens: 99 } }
+  plan:
+    timeout: 1m
+    plan: { model: main, goal: Find the letter, tools: [t.*], max_steps: 4, max_replans: 1, approve: true, max_tokens: 99 }
+  alone: { agent: { model: main, goal: Say hello, max_turns: 1, max_tokens: 99 } }
+";
+    let outlook = look(yaml);
+    let agent = step(&outlook, "agent").goal.as_deref().unwrap();
+    assert_eq!((agent.turns, agent.approves), (3, false));
+    let calls: Vec<_> = agent
+        .calls
+        .iter()
+        .map(|call| (call.tool.as_str(), call.effect, call.policy.mildest.verdict, call.policy.strictest.verdict))
+        .collect();
+    insta::assert_debug_snapshot!(calls);
+    let plan = step(&outlook, "plan");
+    // Four steps, each decided late; four that are dropped; two closing lines; the answer; eight turns after that.
+    assert_eq!(plan.goal.as_ref().map(|goal| (goal.turns, goal.approves)), Some((4 + 4 + 4 + 2 + 1 + 8, true)));
+    assert_eq!(plan.worst, WorstTime { open: false, ms: 60_000 });
+    assert_eq!(step(&outlook, "agent").worst, WorstTime { open: true, ms: 0 });
+    assert_eq!(outlook.tokens.most, Some(1000 * (3 + 23 + 1)));
+    assert_eq!(outlook.tool_calls, Times { least: 0, most: None });
+}

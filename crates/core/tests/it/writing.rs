@@ -89,6 +89,7 @@ policy:
     matches: true
 budget: {tokens: 200k, tool_calls: 7, money: 0.25, wall: 90s}
 deadline: 7d
+tools: {t: {}}
 defaults: {retry: 1, timeout: 3m, model: main, max_parallel: 2, temperature: 0.5, max_tokens: 99}
 steps:
   wait: {wait: 1500ms}
@@ -159,6 +160,38 @@ steps:
     steps:
       set:
         set: {n: '${{ index }}', 'yes': 'no'}
+  agent:
+    needs: [loop]
+    agent:
+      model: far
+      goal: 'Find: ${{ inputs.text }}'
+      tools: [t.echo, t.letter]
+      max_turns: 3
+      output:
+        x: {type: string}
+      temperature: 0.5
+      max_tokens: 88
+      seed: 7
+  plan:
+    needs: [agent]
+    timeout: 20m
+    plan:
+      model: main
+      goal: Tidy up
+      tools: [t.fail]
+      max_steps: 5
+      max_replans: 0
+      approve: true
+      draft: true
+      examples:
+      - goal: echo
+        lines:
+        - {id: s1, tool: t.echo, args: {value: 'no'}}
+        - {done: true}
+      output_schema:
+        type: object
+        properties:
+          x: {type: string}
   none:
     needs: [loop]
     retry: 0
@@ -390,6 +423,25 @@ fn verb(depth: u32) -> BoxedStrategy<Map<String, Value>> {
             put(&mut chat, "seed", seed.map(Value::from));
             json!({ "chat": chat })
         });
+    let most = || proptest::option::of(1..=8_u32);
+    let offered = proptest::collection::vec("[a-z]{1,6}\\.([a-z]{1,6}|\\*)", 1..4);
+    let lines = proptest::collection::vec(values(), 0..3);
+    let goal = (text(), offered, [most(), most(), most()], proptest::option::of(fields()), any::<[bool; 3]>(), lines)
+        .prop_map(|(goal, tools, most, output, [plans, approve, draft], lines)| {
+            let mut said = Map::from_iter([("model".to_owned(), json!("main")), ("goal".to_owned(), json!(goal))]);
+            said.insert("tools".into(), json!(tools));
+            put(&mut said, "max_turns", most[0].map(Value::from));
+            put(&mut said, "output", output);
+            if !plans {
+                return json!({ "agent": said });
+            }
+            put(&mut said, "max_steps", most[1].map(Value::from));
+            put(&mut said, "max_replans", most[2].map(Value::from));
+            said.insert("approve".into(), json!(approve));
+            said.insert("draft".into(), json!(draft));
+            said.insert("examples".into(), json!([{ "goal": "a", "lines": lines }]));
+            json!({ "plan": said })
+        });
     let called = (prop_oneof![tool, chat], calls).prop_map(move |(verb, (retry, timeout))| {
         let mut step = map(verb);
         put(&mut step, "retry", retry);
@@ -412,7 +464,7 @@ fn verb(depth: u32) -> BoxedStrategy<Map<String, Value>> {
         (text(), span()).prop_map(|(name, timeout)| json!({ "wait": { "signal": name, "timeout": timeout } })),
     ];
     let set = values().prop_map(|values| json!({ "set": values }));
-    let others = prop_oneof![approve, input, wait, set].prop_map(map);
+    let others = prop_oneof![approve, input, wait, set, goal].prop_map(map);
     if depth == 0 {
         return prop_oneof![called, others].boxed();
     }

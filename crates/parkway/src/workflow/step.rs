@@ -51,7 +51,7 @@ impl Step {
     ///     .step(
     ///         "find",
     ///         Step::agent("main", "Which file in the folder `in` is the largest?")
-    ///             .tools(["files.list", "text.*"])
+    ///             .tools(["files.*"])
     ///             .max_turns(6)
     ///             .output("file", Field::string()),
     ///     )

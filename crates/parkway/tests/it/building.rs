@@ -71,6 +71,20 @@ steps:
     repeat: { until: index > 3, max: 5, delay: 10s }
     steps: { values: { set: { n: "${{ index }}", "yes": "no" } } }
   list: { tool: files.list, with: { folder: data } }
+  agent:
+    agent: { model: main, goal: find, tools: [files.list, "text.*"], max_turns: 3, output: { x: { type: string } }, seed: 7 }
+  plan:
+    timeout: 1h
+    plan:
+      model: main
+      goal: tidy
+      tools: ["files.*"]
+      max_turns: 3
+      max_steps: 5
+      max_replans: 1
+      approve: true
+      draft: true
+      examples: [{ goal: a, lines: [{ done: true }] }]
 outputs: { all: "${{ steps.list.output }}" }
 ensure: ["steps.list.status == 'completed'"]
 "#;
@@ -144,6 +158,27 @@ fn built() -> WorkflowBuilder {
                 .step("values", Step::set().with("n", "${{ index }}").with("yes", "no")),
         )
         .step("list", Step::tool("files.list").with("folder", "data"))
+        .step(
+            "agent",
+            Step::agent("main", "find")
+                .offer("files.list")
+                .tools(["text.*"])
+                .max_turns(3)
+                .output("x", Field::string())
+                .seed(7),
+        )
+        .step(
+            "plan",
+            Step::plan("main", "tidy")
+                .tools(["files.*"])
+                .max_turns(3)
+                .max_steps(5)
+                .max_replans(1)
+                .approve_plan()
+                .draft()
+                .plan_example("a", [json!({ "done": true })])
+                .timeout(hours(1)),
+        )
         .output("all", "${{ steps.list.output }}")
         .ensure("steps.list.status == 'completed'")
 }

@@ -62,7 +62,7 @@ impl Executor {
         result
     }
 
-    async fn next_turn(&mut self, key: &StepKey, number: u32) -> Result<(), ExecutorError> {
+    pub(super) async fn next_turn(&mut self, key: &StepKey, number: u32) -> Result<(), ExecutorError> {
         let mut extension = Extension::default();
         extension.turn(&format!("turn_{number}"), Vec::new(), Turn::Act { number }, Value::Null);
         self.extend(key, extension).await

@@ -21,6 +21,8 @@ pub(super) struct Extension {
     pub(super) dropped: Vec<StepKey>,
     /// Whether the plan is whole with this.
     pub(super) closes: bool,
+    /// Whether the plan is given up with this.
+    pub(super) gives_up: bool,
 }
 
 impl Extension {
@@ -68,7 +70,7 @@ impl Extension {
 impl Executor {
     /// Records new members, and gives their nodes what they say.
     pub(super) async fn extend(&mut self, key: &StepKey, extension: Extension) -> Result<(), ExecutorError> {
-        let Extension { nodes, said, dropped, closes } = extension;
+        let Extension { nodes, said, dropped, closes, gives_up } = extension;
         let mut draft = recorder::Draft::default();
         for key in dropped {
             draft.event(EventKind::StepSkipped { key, reason: SkipReason::Replanned });
@@ -78,8 +80,8 @@ impl Executor {
             let texts = draft.payload(&*self.services.clock, &said)?;
             draft.event(EventKind::PlanExtended { key: key.clone(), nodes, texts });
         }
-        if closes {
-            draft.event(EventKind::PlanClosed { key: key.clone() });
+        if closes || gives_up {
+            draft.event(EventKind::PlanClosed { key: key.clone(), given_up: gives_up });
         }
         if draft.events.is_empty() {
             return Ok(());

@@ -51,8 +51,12 @@ impl Executor {
             if failed {
                 return self.mend(key, index, planning, pursuit).await;
             }
-            let over = self.state.at(index).open == 0;
-            return if over { self.ask_for_answer(key, index, goal, pursuit).await } else { Ok(()) };
+            let given_up = growth.given_up;
+            return match self.state.at(index).open {
+                0 if given_up => self.next_turn(key, 1).await,
+                0 => self.ask_for_answer(key, index, goal, pursuit).await,
+                _ => Ok(()),
+            };
         };
         let completed = self.state.at(turn).status == StepStatus::Completed;
         let verb = self.state.plan().graph.node(self.state.at(turn).node).verb.clone();
@@ -159,13 +163,7 @@ impl Executor {
         let pending = self.state.at(index).members.iter().map(|member| self.state.at(*member));
         let pending = pending.filter(|member| member.status == StepStatus::Pending);
         let dropped = pending.map(|member| member.key.clone()).collect();
-        self.extend(key, Extension { dropped, ..Extension::default() }).await?;
-        if self.state.at(index).open > 0 {
-            return Ok(());
-        }
-        let mut extension = Extension::default();
-        extension.turn("turn_1", Vec::new(), Turn::Act { number: 1 }, Value::Null);
-        self.extend(key, extension).await
+        self.extend(key, Extension { dropped, gives_up: true, ..Extension::default() }).await
     }
 
     /// All has run: the plan says what the answer is made of, or the model does.

@@ -25,6 +25,8 @@ pub(crate) struct Growth {
     pub(crate) taken: bool,
     /// Whether members that change something may start.
     pub(crate) closed: bool,
+    /// Whether the plan was given up.
+    pub(crate) given_up: bool,
     /// Members that failed since the newest line of a patch was asked for.
     pub(crate) failures: Vec<StepIndex>,
     /// The newest patch.
@@ -130,9 +132,9 @@ impl RunState {
     }
 
     /// The plan is whole: what changes something may start.
-    pub(super) fn close_plan(&mut self, index: StepIndex) -> Result<(), String> {
+    pub(super) fn close_plan(&mut self, index: StepIndex, given_up: bool) -> Result<(), String> {
         let growth = self.steps[index.0].growth.as_mut().ok_or("it pursues no goal")?;
-        (growth.closed, growth.taken) = (true, true);
+        (growth.closed, growth.taken, growth.given_up) = (true, true, given_up);
         growth.failures.clear();
         self.open_held(index);
         self.ready.push(Work::Grow(index));
@@ -153,12 +155,11 @@ impl RunState {
     pub(super) fn member_ended(&mut self, host: StepIndex, member: StepIndex) {
         let failed = self.steps[member.0].status == StepStatus::Failed;
         let planned = matches!(&self.plan.graph.node(self.steps[host.0].node).verb, Verb::Goal(goal) if goal.plan.is_some());
-        if let Some(growth) = self.steps[host.0].growth.as_mut().filter(|growth| failed && growth.turn != Some(member)) {
+        let growth = self.steps[host.0].growth.as_mut().filter(|growth| planned && growth.plans());
+        if let Some(growth) = growth.filter(|growth| failed && growth.turn != Some(member)) {
+            // What is still to change something waits until the plan is mended.
             growth.failures.push(member);
-            // What is still to change something waits until the plan is mended; after that, an agent acts by itself.
-            if planned && !growth.acts() {
-                growth.closed = false;
-            }
+            growth.closed = false;
         }
         self.ready.push(Work::Grow(host));
     }
@@ -181,7 +182,9 @@ impl RunState {
         let step = &self.steps[index.0];
         let Some(growth) = step.growth.as_ref().filter(|_| step.status == StepStatus::Running) else { return false };
         let asks = growth.turn.is_some_and(|turn| !self.steps[turn.0].status.ended());
-        step.open == 0 || (!asks && step.first_failure.is_none() && self.barred(index).is_none())
+        // Work that leads to nothing would keep a run from being said to wait.
+        let due = growth.turn.is_none() || !growth.taken || !growth.failures.is_empty();
+        step.open == 0 || (due && !asks && step.first_failure.is_none() && self.barred(index).is_none())
     }
 
     /// How a step ends that pursues a goal and must not go on; nothing while it may.
@@ -288,6 +291,11 @@ impl Growth {
     /// Whether an agent acts: from its beginning, or since the plan could not be mended.
     pub(crate) fn acts(&self) -> bool {
         self.names.contains_key("turn_1")
+    }
+
+    /// Whether the plan may still be mended.
+    fn plans(&self) -> bool {
+        !self.given_up && !self.acts()
     }
 }
 

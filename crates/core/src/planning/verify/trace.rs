@@ -193,8 +193,8 @@ fn stands_alone(text: &str, start: usize, end: usize) -> bool {
     let goes_on = |mark: char, further: Option<char>| {
         matches!(mark, '.' | ',') && further.is_some_and(|further| further.is_ascii_digit())
     };
-    !edges(left, first)
-        && !edges(last, right)
-        && !(first.is_ascii_digit() && goes_on(left, before.next()))
-        && !(last.is_ascii_digit() && goes_on(right, after.next()))
+    let part_of_word = edges(left, first) || edges(last, right);
+    let part_of_number = (first.is_ascii_digit() && goes_on(left, before.next()))
+        || (last.is_ascii_digit() && goes_on(right, after.next()));
+    !part_of_word && !part_of_number
 }

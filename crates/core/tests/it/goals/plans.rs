@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{shop, turns, workflow};
 
-pub(super) const PLAN: &str = "    plan: { model: main, goal: What do a pen and a lamp cost?, tools: [\"shop.*\"], max_replans: 1, output: { total: integer } }";
+pub(super) const PLAN: &str = "    plan: { model: main, goal: What do a pen and a lamp cost?, tools: [\"shop.*\"], max_replans: 1, output: { total: { type: integer } } }";
 
 pub(super) fn line(id: &str, tool: &str, args: Value) -> Value {
     json!({"id": id, "tool": tool, "args": args, "why": "for a test"})

@@ -325,7 +325,7 @@ impl Writer {
             Part::Budget => (self.work(&n, ""), own),
             Part::Goal => (
                 format!(
-                    "plan: {{ model: main, goal: 'work on ${{{{ {n} }}}}', tools: [t.work, t.bad], output: {{ n: integer }} }}"
+                    "plan: {{ model: main, goal: 'work on ${{{{ {n} }}}}', tools: [t.work, t.bad], output: {{ n: {{ type: integer }} }} }}"
                 ),
                 own,
             ),
