@@ -117,6 +117,25 @@ fn what_was_done_names_its_evidence_and_is_distilled() {
 }
 
 #[test]
+fn a_plan_that_a_person_has_not_approved_changes_nothing() {
+    let bench = bench(vec![
+        json!({"id": "s1", "tool": "files.read_text", "args": {"path": "letters/a.txt"}, "why": "what it says"}),
+        json!({"id": "s2", "tool": "files.write_text", "args": {"path": "out/a.txt", "text": {"$ref": "s1.text"}}, "why": "keep it"}),
+        json!({"done": true, "answer": {"$ref": "s2.path"}}),
+    ]);
+    let args = ["do", "Keep letters/a.txt in out/a.txt", "--grant", "files.write=out", "--approve-plan"];
+    let asked = bench.parkway(&args).code(4).says("goal.approval_").err;
+    assert!(!bench.path("out").exists());
+    let step = asked.split_once(" goal.approval_").unwrap().1.split_whitespace().next().unwrap();
+    bench.parkway(&["approve", "last", &format!("goal.approval_{step}")]).code(0);
+    let done = bench.parkway(&["resume", "last"]).code(0);
+    assert_eq!(done.json(), json!({ "answer": "out/a.txt" }));
+    assert_eq!(fs::read_to_string(bench.path("out/a.txt")).unwrap(), "Two lamps, please.");
+    bench.parkway(&["distil", "last"]).code(0);
+    bench.parkway(&["test", "keep-letters-a-txt-in.test.yaml"]).code(0);
+}
+
+#[test]
 fn a_goal_without_a_model_says_how_to_get_one() {
     let bench = Bench::new(ASK);
     bench.parkway(&["do", GOAL]).code(2).says("--model main=smollm2-135m-instruct");
