@@ -64,6 +64,7 @@ pub async fn distil(parkway: &Parkway, run: RunId, name: &str) -> Result<Distill
         played.call(&step, call);
         kept.push(step);
     }
+    lift.keep_used_by(&kept);
     let answer = match answer {
         Some(mut answer) => {
             lift.of(ANSWER, &mut answer);
