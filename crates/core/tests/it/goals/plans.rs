@@ -171,6 +171,21 @@ async fn a_line_that_cannot_stand_is_asked_again_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_model_that_plans_the_same_again_has_closed_its_plan() {
+    let (log, status, calls) = log_of(
+        &[
+            ("line_1", find("s1", "pen")),
+            ("line_2", find("s2", "pen")),
+            ("answer", json!({"sources": ["s1"], "answer": {"total": 103}})),
+        ],
+        PLAN,
+    )
+    .await;
+    assert_eq!(status, RunStatus::Completed, "{log}");
+    assert_eq!(calls.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_a_draft_runs_nothing() {
     let (log, status, calls) = log_of(
         &[("line_1", find("s1", "pen")), ("line_2", json!({"done": true}))],
