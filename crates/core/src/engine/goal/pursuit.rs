@@ -161,7 +161,7 @@ impl Pursuit {
             (&earlier.tool, &earlier.args, &earlier.for_each, &earlier.condition, &earlier.late)
                 == (&step.tool, &step.args, &step.for_each, &step.condition, &step.late)
         };
-        looks && step.replaces.is_none() && self.draft.steps().iter().any(same)
+        looks && step.replaces.is_none() && self.draft.steps().iter().filter(|earlier| self.draft.stands(&earlier.id)).any(same)
     }
 }
 
