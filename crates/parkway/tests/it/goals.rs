@@ -147,6 +147,8 @@ async fn a_draft_is_a_workflow_that_checks() {
     let parkway = engine(folder.path(), &planned()).await;
     let (run, answer) = ended(&parkway, goal().output_schema(form()).draft()).await;
     assert_eq!(answer["lines"].as_array().unwrap().len(), 4);
+    let error = distil::distil(&parkway, run.id(), "again").await.unwrap_err();
+    assert!(error.to_string().contains("only wrote a plan"), "{error}");
     assert!(!folder.path().join("out").exists());
     let drafted = distil::drafted(&parkway, run.id()).await.unwrap();
     let workflow = drafted.workflow("letters").unwrap();
