@@ -65,7 +65,8 @@ impl Executor {
             }
             Err(unsupported) => {
                 let claims: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
-                let message = format!("the answer says what the results of this run do not show: {}", claims.join("; "));
+                let message =
+                    format!("the answer says what the results of this run do not show: {}", claims.join("; "));
                 self.fail(key.clone(), &Failure::new("unverified", message)).await
             }
         }

@@ -50,11 +50,7 @@ impl Executor {
         self.pursuits.insert(host, pursuit);
     }
 
-    async fn read_pursuit(
-        &mut self,
-        host: StepIndex,
-        goal: &Goal,
-    ) -> Result<Result<Pursuit, Failure>, ExecutorError> {
+    async fn read_pursuit(&mut self, host: StepIndex, goal: &Goal) -> Result<Result<Pursuit, Failure>, ExecutorError> {
         let args = match self.state.at(host).args {
             Some(args) => self.values.value(args).await?,
             None => Value::Null,
@@ -161,7 +157,9 @@ impl Pursuit {
             (&earlier.tool, &earlier.args, &earlier.for_each, &earlier.condition, &earlier.late)
                 == (&step.tool, &step.args, &step.for_each, &step.condition, &step.late)
         };
-        looks && step.replaces.is_none() && self.draft.steps().iter().filter(|earlier| self.draft.stands(&earlier.id)).any(same)
+        looks
+            && step.replaces.is_none()
+            && self.draft.steps().iter().filter(|earlier| self.draft.stands(&earlier.id)).any(same)
     }
 }
 

@@ -77,7 +77,9 @@ async fn a_failure_elsewhere_ends_what_waits_for_the_plan_to_be_whole() {
         ("line_2", line("s2", "shop.find", json!({"name": "pen"}))),
     ]);
     let world = world.model(answers.delay(Duration::from_secs(2)));
-    let yaml = workflow(PLAN).replace("steps:\n", "steps:\n  other:\n    tool: t.late\n").replace("tools:\n", "tools:\n  t: {}\n");
+    let yaml = workflow(PLAN)
+        .replace("steps:\n", "steps:\n  other:\n    tool: t.late\n")
+        .replace("tools:\n", "tools:\n  t: {}\n");
     let world = world.tool(Acting::new("t.late", Effect::Read, |_: Value, _| async {
         tokio::time::sleep(Duration::from_secs(3)).await;
         Err(parkway_core::tool::ToolError::invalid("late", "too late"))
@@ -96,7 +98,8 @@ async fn a_used_up_budget_ends_the_goal_and_nothing_handles_it() {
         ("turn_1", json!({"why": "all", "calls": [find("pen"), find("lamp"), find("chair")]})),
         ("turn_2", json!({"give_up": "no"})),
     ]));
-    let yaml = workflow("    agent: { model: main, goal: prices, tools: [\"shop.*\"] }").replace("steps:\n", "budget: { tool_calls: 2 }\nsteps:\n");
+    let yaml = workflow("    agent: { model: main, goal: prices, tools: [\"shop.*\"] }")
+        .replace("steps:\n", "budget: { tool_calls: 2 }\nsteps:\n");
     let (run, ended) = world.run(&yaml, json!({})).await;
     let log = world.log(run).await;
     assert_eq!(ended.status, RunStatus::Failed, "{log}");
@@ -111,7 +114,8 @@ async fn a_retry_asks_for_the_last_word_again_and_keeps_what_was_done() {
         ("turn_2", json!({"sources": ["turn_1_1"], "answer": "999"})),
     ];
     let world = world.model(turns(&bad));
-    let (run, ended) = world.run(&workflow("    agent: { model: main, goal: the price, tools: [\"shop.*\"] }"), json!({})).await;
+    let (run, ended) =
+        world.run(&workflow("    agent: { model: main, goal: the price, tools: [\"shop.*\"] }"), json!({})).await;
     assert_eq!(ended.status, RunStatus::Failed, "{}", world.log(run).await);
     let better = world.model(turns(&[("turn_2", json!({"sources": ["turn_1_1"], "answer": "103"}))]));
     let ended = better.retry(run).await.unwrap();
@@ -175,12 +179,15 @@ async fn a_long_history_loses_its_oldest_results_with_words_and_the_beginning_st
         .to_string())
     });
     let world = world.model(model);
-    let (run, ended) = world.run(&workflow("    agent: { model: main, goal: look, tools: [\"shop.*\"] }"), json!({})).await;
+    let (run, ended) =
+        world.run(&workflow("    agent: { model: main, goal: look, tools: [\"shop.*\"] }"), json!({})).await;
     let log = world.log(run).await;
     assert_eq!(ended.status, RunStatus::Failed, "{log}");
     assert!(log.contains("gave_up"), "{log}");
     let requests = world.model.requests();
-    let words = |r: &parkway_core::model::ChatRequest| r.messages.iter().map(|m| m.content.split_whitespace().count()).sum::<usize>();
+    let words = |r: &parkway_core::model::ChatRequest| {
+        r.messages.iter().map(|m| m.content.split_whitespace().count()).sum::<usize>()
+    };
     assert!(requests.iter().all(|r| words(r) + 1024 <= 8_192));
     let shortened = requests.last().unwrap();
     assert!(shortened.messages.iter().any(|m| m.content.contains("was left out to make room")));
@@ -214,12 +221,18 @@ async fn of_many_tools_the_prompt_lists_those_that_fit_the_goal() {
         world = world.tool(tool);
     }
     let world = world.model(turns(&[("turn_1", json!({"give_up": "no"}))]));
-    let yaml = workflow("    agent: { model: main, goal: read the meter number 177, tools: [\"many.*\"] }").replace("shop: {}", "many: {}");
+    let yaml = workflow("    agent: { model: main, goal: read the meter number 177, tools: [\"many.*\"] }")
+        .replace("shop: {}", "many: {}");
     let (run, _) = world.run(&yaml, json!({})).await;
-    let listed = |events: &[parkway_core::log::Event]| events.iter().find_map(|event| match &event.kind {
-        EventKind::StepStarted { key, args: Some(args), .. } if key.to_string() == "goal" => Some(*args),
-        _ => None,
-    }).unwrap();
+    let listed = |events: &[parkway_core::log::Event]| {
+        events
+            .iter()
+            .find_map(|event| match &event.kind {
+                EventKind::StepStarted { key, args: Some(args), .. } if key.to_string() == "goal" => Some(*args),
+                _ => None,
+            })
+            .unwrap()
+    };
     let args = world.payload(listed(&world.events(run).await)).await;
     let tools = args["tools"].as_array().unwrap().clone();
     let tools = &tools[..];
@@ -229,7 +242,15 @@ async fn of_many_tools_the_prompt_lists_those_that_fit_the_goal() {
     let mut services = world.services();
     services.tool_search = Some(Arc::new(Letters(EmbedderInfo::default())));
     let inputs = plan.fill_inputs(serde_json::Map::new()).unwrap();
-    let executor = parkway_core::engine::Executor::create(services, world.models(), world.control.clone(), Arc::new(plan), &inputs).await.unwrap();
+    let executor = parkway_core::engine::Executor::create(
+        services,
+        world.models(),
+        world.control.clone(),
+        Arc::new(plan),
+        &inputs,
+    )
+    .await
+    .unwrap();
     let (run, _) = world.drive(executor).await;
     let args = world.payload(listed(&world.events(run).await)).await;
     let sevens = |tools: &[Value]| tools.iter().filter(|name| name.as_str().unwrap().contains('7')).count();
