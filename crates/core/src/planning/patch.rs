@@ -72,7 +72,7 @@ impl Draft {
     }
 
     /// Whether the step of this id has given something, or will.
-    pub(crate) fn stands(&self, id: &str) -> bool {
+    pub(super) fn stands(&self, id: &str) -> bool {
         place_of(id).is_some_and(|place| place < self.states.len() && self.lost(place).is_none())
     }
 

@@ -8,8 +8,7 @@ use serde_json::Value;
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::step::Failure;
 use crate::log::{Said, StepIndex, StepStatus};
-use crate::planning::{Done, Draft, Line, PlannedStep, Standing};
-use crate::tool::Effect;
+use crate::planning::{Done, Draft, Line, Standing};
 use crate::workflow::{Goal, Turn, Verb};
 
 /// What is known of the goals of a run.
@@ -121,7 +120,7 @@ impl Pursuit {
         match self.draft.read(line) {
             Ok(read) => {
                 // A model that plans the same once more has nothing to add: small ones do so without an end.
-                let read = if self.repeats(&read) { Line::Done(Done::default()) } else { read };
+                let read = if self.draft.repeats(&read) { Line::Done(Done::default()) } else { read };
                 if self.complaint.take().is_some() {
                     self.lines.clear();
                 }
@@ -145,21 +144,6 @@ impl Pursuit {
                 None
             }
         }
-    }
-}
-
-impl Pursuit {
-    /// Whether a line plans what an earlier one does, and what is no use to do twice.
-    fn repeats(&self, line: &Line) -> bool {
-        let Line::Step(step) = line else { return false };
-        let looks = self.draft.tool(&step.tool).is_some_and(|tool| matches!(tool.effect, Effect::Pure | Effect::Read));
-        let same = |earlier: &PlannedStep| {
-            (&earlier.tool, &earlier.args, &earlier.for_each, &earlier.condition, &earlier.late)
-                == (&step.tool, &step.args, &step.for_each, &step.condition, &step.late)
-        };
-        looks
-            && step.replaces.is_none()
-            && self.draft.steps().iter().filter(|earlier| self.draft.stands(&earlier.id)).any(same)
     }
 }
 
