@@ -30,8 +30,8 @@ pub use file_schema::file_schema;
 pub use form::fill_form;
 pub(crate) use graph::REPAIRS;
 pub use graph::{
-    Chat, Delegate, ForEach, Goal, Graph, Message, Node, NodeIndex, OnError, OnItemError, PlanExample, Planning, Repeat,
-    RunIf, SubWorkflow, Text, Turn, Verb, Wait,
+    Chat, Delegate, ForEach, Goal, Graph, Message, Node, NodeIndex, OnError, OnItemError, PlanExample, Planning,
+    Repeat, RunIf, SubWorkflow, Text, Turn, Verb, Wait,
 };
 pub use inputs::Inputs;
 pub(crate) use inputs::fill_inputs;

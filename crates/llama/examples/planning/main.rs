@@ -1,0 +1,160 @@
+//! The planner on public goals, and calls on public questions: the model held to the form of what it writes, beside the same model that
+//! writes as it likes. `scripts/planning-data` fetches the data.
+//!
+//! ```text
+//! cargo run --release -p parkway-llama --example planning -- plan MODEL.gguf CASES.jsonl OUT.jsonl [--first N] [--count M]
+//! cargo run --release -p parkway-llama --example planning -- calls MODEL.gguf CASES.jsonl OUT.jsonl [--first N] [--count M]
+//! ```
+//!
+//! What was written stands in `OUT.jsonl`, a line for each case and side. A case that is there already is not asked again, so that a run
+//! can be stopped, and be made in parts; the figures are always of the whole file. Answers to questions are judged by
+//! `scripts/planning-data --judge OUT.jsonl`.
+#![expect(clippy::print_stdout, reason = "the figures are its output")]
+
+mod calls;
+#[path = "../../../core/examples/planning_validate/cases.rs"]
+mod cases;
+mod plan;
+mod score;
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::time::Instant;
+
+use parkway_core::model::{ChatRequest, ModelError};
+use parkway_llama::Llama;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use self::cases::{Case, Outcome};
+
+/// Cases that are asked at once.
+const AT_ONCE: usize = 4;
+
+/// How the model writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Side {
+    /// Held to the form of what comes next.
+    Constrained,
+    /// As it likes, by the same prompt.
+    Free,
+}
+
+struct Asked {
+    mode: String,
+    model: String,
+    cases: String,
+    out: String,
+    first: usize,
+    count: usize,
+}
+
+impl Asked {
+    fn read() -> Outcome<Asked> {
+        let usage = "usage: planning plan|calls MODEL.gguf CASES.jsonl OUT.jsonl [--first N] [--count M]";
+        let mut args = std::env::args().skip(1);
+        let mut next = || args.next().ok_or(usage);
+        let mut asked =
+            Asked { mode: next()?, model: next()?, cases: next()?, out: next()?, first: 0, count: usize::MAX };
+        while let Some(flag) = args.next() {
+            let number = args.next().ok_or(usage)?.parse()?;
+            match flag.as_str() {
+                "--first" => asked.first = number,
+                "--count" => asked.count = number,
+                _ => return Err(usage.into()),
+            }
+        }
+        Ok(asked)
+    }
+}
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let asked = Asked::read()?;
+    let cases: Vec<Case> = cases::read(&asked.cases)?.into_iter().skip(asked.first).take(asked.count).collect();
+    println!("load {}", load());
+    let model = Llama::gguf(&asked.model).context_length(8_192).cache_tokens(32_768).load_async(|_| ()).await?;
+    match asked.mode.as_str() {
+        "plan" => {
+            let all = cases::read(&asked.cases)?;
+            for side in [Side::Constrained, Side::Free] {
+                write_all(&model, &cases, side, &asked.out, plan::write).await?;
+            }
+            score::tell(&all, &records(&asked.out)?);
+        }
+        "calls" => {
+            for side in [Side::Constrained, Side::Free] {
+                write_all(&model, &cases, side, &asked.out, calls::write).await?;
+            }
+            calls::tell(&records(&asked.out)?);
+        }
+        mode => return Err(format!("there is no {mode}; `plan` and `calls` are what is measured").into()),
+    }
+    println!("load {}", load());
+    Ok(())
+}
+
+/// Asks all cases of which the file has nothing yet, several at once, and writes each down when it has come.
+async fn write_all<R, F>(
+    model: &Llama,
+    cases: &[Case],
+    side: Side,
+    out: &str,
+    write: impl Fn(Llama, Case, Side) -> F,
+) -> Outcome<()>
+where
+    R: Serialize,
+    F: Future<Output = Outcome<R>> + Send + 'static,
+    R: Send + 'static,
+{
+    let there: BTreeSet<(String, Side)> = match std::fs::exists(out)? {
+        true => records::<Value>(out)?.iter().filter_map(|record| key(record)).collect(),
+        false => BTreeSet::new(),
+    };
+    let mut file = OpenOptions::new().create(true).append(true).open(out)?;
+    let (mut open, started, mut written) = (tokio::task::JoinSet::new(), Instant::now(), 0);
+    let mut cases = cases.iter().filter(|case| !there.contains(&(case.id.clone(), side)));
+    loop {
+        while open.len() < AT_ONCE
+            && let Some(case) = cases.next()
+        {
+            open.spawn(write(model.clone(), case.clone(), side));
+        }
+        let Some(record) = open.join_next().await else { break };
+        writeln!(file, "{}", serde_json::to_string(&record??)?)?;
+        written += 1;
+    }
+    println!("{side:?}: {written} cases in {:.0} s, load {}", started.elapsed().as_secs_f64(), load());
+    Ok(())
+}
+
+fn records<R: DeserializeOwned>(path: &str) -> Outcome<Vec<R>> {
+    std::fs::read_to_string(path)?.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+fn key(record: &Value) -> Option<(String, Side)> {
+    Some((record["id"].as_str()?.to_owned(), serde_json::from_value(record["side"].clone()).ok()?))
+}
+
+/// The answer's text with its tokens: those that it read anew, and those that it wrote. A constrained answer that is cut has no text.
+async fn ask(model: &Llama, request: ChatRequest) -> Outcome<(Option<String>, u32, u32)> {
+    use parkway_core::model::Model as _;
+    match model.chat(request).await {
+        Ok(answer) => {
+            let usage = answer.end.usage;
+            Ok((Some(answer.text), usage.prompt_tokens - usage.cached_tokens, usage.output_tokens))
+        }
+        Err(ModelError::Cut { tokens, .. }) => Ok((None, 0, u32::try_from(tokens).unwrap_or(u32::MAX))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How busy the machine is: processes that want to run, over the last minute, on so many cores.
+fn load() -> String {
+    let minute = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    format!("{} on {cores} cores", minute.split(' ').next().unwrap_or("?"))
+}
