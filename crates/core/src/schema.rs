@@ -52,6 +52,25 @@ pub(crate) fn check(schema: &Value, value: &Value) -> Result<(), String> {
     Schema::new(schema)?.check(value)
 }
 
+/// Points a schema's references to itself at the place where it stands in another one.
+pub(crate) fn move_references(schema: &mut Value, place: &str) {
+    match schema {
+        Value::Object(map) => {
+            map.remove("$schema");
+            for (key, value) in map.iter_mut() {
+                match value {
+                    Value::String(target) if key == "$ref" && target.starts_with('#') => {
+                        *target = format!("{place}{}", &target[1..]);
+                    }
+                    _ => move_references(value, place),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| move_references(value, place)),
+        _ => {}
+    }
+}
+
 /// Refuses a value that could be stored, and not be read again.
 pub(crate) fn check_depth(value: &Value) -> Result<(), String> {
     fn fits(value: &Value, levels: usize) -> bool {

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::{ChatMessage, ChatResponse, Role, ToolCall, ToolDefinition};
+use crate::schema::move_references;
 use crate::tool::ToolSpec;
 
 const HOW: &str = "You may ask for tools. Answer with one JSON object: {\"text\": what you want to say, \"calls\": [{\"tool\": a tool's name, \"args\": its arguments}]}. Leave `calls` empty where you need no tool. These are the tools, each with the JSON Schema of its arguments:";
@@ -48,25 +49,6 @@ pub(super) fn definitions(tools: &[&ToolSpec]) -> Vec<ToolDefinition> {
 pub(super) fn output(response: &ChatResponse) -> Value {
     let call = |call: &ToolCall| json!({ "tool": call.name, "args": call.arguments });
     json!({ "text": response.text, "calls": response.tool_calls.iter().map(call).collect::<Vec<_>>() })
-}
-
-/// Points a schema's references to itself at the place where it stands in another one.
-fn move_references(schema: &mut Value, place: &str) {
-    match schema {
-        Value::Object(map) => {
-            map.remove("$schema");
-            for (key, value) in map.iter_mut() {
-                match value {
-                    Value::String(target) if key == "$ref" && target.starts_with('#') => {
-                        *target = format!("{place}{}", &target[1..]);
-                    }
-                    _ => move_references(value, place),
-                }
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(|value| move_references(value, place)),
-        _ => {}
-    }
 }
 
 /// Tells the model of the tools, in the system message: many chat templates allow one only, and first.

@@ -1,27 +1,17 @@
 //! What a planner writes: one line of JSON a step, and a closing line.
+//!
+//! ```json
+//! {"id":"s1","tool":"files.list","args":{"folder":"letters"},"why":"all letters"}
+//! {"id":"s2","tool":"files.read","for_each":{"$ref":"s1.files"},"args":{"path":{"$ref":"item.path"}},"why":"their texts"}
+//! {"id":"s3","tool":"notify","if":{"left":{"$ref":"s1.count"},"is":">","right":9},"late":"name the worst","uses":["s2"],"why":"tell"}
+//! {"done":true,"answer":{"$ref":"s2"}}
+//! ```
 
-use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
 
-/// A place in what an earlier step gives: `s1.files[0].path`, or in the item of a fan-out: `item.path`. In a line it stands as
-/// `{"$ref": "s1.files[0].path"}`, wherever a value may stand.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Reference {
-    /// The step's id, or `item`.
-    pub root: String,
-    /// The way from its output: names and places in lists.
-    pub path: Vec<Key>,
-}
-
-/// One step of the way into a value.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Key {
-    /// A place in a list, from 0.
-    At(u32),
-    /// A field of an object.
-    Name(String),
-}
+use super::reference::{ITEM, Reference, each_reference, rename};
 
 /// A line.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +56,52 @@ pub struct PlannedStep {
     pub source: String,
 }
 
+impl PlannedStep {
+    /// A step without arguments.
+    pub(super) fn new(id: String, tool: String) -> Self {
+        PlannedStep {
+            id,
+            tool,
+            args: Map::new(),
+            for_each: None,
+            condition: None,
+            late: None,
+            uses: Vec::new(),
+            after: Vec::new(),
+            replaces: None,
+            why: String::new(),
+            source: String::new(),
+        }
+    }
+
+    /// The ids of the steps that it waits for.
+    pub fn needs(&self) -> BTreeSet<String> {
+        let mut ids: BTreeSet<String> = self.uses.iter().chain(&self.after).cloned().collect();
+        ids.extend(self.for_each.iter().chain(self.condition.iter().map(|one| &one.left)).map(|one| one.root.clone()));
+        let mut see = |found: Reference| {
+            ids.insert(found.root);
+        };
+        self.args.values().for_each(|value| each_reference(value, &mut see));
+        ids.remove(ITEM);
+        ids
+    }
+
+    /// The same step, where others have new names.
+    pub(super) fn renamed(&self, names: &BTreeMap<String, String>) -> PlannedStep {
+        let mut step = self.clone();
+        let one = |id: &mut String| {
+            if let Some(name) = names.get(id) {
+                id.clone_from(name);
+            }
+        };
+        step.uses.iter_mut().chain(&mut step.after).for_each(one);
+        let roots = step.for_each.iter_mut().chain(step.condition.iter_mut().map(|one| &mut one.left));
+        roots.for_each(|found| one(&mut found.root));
+        step.args.values_mut().for_each(|value| rename(value, names));
+        step
+    }
+}
+
 /// When a step is done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
@@ -97,6 +133,38 @@ pub enum Comparison {
     Empty,
     /// `not_empty`
     NotEmpty,
+}
+
+impl Comparison {
+    /// All that are written out: [`Comparison::True`] is a reference alone.
+    pub(super) const WRITTEN: [Comparison; 7] = [
+        Comparison::Equal,
+        Comparison::NotEqual,
+        Comparison::More,
+        Comparison::Less,
+        Comparison::Contains,
+        Comparison::Empty,
+        Comparison::NotEmpty,
+    ];
+
+    /// The word that it is written as.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Comparison::True => "true",
+            Comparison::Equal => "==",
+            Comparison::NotEqual => "!=",
+            Comparison::More => ">",
+            Comparison::Less => "<",
+            Comparison::Contains => "contains",
+            Comparison::Empty => "empty",
+            Comparison::NotEmpty => "not_empty",
+        }
+    }
+
+    /// Whether it needs something to compare with.
+    pub(super) fn compares(self) -> bool {
+        !matches!(self, Comparison::True | Comparison::Empty | Comparison::NotEmpty)
+    }
 }
 
 /// The closing line.

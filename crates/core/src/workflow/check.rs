@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+pub(crate) use fit::fits;
+
 use super::compile::{Compiled, MAX_STEPS, compile_top, names, too_many_steps};
 use super::definition::{Child, SubDef, VerbDef};
 use super::diagnostic::{Diagnostic, Place, did_you_mean};

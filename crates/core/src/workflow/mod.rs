@@ -21,10 +21,12 @@ mod unit;
 mod write;
 mod yaml;
 
+pub(crate) use check::fits;
 pub(crate) use compile::expression_or_value;
 pub use definition::{
     AdapterSpec, Definition, GgufSpec, GpuLayers, GpuSplit, Isolation, ModelSpec, OpenAiSpec, Timeouts,
 };
+pub(crate) use diagnostic::nearest;
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, did_you_mean};
 pub use file_schema::file_schema;
 pub use form::fill_form;
@@ -40,4 +42,4 @@ pub use plan::{FrozenTool, Limits, PLAN_VERSION, Plan, Requirements};
 pub use retry::Retry;
 pub(crate) use secret::misplaced_secret;
 pub use template::library_page;
-pub(crate) use template::{Reference, Template, TemplateError};
+pub(crate) use template::{Reference, Template, TemplateError, Type, field_of, literal};

@@ -69,7 +69,7 @@ pub(super) fn misfit<'t>(tree: &'t Tree, wanted: &Type, kind: &dyn Fn(&Tree) -> 
 
 /// Whether some value of one type is one of the other. That one of several is null is no reason to complain: the author may
 /// know better.
-pub(super) fn fits(given: &Type, wanted: &Type) -> bool {
+pub(crate) fn fits(given: &Type, wanted: &Type) -> bool {
     match (given, wanted) {
         (Type::Any, _) | (_, Type::Any) => true,
         (Type::Union(all), _) => all.iter().filter(|kind| **kind != Type::Null).any(|kind| fits(kind, wanted)),

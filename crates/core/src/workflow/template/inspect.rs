@@ -227,7 +227,7 @@ impl<'a> Inspector<'a> {
 }
 
 /// The type of a field, or the fields that there are.
-pub(super) fn field_of(of: &Type, name: &str) -> Result<Type, Vec<String>> {
+pub(crate) fn field_of(of: &Type, name: &str) -> Result<Type, Vec<String>> {
     let (mut found, mut known, mut objects) = (Vec::new(), Vec::new(), 0);
     for kind in of.members() {
         match kind {

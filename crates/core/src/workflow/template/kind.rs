@@ -117,7 +117,12 @@ impl Type {
     /// The type that a JSON Schema describes. An object whose schema names fields has no others, unless the schema says
     /// something about others: a name that stands in no schema is a slip more often than a wish.
     pub(crate) fn of_schema(schema: &Value) -> Type {
-        Reader { root: schema, left: PARTS }.schema(schema, LEVELS)
+        Type::of_part(schema, schema)
+    }
+
+    /// The type that a part of a JSON Schema describes, whose references lead into the whole.
+    pub(crate) fn of_part(root: &Value, part: &Value) -> Type {
+        Reader { root, left: PARTS }.schema(part, LEVELS)
     }
 
     /// With any text in place of those that are written out: what an author may still change.

@@ -25,7 +25,7 @@ use serde_json::Value;
 
 use compiled::{Compiled, Mode};
 pub(crate) use habits::foreign_root;
-pub(crate) use inspect::{Inspected, Use};
+pub(crate) use inspect::{Inspected, Use, field_of};
 pub(crate) use kind::{Field, Fields, Type};
 pub use library::library_page;
 pub(crate) use marks::literal;
