@@ -156,13 +156,14 @@ impl<'s> Writer<'s> {
         };
         // What is null has no length, and holds nothing.
         let filled = format!("({left} | default([]))");
-        match condition.is {
+        let condition = match condition.is {
             Comparison::True => format!("{left} is true"),
             Comparison::Contains => format!("{right} in {filled}"),
             Comparison::Empty => format!("({filled} | length) == 0"),
             Comparison::NotEmpty => format!("({filled} | length) > 0"),
             is => format!("{left} {} {right}", is.as_str()),
-        }
+        };
+        wrapped(&condition)
     }
 }
 

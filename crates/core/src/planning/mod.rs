@@ -23,3 +23,6 @@ pub use prompt::Seen;
 pub use reference::{Key, Reference};
 pub use search::search;
 pub use verify::{Found, Unsupported, verify};
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 
 mod clock;
 pub mod conformance;
-mod dice;
+pub(crate) mod dice;
 mod fault;
 mod faulty;
 mod memory;
