@@ -9,39 +9,39 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// What comes of a part of the program.
-pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+pub(crate) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// A goal, and what is known of it.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub(crate) struct Case {
     /// Its name in the data set.
-    pub id: String,
+    pub(crate) id: String,
     /// What is asked, in words.
-    pub goal: String,
+    pub(crate) goal: String,
     /// The tools at hand.
-    pub tools: Vec<ToolSpec>,
+    pub(crate) tools: Vec<ToolSpec>,
     /// The known plan.
-    pub gold: Vec<Call>,
+    pub(crate) gold: Vec<Call>,
     /// What the plan gives in the end, where the data set says it.
-    pub answer: Option<Value>,
+    pub(crate) answer: Option<Value>,
     /// Where the plan does not keep to the schemas of its own tools, as the script found.
-    pub departs: Vec<String>,
+    pub(crate) departs: Vec<String>,
 }
 
 /// A step of a known plan.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Call {
+pub(crate) struct Call {
     /// `s1`, `s2`, …
-    pub id: String,
+    pub(crate) id: String,
     /// The tool.
-    pub tool: String,
+    pub(crate) tool: String,
     /// Its arguments, with references.
-    pub args: Map<String, Value>,
+    pub(crate) args: Map<String, Value>,
 }
 
 impl Call {
     /// The step as a planner would write it.
-    pub fn line(&self) -> Value {
+    pub(crate) fn line(&self) -> Value {
         json!({"id": self.id, "tool": self.tool, "args": self.args, "why": ""})
     }
 }
@@ -74,7 +74,7 @@ struct Written {
 }
 
 /// The cases of a file.
-pub fn read(path: &str) -> Outcome<Vec<Case>> {
+pub(crate) fn read(path: &str) -> Outcome<Vec<Case>> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("cannot read {path}: {error}; scripts/planning-data writes such files"))?;
     let mut lines = text.lines();

@@ -6,7 +6,7 @@ use crate::cases::{Call, Case};
 
 /// What is made wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mutation {
+pub(crate) enum Mutation {
     UnknownTool,
     UnknownArgument,
     MissingArgument,
@@ -19,7 +19,7 @@ pub enum Mutation {
 }
 
 impl Mutation {
-    pub const ALL: [Mutation; 9] = [
+    pub(crate) const ALL: [Mutation; 9] = [
         Mutation::UnknownTool,
         Mutation::UnknownArgument,
         Mutation::MissingArgument,
@@ -31,7 +31,7 @@ impl Mutation {
         Mutation::UnknownField,
     ];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Mutation::UnknownTool => "unknown tool",
             Mutation::UnknownArgument => "unknown argument",
@@ -46,7 +46,7 @@ impl Mutation {
     }
 
     /// All ways to make this wrong in a plan: the step, and what it is then. None where the plan has no place for it.
-    pub fn of(self, case: &Case) -> Vec<(usize, Call)> {
+    pub(crate) fn of(self, case: &Case) -> Vec<(usize, Call)> {
         let mut found = Vec::new();
         for (at, call) in case.gold.iter().enumerate() {
             let mut put = |change: &dyn Fn(&mut Call)| {

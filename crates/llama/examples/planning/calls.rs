@@ -15,20 +15,20 @@ const LONGEST: u32 = 400;
 
 /// An answer, as `scripts/planning-data --judge` reads it.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Record {
-    pub id: String,
-    pub side: Side,
+pub(crate) struct Record {
+    pub(crate) id: String,
+    pub(crate) side: Side,
     /// `{name: arguments}` each.
-    pub calls: Vec<Map<String, Value>>,
-    pub text: String,
-    pub failed: Option<String>,
-    pub read: u32,
-    pub wrote: u32,
-    pub seconds: f64,
+    pub(crate) calls: Vec<Map<String, Value>>,
+    pub(crate) text: String,
+    pub(crate) failed: Option<String>,
+    pub(crate) read: u32,
+    pub(crate) wrote: u32,
+    pub(crate) seconds: f64,
 }
 
 /// Has a question answered.
-pub async fn write(model: Llama, case: Case, side: Side) -> Outcome<Record> {
+pub(crate) async fn write(model: Llama, case: Case, side: Side) -> Outcome<Record> {
     let started = Instant::now();
     let request = ChatRequest {
         constraint: (side == Side::Constrained).then(|| Constraint::JsonSchema(form(&case))),
@@ -46,7 +46,7 @@ pub async fn write(model: Llama, case: Case, side: Side) -> Outcome<Record> {
 }
 
 /// Prints what the judge does not.
-pub fn tell(records: &[Record]) {
+pub(crate) fn tell(records: &[Record]) {
     for side in [Side::Constrained, Side::Free] {
         let of: Vec<&Record> = records.iter().filter(|record| record.side == side).collect();
         let without = of.iter().filter(|record| record.calls.is_empty()).count();

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use parkway_core::model::{ChatRequest, Constraint};
+use parkway_core::model::{ChatRequest, Constraint, Delta, Model as _};
 use parkway_core::planning::{Draft, Line};
 use parkway_llama::Llama;
 use serde::{Deserialize, Serialize};
@@ -20,29 +20,29 @@ const FREE: u32 = 600;
 
 /// A plan as it was written.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Record {
-    pub id: String,
-    pub side: Side,
-    pub lines: Vec<Written>,
+pub(crate) struct Record {
+    pub(crate) id: String,
+    pub(crate) side: Side,
+    pub(crate) lines: Vec<Written>,
     /// Whether a closing line stands.
-    pub closed: bool,
+    pub(crate) closed: bool,
     /// What was wrong where it could not go on.
-    pub failed: Option<String>,
-    pub read: u32,
-    pub wrote: u32,
-    pub seconds: f64,
+    pub(crate) failed: Option<String>,
+    pub(crate) read: u32,
+    pub(crate) wrote: u32,
+    pub(crate) seconds: f64,
 }
 
 /// A line.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Written {
-    pub text: String,
+pub(crate) struct Written {
+    pub(crate) text: String,
     /// The codes of what is wrong with it.
-    pub wrong: Vec<String>,
+    pub(crate) wrong: Vec<String>,
 }
 
 /// Has a plan written.
-pub async fn write(model: Llama, case: Case, side: Side) -> Outcome<Record> {
+pub(crate) async fn write(model: Llama, case: Case, side: Side) -> Outcome<Record> {
     let mut record = Record {
         id: case.id.clone(),
         side,
@@ -94,17 +94,33 @@ async fn lines(model: &Llama, case: &Case, draft: &mut Draft, record: &mut Recor
     Ok(())
 }
 
-/// One request for all, of which each line is held to what the check of plan lines says. Fences of Markdown count as nothing.
+/// One request for all, of which each line is held to what the check of plan lines says. Fences of Markdown count as nothing. What
+/// would come after the last line that counts is not waited for.
 async fn text(model: &Llama, case: &Case, draft: &mut Draft, record: &mut Record) -> Outcome<()> {
     let request = ChatRequest { max_tokens: FREE, ..ChatRequest::new(draft.messages(&case.goal, &[])) };
-    let (text, read, wrote) = ask(model, request).await?;
-    (record.read, record.wrote) = (read, wrote);
-    for line in text.unwrap_or_default().lines().map(str::trim) {
-        if record.closed || record.lines.len() == LINES {
-            break;
+    let (mut deltas, mut open, mut whole) = (model.stream(request).await?, String::new(), false);
+    while !whole && !record.closed && record.lines.len() < LINES {
+        match deltas.next().await {
+            Some(Ok(Delta::Text(piece))) => {
+                record.wrote += 1;
+                open.push_str(&piece);
+            }
+            Some(Ok(Delta::Done(end))) => {
+                (record.read, record.wrote) =
+                    (end.usage.prompt_tokens - end.usage.cached_tokens, end.usage.output_tokens);
+                whole = true;
+                open.push('\n');
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(error.into()),
+            None => whole = true,
         }
-        if !line.is_empty() && !line.starts_with("```") {
-            hold(line, draft, record);
+        while let Some((line, rest)) = open.split_once('\n') {
+            let (line, rest) = (line.trim().to_owned(), rest.to_owned());
+            if !line.is_empty() && !line.starts_with("```") && !record.closed && record.lines.len() < LINES {
+                hold(&line, draft, record);
+            }
+            open = rest;
         }
     }
     Ok(())

@@ -25,6 +25,8 @@ struct Sum {
     args: usize,
     same: usize,
     complete: usize,
+    /// Known plans that keep to the schemas of their tools: others cannot be written as they are.
+    possible: usize,
     failed: usize,
     read: u64,
     wrote: u64,
@@ -32,7 +34,7 @@ struct Sum {
 }
 
 /// Prints both sides.
-pub fn tell(cases: &[Case], records: &[Record]) {
+pub(crate) fn tell(cases: &[Case], records: &[Record]) {
     let cases: BTreeMap<&str, &Case> = cases.iter().map(|case| (case.id.as_str(), case)).collect();
     let mut sums: BTreeMap<Side, Sum> = BTreeMap::new();
     for record in records {
@@ -70,6 +72,7 @@ impl Sum {
             record.lines.iter().filter_map(|line| call_of(serde_json::from_str(&line.text).ok()?)).collect();
         let pairs = pairs(&case.gold, &planned);
         self.gold += case.gold.len();
+        self.possible += usize::from(case.departs.is_empty());
         self.planned += planned.len();
         self.matched += pairs.len();
         let mut whole = Vec::new();
@@ -102,6 +105,7 @@ impl Sum {
         println!("  tools that are wanted {}", share(self.matched, self.planned));
         println!("  their arguments same  {}", share(self.same, self.args));
         println!("  plans complete        {}", share(self.complete, self.plans));
+        println!("  that could be         {}", share(self.possible, self.plans));
         println!("  requests refused      {}", self.failed);
         self.seconds.sort_unstable_by(f64::total_cmp);
         let median = self.seconds.get(self.seconds.len() / 2).copied().unwrap_or_default();
