@@ -147,7 +147,7 @@ async fn ask(model: &Llama, request: ChatRequest) -> Outcome<(Option<String>, u3
             let usage = answer.end.usage;
             Ok((Some(answer.text), usage.prompt_tokens - usage.cached_tokens, usage.output_tokens))
         }
-        Err(ModelError::Cut { tokens, .. }) => Ok((None, 0, u32::try_from(tokens).unwrap_or(u32::MAX))),
+        Err(ModelError::Cut { tokens, .. }) => Ok((None, 0, tokens)),
         Err(error) => Err(error.into()),
     }
 }
