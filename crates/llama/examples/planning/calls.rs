@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::cases::{Case, Outcome};
 use crate::{Side, ask};
 
+/// How an answer begins.
+const BEGINNING: &str = "[{\"name\": \"";
 /// The most tokens of an answer.
 const LONGEST: u32 = 400;
 
@@ -31,6 +33,7 @@ pub(crate) struct Record {
 pub(crate) async fn write(model: Llama, case: Case, side: Side) -> Outcome<Record> {
     let started = Instant::now();
     let request = ChatRequest {
+        assistant_prefix: (side == Side::Begun).then(|| BEGINNING.to_owned()),
         constraint: (side == Side::Constrained).then(|| Constraint::JsonSchema(form(&case))),
         max_tokens: LONGEST,
         ..ChatRequest::new(messages(&case))
@@ -40,14 +43,15 @@ pub(crate) async fn write(model: Llama, case: Case, side: Side) -> Outcome<Recor
         Err(error) => ((None, 0, 0), Some(error.to_string())),
     };
     let (text, read, wrote) = answer;
-    let text = text.unwrap_or_default();
+    let begun = if side == Side::Begun { BEGINNING } else { "" };
+    let text = format!("{begun}{}", text.unwrap_or_default());
     let seconds = started.elapsed().as_secs_f64();
     Ok(Record { id: case.id, side, calls: calls_of(&text), text, failed, read, wrote, seconds })
 }
 
 /// Prints what the judge does not.
 pub(crate) fn tell(records: &[Record]) {
-    for side in [Side::Constrained, Side::Free] {
+    for side in Side::ALL {
         let of: Vec<&Record> = records.iter().filter(|record| record.side == side).collect();
         let without = of.iter().filter(|record| record.calls.is_empty()).count();
         let refused = of.iter().filter(|record| record.failed.is_some()).count();
@@ -69,7 +73,10 @@ fn messages(case: &Case) -> Vec<ChatMessage> {
         told.push_str(&described.to_string());
         told.push('\n');
     }
-    vec![ChatMessage::new(Role::System, told), ChatMessage::new(Role::User, case.goal.clone())]
+    vec![
+        ChatMessage::new(Role::System, told),
+        ChatMessage::new(Role::User, format!("{}\n\nWrite the JSON list of calls.", case.goal)),
+    ]
 }
 
 /// JSON Schema of a list of calls.

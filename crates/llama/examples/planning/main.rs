@@ -1,5 +1,5 @@
 //! The planner on public goals, and calls on public questions: the model held to the form of what it writes, beside the same model that
-//! writes as it likes. `scripts/planning-data` fetches the data.
+//! writes as it likes, and as it likes after a beginning that tells it the form. `scripts/planning-data` fetches the data.
 //!
 //! ```text
 //! cargo run --release -p parkway-llama --example planning -- plan MODEL.gguf CASES.jsonl OUT.jsonl [--first N] [--count M]
@@ -42,6 +42,12 @@ enum Side {
     Constrained,
     /// As it likes, by the same prompt.
     Free,
+    /// As it likes, after the first characters of what it should write.
+    Begun,
+}
+
+impl Side {
+    const ALL: [Side; 3] = [Side::Constrained, Side::Free, Side::Begun];
 }
 
 struct Asked {
@@ -93,7 +99,7 @@ async fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Asks all cases of which the file has nothing yet, several at once, one side of each after the other, since they read the same
+/// Asks all cases of which the file has nothing yet, several at once, the sides of each after one another, since they read the same
 /// prompt; writes each down when it has come.
 async fn write_all<R, F>(model: &Llama, cases: Vec<Case>, out: &str, write: fn(Llama, Case, Side) -> F) -> Outcome<()>
 where

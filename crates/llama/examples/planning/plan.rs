@@ -11,6 +11,8 @@ use serde_json::Value;
 use crate::cases::{Case, Outcome};
 use crate::{Side, ask};
 
+/// How a plan begins.
+const BEGINNING: &str = "{\"id\":\"s1\",\"tool\":\"";
 /// The most lines of a plan, its last one included.
 const LINES: usize = 8;
 /// The most tokens of a line that is held to its form.
@@ -58,7 +60,8 @@ pub(crate) async fn write(model: Llama, case: Case, side: Side) -> Outcome<Recor
     let started = Instant::now();
     match side {
         Side::Constrained => lines(&model, &case, &mut draft, &mut record).await?,
-        Side::Free => text(&model, &case, &mut draft, &mut record).await?,
+        Side::Free => text(&model, &case, "", &mut draft, &mut record).await?,
+        Side::Begun => text(&model, &case, BEGINNING, &mut draft, &mut record).await?,
     }
     record.seconds = started.elapsed().as_secs_f64();
     Ok(record)
@@ -96,9 +99,13 @@ async fn lines(model: &Llama, case: &Case, draft: &mut Draft, record: &mut Recor
 
 /// One request for all, of which each line is held to what the check of plan lines says. Fences of Markdown count as nothing. What
 /// would come after the last line that counts is not waited for.
-async fn text(model: &Llama, case: &Case, draft: &mut Draft, record: &mut Record) -> Outcome<()> {
-    let request = ChatRequest { max_tokens: FREE, ..ChatRequest::new(draft.messages(&case.goal, &[])) };
-    let (mut deltas, mut open, mut whole) = (model.stream(request).await?, String::new(), false);
+async fn text(model: &Llama, case: &Case, begun: &str, draft: &mut Draft, record: &mut Record) -> Outcome<()> {
+    let request = ChatRequest {
+        assistant_prefix: (!begun.is_empty()).then(|| begun.to_owned()),
+        max_tokens: FREE,
+        ..ChatRequest::new(draft.messages(&case.goal, &[]))
+    };
+    let (mut deltas, mut open, mut whole) = (model.stream(request).await?, begun.to_owned(), false);
     while !whole && !record.closed && record.lines.len() < LINES {
         match deltas.next().await {
             Some(Ok(Delta::Text(piece))) => {
