@@ -117,8 +117,7 @@ where
         while open.len() < AT_ONCE
             && let Some(case) = cases.next()
         {
-            let missing =
-                [Side::Constrained, Side::Free].map(|side| (!there.contains(&(case.id.clone(), side))).then_some(side));
+            let missing = Side::ALL.map(|side| (!there.contains(&(case.id.clone(), side))).then_some(side));
             let model = model.clone();
             open.spawn(async move {
                 let mut found = Vec::new();
