@@ -17,6 +17,8 @@ use crate::workflow::{Goal, Node, Retry, Turn, Verb};
 const SAME: usize = 3;
 /// How many turns in a row may bring nothing new.
 const IDLE: usize = 4;
+/// How many failed calls a message names.
+const SHOWN: usize = 12;
 /// How long a call may take, in milliseconds.
 const CALL_MS: u64 = 120_000;
 
@@ -38,7 +40,10 @@ impl Executor {
                 return Ok(());
             }
             return match self.circle(index).await? {
-                Some(words) => self.fail(key, &Failure::new("no_progress", words)).await,
+                Some(words) => {
+                    let message = format!("{words}; {}", self.tried(index));
+                    self.fail(key, &Failure::new("no_progress", message)).await
+                }
                 None => self.next_turn(&key, number + 1).await,
             };
         }
@@ -53,7 +58,7 @@ impl Executor {
         let result = if let Some(calls) = said["calls"].as_array() {
             self.extend(&key, calls_of_turn(goal, &pursuit.draft, number, calls)).await
         } else if let Some(why) = said["give_up"].as_str() {
-            let message = format!("the model gave up after {number} turns: {why}");
+            let message = format!("the model gave up: {why}; {}", self.tried(index));
             self.fail(key, &Failure::new("gave_up", message)).await
         } else {
             self.conclude(&key, index, turn, &pursuit.goal).await
@@ -76,6 +81,40 @@ impl Executor {
         })
     }
 
+    /// What was tried for a goal, in words.
+    pub(super) fn tried(&self, index: StepIndex) -> String {
+        let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let graph = &self.state.plan().graph;
+        let planned = self
+            .state
+            .at(index)
+            .members
+            .iter()
+            .any(|member| matches!(graph.node(self.state.at(*member).node).verb, Verb::Turn(Turn::Line { .. })));
+        let mut tried = Vec::new();
+        if planned {
+            let patches = self.state.growth(index).map_or(0, |growth| growth.patch);
+            tried.push(format!("a plan with {}", counted(patches as usize, "patch").replace("patchs", "patches")));
+        }
+        let turns = self.acts(index).len();
+        if turns > 0 {
+            tried.push(counted(turns, "turn"));
+        }
+        let failed = self.calls_of(index).into_iter().filter_map(|(call, id, _)| {
+            let step = self.state.at(call);
+            let error = step.error.as_ref().filter(|_| step.status == StepStatus::Failed)?;
+            Some(format!("{id} {}", error.code))
+        });
+        let failed: Vec<String> = failed.collect();
+        let more = failed.len().saturating_sub(SHOWN);
+        let mut failed = failed.into_iter().take(SHOWN).collect::<Vec<_>>().join(", ");
+        if more > 0 {
+            failed.push_str(&format!(" and {more} more"));
+        }
+        let tried = format!("tried: {}", tried.join(" and "));
+        if failed.is_empty() { tried } else { format!("{tried}; what failed: {failed}") }
+    }
+
     /// The turns of an agent, in order.
     pub(super) fn acts(&self, index: StepIndex) -> Vec<(StepIndex, u32)> {
         let graph = &self.state.plan().graph;
@@ -90,7 +129,12 @@ impl Executor {
     async fn circle(&mut self, index: StepIndex) -> Result<Option<String>, ExecutorError> {
         let mut seen: HashMap<Digest, usize> = HashMap::new();
         let mut idle = 0;
+        // A person who has it go on gives it as many tries again.
+        let since = self.state.at(index).reopened.map(|_| self.state.opened());
         for (turn, number) in self.acts(index) {
+            if self.state.at(turn).ended.zip(since).is_some_and(|(ended, since)| ended < since) {
+                continue;
+            }
             let said = self.said(turn).await?;
             let mut news = false;
             for (place, call) in said["calls"].as_array().into_iter().flatten().enumerate() {

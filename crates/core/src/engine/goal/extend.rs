@@ -33,10 +33,10 @@ impl Extension {
         self.said.push(Said { with, retry, timeout_ms, ..Said::default() });
     }
 
-    /// A question to a person: a template.
-    pub(super) fn approval(&mut self, id: &str, question: &str) {
+    /// A question to a person, and what is shown beside it: templates.
+    pub(super) fn approval(&mut self, id: &str, question: &str, show: Value) {
         self.nodes.push(Planned::new(id, Vec::new(), Does::Approve));
-        self.said.push(Said { with: Value::String(question.to_owned()), ..Said::default() });
+        self.said.push(Said { with: Value::String(question.to_owned()), show: Some(show), ..Said::default() });
     }
 
     /// A call.
@@ -54,7 +54,8 @@ impl Extension {
         let mut planned = Planned::new(id, after, does);
         planned.max_parallel = for_each.as_ref().map(|for_each| for_each.max_parallel);
         self.nodes.push(planned);
-        self.said.push(Said { with, condition, list: for_each.map(|for_each| for_each.list), retry, timeout_ms });
+        let list = for_each.map(|for_each| for_each.list);
+        self.said.push(Said { with, condition, list, retry, timeout_ms, ..Said::default() });
     }
 
     /// The nodes of planned steps.

@@ -1,7 +1,7 @@
 //! A plan while it is written and carried out: each line that comes becomes steps, a failure becomes a patch, and what all of it gave becomes
 //! the answer. Where patches are used up, an agent goes on by turns.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
@@ -9,10 +9,11 @@ use super::extend::Extension;
 use super::pursuit::{Pursuit, name_of};
 use crate::engine::context::Site;
 use crate::engine::executor::{Executor, ExecutorError};
+use crate::engine::step::Failure;
 use crate::id::StepKey;
 use crate::log::{StepIndex, StepStatus};
-use crate::planning::{Literals, Standing};
-use crate::workflow::{Goal, Planning, Template, Turn, Verb};
+use crate::planning::{Literals, PlannedStep, Standing};
+use crate::workflow::{Goal, Planning, Template, Turn, Verb, literal};
 
 /// How many lines in a row may be such as cannot stand, before the model is believed to be unable to plan.
 const BAD_LINES: u32 = 3;
@@ -65,7 +66,7 @@ impl Executor {
             Verb::Turn(Turn::Line { patch }) if completed => {
                 self.take_line(key, index, goal, planning, pursuit, (turn, patch)).await
             }
-            Verb::Turn(_) => self.stop_planning(key, index).await,
+            Verb::Turn(_) => self.stop_planning(key, index, planning, pursuit).await,
             // A person has approved the plan. A no has ended it before.
             _ if completed => self.extend(key, Extension { closes: true, ..Extension::default() }).await,
             _ => Ok(()),
@@ -89,7 +90,7 @@ impl Executor {
         let mut extension = Extension::default();
         let Some(change) = pursuit.take(&self.id_of(turn), &line) else {
             if pursuit.bad >= BAD_LINES {
-                return self.stop_planning(key, index).await;
+                return self.stop_planning(key, index, planning, pursuit).await;
             }
             return self.next_line(key, index, extension, patch, Value::Null).await;
         };
@@ -112,9 +113,16 @@ impl Executor {
             return self.mend(key, index, planning, pursuit).await;
         }
         if planning.approve && self.changes_something(index) {
-            let question = question(pursuit);
             let number = self.state.at(index).members.len();
-            extension.approval(&format!("approval_{number}"), &question);
+            let open = |step: &&PlannedStep| self.standing(index, &step.id) != Standing::Lost;
+            // Those of this line are not there yet.
+            let fresh = |step: &&PlannedStep| change.steps.iter().any(|one| one.id == step.id);
+            let steps = pursuit.draft.steps().iter().filter(|step| open(step) || fresh(step)).cloned();
+            extension.approval(
+                &format!("approval_{number}"),
+                "Carry out this plan?",
+                shown(&steps.collect::<Vec<_>>()),
+            );
         } else {
             extension.closes = true;
         }
@@ -148,7 +156,7 @@ impl Executor {
         let patch = self.state.growth(index).map_or(0, |growth| growth.patch) + 1;
         let full = pursuit.draft.steps().len() >= planning.max_steps as usize;
         if patch > planning.max_replans || full {
-            return self.stop_planning(key, index).await;
+            return self.stop_planning(key, index, planning, pursuit).await;
         }
         let standing: BTreeMap<String, Standing> =
             pursuit.draft.steps().iter().map(|step| (step.id.clone(), self.standing(index, &step.id))).collect();
@@ -159,7 +167,21 @@ impl Executor {
     }
 
     /// Gives the plan up: what has not started is dropped, and when all else has ended, an agent goes on by turns.
-    async fn stop_planning(&mut self, key: &StepKey, index: StepIndex) -> Result<(), ExecutorError> {
+    async fn stop_planning(
+        &mut self,
+        key: &StepKey,
+        index: StepIndex,
+        planning: &Planning,
+        pursuit: &Pursuit,
+    ) -> Result<(), ExecutorError> {
+        if planning.draft_only {
+            let why = match &pursuit.complaint {
+                Some(complaint) => format!("its last line could not stand: {complaint}"),
+                None => "its last turn failed".to_owned(),
+            };
+            let message = format!("the model wrote no plan: {why}; ask another model, or say the goal in other words");
+            return self.fail(key.clone(), &Failure::new("gave_up", message)).await;
+        }
         let pending = self.state.at(index).members.iter().map(|member| self.state.at(*member));
         let pending = pending.filter(|member| member.status == StepStatus::Pending);
         let dropped = pending.map(|member| member.key.clone()).collect();
@@ -216,12 +238,33 @@ impl Executor {
     }
 }
 
-/// What a person is asked about a plan: a template that shows the lines of its steps.
-fn question(pursuit: &Pursuit) -> String {
-    let mut text = String::from("Carry out this plan?");
-    let mut shown = BTreeSet::new();
-    for step in pursuit.draft.steps().iter().filter(|step| shown.insert(&step.source)) {
-        text.push_str(&format!("\n${{{{ steps.{}.output }}}}", step.source));
+/// The steps of a plan, for a person who is asked about it: templates without expressions.
+fn shown(steps: &[PlannedStep]) -> Value {
+    let step = |step: &PlannedStep| {
+        let mut shown = json!({ "id": step.id, "tool": step.tool, "args": step.args });
+        if let Some(list) = &step.for_each {
+            shown["for_each"] = json!(list.to_string());
+        }
+        if let Some(late) = &step.late {
+            shown["late"] = json!(late);
+        }
+        if let Some(condition) = &step.condition {
+            shown["if"] = json!(format!("{} {} {}", condition.left, condition.is.as_str(), condition.right));
+        }
+        shown["why"] = json!(step.why);
+        as_written(&shown)
+    };
+    steps.iter().map(step).collect()
+}
+
+/// A value whose texts are no templates.
+fn as_written(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(literal(text)),
+        Value::Array(all) => all.iter().map(as_written).collect(),
+        Value::Object(map) => {
+            Value::Object(map.iter().map(|(name, value)| (name.clone(), as_written(value))).collect())
+        }
+        other => other.clone(),
     }
-    text
 }

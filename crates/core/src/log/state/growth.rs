@@ -86,6 +86,10 @@ impl RunState {
         if names.contains_key(&planned.id) {
             return Err(format!("it has a member `{}` already", planned.id));
         }
+        let only_drafts = goal.plan.as_ref().is_some_and(|plan| plan.draft_only);
+        if only_drafts && !matches!(planned.does, Does::Turn { turn: Turn::Line { .. } }) {
+            return Err("a plan that is only drafted does nothing".into());
+        }
         let verb = match &planned.does {
             Does::Turn { turn } => Verb::Turn(turn.clone()),
             Does::Tool { name, .. } if goal.tools.contains(name) => {
@@ -215,7 +219,8 @@ impl RunState {
     pub(super) fn is_last_word(&self, index: StepIndex) -> bool {
         let Some(host) = self.steps[index.0].parent else { return false };
         let host = &self.steps[host.0];
-        let of_turn = host.growth.as_ref().is_some_and(|growth| growth.turn == Some(index));
+        // What it asked for has been done, where anything followed of it.
+        let of_turn = host.growth.as_ref().is_some_and(|growth| growth.turn == Some(index) && !growth.taken);
         of_turn && host.status == StepStatus::Failed && !RunState::ends_goal(host.error.as_ref())
     }
 
@@ -280,7 +285,10 @@ impl RunState {
             match &mut node.verb {
                 Verb::Tool { with, .. } => *with = said.with,
                 Verb::Workflow(workflow) => workflow.with = said.with,
-                Verb::Approve { prompt, .. } => *prompt = said.with.as_str().unwrap_or_default().to_owned(),
+                Verb::Approve { prompt, show, .. } => {
+                    *prompt = said.with.as_str().unwrap_or_default().to_owned();
+                    *show = said.show;
+                }
                 _ => {}
             }
         }
@@ -310,6 +318,9 @@ pub(crate) struct Said {
     pub(crate) condition: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) list: Option<Value>,
+    /// What is shown beside the question of an approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) show: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) retry: Option<Retry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
