@@ -152,7 +152,7 @@ impl Executor {
         let plan = self.state.plan().clone();
         let Some((index, site)) = self.place(&key) else { return Ok(()) };
         let node = plan.graph.node(index);
-        let condition = self.condition_labels(node, site);
+        let condition = self.condition_labels(node, site).union(self.labels_of_turn(&key));
         // A step that is repeated begins with its rounds, as a group does with its members.
         if node.repeat.is_some() && key.last().is_some_and(|segment| segment.iteration == 0) {
             let mut draft = Draft::default();

@@ -16,7 +16,7 @@ use crate::engine::control::Control;
 use crate::engine::decide::decide;
 use crate::engine::evidence::Evidence;
 use crate::engine::foresight::Foresight;
-use crate::engine::goal::Pursuits;
+use crate::engine::goal::{Goals, Pursuits};
 use crate::engine::reconcile::Doubts;
 use crate::engine::recorder::{Draft, RecordError, Recorder, Refusal};
 use crate::engine::reporter::Reporter;
@@ -125,6 +125,7 @@ pub struct Executor {
     pub(super) looked_at: usize,
     pub(crate) snapshots: Snapshots,
     pub(super) foresight: Foresight,
+    pub(super) goals: Goals,
     pub(super) pursuits: Pursuits,
 }
 
@@ -245,7 +246,6 @@ impl Executor {
         let mut draft = Draft::default();
         draft.event(EventKind::RunClaimed { worker });
         executor.record(draft).await?;
-        executor.read_texts().await?;
         Ok(executor)
     }
 
@@ -286,6 +286,7 @@ impl Executor {
             looked_at: 0,
             snapshots: Snapshots::default(),
             foresight: Foresight::default(),
+            goals: Goals::new(),
             pursuits: Pursuits::new(),
         }
     }
@@ -338,6 +339,7 @@ impl Executor {
         let mut renewal = tokio::time::interval(self.services.lease / 3);
         let (stop, poke) = (self.control.stop.clone(), self.control.poke.clone());
         let mut disk = self.recorder.disk();
+        self.read_texts().await?;
         self.hand_out_signals().await?;
         // What was said while nobody had the run comes before what time alone would bring, and before any call.
         self.read_inbox().await?;

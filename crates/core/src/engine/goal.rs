@@ -9,7 +9,8 @@ mod planner;
 mod pursuit;
 mod tools;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -23,7 +24,10 @@ use crate::id::StepKey;
 use crate::label::Labels;
 use crate::log::{StepIndex, StepStatus};
 use crate::tool::{Effect, ToolSpec};
-use crate::workflow::{Delegate, Goal, Template, Verb};
+use crate::workflow::{Delegate, Goal, NodeIndex, Plan, SubWorkflow, Template, Turn, Verb};
+
+/// The goals of a run's steps.
+pub(crate) type Goals = HashMap<NodeIndex, Arc<Goal>>;
 
 impl Executor {
     /// Begins to pursue a goal: what it says, and the tools for it, are found out once and recorded.
@@ -60,12 +64,11 @@ impl Executor {
     /// What follows for a step that pursues a goal, now that something inside has ended. Nothing, where something else has to end first.
     pub(super) async fn grow(&mut self, key: StepKey) -> Result<(), ExecutorError> {
         let Some(index) = self.state.index_of(&key) else { return Ok(()) };
-        let plan = self.state.plan().clone();
-        let Verb::Goal(goal) = &plan.graph.node(self.state.at(index).node).verb else { return Ok(()) };
+        let Some(goal) = self.goal_of(index) else { return Ok(()) };
         let acts = self.state.growth(index).is_some_and(|growth| growth.acts());
         match &goal.plan {
-            Some(planning) if !acts => self.go_on_with_plan(key, index, goal, planning).await,
-            _ => self.go_on_with_turns(key, index, goal).await,
+            Some(planning) if !acts => self.go_on_with_plan(key, index, &goal, planning).await,
+            _ => self.go_on_with_turns(key, index, &goal).await,
         }
     }
 
@@ -106,8 +109,7 @@ impl Executor {
         let calls = self.state.at(host).members.iter().filter_map(|member| {
             let effect = match &self.state.plan().graph.node(self.state.at(*member).node).verb {
                 Verb::Tool { .. } => self.state.effect_of(*member),
-                // A workflow may have changed something.
-                Verb::Workflow(_) => Effect::Idempotent,
+                Verb::Workflow(workflow) => effect_of(workflow),
                 _ => return None,
             };
             Some((*member, self.id_of(*member), effect))
@@ -115,10 +117,59 @@ impl Executor {
         calls.collect()
     }
 
-    /// The ids of the calls that have completed.
-    fn completed_calls(&self, host: StepIndex) -> Vec<String> {
+    /// The goal that a step pursues. The plan is not held for it, so that it can grow where it is.
+    fn goal_of(&mut self, index: StepIndex) -> Option<Arc<Goal>> {
+        let node = self.state.at(index).node;
+        if let Some(known) = self.goals.get(&node) {
+            return Some(known.clone());
+        }
+        let Verb::Goal(goal) = &self.state.plan().graph.node(node).verb else { return None };
+        let goal = Arc::new((**goal).clone());
+        self.goals.insert(node, goal.clone());
+        Some(goal)
+    }
+
+    /// The labels of the turn that had a step come into being: what it had read decided that there is the step, whatever its arguments
+    /// are. Also those of the turn that decides its arguments.
+    pub(super) fn labels_of_turn(&self, key: &StepKey) -> Labels {
+        let Some(mut index) = self.state.index_of(key).or_else(|| self.state.index_of(&key.fan_out())) else {
+            return Labels::NONE;
+        };
+        while self.state.at(index).is_part()
+            && let Some(host) = self.state.at(index).parent
+        {
+            index = host;
+        }
+        let Some(host) = self.state.at(index).parent.filter(|host| self.state.growth(*host).is_some()) else {
+            return Labels::NONE;
+        };
+        let graph = &self.state.plan().graph;
+        let turn_of = |member: &StepIndex| match &graph.node(self.state.at(*member).node).verb {
+            Verb::Turn(turn) => Some(turn),
+            _ => None,
+        };
+        let members = &self.state.at(host).members;
+        let before = members.iter().take_while(|member| **member != index);
+        let wrote =
+            before.filter(|member| turn_of(member).is_some_and(|turn| !matches!(turn, Turn::Decide { .. }))).last();
+        let decided = self.state.dependencies(index).into_iter();
+        let decided = decided.filter(|other| matches!(turn_of(other), Some(Turn::Decide { .. })));
+        wrote.copied().into_iter().chain(decided).fold(Labels::NONE, |all, turn| all.union(self.state.labels_of(turn)))
+    }
+
+    /// The ids of the calls that an answer may name: those that have completed, and those that failed, whose errors may be told.
+    fn sources(&self, host: StepIndex) -> Vec<String> {
         let calls = self.calls_of(host).into_iter();
-        calls.filter(|(call, ..)| self.state.at(*call).status == StepStatus::Completed).map(|(_, id, _)| id).collect()
+        let told = |status| matches!(status, StepStatus::Completed | StepStatus::Failed);
+        calls.filter(|(call, ..)| told(self.state.at(*call).status)).map(|(_, id, _)| id).collect()
+    }
+}
+
+/// What calling a workflow as a tool does: what its own calls do, and made again it is the same run.
+fn effect_of(workflow: &SubWorkflow) -> Effect {
+    match workflow.own_run.as_deref().map(Plan::effect) {
+        Some(Effect::Pure | Effect::Read) => Effect::Read,
+        _ => Effect::Idempotent,
     }
 }
 
@@ -131,7 +182,7 @@ fn as_tool(name: &str, delegate: &Delegate) -> ToolSpec {
         description: delegate.description.clone(),
         input_schema: workflow.inputs.clone(),
         output_schema: json!({ "type": "object", "properties": Value::Object(names.collect()) }),
-        effect: Effect::Idempotent,
+        effect: effect_of(workflow),
         labels: Labels::NONE,
     }
 }

@@ -39,7 +39,7 @@ impl Executor {
         let node = plan.graph.node(node);
         let Verb::Workflow(workflow) = &node.verb else { return Ok(()) };
         let Some(child_plan) = workflow.own_run.as_deref() else { return Ok(()) };
-        let condition = self.condition_labels(node, site);
+        let condition = self.condition_labels(node, site).union(self.labels_of_turn(&key));
         let step = self.state.step(&key).cloned();
         let run = self.lease.run.child(&key);
         let mut draft = Draft::default();

@@ -154,13 +154,13 @@ impl Executor {
                 temperature_milli: chat.temperature_milli,
                 max_tokens: chat.max_tokens,
             }),
-            Verb::Turn(_) => match &self.state.plan().graph.node(node.parent?).verb {
+            Verb::Turn(turn) => match &self.state.plan().graph.node(node.parent?).verb {
                 Verb::Goal(goal) => Some(Asked {
                     model: &goal.model,
                     adapter: None,
                     seed: goal.seed,
                     temperature_milli: goal.temperature_milli,
-                    max_tokens: goal.max_tokens,
+                    max_tokens: goal.tokens_of(turn),
                 }),
                 _ => None,
             },

@@ -102,8 +102,9 @@ pub struct RunState {
 }
 
 impl RunState {
-    /// The state before the first event.
+    /// The state before the first event. Of a plan that has grown in another state only what was planned before the run counts.
     pub fn new(run: RunId, plan: Arc<Plan>) -> Self {
+        let plan = growth::as_written(plan);
         let shape = Shape::of(&plan.graph);
         RunState {
             plan,

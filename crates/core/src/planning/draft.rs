@@ -141,7 +141,7 @@ impl Draft {
     }
 
     /// How many steps may still be written.
-    pub(super) fn room(&self) -> u32 {
+    pub(crate) fn room(&self) -> u32 {
         self.max_steps.saturating_sub(self.written)
     }
 

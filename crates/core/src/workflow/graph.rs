@@ -317,6 +317,19 @@ pub struct Goal {
     pub seed: Option<u64>,
 }
 
+/// The fewest tokens that a turn may take which is no line of a plan: a line is short, an answer need not be.
+const ANSWER_TOKENS: u32 = 1_024;
+
+impl Goal {
+    /// The most tokens that a turn of its model may write.
+    pub(crate) fn tokens_of(&self, turn: &Turn) -> u32 {
+        match turn {
+            Turn::Line { .. } => self.max_tokens,
+            _ => self.max_tokens.max(ANSWER_TOKENS),
+        }
+    }
+}
+
 /// A workflow that a model may call as it calls a tool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delegate {

@@ -176,6 +176,12 @@ impl Plan {
         fill_inputs(&self.inputs, values, |name| format!("give it with `--input {name}=…`"))
     }
 
+    /// The most that its tools, and those of the plans in it, do to the world.
+    pub(crate) fn effect(&self) -> Effect {
+        let inner = self.graph.nodes.iter().flat_map(|node| node.verb.own_runs()).map(Plan::effect);
+        self.tools.values().map(|tool| tool.effect).chain(inner).max().unwrap_or(Effect::Pure)
+    }
+
     /// How many steps it has, those of the plans in it too.
     pub(super) fn steps(&self) -> usize {
         let plans = self.graph.nodes.iter().flat_map(|node| node.verb.own_runs());

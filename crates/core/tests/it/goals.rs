@@ -3,6 +3,7 @@
 mod agents;
 mod around;
 mod defects;
+mod ends;
 mod pace;
 mod plans;
 

@@ -58,7 +58,8 @@ impl Executor {
         let result = if let Some(calls) = said["calls"].as_array() {
             self.extend(&key, calls_of_turn(goal, &pursuit.draft, number, calls)).await
         } else if let Some(why) = said["give_up"].as_str() {
-            let message = format!("the model gave up: {why}; {}", self.tried(index));
+            let line = pursuit.complaint.as_ref().map(|why| format!("; a line of its plan could not stand: {why}"));
+            let message = format!("the model gave up: {why}; {}{}", self.tried(index), line.unwrap_or_default());
             self.fail(key, &Failure::new("gave_up", message)).await
         } else {
             self.conclude(&key, index, turn, &pursuit.goal).await
@@ -132,7 +133,7 @@ impl Executor {
         // A person who has it go on gives it as many tries again.
         let since = self.state.at(index).reopened.map(|_| self.state.opened());
         for (turn, number) in self.acts(index) {
-            if self.state.at(turn).ended.zip(since).is_some_and(|(ended, since)| ended < since) {
+            if self.state.at(turn).ended.zip(since).is_some_and(|(ended, since)| ended <= since) {
                 continue;
             }
             let said = self.said(turn).await?;

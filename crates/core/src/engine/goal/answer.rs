@@ -9,6 +9,7 @@ use crate::id::StepKey;
 use crate::label::Labels;
 use crate::log::{EventKind, StepIndex, StepStatus};
 use crate::planning::{Found, verify};
+use crate::tool::Effect;
 use crate::workflow::Verb;
 
 impl Executor {
@@ -45,16 +46,19 @@ impl Executor {
     ) -> Result<(), ExecutorError> {
         let mut known = Vec::new();
         for (member, id, effect) in self.calls_of(index) {
-            let completed = self.state.at(member).status == StepStatus::Completed;
-            let output = match completed && sources.contains(&id) {
-                true => self.given(index, &id).await?,
-                false => Value::Null,
+            let (named, status) = (sources.contains(&id), self.state.at(member).status);
+            let found = match status {
+                StepStatus::Completed if named => (effect, true, self.given(index, &id).await?),
+                StepStatus::Completed => (effect, true, Value::Null),
+                // What a failed call said may be told; it has changed nothing that anyone knows of.
+                StepStatus::Failed if named => (Effect::Read, true, self.outcome(member).await?["error"].take()),
+                _ => (effect, false, Value::Null),
             };
-            known.push((id, effect, completed, output));
+            known.push((id, found));
         }
         let found: Vec<Found<'_>> = known
             .iter()
-            .map(|(id, effect, completed, output)| Found { id, effect: *effect, completed: *completed, output })
+            .map(|(id, (effect, completed, output))| Found { id, effect: *effect, completed: *completed, output })
             .collect();
         // Words that the answer's form offers, and the names of what was called, are no findings.
         let known = format!("{goal}\n{}", self.own_words(index).join("\n"));

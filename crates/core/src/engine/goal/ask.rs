@@ -14,6 +14,7 @@ use crate::engine::recorder::Draft;
 use crate::engine::step::{self, Attempt, Call, ChatCall, Failure};
 use crate::engine::{budget, offer};
 use crate::id::StepKey;
+use crate::label::Labels;
 use crate::log::{Budget, EventKind, StepIndex};
 use crate::model::{ChatMessage, ChatRequest, Constraint, ConstraintKind, Role, SharedModel};
 use crate::planning::Seen;
@@ -43,10 +44,11 @@ impl Executor {
         site: Site,
         turn: &Turn,
     ) -> Result<(), ExecutorError> {
-        let plan = self.state.plan().clone();
         let Some(index) = self.state.index_of(&key) else { return Ok(()) };
         let Some(host) = self.state.at(index).parent else { return Ok(()) };
-        let Verb::Goal(goal) = &plan.graph.node(self.state.at(host).node).verb else { return Ok(()) };
+        let Some(goal) = self.goal_of(host) else { return Ok(()) };
+        let goal = &*goal;
+        let max_tokens = goal.tokens_of(turn);
         let Some(model) = self.models.get(&goal.model).cloned() else {
             let message = format!("the model `{}` is not loaded", goal.model);
             return self.fail(key, &Failure::new("unknown_model", message)).await;
@@ -80,19 +82,18 @@ impl Executor {
             seed: goal.seed.unwrap_or_else(|| step::seed(&key, failures)),
             step: Some(key.clone()),
             hints,
-            max_tokens: goal.max_tokens,
+            max_tokens,
             ..ChatRequest::new(messages)
         };
         // A model that cannot enforce the form may be asked several times.
         let turns = if enforced { 1 } else { 1 + u64::from(REPAIRS) };
         let prompt = model.count_tokens(&request).unwrap_or(0) as u64;
-        let share = Budget::new((prompt + u64::from(goal.max_tokens)) * turns, 0);
+        let share = Budget::new((prompt + u64::from(max_tokens)) * turns, 0);
         let now = self.services.clock.now();
         if let Some(why) = budget::exceeded(&self.state, site.scope, share, now) {
             return self.fail(key, &Failure::new("budget", why)).await;
         }
-        // What it is told may hold anything that was found out for the goal so far.
-        let labels = self.state.labels_of(host).union(self.state.at(host).arg_labels);
+        let labels = self.labels_told(host, index, turn);
         let labels = BTreeMap::from([("messages".to_owned(), labels)]);
         let mut draft = Draft::default();
         self.draft_start(&mut draft, key.clone(), Start { args: Some(&args), labels, ..Start::default() })?;
@@ -106,6 +107,32 @@ impl Executor {
         let call = Call::Chat(Box::new(call));
         self.launch(Attempt { index, call, timeout, by_budget, cancel: Cancel::new(), after: None });
         Ok(())
+    }
+
+    /// The labels of what a turn is told: of the goal, and of what was found out for it, as far as it is told of that.
+    fn labels_told(&self, host: StepIndex, index: StepIndex, turn: &Turn) -> Labels {
+        let goal = self.state.at(host).arg_labels;
+        let graph = &self.state.plan().graph;
+        let line_of = |member: &StepIndex| match graph.node(self.state.at(*member).node).verb {
+            Verb::Turn(Turn::Line { patch }) => Some((*member, patch)),
+            _ => None,
+        };
+        match turn {
+            Turn::Line { patch } => {
+                // All lines of a patch go on from what its first one was told; those of the plan from the goal alone.
+                let mut lines = self.state.at(host).members.iter().filter_map(line_of);
+                match lines.find(|(_, of)| of == patch).filter(|(first, _)| *first != index) {
+                    Some((first, _)) => self.state.at(first).arg_labels,
+                    None if *patch == 0 => goal,
+                    None => goal.union(self.state.labels_of(host)),
+                }
+            }
+            Turn::Decide { .. } => {
+                let uses = self.state.dependencies(index).into_iter();
+                uses.fold(goal, |all, used| all.union(self.state.labels_of(used)))
+            }
+            Turn::Act { .. } | Turn::Answer => goal.union(self.state.labels_of(host)),
+        }
     }
 
     /// What a turn asks.
@@ -123,8 +150,8 @@ impl Executor {
             None => None,
         };
         let context = model.capabilities().context_length.unwrap_or(CONTEXT);
-        let room = (context.saturating_sub(goal.max_tokens) as usize / 2).saturating_mul(TOKEN);
-        let sources = self.completed_calls(host);
+        let room = (context.saturating_sub(goal.tokens_of(turn)) as usize / 2).saturating_mul(TOKEN);
+        let sources = self.sources(host);
         let form = match turn {
             Turn::Line { .. } => pursuit.draft.form(),
             Turn::Decide { step } => pursuit.draft.decide_form(step).unwrap_or_else(|| json!({ "type": "object" })),
@@ -359,9 +386,10 @@ fn results(known: &[(String, Value)], room: usize) -> String {
 /// An agent's conversation, without the oldest results where it would not fit into the context. Much is left out at once, so that the turns
 /// after it begin alike.
 fn shortened(mut messages: Vec<ChatMessage>, goal: &Goal, context: u32, model: &SharedModel) -> Vec<ChatMessage> {
-    let room = context.saturating_sub(goal.max_tokens) as usize;
+    let max_tokens = goal.tokens_of(&Turn::Answer);
+    let room = context.saturating_sub(max_tokens) as usize;
     let size = |messages: &[ChatMessage]| {
-        let request = ChatRequest { max_tokens: goal.max_tokens, ..ChatRequest::new(messages.to_vec()) };
+        let request = ChatRequest { max_tokens, ..ChatRequest::new(messages.to_vec()) };
         let characters = || messages.iter().map(|message| message.content.len()).sum::<usize>() / TOKEN;
         model.count_tokens(&request).unwrap_or_else(characters)
     };

@@ -51,6 +51,8 @@ impl Extension {
             }
             _ => return,
         };
+        // A workflow has limits of its own.
+        let timeout_ms = timeout_ms.filter(|_| !matches!(does, Does::Workflow { .. }));
         let mut planned = Planned::new(id, after, does);
         planned.max_parallel = for_each.as_ref().map(|for_each| for_each.max_parallel);
         self.nodes.push(planned);
@@ -88,7 +90,7 @@ impl Executor {
             return Ok(());
         }
         self.record(draft).await?;
-        if grows && let Some((place, _)) = self.state.without_texts().pop() {
+        if grows && let Some(place) = self.state.newest_extension() {
             self.give_texts(place, said)?;
         }
         Ok(())
@@ -97,8 +99,11 @@ impl Executor {
     /// Gives all nodes that came into being while the run went on what they say, which is read from the store.
     pub(in crate::engine) async fn read_texts(&mut self) -> Result<(), ExecutorError> {
         for (place, texts) in self.state.without_texts() {
-            let said = self.values.value(texts).await?;
-            let said = serde_json::from_value(said).map_err(|error| self.unreadable(error.to_string()))?;
+            // What was erased is not needed by what has ended; what has not fails, since it has no arguments.
+            let said = match self.values.value(texts).await? {
+                Value::Null => continue,
+                said => serde_json::from_value(said).map_err(|error| self.unreadable(error.to_string()))?,
+            };
             self.give_texts(place, said)?;
         }
         Ok(())
@@ -109,7 +114,7 @@ impl Executor {
     }
 
     fn unreadable(&self, why: String) -> ExecutorError {
-        let why = format!("what its members say cannot be read, or was erased: {why}");
+        let why = format!("what its members say cannot be read: {why}");
         ExecutorError::Illegal(IllegalEvent { seq: self.state.head(), kind: "plan_extended", why })
     }
 }

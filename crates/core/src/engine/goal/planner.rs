@@ -67,9 +67,11 @@ impl Executor {
                 self.take_line(key, index, goal, planning, pursuit, (turn, patch)).await
             }
             Verb::Turn(_) => self.stop_planning(key, index, planning, pursuit).await,
+            // What failed while a person looked at the plan is mended first, and asked about again.
+            _ if completed && failed => self.mend(key, index, planning, pursuit).await,
             // A person has approved the plan. A no has ended it before.
             _ if completed => self.extend(key, Extension { closes: true, ..Extension::default() }).await,
-            _ => Ok(()),
+            _ => self.fail_like(key, turn).await,
         }
     }
 
@@ -154,7 +156,7 @@ impl Executor {
         pursuit: &mut Pursuit,
     ) -> Result<(), ExecutorError> {
         let patch = self.state.growth(index).map_or(0, |growth| growth.patch) + 1;
-        let full = pursuit.draft.steps().len() >= planning.max_steps as usize;
+        let full = pursuit.draft.room() == 0;
         if patch > planning.max_replans || full {
             return self.stop_planning(key, index, planning, pursuit).await;
         }
@@ -203,7 +205,7 @@ impl Executor {
             if let Ok((value, labels)) = Self::evaluated(result)?
                 && goal.schema.as_ref().is_none_or(|schema| crate::schema::check(schema, &value).is_ok())
             {
-                let sources = self.completed_calls(index);
+                let sources = self.sources(index);
                 return self.answer_with(key, index, &value, &sources, labels, &pursuit.goal).await;
             }
         }

@@ -1,6 +1,8 @@
 //! Which tools a model is told of, where a goal has more than a prompt lists: those whose words match the goal, and of these, where there is an
 //! embedder, those whose meaning does.
 
+use std::time::Duration;
+
 use crate::engine::executor::Executor;
 use crate::planning;
 use crate::tool::ToolSpec;
@@ -9,6 +11,8 @@ use crate::tool::ToolSpec;
 const MOST: usize = 24;
 /// How many more are looked at by their meaning.
 const CANDIDATES: usize = 3 * MOST;
+/// How long the embedder may take: the run stands still meanwhile, and its lease must not run out.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Executor {
     /// The names of the tools for a goal, in the order of the catalogue.
@@ -20,10 +24,14 @@ impl Executor {
         let candidates = planning::search(&all, goal, CANDIDATES);
         let about = candidates.iter().map(|spec| format!("{}: {}", spec.name, spec.description));
         let texts: Vec<String> = std::iter::once(goal.to_owned()).chain(about).collect();
-        let near = match embedder.embed(&texts).await {
-            Ok(embeddings) => nearest(&embeddings.vectors, MOST),
-            Err(error) => {
-                tracing::warn!(%error, "the tools for a goal are found by their words alone");
+        let near = match tokio::time::timeout(PATIENCE, embedder.embed(&texts)).await {
+            Ok(Ok(embeddings)) => nearest(&embeddings.vectors, MOST),
+            failed => {
+                let why = failed.map_or_else(
+                    |_| "it took too long".to_owned(),
+                    |failed| failed.map_or_else(|e| e.to_string(), |_| String::new()),
+                );
+                tracing::warn!(why, "the tools for a goal are found by their words alone");
                 return names(&planning::search(&all, goal, MOST));
             }
         };

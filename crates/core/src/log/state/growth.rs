@@ -12,7 +12,7 @@ use crate::log::ready::Work;
 use crate::log::step::{Step, StepError, StepIndex, StepStatus};
 use crate::log::{Commitment, Does, Planned};
 use crate::tool::Effect;
-use crate::workflow::{ForEach, Node, NodeIndex, OnItemError, Retry, Turn, Verb};
+use crate::workflow::{ForEach, Node, NodeIndex, OnItemError, Plan, Retry, SubWorkflow, Turn, Verb};
 
 /// How far a step is that pursues a goal.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,8 +23,8 @@ pub(crate) struct Growth {
     pub(crate) turn: Option<StepIndex>,
     /// Whether what that member gave was acted on.
     pub(crate) taken: bool,
-    /// Whether members that change something may start.
-    pub(crate) closed: bool,
+    /// Whether the plan is whole, as far as it was written.
+    whole: bool,
     /// Whether the plan was given up.
     pub(crate) given_up: bool,
     /// Members that failed since the newest line of a patch was asked for.
@@ -59,10 +59,11 @@ impl RunState {
                 Does::Turn { turn: Turn::Decide { .. } } | Does::Tool { .. } | Does::Workflow { .. } => continue,
                 Does::Turn { turn: Turn::Line { patch } } if *patch > growth.patch => {
                     growth.patch = *patch;
+                    growth.whole = false;
                     growth.failures.clear();
                 }
                 // An agent acts at once: the policy says what it may.
-                Does::Turn { turn: Turn::Act { .. } } => growth.closed = true,
+                Does::Turn { turn: Turn::Act { .. } } => growth.whole = true,
                 Does::Turn { .. } | Does::Approve => {}
             }
             (growth.turn, growth.taken) = (Some(member), false);
@@ -138,7 +139,7 @@ impl RunState {
     /// The plan is whole: what changes something may start.
     pub(super) fn close_plan(&mut self, index: StepIndex, given_up: bool) -> Result<(), String> {
         let growth = self.steps[index.0].growth.as_mut().ok_or("it pursues no goal")?;
-        (growth.closed, growth.taken, growth.given_up) = (true, true, given_up);
+        (growth.whole, growth.taken, growth.given_up) = (true, true, given_up);
         growth.failures.clear();
         self.open_held(index);
         self.ready.push(Work::Grow(index));
@@ -157,14 +158,18 @@ impl RunState {
 
     /// A member has ended.
     pub(super) fn member_ended(&mut self, host: StepIndex, member: StepIndex) {
-        let failed = self.steps[member.0].status == StepStatus::Failed;
+        let step = &self.steps[member.0];
+        let failed = step.status == StepStatus::Failed && !RunState::ends_goal(step.error.as_ref());
         let planned =
             matches!(&self.plan.graph.node(self.steps[host.0].node).verb, Verb::Goal(goal) if goal.plan.is_some());
         let growth = self.steps[host.0].growth.as_mut().filter(|growth| planned && growth.plans());
         if let Some(growth) = growth.filter(|growth| failed && growth.turn != Some(member)) {
             // What is still to change something waits until the plan is mended.
             growth.failures.push(member);
-            growth.closed = false;
+        }
+        // What ends the goal ends what has not started.
+        if self.steps[host.0].first_failure.is_some() {
+            self.open_held(host);
         }
         self.ready.push(Work::Grow(host));
     }
@@ -172,14 +177,14 @@ impl RunState {
     /// Whether a member may not start yet, since it changes something and the plan is not whole.
     pub(super) fn is_held(&self, index: StepIndex) -> bool {
         let step = &self.steps[index.0];
-        let Some(growth) = step.parent.and_then(|host| self.steps[host.0].growth.as_ref()) else { return false };
+        let Some(host) = step.parent.map(|host| &self.steps[host.0]) else { return false };
+        let Some(growth) = host.growth.as_ref().filter(|_| host.first_failure.is_none()) else { return false };
         let changes = match &self.plan.graph.node(step.node).verb {
             Verb::Tool { .. } => !matches!(self.effect_of(index), Effect::Pure | Effect::Read),
-            // What a workflow does is not known here.
-            Verb::Workflow(_) => true,
+            Verb::Workflow(workflow) => changes(workflow),
             _ => false,
         };
-        changes && !growth.closed && !step.is_part() && self.barred(index).is_none()
+        changes && !growth.is_whole() && !step.is_part() && self.barred(index).is_none()
     }
 
     /// Whether a step that pursues a goal is to be looked at.
@@ -262,6 +267,11 @@ impl RunState {
         Ok(())
     }
 
+    /// The place of the newest extension.
+    pub(crate) fn newest_extension(&self) -> Option<usize> {
+        self.grown.len().checked_sub(1)
+    }
+
     /// The extensions whose nodes lack their texts: the place of each, and the payload.
     pub(crate) fn without_texts(&self) -> Vec<(usize, Commitment)> {
         let lacking = self.grown.iter().enumerate().filter(|(_, grown)| !grown.whole);
@@ -302,10 +312,30 @@ impl Growth {
         self.names.contains_key("turn_1")
     }
 
+    /// Whether members that change something may start.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole && self.failures.is_empty()
+    }
+
     /// Whether the plan may still be mended.
     fn plans(&self) -> bool {
         !self.given_up && !self.acts()
     }
+}
+
+/// A plan without the nodes that came into being while a run went on: they stand behind all others.
+pub(super) fn as_written(mut plan: Arc<Plan>) -> Arc<Plan> {
+    let graph = &plan.graph;
+    let grew = |node: &Node| node.parent.is_some_and(|parent| matches!(graph.node(parent).verb, Verb::Goal(_)));
+    if let Some(first) = graph.nodes.iter().position(grew) {
+        Arc::make_mut(&mut plan).graph.nodes.truncate(first);
+    }
+    plan
+}
+
+/// Whether a workflow with a run of its own may change something.
+fn changes(workflow: &SubWorkflow) -> bool {
+    workflow.own_run.as_deref().is_none_or(|plan| !matches!(plan.effect(), Effect::Pure | Effect::Read))
 }
 
 /// What a member says, beside what the state of the run needs to know of it: in a payload.

@@ -121,6 +121,10 @@ impl RunState {
         if let Some(growth) = step.growth.as_mut().filter(|_| again) {
             growth.taken = false;
         }
+        // A last word that nothing supports is asked for with another seed.
+        if step.status == StepStatus::Completed {
+            step.failures += 1;
+        }
         step.open = open;
         step.first_failure = None;
         if step.status == StepStatus::Failed && step.attempt > 0 {

@@ -32,6 +32,11 @@ impl RunState {
         if let Some(reason) = self.barred(index) {
             return Gate::Skip(reason);
         }
+        // A person's no, or a used-up budget, ends a goal with all that has not started for it.
+        let host = self.steps[index.0].parent.map(|host| &self.steps[host.0]);
+        if host.is_some_and(|host| host.growth.is_some() && host.first_failure.is_some()) {
+            return Gate::Skip(SkipReason::RunFailed);
+        }
         let dependencies = self.dependencies(index);
         let completed = |dependency: &StepIndex| {
             let status = self.steps[dependency.0].status;

@@ -115,6 +115,9 @@ impl RunState {
             }
             other => return Err(format!("the step waits for no {other:?}")),
         }
+        if self.steps[index.0].growth.is_some() {
+            self.open_held(index);
+        }
         self.stop_inside(Some(index));
         Ok(())
     }

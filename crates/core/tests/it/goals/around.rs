@@ -125,6 +125,20 @@ async fn a_retry_asks_for_the_last_word_again_and_keeps_what_was_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_after_a_circle_goes_on_with_the_next_turn() {
+    let (world, calls) = shop(Duration::ZERO);
+    let again = json!({"why": "once more", "calls": [find("pen")]});
+    let world = world.model(turns(&[("turn_1", again.clone()), ("turn_2", again.clone()), ("turn_3", again)]));
+    let yaml = workflow("    agent: { model: main, goal: the price, tools: [\"shop.*\"] }");
+    let (run, ended) = world.run(&yaml, json!({})).await;
+    assert_eq!(ended.status, RunStatus::Failed, "{}", world.log(run).await);
+    let better = world.model(turns(&[("turn_4", json!({"sources": ["turn_1_1"], "answer": "103"}))]));
+    let ended = better.retry(run).await.unwrap();
+    assert_eq!(ended.status, RunStatus::Completed, "{}", better.log(run).await);
+    assert_eq!(calls.lock().unwrap().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fork_keeps_a_reached_goal_and_does_a_named_one_anew() {
     let (world, calls) = shop(Duration::ZERO);
     let world = world.model(turns(&[

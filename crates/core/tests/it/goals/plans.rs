@@ -148,7 +148,11 @@ async fn a_person_approves_the_plan_before_anything_changes() {
     assert_eq!(ended.status, RunStatus::Waiting, "{}", world.log(run).await);
     assert_eq!(calls.lock().unwrap().len(), 1);
     let state = world.state(run).await;
-    let asked = state.asking().next().unwrap().key.to_string();
+    let asked = state.asking().next().unwrap();
+    // The whole plan is shown, not only its beginning.
+    let shown = world.payload(asked.approval.as_ref().unwrap().shown).await;
+    assert_eq!(shown["show"][1]["args"], json!({"price": {"$ref": "s1.price"}}), "{shown}");
+    let asked = asked.key.to_string();
     world.answer(run, &asked, true).await;
     let ended = world.resume(run).await.unwrap();
     let log = world.log(run).await;
@@ -198,6 +202,41 @@ async fn only_a_draft_runs_nothing() {
     assert_eq!(status, RunStatus::Completed, "{log}");
     assert!(calls.is_empty());
     assert!(log.ends_with("{\"done\":true}]}}"), "{log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_is_only_drafted_calls_nothing_even_if_it_cannot_be_written() {
+    let bad = line("s9", "shop.send", json!({"price": 1}));
+    let (log, status, calls) = log_of(
+        &[
+            ("line_1", bad.clone()),
+            ("line_2", bad.clone()),
+            ("line_3", bad),
+            ("turn_1", json!({"why": "send", "calls": [{"tool": "shop.send", "args": {"price": 1}}]})),
+        ],
+        &PLAN.replace("max_replans: 1", "draft: true"),
+    )
+    .await;
+    assert_eq!(status, RunStatus::Failed, "{log}");
+    assert!(log.contains("step_failed goal gave_up: the model wrote no plan"), "{log}");
+    assert!(calls.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_acts_unasked_where_the_plan_that_was_to_be_approved_was_given_up() {
+    let (world, calls) = shop(Duration::ZERO);
+    let bad = line("s9", "shop.send", json!({"price": 1}));
+    let world = world.model(turns(&[
+        ("line_1", bad.clone()),
+        ("line_2", bad.clone()),
+        ("line_3", bad),
+        ("turn_1", json!({"why": "send", "calls": [{"tool": "shop.send", "args": {"price": 1}}]})),
+    ]));
+    let (run, ended) = world.run(&workflow(&PLAN.replace("max_replans: 1", "approve: true")), json!({})).await;
+    let log = world.log(run).await;
+    assert_eq!(ended.status, RunStatus::Failed, "{log}");
+    assert!(calls.lock().unwrap().is_empty(), "{log}");
+    assert!(!world.model.requests().last().unwrap().messages[0].content.contains("shop.send"));
 }
 
 /// Cut after any event, the run goes on from its log: the same steps, the same calls, the same end.
