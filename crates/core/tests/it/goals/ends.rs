@@ -35,7 +35,7 @@ fn slow_once(world: World) -> World {
 }
 
 fn with_rule(yaml: &str, rule: &str) -> String {
-    yaml.replace("steps:", &format!("policy:\n  - {{ match: {{ {rule} }}\nsteps:"))
+    yaml.replace("steps:", &format!("policy:\n  - {{ match: {{ {rule}\nsteps:"))
 }
 
 #[tokio::test(start_paused = true)]
