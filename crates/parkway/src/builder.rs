@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parkway_core::clock::{Clock, SystemClock};
+use parkway_core::embedder::{Embedder, SharedEmbedder};
 use parkway_core::engine::Services;
 use parkway_core::id::WorkerId;
 use parkway_core::policy::{DefaultPolicy, Policy};
@@ -34,6 +35,7 @@ pub struct Builder {
     settings: Option<Settings>,
     parallel_runs: Option<usize>,
     parallel_calls: Option<usize>,
+    tool_search: Option<SharedEmbedder>,
 }
 
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -151,6 +153,14 @@ impl Builder {
         self
     }
 
+    /// Has the tools for a goal, where there are more than a prompt lists, be found by their meaning as well as by their words: of 72 whose
+    /// words match best, the 24 that lie closest to the goal. By default their words decide alone.
+    #[must_use]
+    pub fn tool_search(mut self, embedder: impl Embedder + 'static) -> Self {
+        self.tool_search = Some(Arc::new(embedder));
+        self
+    }
+
     /// Opens the store. Models are loaded when the first run needs them.
     pub async fn build(self) -> Result<Parkway, Error> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
@@ -190,6 +200,7 @@ impl Builder {
                 "nothing can run with a limit of 0 runs or calls at once; allow at least 1".into(),
             ));
         }
+        services.tool_search = self.tool_search;
         services.concurrency = self.parallel_calls.unwrap_or(services.concurrency);
         let places = self.parallel_runs.unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let models = Models::new(self.models, services.secrets.clone(), self.progress, self.require_gpu);

@@ -63,7 +63,7 @@ pub(crate) enum PlanFormat {
 const DO_EXAMPLES: &str = "\
 Examples:
   parkway do 'Which files under docs are longer than 300 lines?'
-  parkway do 'Put all TODOs into todo.md' --grant files.write=todo.md --approve-plan
+  parkway do 'Put all TODOs into todo.md' --grant files.write=. --approve-plan
   parkway do 'How many commits has each author?' --output-schema authors.json
   parkway do 'Sum up the last 20 commits' --remember   and learn from that plan";
 

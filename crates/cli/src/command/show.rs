@@ -17,8 +17,8 @@ use crate::next::Next;
 use crate::out::{Out, colors, columns, now, say};
 use crate::project::Project;
 use crate::render::{
-    Outline, RunView, Symbols, Timeline, clean, counted, decided, elapsed, fired, harmless, indented, local, planned, repeated,
-    resolved, ruled, skipped,
+    Outline, RunView, Symbols, Timeline, clean, counted, decided, elapsed, fired, harmless, indented, local, planned,
+    repeated, resolved, ruled, skipped,
 };
 use crate::session::{explain, way_on};
 use crate::step;

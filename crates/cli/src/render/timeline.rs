@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use parkway::Labels;
 use parkway::id::{StepKey, Time};
-use parkway::log::{Actor, Event, EventKind, Timer};
+use parkway::log::{Actor, Does, Event, EventKind, Timer};
 use parkway::policy::Verdict;
 
 use super::outline::OutlineStep;
 use super::view::State;
 use super::words::clean;
+
+/// What the row of a goal's turns is called.
+const TURNS: &str = "turns";
 
 /// What is told of a run below its tree.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +21,8 @@ pub struct Timeline {
     root: Track,
     /// The steps that do something: since when, and what.
     open: HashMap<StepKey, (Time, Doing)>,
+    /// The turns of models that pursue goals: those of one goal share a row.
+    turns: HashSet<StepKey>,
     /// When the event before was recorded.
     before: Time,
     pub(super) rulings: Vec<Ruling>,
@@ -141,16 +146,22 @@ impl Timeline {
             }
             StepRetried { .. } | StepCancelled { .. } => self.turn(key, at, None),
             PolicyDecided { verdict, rule, .. } => self.rule(key, *verdict, rule),
+            EventKind::PlanExtended { nodes, .. } => {
+                let turns = nodes.iter().filter(|node| matches!(node.does, Does::Turn { .. }));
+                self.turns.extend(turns.map(|node| key.child(&node.id)));
+            }
             _ => {}
         }
     }
 
     fn track(&mut self, key: &StepKey) -> &mut Track {
+        let is_turn = self.turns.contains(key);
         let mut track = &mut self.root;
-        for segment in key.path() {
+        for (level, segment) in (1..).zip(key.path()) {
             self.seen += 1;
             let seen = self.seen;
-            track = track.members.entry(segment.id.clone()).or_insert_with(|| Track { seen, ..Track::default() });
+            let id = if is_turn && level == key.path().len() { TURNS } else { &segment.id };
+            track = track.members.entry(id.to_owned()).or_insert_with(|| Track { seen, ..Track::default() });
         }
         track
     }

@@ -120,8 +120,7 @@ impl<'a> Drawing<'a> {
         let planned: HashSet<_> = outline.iter().map(|step| step.id.as_str()).collect();
         let unknown = |part: &Part| matches!(part, Part::Step(id) if !planned.contains(id.as_str()));
         let shown = |node: &Node| !node.is_quiet_turn();
-        let mut others: Vec<_> =
-            parent.children.iter().filter(|(part, node)| unknown(part) && shown(node)).collect();
+        let mut others: Vec<_> = parent.children.iter().filter(|(part, node)| unknown(part) && shown(node)).collect();
         others.sort_by_key(|(_, node)| node.seen);
         let known = outline
             .iter()

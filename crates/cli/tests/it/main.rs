@@ -14,6 +14,7 @@ mod book;
 mod cases;
 mod ends;
 mod forms;
+mod goals;
 mod history;
 mod hostile;
 mod looks;

@@ -725,6 +725,38 @@ fn what_a_run_waits_for_is_seen() {
 }
 
 #[test]
+fn a_goal_shows_what_it_planned_and_its_turns_in_a_few_words() {
+    use parkway::definition::Turn;
+    use parkway::log::{Does, Planned};
+    let mut letters = Letters::new();
+    let goal = OutlineStep { id: "goal".into(), verb: "plan".into(), detail: "main".into(), ..OutlineStep::default() };
+    letters.view.describe(Outline { workflow: "letters".into(), steps: vec![goal] });
+    let grow = |letters: &mut Letters, ms, id: &str, does| {
+        let (key, texts) = ("goal".parse().unwrap(), letters.text(""));
+        letters.push(ms, EventKind::PlanExtended { key, nodes: vec![Planned::new(id, Vec::new(), does)], texts });
+    };
+    let line = || Does::Turn { turn: Turn::Line { patch: 0 } };
+    let tool = |name: &str, effect| Does::Tool { name: name.into(), effect };
+    letters.start(10, "goal", 1);
+    grow(&mut letters, 11, "line_1", line());
+    letters.start(12, "goal.line_1", 1);
+    letters.chat(900, "goal.line_1", 880, 40);
+    letters.complete(901, "goal.line_1", 1);
+    grow(&mut letters, 902, "s1", tool("files.read_text", parkway::Effect::Read));
+    grow(&mut letters, 903, "s2", tool("files.write_text", parkway::Effect::Idempotent));
+    grow(&mut letters, 904, "line_2", line());
+    letters.start(905, "goal.s1", 1);
+    letters.start(906, "goal.line_2", 1);
+    letters.view.writes(&"goal.line_2".parse().unwrap(), r#"{"done":true"#);
+    insta::assert_snapshot!(draw(&letters, 1_000, 80, None));
+    letters.fail(1_100, "goal.s1", "not_found", "there is no file `a.txt`");
+    letters.skip(1_101, "goal.s2", SkipReason::Replanned);
+    letters.fail(1_200, "goal.line_2", "model", "the model is gone");
+    insta::assert_snapshot!(draw(&letters, 1_300, 80, None));
+    insta::assert_snapshot!(letters.told.join("\n"));
+}
+
+#[test]
 fn no_event_is_new_to_those_who_tell_it() {
     // Whoever adds an event decides here what is said of it: a line, or nothing.
     let source = include_str!("../../../core/src/log/event.rs");
@@ -734,7 +766,8 @@ fn no_event_is_new_to_those_who_tell_it() {
         known.join(" "),
         "run_created run_claimed run_reopened run_forked step_started step_expanded step_completed step_failed \
          step_retried step_skipped step_cancelled step_in_doubt step_resolved step_repeated step_waiting timer_fired signal_received \
-         input_received model_called policy_decided approval_requested approval_decided budget_reserved budget_settled \
+         input_received model_called policy_decided approval_requested approval_decided plan_extended plan_closed \
+         budget_reserved budget_settled \
          cancel_requested run_completed run_failed run_cancelled"
     );
     let source = include_str!("../../../core/src/log/waiting.rs");

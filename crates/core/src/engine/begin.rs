@@ -254,11 +254,14 @@ impl Executor {
             let result = self.values.evaluate(&self.state, site, Template::Expression(whole)).await;
             return Ok(match Self::evaluated(result)? {
                 Ok((value @ Value::Object(_), seen)) => {
-                    found.labels = value.as_object().into_iter().flatten().map(|(name, _)| (name.clone(), seen)).collect();
+                    found.labels =
+                        value.as_object().into_iter().flatten().map(|(name, _)| (name.clone(), seen)).collect();
                     found.value = value;
                     Ok(found)
                 }
-                Ok((other, _)) => Err(Failure::new("template", format!("arguments are an object, not {}", short(&other)))),
+                Ok((other, _)) => {
+                    Err(Failure::new("template", format!("arguments are an object, not {}", short(&other))))
+                }
                 Err(failure) => Err(failure),
             });
         }

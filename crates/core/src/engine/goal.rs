@@ -7,6 +7,7 @@ mod ask;
 mod extend;
 mod planner;
 mod pursuit;
+mod tools;
 
 use std::collections::BTreeMap;
 
@@ -21,12 +22,8 @@ use crate::engine::step::Failure;
 use crate::id::StepKey;
 use crate::label::Labels;
 use crate::log::{StepIndex, StepStatus};
-use crate::planning;
 use crate::tool::{Effect, ToolSpec};
 use crate::workflow::{Delegate, Goal, Template, Verb};
-
-/// The most tools that a prompt lists. Of more, those are taken that match the goal best.
-const MOST_TOOLS: usize = 24;
 
 impl Executor {
     /// Begins to pursue a goal: what it says, and the tools for it, are found out once and recorded.
@@ -50,9 +47,7 @@ impl Executor {
                     Ok(specs) => specs,
                     Err(failure) => return self.fail(key, &failure).await,
                 };
-                let all: Vec<&ToolSpec> = specs.iter().collect();
-                let chosen = planning::search(&all, text.as_str().unwrap_or_default(), MOST_TOOLS);
-                let tools: Vec<&str> = chosen.iter().map(|spec| spec.name.as_str()).collect();
+                let tools = self.tools_for(&specs, text.as_str().unwrap_or_default()).await;
                 (json!({ "goal": text, "tools": tools }), BTreeMap::from([("goal".to_owned(), labels)]))
             }
         };

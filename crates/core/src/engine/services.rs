@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use crate::clock::Clock;
+use crate::embedder::SharedEmbedder;
 use crate::engine::executor::ExecutorError;
 use crate::id::WorkerId;
 use crate::policy::Policy;
@@ -42,6 +43,8 @@ pub struct Services {
     pub snapshot_every: u64,
     /// Where secrets come from.
     pub secrets: Arc<dyn Secrets>,
+    /// What tells, where a goal has more tools than a prompt lists, which of those that match its words mean the like of it.
+    pub tool_search: Option<SharedEmbedder>,
     /// The value of an environment variable: asked when a run is created, for those that its plan declares.
     pub env: Environment,
 }
@@ -65,6 +68,7 @@ impl Services {
             concurrency: 64,
             snapshot_every: 5_000,
             secrets: Arc::new(NoSecrets),
+            tool_search: None,
             env: Arc::new(|_| None),
         }
     }

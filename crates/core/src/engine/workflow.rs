@@ -49,6 +49,16 @@ impl Executor {
     ) -> Result<Result<Labelled, Failure>, ExecutorError> {
         let mut given = Map::new();
         let mut labels = BTreeMap::new();
+        // The arguments of a call that a model asked for are what it wrote, as a whole.
+        if let Value::String(whole) = &workflow.with {
+            match Self::evaluated(self.values.evaluate(&self.state, site, Template::Expression(whole)).await)? {
+                Ok((value, seen)) => {
+                    given = value.as_object().cloned().unwrap_or_default();
+                    labels = given.keys().map(|name| (name.clone(), seen)).collect();
+                }
+                Err(failure) => return Ok(Err(failure)),
+            }
+        }
         for (name, value) in workflow.with.as_object().into_iter().flatten() {
             match Self::evaluated(self.values.evaluate(&self.state, site, Template::Value(value)).await)? {
                 Ok((value, seen)) => {

@@ -24,7 +24,8 @@ use crate::label::Labels;
 use crate::log::ready::{Ready, Work};
 use crate::log::step::{Answer, Approval, Came, Fan, Step, StepError, StepIndex, StepStatus};
 use crate::log::{
-    Budget, Commitment, Event, EventKind, FailureReason, Finish, Parent, Resolution, RunStatus, SkipReason, Timer, WaitFor,
+    Budget, Commitment, Event, EventKind, FailureReason, Finish, Parent, Resolution, RunStatus, SkipReason, Timer,
+    WaitFor,
 };
 use crate::model::Usage;
 use crate::workflow::{OnError, OnItemError, Plan, Verb};

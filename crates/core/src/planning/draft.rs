@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::line::{Done, Line, PlannedStep};
 use super::patch::State;
-use crate::tool::ToolSpec;
+use crate::tool::{Effect, ToolSpec};
 use crate::workflow::Type;
 
 /// A plan as far as it is written.
@@ -102,6 +102,17 @@ impl Draft {
                 Change { dropped: self.drop_lost(), done: Some(done), ..Change::default() }
             }
         }
+    }
+
+    /// Whether a line plans what an earlier one does that stands, word for word, and what is no use to do twice: it only looks.
+    pub fn repeats(&self, line: &Line) -> bool {
+        let Line::Step(step) = line else { return false };
+        let looks = self.tool(&step.tool).is_some_and(|tool| matches!(tool.effect, Effect::Pure | Effect::Read));
+        let same = |earlier: &PlannedStep| {
+            (&earlier.tool, &earlier.args, &earlier.for_each, &earlier.condition, &earlier.late)
+                == (&step.tool, &step.args, &step.for_each, &step.condition, &step.late)
+        };
+        looks && step.replaces.is_none() && self.steps.iter().any(|earlier| same(earlier) && self.stands(&earlier.id))
     }
 
     /// The steps, in the order of their ids; dropped ones too.

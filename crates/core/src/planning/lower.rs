@@ -5,14 +5,13 @@ use serde_json::{Map, Value};
 use super::draft::Draft;
 use super::line::{Comparison, Condition, PlannedStep};
 use super::reference::{ITEM, Key, Reference, holds_reference};
-use crate::tool::Effect;
 use crate::workflow::{ForEach, Node, OnError, OnItemError, Retry, RunIf, Turn, Verb, literal};
 
 /// How long a call may take, in milliseconds.
 const CALL_MS: u64 = 120_000;
 /// How long a turn of a model may take.
 const TURN_MS: u64 = 600_000;
-/// How often a call that changes nothing is tried again.
+/// How often a failed call is tried again. One that must not be made twice is only if it is certain that nothing was done.
 const RETRIES: u32 = 2;
 /// How many items of a fan-out run at once.
 const AT_ONCE: u32 = 8;
@@ -41,7 +40,6 @@ impl Draft {
     /// The nodes of a step, in order: the step, and before it the turn that decides its arguments, where that is done late.
     pub fn lower(&self, step: &PlannedStep, literals: Literals) -> Vec<Lowered> {
         let writer = Writer::new(literals, &step.source);
-        let effect = self.tool(&step.tool).map(|tool| tool.effect);
         let retry = || Some(Retry::times(RETRIES));
         let condition = step.condition.as_ref().map(|one| Value::String(writer.condition(one)));
         let mut after: Vec<String> = step.needs().into_iter().collect();
@@ -66,12 +64,11 @@ impl Draft {
             max_parallel: AT_ONCE,
             on_item_error: OnItemError::Fail,
         });
-        let again = matches!(effect, Some(Effect::Pure | Effect::Read));
         let node = Node {
             description: writer.words(&step.why),
             condition,
             for_each,
-            retry: again.then(retry).flatten(),
+            retry: retry(),
             ..node(&step.id, Verb::Tool { name: step.tool.clone(), with }, CALL_MS)
         };
         lowered.push(Lowered { node, after });

@@ -71,6 +71,11 @@ impl Draft {
         cause.map(|cause| format!("`{id}` waits for `{}`, which gives nothing", id_at(cause)))
     }
 
+    /// Whether the step of this id has given something, or will.
+    pub(super) fn stands(&self, id: &str) -> bool {
+        place_of(id).is_some_and(|place| place < self.states.len() && self.lost(place).is_none())
+    }
+
     /// The steps that may be dropped.
     pub(super) fn droppable(&self) -> Vec<String> {
         let open = |state: &State| *state == State::Stood(Standing::Open);

@@ -117,7 +117,10 @@ fn described(tool: &ToolSpec) -> String {
     let output = words(&Type::of_schema(&tool.output_schema), LEVELS);
     let changes = if matches!(tool.effect, Effect::Pure | Effect::Read) { "" } else { " [changes things]" };
     let about = tool.description.split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{}({}) -> {output} — {about}{changes}", tool.name, args.join(", "))
+    // A tool whose schema has `examples` shows a call of it.
+    let example = tool.input_schema.get("examples").and_then(|all| all.get(0));
+    let example = example.map(|args| format!(" For example {args}.")).unwrap_or_default();
+    format!("{}({}) -> {output} — {about}{example}{changes}", tool.name, args.join(", "))
 }
 
 /// A type in few words, with the names that references need.
@@ -208,6 +211,7 @@ mod tests {
                 "type": "object",
                 "properties": { "path": { "type": "string" }, "mode": { "enum": ["text", "lines"] } },
                 "required": ["path"],
+                "examples": [{ "path": "a.txt" }],
             }),
             output_schema: json!({
                 "type": "object",
@@ -223,7 +227,7 @@ mod tests {
     fn a_planner_is_told_the_names_that_references_need() {
         assert_eq!(
             described(&tool()),
-            "files.read(path: text, mode?: \"text\"|\"lines\") -> {lines?: [text], text: text} — Reads a file. [changes things]"
+            "files.read(path: text, mode?: \"text\"|\"lines\") -> {lines?: [text], text: text} — Reads a file. For example {\"path\":\"a.txt\"}. [changes things]"
         );
     }
 

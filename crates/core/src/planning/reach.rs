@@ -52,7 +52,7 @@ pub(super) fn surely(kind: &Type, is: fn(&Type) -> bool) -> bool {
 pub(super) fn suits(given: &Type, wanted: &Type) -> bool {
     let words = |kind: &Type| matches!(kind, Type::Text(Some(_)));
     let free = surely(given, |kind| matches!(kind, Type::Text(None)));
-    let chosen = wanted.members().iter().any(words) && !wanted.members().iter().any(|kind| *kind == Type::TEXT);
+    let chosen = wanted.members().iter().any(words) && !wanted.members().contains(&Type::TEXT);
     fits(given, wanted) && !(free && chosen)
 }
 

@@ -17,6 +17,9 @@ const OBJECT: [&str; 4] = ["type", "properties", "required", "additionalProperti
 const FORMATS: [&str; 9] = ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "uuid", "uri"];
 /// Names in objects of which nothing is known: none of them makes a reference of it.
 const NAMES: &str = "^[A-Za-z][A-Za-z0-9_ .-]{0,63}$";
+/// The most characters of a text that a planner writes out, where the schema sets no limit: a model that has lost the thread writes on
+/// and on. Longer texts are for steps to give.
+const TEXT: u32 = 500;
 /// Shorter schemas are written where they stand.
 const SHARED: usize = 48;
 
@@ -231,7 +234,7 @@ impl<'a> Shapes<'a> {
 
     /// A value of which nothing is known: as much as a plan can want.
     fn anything(&mut self) -> Value {
-        let leaf = json!({ "type": ["string", "number", "boolean", "null"] });
+        let leaf = json!({ "type": ["string", "number", "boolean", "null"], "maxLength": TEXT });
         let mut options = vec![leaf.clone()];
         options.extend(self.references(&|_| true));
         options.extend(self.items(&|_| true));
@@ -330,7 +333,12 @@ fn is_plain(key: &str) -> bool {
 fn bare(part: &Part<'_>) -> Map<String, Value> {
     let keeps =
         |(key, value): &(&str, &Value)| *key != "format" || value.as_str().is_some_and(|name| FORMATS.contains(&name));
-    part.says().filter(keeps).map(|(key, value)| (key.to_owned(), value.clone())).collect()
+    let mut keys: Map<String, Value> =
+        part.says().filter(keeps).map(|(key, value)| (key.to_owned(), value.clone())).collect();
+    if keys.len() == 1 && keys.get("type").is_some_and(|name| name == "string") {
+        keys.insert("maxLength".into(), json!(TEXT));
+    }
+    keys
 }
 
 /// The words of a `oneOf` that only lists words, as enumerations with remarks are written.

@@ -15,7 +15,7 @@ use crate::workflow::{Template, Verb};
 use chance::Chance;
 
 /// How many catalogues of tools are tried.
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 50;
 
 /// A tool with these schemas.
 fn tool(name: &str, effect: Effect, input: Value, output: Value) -> ToolSpec {
@@ -121,29 +121,32 @@ fn can_be_run(draft: &Draft, steps: &[super::PlannedStep]) {
 
 #[test]
 fn every_value_of_the_form_may_stand() {
-    let mut count = 0;
-    for seed in 0..SEEDS {
+    let mut kinds = std::collections::BTreeMap::new();
+    for seed in 0..SEEDS / 2 {
         let mut chance = Chance::new(seed);
         let tools: Vec<_> = (0..1 + chance.dice.below(6)).map(|i| chance.tool(&format!("tool_{i}"))).collect();
         let answer = chance.dice.one_in(3).then(|| chance.schema(2));
-        let mut draft = Draft::new(tools, answer, 1 + chance.dice.below(9) as u32);
-        for turn in 0..24 {
+        let mut draft = Draft::new(tools, answer, 4 + chance.dice.below(12) as u32);
+        for turn in 0..18 {
             let form = draft.form();
             assert!(form.to_string().len() < 60_000, "seed {seed}: {} bytes", form.to_string().len());
             let validator = jsonschema::validator_for(&form).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-            let mut last = None;
+            let mut taken = None;
             for _ in 0..6 {
                 let line = chance.value(&form, &form, 0);
                 assert!(validator.is_valid(&line), "seed {seed}: {line} is none of\n{form:#}");
                 let read = draft.read(&line);
                 let read =
                     read.unwrap_or_else(|errors| panic!("seed {seed}: {line}\n{errors:#?}\n{:#?}", draft.tools()));
-                count += 1;
-                if last.is_none() || !matches!(read, Line::Done(_)) {
-                    last = Some(read);
+                for key in line.as_object().unwrap().keys() {
+                    *kinds.entry(key.clone()).or_insert(0) += 1;
+                }
+                if taken.is_none() || matches!(read, Line::Step(_)) {
+                    taken = Some(read);
                 }
             }
-            let change = draft.take(last.unwrap(), &format!("line_{turn}"));
+            let closing = Line::Done(super::Done::default());
+            let change = draft.take(if turn % 6 == 5 { closing } else { taken.unwrap() }, &format!("line_{turn}"));
             can_be_run(&draft, &change.steps);
             if change.done.is_some() {
                 draft.lower_answer(Literals::FromTurn, "line_9");
@@ -152,7 +155,10 @@ fn every_value_of_the_form_may_stand() {
             }
         }
     }
-    assert!(count > 10_000, "{count} lines");
+    let keys =
+        ["after", "answer", "args", "done", "drop", "for_each", "id", "if", "late", "replaces", "tool", "uses", "why"];
+    assert_eq!(kinds.keys().collect::<Vec<_>>(), keys);
+    assert!(kinds.values().all(|count| *count > 5), "{kinds:?}");
 }
 
 #[test]
@@ -179,7 +185,7 @@ fn a_seeded_mistake_is_never_taken() {
     }
     let kinds = ["argument", "cycle", "field", "forward", "missing", "reference type", "step", "tool", "type"];
     assert_eq!(counts.keys().copied().collect::<Vec<_>>(), kinds);
-    assert!(counts.values().all(|count| *count > 50), "{counts:?}");
+    assert!(counts.values().all(|count| *count > 10), "{counts:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Goals: what a model writes becomes steps of the run, and ends honestly.
 
 mod agents;
+mod around;
 mod defects;
 mod pace;
 mod plans;
@@ -51,9 +52,19 @@ pub(crate) fn shop(delay: Duration) -> (World, Calls) {
     let id = json!({"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]});
     let tools = [
         spec("shop.find", Effect::Read, name.clone(), price),
-        spec("shop.list", Effect::Read, json!({"type": "object", "properties": {}, "additionalProperties": false}), names),
+        spec(
+            "shop.list",
+            Effect::Read,
+            json!({"type": "object", "properties": {}, "additionalProperties": false}),
+            names,
+        ),
         spec("shop.send", Effect::Idempotent, letter, id),
-        spec("shop.broken", Effect::Read, name, json!({"type": "object", "properties": {"price": {"type": "integer"}}, "required": ["price"]})),
+        spec(
+            "shop.broken",
+            Effect::Read,
+            name,
+            json!({"type": "object", "properties": {"price": {"type": "integer"}}, "required": ["price"]}),
+        ),
     ];
     let mut world = World::paced();
     for spec in tools {

@@ -78,7 +78,7 @@ impl Drafted {
             steps.push(Step::asking(ANSWER, &self.asked, question, self.asked.schema.clone()));
             json!(format!("${{{{ steps.{ANSWER}.output }}}}"))
         });
-        let inputs = json!({ "type": "object", "properties": {}, "additionalProperties": false });
+        let inputs = json!({ "type": "object", "properties": {}, "required": [], "additionalProperties": false });
         File { plan: &self.plan, name, description: &self.goal, inputs, steps, answer }.workflow()
     }
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use parkway_core::workflow::literal;
+use parkway_core::workflow::{Verb, literal};
 use serde_json::{Map, Value, json};
 
+use super::file::Step;
+use super::literals::each_text;
 use super::place::is_name;
 
 /// A literal that became an input.
@@ -41,7 +43,7 @@ impl<'g> Lift<'g> {
                     _ => return,
                 };
                 if !places(self.goal, &word).is_empty() {
-                    *leaf = json!(format!("${{{{ inputs.{} }}}}", self.input(key, leaf.clone())));
+                    *leaf = json!(template(&self.input(key, leaf.clone())));
                 }
             }
         }
@@ -64,6 +66,17 @@ impl<'g> Lift<'g> {
         name
     }
 
+    /// Forgets the inputs that none of these steps uses.
+    pub(super) fn keep_used_by(&mut self, steps: &[Step]) {
+        let mut used = BTreeSet::new();
+        for step in steps {
+            if let Verb::Tool { with, .. } = &step.node.verb {
+                each_text(with, &mut |text| used.extend([text.to_owned()]));
+            }
+        }
+        self.inputs.retain(|input| used.contains(&template(&input.name)));
+    }
+
     /// JSON Schema of the inputs.
     pub(super) fn schema(&self) -> Value {
         let field = |input: &Lifted| {
@@ -75,7 +88,7 @@ impl<'g> Lift<'g> {
             (input.name.clone(), json!({ "type": kind, "default": input.value }))
         };
         let fields: Map<_, _> = self.inputs.iter().map(field).collect();
-        json!({ "type": "object", "properties": fields, "additionalProperties": false })
+        json!({ "type": "object", "properties": fields, "required": [], "additionalProperties": false })
     }
 
     /// The goal as a template: the inputs stand where their defaults stood.
@@ -97,11 +110,15 @@ impl<'g> Lift<'g> {
                 continue;
             }
             out.push_str(&literal(self.goal.get(end..at).unwrap_or_default()));
-            out.push_str(&format!("${{{{ inputs.{name} }}}}"));
+            out.push_str(&template(name));
             end = at + length;
         }
         out + &literal(self.goal.get(end..).unwrap_or_default())
     }
+}
+
+fn template(input: &str) -> String {
+    format!("${{{{ inputs.{input} }}}}")
 }
 
 /// Where a word stands in a text as a word of its own: not as a part of a longer word, path or number.

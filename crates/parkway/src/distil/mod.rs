@@ -53,6 +53,11 @@ pub struct Distilled {
 pub async fn distil(parkway: &Parkway, run: RunId, name: &str) -> Result<Distilled, Error> {
     let record = parkway.record(run).await?;
     let reached = Reached::read(parkway, &record).await?;
+    if reached.goal.plan.as_ref().is_some_and(|planning| planning.draft_only) {
+        return Err(Error::OutOfPlace(format!(
+            "run {run} only wrote a plan, and nothing of it was done; `parkway plan --save FILE` writes a plan as a workflow"
+        )));
+    }
     let mut lift = Lift::new(&reached.words);
     let (names, turns) = (names(&reached.calls), turns(&reached));
     let steps = steps(&reached, &names, &turns, &mut lift);
@@ -64,6 +69,7 @@ pub async fn distil(parkway: &Parkway, run: RunId, name: &str) -> Result<Distill
         played.call(&step, call);
         kept.push(step);
     }
+    lift.keep_used_by(&kept);
     let answer = match answer {
         Some(mut answer) => {
             lift.of(ANSWER, &mut answer);

@@ -28,16 +28,24 @@ async fn engine(folder: &Path, answers: &[(&str, Value)]) -> Parkway {
 }
 
 fn goal() -> Goal {
-    Goal::new(GOAL)
-        .grant("files", json!({ "read": ["."], "write": ["out"] }))
-        .tools(["files.list", "files.read_text", "files.write_text"])
+    Goal::new(GOAL).grant("files", json!({ "read": ["."], "write": ["out"] })).tools([
+        "files.list",
+        "files.read_text",
+        "files.write_text",
+    ])
 }
 
 fn planned() -> [(&'static str, Value); 4] {
     [
         ("line_1", json!({"id": "s1", "tool": "files.list", "args": {"folder": "letters"}, "why": "the files"})),
-        ("line_2", json!({"id": "s2", "tool": "files.read_text", "args": {"path": {"$ref": "s1.files[0].path"}}, "why": "the first"})),
-        ("line_3", json!({"id": "s3", "tool": "files.write_text", "args": {"path": "out/first.txt", "text": {"$ref": "s2.text"}}, "why": "keep it"})),
+        (
+            "line_2",
+            json!({"id": "s2", "tool": "files.read_text", "args": {"path": {"$ref": "s1.files[0].path"}}, "why": "the first"}),
+        ),
+        (
+            "line_3",
+            json!({"id": "s3", "tool": "files.write_text", "args": {"path": "out/first.txt", "text": {"$ref": "s2.text"}}, "why": "keep it"}),
+        ),
         ("line_4", json!({"done": true, "answer": {"first": {"$ref": "s2.text"}, "kept": {"$ref": "s3.path"}}})),
     ]
 }
@@ -87,8 +95,14 @@ async fn a_step_that_the_answer_does_not_need_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let answers = [
         ("line_1", json!({"id": "s1", "tool": "files.list", "args": {"folder": "letters"}, "why": "the files"})),
-        ("line_2", json!({"id": "s2", "tool": "files.read_text", "for_each": {"$ref": "s1.files"}, "args": {"path": {"$ref": "item.path"}}, "why": "all"})),
-        ("line_3", json!({"id": "s3", "tool": "files.read_text", "args": {"path": "letters/b.txt"}, "why": "for nothing"})),
+        (
+            "line_2",
+            json!({"id": "s2", "tool": "files.read_text", "for_each": {"$ref": "s1.files"}, "args": {"path": {"$ref": "item.path"}}, "why": "all"}),
+        ),
+        (
+            "line_3",
+            json!({"id": "s3", "tool": "files.read_text", "args": {"path": "letters/b.txt"}, "why": "for nothing"}),
+        ),
         ("line_4", json!({"done": true})),
         ("answer", json!({"sources": ["s2"], "answer": "Two lamps, please."})),
     ];
@@ -96,7 +110,8 @@ async fn a_step_that_the_answer_does_not_need_is_left_out() {
     let run = parkway.pursue(goal()).await.unwrap();
     assert_eq!(run.output::<Answer>().await.unwrap().answer, "Two lamps, please.");
     let evidence = distil::evidence(&parkway, run.id()).await.unwrap();
-    let evidence: Vec<_> = evidence.iter().map(|found| format!("{} {} {}", found.step, found.tool, found.calls)).collect();
+    let evidence: Vec<_> =
+        evidence.iter().map(|found| format!("{} {} {}", found.step, found.tool, found.calls)).collect();
     assert_eq!(evidence, ["goal.s2 files.read_text 2"]);
     let distilled = distil::distil(&parkway, run.id(), "again").await.unwrap();
     insta::assert_snapshot!(distilled.workflow.to_yaml());
@@ -112,7 +127,12 @@ async fn what_an_agent_copied_out_of_a_result_becomes_a_reference() {
         ("turn_3", json!({"sources": ["turn_2_1"], "answer": "Two lamps, please."})),
     ];
     let parkway = engine(folder.path(), &answers).await;
-    let workflow = Workflow::from_source("agent.yaml", &format!("parkway: 1\nmodels: {{ main: {{}} }}\ntools: {{ files: {{ read: [.] }} }}\nsteps:\n  ask: {{ agent: {{ model: main, goal: \"{GOAL}\", tools: [\"files.*\"] }} }}\noutputs: {{ said: \"${{{{ steps.ask.output }}}}\" }}\n"));
+    let workflow = Workflow::from_source(
+        "agent.yaml",
+        &format!(
+            "parkway: 1\nmodels: {{ main: {{}} }}\ntools: {{ files: {{ read: [.] }} }}\nsteps:\n  ask: {{ agent: {{ model: main, goal: \"{GOAL}\", tools: [\"files.*\"] }} }}\noutputs: {{ said: \"${{{{ steps.ask.output }}}}\" }}\n"
+        ),
+    );
     let run = parkway.start(workflow.unwrap(), inputs! {}).await.unwrap();
     run.output::<Value>().await.unwrap();
     let distilled = distil::distil(&parkway, run.id(), "again").await.unwrap();
@@ -127,6 +147,8 @@ async fn a_draft_is_a_workflow_that_checks() {
     let parkway = engine(folder.path(), &planned()).await;
     let (run, answer) = ended(&parkway, goal().output_schema(form()).draft()).await;
     assert_eq!(answer["lines"].as_array().unwrap().len(), 4);
+    let error = distil::distil(&parkway, run.id(), "again").await.unwrap_err();
+    assert!(error.to_string().contains("only wrote a plan"), "{error}");
     assert!(!folder.path().join("out").exists());
     let drafted = distil::drafted(&parkway, run.id()).await.unwrap();
     let workflow = drafted.workflow("letters").unwrap();

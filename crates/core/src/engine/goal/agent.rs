@@ -151,11 +151,10 @@ fn calls_of_turn(goal: &Goal, draft: &Draft, turn: u32, calls: &[Value]) -> Exte
         let with = json!(format!("${{{{ steps.turn_{turn}.output.calls[{place}].args }}}}"));
         let mut node = Node::new(&call_id(turn, place), None, Verb::Tool { name: name.to_owned(), with });
         node.timeout_ms = Some(CALL_MS);
-        let mut after = Vec::new();
-        match effect {
-            Effect::Pure | Effect::Read => node.retry = Some(Retry::times(2)),
-            _ => after.extend(changed.replace(node.id.clone())),
-        }
+        // One that must not be made twice is tried again only if it is certain that nothing was done.
+        node.retry = Some(Retry::times(2));
+        let changes = !matches!(effect, Effect::Pure | Effect::Read);
+        let after = changes.then(|| changed.replace(node.id.clone())).flatten().into_iter().collect();
         extension.call(goal, draft, node, after);
     }
     extension

@@ -9,6 +9,7 @@ use crate::id::StepKey;
 use crate::label::Labels;
 use crate::log::{EventKind, StepIndex, StepStatus};
 use crate::planning::{Found, verify};
+use crate::workflow::Verb;
 
 impl Executor {
     /// Takes the answer that a turn wrote.
@@ -55,17 +56,31 @@ impl Executor {
             .iter()
             .map(|(id, effect, completed, output)| Found { id, effect: *effect, completed: *completed, output })
             .collect();
-        match verify(answer, sources, &found, goal) {
+        // Words that the answer's form offers, and the names of what was called, are no findings.
+        let known = format!("{goal}\n{}", self.own_words(index).join("\n"));
+        match verify(answer, sources, &found, &known) {
             Ok(()) => {
                 let labels = labels.union(self.state.at(index).arg_labels);
                 self.complete_goal(key, index, answer, labels).await
             }
             Err(unsupported) => {
                 let claims: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
-                let message = format!("the answer says what the results of this run do not show: {}", claims.join("; "));
+                let message =
+                    format!("the answer says what the results of this run do not show: {}", claims.join("; "));
                 self.fail(key.clone(), &Failure::new("unverified", message)).await
             }
         }
+    }
+
+    /// The words that an answer may use without finding them: those that its form offers, the names of tools and the ids of calls.
+    fn own_words(&self, index: StepIndex) -> Vec<String> {
+        let Verb::Goal(goal) = &self.state.plan().graph.node(self.state.at(index).node).verb else {
+            return Vec::new();
+        };
+        let mut words: Vec<String> = goal.tools.iter().chain(goal.workflows.keys()).cloned().collect();
+        words.extend(self.calls_of(index).into_iter().map(|(_, id, _)| id));
+        goal.schema.iter().for_each(|schema| choices(schema, &mut words));
+        words
     }
 
     /// Records that a goal was reached.
@@ -93,5 +108,24 @@ impl Executor {
         let message = self.values.value(error.message).await?;
         let message = format!("its turn `{id}` failed: {}", message.as_str().unwrap_or_default());
         self.fail(key.clone(), &Failure::new(&error.code, message)).await
+    }
+}
+
+/// The texts that a schema offers to choose from.
+fn choices(schema: &Value, words: &mut Vec<String>) {
+    match schema {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::Array(all) if key == "enum" => {
+                        words.extend(all.iter().filter_map(Value::as_str).map(str::to_owned));
+                    }
+                    Value::String(one) if key == "const" => words.push(one.clone()),
+                    _ => choices(value, words),
+                }
+            }
+        }
+        Value::Array(all) => all.iter().for_each(|value| choices(value, words)),
+        _ => {}
     }
 }

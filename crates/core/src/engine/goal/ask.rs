@@ -318,9 +318,9 @@ fn seen(known: &[(String, Value)]) -> Vec<Seen<'_>> {
         id,
         status: outcome["status"].as_str().unwrap_or_default(),
         output: outcome.get("output"),
-        error: outcome.get("error").map(|error| {
-            (error["code"].as_str().unwrap_or_default(), error["message"].as_str().unwrap_or_default())
-        }),
+        error: outcome
+            .get("error")
+            .map(|error| (error["code"].as_str().unwrap_or_default(), error["message"].as_str().unwrap_or_default())),
     });
     seen.collect()
 }
@@ -359,7 +359,8 @@ fn shortened(mut messages: Vec<ChatMessage>, goal: &Goal, context: u32, model: &
     for place in 2..last {
         if messages[place].role == Role::User && messages[place].content.len() > 200 {
             let length = messages[place].content.chars().count();
-            messages[place].content = format!("(what came of these calls was left out to make room: {length} characters)");
+            messages[place].content =
+                format!("(what came of these calls was left out to make room: {length} characters)");
             if size(&messages) <= room * SHORTENED / 100 {
                 break;
             }

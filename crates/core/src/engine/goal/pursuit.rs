@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::step::Failure;
 use crate::log::{Said, StepIndex, StepStatus};
-use crate::planning::{Draft, Standing};
+use crate::planning::{Done, Draft, Line, Standing};
 use crate::workflow::{Goal, Turn, Verb};
 
 /// What is known of the goals of a run.
@@ -49,11 +49,7 @@ impl Executor {
         self.pursuits.insert(host, pursuit);
     }
 
-    async fn read_pursuit(
-        &mut self,
-        host: StepIndex,
-        goal: &Goal,
-    ) -> Result<Result<Pursuit, Failure>, ExecutorError> {
+    async fn read_pursuit(&mut self, host: StepIndex, goal: &Goal) -> Result<Result<Pursuit, Failure>, ExecutorError> {
         let args = match self.state.at(host).args {
             Some(args) => self.values.value(args).await?,
             None => Value::Null,
@@ -123,6 +119,8 @@ impl Pursuit {
     pub(super) fn take(&mut self, turn: &str, line: &Value) -> Option<crate::planning::Change> {
         match self.draft.read(line) {
             Ok(read) => {
+                // A model that plans the same once more has nothing to add: small ones do so without an end.
+                let read = if self.draft.repeats(&read) { Line::Done(Done::default()) } else { read };
                 if self.complaint.take().is_some() {
                     self.lines.clear();
                 }

@@ -154,7 +154,8 @@ impl RunState {
     /// A member has ended.
     pub(super) fn member_ended(&mut self, host: StepIndex, member: StepIndex) {
         let failed = self.steps[member.0].status == StepStatus::Failed;
-        let planned = matches!(&self.plan.graph.node(self.steps[host.0].node).verb, Verb::Goal(goal) if goal.plan.is_some());
+        let planned =
+            matches!(&self.plan.graph.node(self.steps[host.0].node).verb, Verb::Goal(goal) if goal.plan.is_some());
         let growth = self.steps[host.0].growth.as_mut().filter(|growth| planned && growth.plans());
         if let Some(growth) = growth.filter(|growth| failed && growth.turn != Some(member)) {
             // What is still to change something waits until the plan is mended.

@@ -150,7 +150,7 @@ fn a_line_becomes_a_node_whose_literals_have_their_turns_labels() {
     assert_eq!((late[0].node.id.as_str(), late[0].after.clone()), ("s4_args", vec!["s3".to_owned()]));
     assert_eq!(late[1].after, ["s3", "s4_args"]);
     assert_eq!(with(3, Literals::FromTurn), json!("${{ steps.s4_args.output }}"));
-    assert!(late[1].node.retry.is_none() && lower(0, Literals::Inline)[0].node.retry.is_some());
+    assert!(late[1].node.retry.is_some() && lower(0, Literals::Inline)[0].node.retry.is_some());
     assert_eq!(draft.lower_answer(Literals::FromTurn, "line_5"), Some(json!("${{ steps.s3.output[0] }}")));
     assert!(draft.decide_form("s4").is_some_and(|form| form["required"] == json!(["to", "body"])));
     assert_eq!(draft.decide_form("s1"), None);

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Checker;
+use crate::tool::{Effect, ToolSpec};
 use crate::workflow::definition::{GoalDef, OfferDef};
 use crate::workflow::diagnostic::{Diagnostic, did_you_mean};
 use crate::workflow::graph::{NodeIndex, Verb};
@@ -41,10 +42,16 @@ impl<'a> Checker<'a, '_> {
         }
     }
 
-    /// The tools of a family, by name.
+    /// The tools of a family, by name: where nothing is granted to it, those that need no grant, if there are any.
     fn tools_of(&mut self, family: &At<String>, frame: usize) -> Vec<At<String>> {
         let specs = self.requirements.tools.iter().map(|tool| tool.spec());
-        let names: BTreeSet<_> = specs.filter(|spec| spec.family() == family.value).map(|spec| &spec.name).collect();
+        let specs: Vec<_> = specs.filter(|spec| spec.family() == family.value).collect();
+        let granted = self.compiled.frames[frame].top.tools.get(&family.value).is_some();
+        let free = |spec: &&&ToolSpec| granted || spec.effect == Effect::Pure;
+        let mut names: BTreeSet<_> = specs.iter().filter(free).map(|spec| &spec.name).collect();
+        if names.is_empty() {
+            names = specs.iter().map(|spec| &spec.name).collect();
+        }
         if names.is_empty() {
             let families: BTreeSet<_> = self.requirements.tools.iter().map(|tool| tool.spec().family()).collect();
             let mut diagnostic =

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::{shop, turns, workflow};
 
-const AGENT: &str = "    agent: { model: main, goal: What do a pen and a lamp cost?, tools: [\"shop.*\"], max_turns: 6 }";
+const AGENT: &str =
+    "    agent: { model: main, goal: What do a pen and a lamp cost?, tools: [\"shop.*\"], max_turns: 6 }";
 
 fn find(name: &str) -> Value {
     json!({ "tool": "shop.find", "args": { "name": name } })

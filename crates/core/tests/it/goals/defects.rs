@@ -94,10 +94,7 @@ async fn a_reference_keeps_its_type_and_what_a_tool_returns_is_never_read_as_one
 #[tokio::test(start_paused = true)]
 async fn a_line_with_an_unknown_tool_or_wrong_arguments_is_refused_alone_and_asked_again() {
     let (world, calls) = shop(Duration::ZERO);
-    let bad = [
-        line("s2", "shop.steal", json!({"name": "lamp"})),
-        line("s2", "shop.find", json!({"name": 7})),
-    ];
+    let bad = [line("s2", "shop.steal", json!({"name": "lamp"})), line("s2", "shop.find", json!({"name": 7}))];
     let answers = [
         ("line_1", find("s1", json!("pen"))),
         ("line_2", bad[0].clone()),

@@ -43,7 +43,9 @@ async fn independent_reads_take_the_time_of_the_longest_while_the_planner_still_
     acts.push((turns[K].as_str(), json!({"sources": ["turn_1_1"], "answer": {"total": 101}})));
     let verb = "    agent: { model: main, goal: What?, tools: [\"shop.*\"], output: { total: { type: integer } } }";
     let in_turn = time_of(&acts, verb).await;
-    println!("{K} reads of {READ:?}, {TURN:?} a turn: planned {planned:?}, by an agent that asks for one after the other {in_turn:?}");
+    println!(
+        "{K} reads of {READ:?}, {TURN:?} a turn: planned {planned:?}, by an agent that asks for one after the other {in_turn:?}"
+    );
     // The last read begins when its line is written; the closing line is written beside it.
     let (k, slack) = (u32::try_from(K).unwrap(), Duration::from_millis(1_500));
     assert!(planned <= TURN * k + READ + slack, "{planned:?}");

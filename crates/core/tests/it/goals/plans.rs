@@ -68,7 +68,10 @@ async fn a_failure_is_mended_by_a_patch_that_takes_the_place_of_what_failed() {
             ("line_1", line("s1", "shop.broken", json!({"name": "pen"}))),
             ("line_2", line("s2", "shop.send", json!({"price": {"$ref": "s1.price"}}))),
             ("line_3", json!({"done": true, "answer": {"total": {"$ref": "s1.price"}}})),
-            ("line_4", json!({"id": "s3", "tool": "shop.find", "args": {"name": "pen"}, "replaces": "s1", "why": "open"})),
+            (
+                "line_4",
+                json!({"id": "s3", "tool": "shop.find", "args": {"name": "pen"}, "replaces": "s1", "why": "open"}),
+            ),
             ("line_5", json!({"done": true, "answer": {"total": {"$ref": "s3.price"}}})),
         ],
         PLAN,
@@ -171,6 +174,21 @@ async fn a_line_that_cannot_stand_is_asked_again_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_model_that_plans_the_same_again_has_closed_its_plan() {
+    let (log, status, calls) = log_of(
+        &[
+            ("line_1", find("s1", "pen")),
+            ("line_2", find("s2", "pen")),
+            ("answer", json!({"sources": ["s1"], "answer": {"total": 103}})),
+        ],
+        PLAN,
+    )
+    .await;
+    assert_eq!(status, RunStatus::Completed, "{log}");
+    assert_eq!(calls.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_a_draft_runs_nothing() {
     let (log, status, calls) = log_of(
         &[("line_1", find("s1", "pen")), ("line_2", json!({"done": true}))],
@@ -208,7 +226,10 @@ async fn an_interrupted_planner_goes_on_from_its_lines() {
         let log = cut_world.log(run).await;
         assert_eq!(ended.status, RunStatus::Completed, "cut after {cut}:\n{log}");
         assert_eq!(cut_world.outputs(run).await, whole, "cut after {cut}:\n{log}");
-        let done = events[..cut].iter().filter(|event| matches!(&event.kind, EventKind::StepCompleted { key, .. } if key.to_string() == "goal.s5")).count();
+        let done = events[..cut]
+            .iter()
+            .filter(|event| matches!(&event.kind, EventKind::StepCompleted { key, .. } if key.to_string() == "goal.s5"))
+            .count();
         let sent = calls.lock().unwrap().iter().filter(|call| call["tool"] == "shop.send").count();
         assert_eq!(done + sent, 1, "cut after {cut}:\n{log}");
     }
