@@ -120,6 +120,11 @@ impl Executor {
         let calls = self.calls_of(host).into_iter();
         calls.filter(|(call, ..)| self.state.at(*call).status == StepStatus::Completed).map(|(_, id, _)| id).collect()
     }
+
+    /// Whether calls were planned or made, and none of them has completed: whatever is answered then rests on nothing.
+    fn fruitless(&self, host: StepIndex) -> bool {
+        !self.calls_of(host).is_empty() && self.completed_calls(host).is_empty()
+    }
 }
 
 /// A workflow as a model sees it.
