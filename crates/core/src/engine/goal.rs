@@ -163,6 +163,13 @@ impl Executor {
         let told = |status| matches!(status, StepStatus::Completed | StepStatus::Failed);
         calls.filter(|(call, ..)| told(self.state.at(*call).status)).map(|(_, id, _)| id).collect()
     }
+
+    /// Whether calls were planned or made, and none of them has completed: whatever is answered then rests on nothing.
+    fn fruitless(&self, host: StepIndex) -> bool {
+        let calls = self.calls_of(host);
+        let completed = |call: StepIndex| self.state.at(call).status == StepStatus::Completed;
+        !calls.is_empty() && !calls.iter().any(|(call, ..)| completed(*call))
+    }
 }
 
 /// What calling a workflow as a tool does: what its own calls do, and made again it is the same run.

@@ -109,8 +109,8 @@ impl Draft {
         let Line::Step(step) = line else { return false };
         let looks = self.tool(&step.tool).is_some_and(|tool| matches!(tool.effect, Effect::Pure | Effect::Read));
         let same = |earlier: &PlannedStep| {
-            (&earlier.tool, &earlier.args, &earlier.for_each, &earlier.condition, &earlier.late)
-                == (&step.tool, &step.args, &step.for_each, &step.condition, &step.late)
+            (&earlier.tool, &earlier.args, earlier.over(), &earlier.condition, &earlier.late)
+                == (&step.tool, &step.args, step.over(), &step.condition, &step.late)
         };
         looks && step.replaces.is_none() && self.steps.iter().any(|earlier| same(earlier) && self.stands(&earlier.id))
     }

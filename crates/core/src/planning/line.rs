@@ -86,6 +86,13 @@ impl PlannedStep {
         ids
     }
 
+    /// The list that it is done over, if what it does depends on the item.
+    pub(super) fn over(&self) -> Option<&Reference> {
+        let mut sees = self.condition.as_ref().is_some_and(|condition| condition.left.root == ITEM);
+        self.args.values().for_each(|value| each_reference(value, &mut |found| sees |= found.root == ITEM));
+        self.for_each.as_ref().filter(|_| sees)
+    }
+
     /// The same step, where others have new names.
     pub(super) fn renamed(&self, names: &BTreeMap<String, String>) -> PlannedStep {
         let mut step = self.clone();

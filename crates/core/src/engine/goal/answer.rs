@@ -44,6 +44,9 @@ impl Executor {
         labels: Labels,
         goal: &str,
     ) -> Result<(), ExecutorError> {
+        if self.fruitless(index) {
+            return self.fail(key.clone(), &fruitless()).await;
+        }
         let mut known = Vec::new();
         for (member, id, effect) in self.calls_of(index) {
             let (named, status) = (sources.contains(&id), self.state.at(member).status);
@@ -113,6 +116,12 @@ impl Executor {
         let message = format!("its turn `{id}` failed: {}", message.as_str().unwrap_or_default());
         self.fail(key.clone(), &Failure::new(&error.code, message)).await
     }
+}
+
+/// Why a goal has no answer, where nothing came of any call.
+pub(super) fn fruitless() -> Failure {
+    let message = "no call of this goal has completed, so that nothing shows an answer; its steps say why they failed";
+    Failure::new("unverified", message)
 }
 
 /// The texts that a schema offers to choose from.

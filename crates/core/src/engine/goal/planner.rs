@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::answer::fruitless;
 use super::extend::Extension;
 use super::pursuit::{Pursuit, name_of};
 use crate::engine::context::Site;
@@ -208,6 +209,9 @@ impl Executor {
                 let sources = self.sources(index);
                 return self.answer_with(key, index, &value, &sources, labels, &pursuit.goal).await;
             }
+        }
+        if self.fruitless(index) {
+            return self.fail(key.clone(), &fruitless()).await;
         }
         let mut extension = Extension::default();
         extension.turn("answer", Vec::new(), Turn::Answer, Value::Null);

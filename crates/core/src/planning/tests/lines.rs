@@ -177,3 +177,12 @@ fn a_condition_means_what_it_says() {
     assert_eq!(holds(json!({ "left": { "$ref": "s1.files" }, "is": "empty" })), json!(false));
     assert_eq!(holds(json!({ "left": { "$ref": "s1.files" }, "is": "not_empty" })), json!(true));
 }
+
+#[test]
+fn the_same_look_for_each_of_many_is_planned_without_an_end() {
+    let draft = listed();
+    let repeats = |line: Value| draft.repeats(&draft.read(&line).unwrap());
+    let over = |folder: Value| json!({ "id": "s2", "tool": "list", "for_each": { "$ref": "s1.files" }, "args": { "folder": folder }, "why": "" });
+    assert!(repeats(over(json!("in"))), "no item is looked at");
+    assert!(!repeats(over(json!("out"))) && !repeats(over(json!({ "$ref": "item.path" }))));
+}

@@ -100,6 +100,8 @@ pub(super) fn changes(text: &str) -> Vec<Claim> {
             let Some(deed) = deed::claimed(&masked[at.clone()]) else { continue };
             let sentence = fold(line[at.clone()].trim_end_matches(['.', '!', ' ']));
             let mut traces = if deed.own { Vec::new() } else { vec![Trace::Term(deed.verb.clone())] };
+            // Of somebody who stands there, as an author does, it is told what he did.
+            traces.extend(deed.by.map(Trace::Whole));
             if sentence.split(' ').count() >= 3 {
                 traces.push(Trace::Phrase(sentence));
             }

@@ -1,7 +1,7 @@
 //! Whether a sentence says that something was changed in the world. English and German.
 
 use super::claim::DATE;
-use super::vocabulary::{ADVERB, ANSWER, BE, CHANGED, CONDITION, DID, MAYBE, NOT, TELLS, THING};
+use super::vocabulary::{ADVERB, ANSWER, BE, CHANGED, CONDITION, DID, MAYBE, MEANS, NOT, TELLS, THING};
 
 /// A claim that something was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub(super) struct Deed {
     pub(super) verb: String,
     /// Whether who answers says to have done it, not only that it was done.
     pub(super) own: bool,
+    /// Who is said to have done it: a word that may be somebody's name.
+    pub(super) by: Option<String>,
 }
 
 /// The claim of a sentence whose quotes and dates are masked.
@@ -116,7 +118,7 @@ impl Clause<'_> {
         if DID.contains(&verb.text.as_str())
             && within(&self.words[at.saturating_sub(1)..(at + 2).min(self.words.len())], &["ich", "wir"])
         {
-            return (!within(self.words, NOT)).then(|| Deed { verb: verb.text.clone(), own: true });
+            return (!within(self.words, NOT)).then(|| Deed { verb: verb.text.clone(), own: true, by: None });
         }
         let inherits = before.iter().all(|word| ADVERB.contains(&word.text.as_str()));
         let doubt = within(before, MAYBE) || within(before, NOT) || within(next, NOT) || (doubted && inherits);
@@ -143,7 +145,14 @@ impl Clause<'_> {
                 && !within(before, ADVERB)
                 && !matches!(subject, "the" | "a" | "an"));
         let claimed = own || success || ((passive || short) && !self.reports(at));
-        claimed.then(|| Deed { verb: verb.text.clone(), own })
+        claimed.then(|| Deed { verb: verb.text.clone(), own, by: self.by(after).filter(|_| !own) })
+    }
+
+    /// The word after `by`.
+    fn by(&self, after: &[Word]) -> Option<String> {
+        let at = after.iter().position(|word| matches!(word.text.as_str(), "by" | "durch" | "von"))?;
+        let who = after.get(at + 1)?.text.as_str();
+        (!who.is_empty() && !MEANS.contains(&who)).then(|| who.to_owned())
     }
 
     /// Whether the sentence tells what somebody else did or says, or what was at a time in the past.

@@ -271,6 +271,11 @@ fn what_a_source_says_is_no_claim_of_ones_own() {
     check("Invoice 47 was paid.", json!({"no": 47, "paid_at": "2026-03-05"}), &[]);
     check("Invoice 47 was paid.", json!({"no": 47, "paid_at": null}), &["paid"]);
     check("I paid invoice 47.", json!({"no": 47, "status": "paid"}), &["paid"]);
+    let commit = json!({"author": "tom", "subject": "Fix it", "email": "tom@a.example"});
+    check("It was written by tom.", commit.clone(), &[]);
+    check("It was written by tim.", commit.clone(), &["written"]);
+    check("It was sent by email.", json!({"way": "email", "email": "a"}), &["sent"]);
+    check("I have written it by tom.", commit, &["written"]);
 }
 
 #[test]
@@ -285,6 +290,7 @@ fn a_sentence_that_claims_is_not_overlooked() {
     claims("Deleted 3 files.", "deleted");
     claims("Updated the index.", "updated");
     claims("Email sent.", "sent");
+    claims("The commit was reverted.", "reverted");
     claims("The invoice is now paid.", "paid");
     claims("The report was sent by email to Anna.", "sent");
     claims("It was deleted by the agent.", "deleted");

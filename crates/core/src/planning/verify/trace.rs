@@ -22,6 +22,8 @@ pub(super) enum Trace {
     Date(Date),
     /// A word that is all of a text, or a part of the name of a field that is not empty or false: `sent` in `{"sent_at": "…"}`.
     Term(String),
+    /// A word that is all of a text: the name of an author.
+    Whole(String),
 }
 
 /// What is looked for, and whether it was seen.
@@ -33,6 +35,7 @@ pub(super) struct Traces {
     numbers: HashMap<Decimal, bool>,
     dates: HashMap<Date, bool>,
     terms: HashMap<String, bool>,
+    wholes: HashMap<String, bool>,
 }
 
 /// Texts longer than this are no terms.
@@ -53,6 +56,7 @@ impl Traces {
                 Trace::Number(number) => _ = traces.numbers.insert(number.clone(), false),
                 Trace::Date(date) => _ = traces.dates.insert(*date, false),
                 Trace::Term(term) => _ = traces.terms.insert(term.clone(), false),
+                Trace::Whole(word) => _ = traces.wholes.insert(word.clone(), false),
             }
         }
         if !patterns.is_empty() {
@@ -68,6 +72,7 @@ impl Traces {
             Trace::Number(number) => self.numbers.get(number).copied().unwrap_or(false),
             Trace::Date(date) => self.dates.get(date).copied().unwrap_or(false),
             Trace::Term(term) => self.terms.get(term).copied().unwrap_or(false),
+            Trace::Whole(word) => self.wholes.get(word).copied().unwrap_or(false),
         }
     }
 
@@ -80,6 +85,7 @@ impl Traces {
             Value::String(text) => {
                 self.text(text);
                 self.term(text);
+                self.whole(text);
             }
             Value::Array(items) => {
                 self.number(Decimal::count(items.len()));
@@ -124,6 +130,12 @@ impl Traces {
         let Some(number) = number.filter(|_| !self.numbers.is_empty()) else { return };
         mark(&mut self.numbers, &number);
         mark(&mut self.numbers, &number.size());
+    }
+
+    fn whole(&mut self, text: &str) {
+        if text.len() <= TERM && !self.wholes.is_empty() {
+            mark(&mut self.wholes, &fold(&plain(text)));
+        }
     }
 
     fn term(&mut self, text: &str) {

@@ -60,6 +60,11 @@ pub(super) const CHANGED: &[&str] = &[
     "dropped",
     "revoked",
     "granted",
+    "reverted",
+    "restored",
+    "undone",
+    "restarted",
+    "purged",
     // German.
     "geschrieben",
     "überschrieben",
@@ -115,6 +120,8 @@ pub(super) const CHANGED: &[&str] = &[
     "exportiert",
     "importiert",
     "behoben",
+    "zurückgesetzt",
+    "wiederhergestellt",
 ];
 
 /// What Germans say of what they did themselves.
@@ -138,6 +145,32 @@ pub(super) const DID: &[&str] = &[
     "veröffentlichte",
     "benachrichtigte",
     "kopierte",
+];
+
+/// By what something is sent or done, which nobody is called.
+pub(super) const MEANS: &[&str] = &[
+    "email",
+    "e-mail",
+    "mail",
+    "post",
+    "fax",
+    "phone",
+    "sms",
+    "courier",
+    "hand",
+    "accident",
+    "mistake",
+    "default",
+    "myself",
+    "me",
+    "us",
+    "mir",
+    "uns",
+    "agent",
+    "assistant",
+    "system",
+    "fehler",
+    "brief",
 ];
 
 /// What denies.

@@ -273,3 +273,21 @@ async fn an_interrupted_planner_goes_on_from_its_lines() {
         assert_eq!(done + sent, 1, "cut after {cut}:\n{log}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_believed_although_nothing_came_of_any_call() {
+    let broken = |id: &str| line(id, "shop.broken", json!({"name": "pen"}));
+    let lines = [
+        ("line_1", broken("s1")),
+        ("line_2", json!({"done": true})),
+        ("line_3", json!({"done": true})),
+        ("answer", json!({"sources": [], "answer": "skipped"})),
+        ("turn_1", json!({"sources": [], "answer": "skipped"})),
+    ];
+    let text = "    plan: { model: main, goal: What does a pen cost?, tools: [\"shop.*\"], max_replans: 1 }";
+    for verb in [text.to_owned(), text.replace("max_replans: 1", "max_replans: 0")] {
+        let (log, status, _) = log_of(&lines, &verb).await;
+        assert_eq!(status, RunStatus::Failed, "{log}");
+        assert!(!log.contains("step_completed goal \"skipped\""), "{log}");
+    }
+}
