@@ -19,6 +19,11 @@ impl Next {
         Next { store: flag("store", &global.store) + &flag("profile", &global.profile) }
     }
 
+    /// The flags that name the store: ` --store …`, or nothing.
+    pub(crate) fn store(&self) -> &str {
+        &self.store
+    }
+
     pub(crate) fn show(&self, run: RunId) -> String {
         format!("parkway show {run}{}", self.store)
     }

@@ -133,6 +133,11 @@ impl<T> Goal<T> {
         self.key("max_steps", json!(most))
     }
 
+    /// The most turns of the agent that goes on where the plan was given up.
+    pub fn max_turns(self, most: u32) -> Self {
+        self.key("max_turns", json!(most))
+    }
+
     /// The most tokens of one turn of the model.
     pub fn max_tokens(self, most: u32) -> Self {
         self.key("max_tokens", json!(most))

@@ -13,10 +13,12 @@ pub(crate) struct GoalArgs {
     /// What is to be reached, in words
     #[arg(value_name = "GOAL")]
     pub(crate) goal: String,
-    /// Tools that may be called, as `files.read_text,git.*` [default: all that something is granted to]
+    /// Tools that may be called, as `files.read_text,git.*`: of a family those
+    /// that are granted [default: all that something is granted to]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) tools: Vec<String>,
-    /// Grant something to a family of tools; repeatable [default: files.read=. and git.read=.]
+    /// Grant something to a family of tools; VALUE is a text, or JSON;
+    /// repeatable [default: files.read=. and git.read=.]
     #[arg(long, value_name = "FAMILY.KEY=VALUE")]
     pub(crate) grant: Vec<String>,
     /// Ask before anything of the plan is changed in the world
@@ -25,6 +27,12 @@ pub(crate) struct GoalArgs {
     /// How often the rest of a plan may be planned anew after a failure
     #[arg(long, value_name = "N")]
     pub(crate) max_replans: Option<u32>,
+    /// The most steps of a plan, those of its patches counted in
+    #[arg(long, value_name = "N")]
+    pub(crate) max_steps: Option<u32>,
+    /// The most turns of an agent that goes on where a plan was given up
+    #[arg(long, value_name = "N")]
+    pub(crate) max_turns: Option<u32>,
     /// A JSON Schema that the answer must fit; text without it
     #[arg(long, value_name = "FILE")]
     pub(crate) output_schema: Option<PathBuf>,
@@ -34,8 +42,11 @@ const PLAN_EXAMPLES: &str = "\
 Examples:
   parkway plan 'Which files under docs are longer than 300 lines?'
   parkway plan 'Sum up the last 20 commits' --save commits.yaml
-  parkway plan 'Put all TODOs into todo.md' --grant files.write=todo.md
-  parkway plan 'What changed in src this week?' --tools 'git.*,files.read_text'";
+  parkway plan 'Put all TODOs into out/todo.md' --grant files.write=out
+  parkway plan 'What changed in src this week?' --tools 'git.*,files.read_text'
+
+A grant may be JSON: --grant 'sql.databases={\"shop\": {\"sqlite\": \"shop.db\"}}'.
+The model `main` plans, wherever it is bound; else the only one of `--model`.";
 
 #[derive(Debug, ClapArgs)]
 #[command(before_help = PLAN_EXAMPLES, after_help = EXIT_CODES)]
@@ -63,9 +74,12 @@ pub(crate) enum PlanFormat {
 const DO_EXAMPLES: &str = "\
 Examples:
   parkway do 'Which files under docs are longer than 300 lines?'
-  parkway do 'Put all TODOs into todo.md' --grant files.write=. --approve-plan
+  parkway do 'Put TODOs into out/todo.md' --grant files.write=out --approve-plan
   parkway do 'How many commits has each author?' --output-schema authors.json
-  parkway do 'Sum up the last 20 commits' --remember   and learn from that plan";
+  parkway do 'Sum up the last 20 commits' --remember   and learn from that plan
+
+The model `main` plans, wherever it is bound; else the only one of `--model`.
+`--approve goal` says yes in advance to the plan of `--approve-plan`.";
 
 #[derive(Debug, ClapArgs)]
 #[command(before_help = DO_EXAMPLES, after_help = EXIT_CODES)]

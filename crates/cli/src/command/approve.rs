@@ -8,10 +8,10 @@ use crate::args::{ApproveArgs, Global};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::next::Next;
-use crate::out::say;
+use crate::out::{columns, say};
 use crate::project::Project;
-use crate::render::decided;
-use crate::session::{person, taken_up};
+use crate::render::{decided, drawn};
+use crate::session::{asked, person, taken_up};
 use crate::step;
 
 /// Answers a step that asks, whoever executes its run.
@@ -30,6 +30,9 @@ pub(crate) async fn approve(global: &Global, args: ApproveArgs) -> Result<Exit, 
     let verdict = if args.reject { Verdict::Rejected } else { Verdict::Approved };
     parkway.answer(run, step.clone(), verdict, args.note, person(), Channel::Command).await?;
     say(&format!("{} {step} of run {run}", decided(verdict)));
+    if let Some(plan) = asked(&parkway, &record, &step).await?.and_then(|asked| asked.plan()) {
+        drawn(&plan, columns()).iter().for_each(|line| say(line));
+    }
     say(&taken_up(&parkway, &record, "the answer", &next).await?);
     Ok(Exit::Done)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use parkway::distil::{self, Distilled};
 use parkway::trial::Trials;
+use parkway::{Error, Parkway};
 
 use super::goal;
 use crate::args::{DistilArgs, Global};
@@ -31,20 +32,33 @@ pub(crate) async fn distil(global: &Global, args: DistilArgs, out: &mut Out) -> 
     let distilled = distil::distil(&parkway, run, &name).await?;
     // Both or none.
     [&file, &tests].into_iter().try_for_each(|file| free(file))?;
+    check(&parkway, &distilled)?;
     write(&file, &distilled.workflow.to_yaml())?;
     write(&tests, &distilled.tests)?;
-    if let Some(plan) = &distilled.example {
-        Library::of(&project).add(plan)?;
-    }
     tell(&distilled, &file, &tests, out)?;
     let problems = problems(&tests)?;
     if problems.is_empty() {
+        if let Some(plan) = &distilled.example {
+            Library::of(&project).add(plan)?;
+        }
         say(&format!("its test passes; run it with: parkway run {}", quoted(&file.display().to_string())));
         return Ok(Exit::Done);
     }
     out.flush()?;
     Err(Failure::failed(format!("the test of what was distilled fails:\n{}", problems.join("\n")))
         .help(format!("both files are there to be mended: parkway check {}", quoted(&file.display().to_string()))))
+}
+
+/// Refuses what does not pass the check, before anything is written.
+fn check(parkway: &Parkway, distilled: &Distilled) -> Result<(), Failure> {
+    match parkway.check(&distilled.workflow) {
+        Ok(_) => Ok(()),
+        Err(Error::Invalid(problems)) => Err(Failure::failed(format!(
+            "what was distilled does not pass the check, and nothing was written:\n\n{problems}"
+        ))
+        .help("the run is as it was: `parkway show` tells what it did, and a workflow can be written by hand")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The name of the workflow in a file.
@@ -77,6 +91,12 @@ fn tell(distilled: &Distilled, file: &Path, tests: &Path, out: &mut Out) -> Resu
     out.text(&format!("wrote {}", file.display()))?;
     for input in &distilled.lifted {
         out.text(&format!("  input {} = {}", input.name, harmless(&input.value.to_string())))?;
+    }
+    for frozen in &distilled.frozen {
+        out.text(&format!("  stays as it was: {} = {}", harmless(&frozen.place), harmless(&frozen.value.to_string())))?;
+    }
+    if distilled.asks {
+        out.text("  its answer is written by a chat, and nothing holds it against the results any more")?;
     }
     out.text(&format!("wrote {}", tests.display()))?;
     Ok(out.flush()?)

@@ -1,6 +1,6 @@
 //! `parkway do GOAL`.
 
-use parkway::distil::{self, Evidence};
+use parkway::distil;
 use parkway::{Inputs, Parkway, Run};
 use serde_json::Value;
 
@@ -12,8 +12,7 @@ use crate::library::Library;
 use crate::next::Next;
 use crate::out::{Out, say};
 use crate::project::Project;
-use crate::render::{clean, counted};
-use crate::session::{Session, given, write_outputs};
+use crate::session::{Session, evidence, given, write_outputs};
 
 /// Plans for a goal, does what was planned, and says what came of it and where it stands.
 pub(crate) async fn do_(global: &Global, args: DoArgs, out: &mut Out) -> Result<Exit, Failure> {
@@ -27,7 +26,12 @@ pub(crate) async fn do_(global: &Global, args: DoArgs, out: &mut Out) -> Result<
     let start = parkway.start_with(workflow, Inputs::new(), options);
     let run = match session.complete(&parkway, &plan, start).await? {
         Ok(run) => run,
-        Err(exit) => return Ok(exit),
+        Err(exit) => {
+            if exit == Exit::Waiting {
+                later(&args);
+            }
+            return Ok(exit);
+        }
     };
     let outputs: Value = run.output().await?;
     if !args.following.json {
@@ -37,7 +41,8 @@ pub(crate) async fn do_(global: &Global, args: DoArgs, out: &mut Out) -> Result<
         }
         out.flush()?;
     }
-    tell(&parkway, &run, &Next::new(global)).await?;
+    say(&format!("run {} completed", run.id()));
+    evidence(&parkway, run.id(), &Next::new(global)).await?;
     if args.remember {
         remember(&parkway, &run, &project).await?;
     }
@@ -47,21 +52,14 @@ pub(crate) async fn do_(global: &Global, args: DoArgs, out: &mut Out) -> Result<
     Ok(Exit::Done)
 }
 
-/// That it completed, and which steps the answer rests on.
-async fn tell(parkway: &Parkway, run: &Run, next: &Next) -> Result<(), Failure> {
-    let evidence = distil::evidence(parkway, run.id()).await?;
-    say(&format!("run {} completed", run.id()));
-    let width = evidence.iter().map(|found| found.step.to_string().len()).max().unwrap_or(0);
-    let line = |found: &Evidence| {
-        let calls = if found.calls > 1 { format!(", {}", counted(found.calls as u64, "call")) } else { String::new() };
-        format!("  evidence:    {:width$}  {}{calls}", found.step.to_string(), clean(&found.tool))
-    };
-    evidence.iter().for_each(|found| say(&line(found)));
-    say(&format!("  look at it:  {}", next.show(run.id())));
-    if let Some(first) = evidence.first() {
-        say(&format!("  one step:    {}", next.show_step(run.id(), &first.step)));
+/// Says which flags end with this command, where the run goes on in another one.
+fn later(args: &DoArgs) {
+    if args.following.json_output.is_some() {
+        say("  `--json-output` does not hold for `resume`: give it again");
     }
-    Ok(())
+    if args.remember {
+        say("  `--remember` does not hold for `resume`: `parkway distil` keeps the plan, once the run has completed");
+    }
 }
 
 /// Keeps the plan for goals like this one.

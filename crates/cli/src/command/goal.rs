@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
-use parkway::{Effect, Goal, Parkway, Workflow};
+use parkway::{Effect, Goal, Parkway, ToolSpec, Workflow};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Global, GoalArgs};
 use crate::failure::Failure;
 use crate::library::Library;
+use crate::next::{Next, quoted};
 use crate::project::Project;
 
-/// The model that a goal is pursued with, unless `--model` binds another name.
+/// The model that a goal is pursued with, where one of this name is bound.
 const MODEL: &str = "main";
 /// What is granted where nothing is said: to look at the project.
 const GRANTS: [(&str, &str); 2] = [("files", "read"), ("git", "read")];
@@ -31,7 +32,7 @@ pub(super) fn workflow(
         return Err(Failure::invalid("the goal is empty").help("say in words what is to be reached"));
     }
     let grants = grants(&args.grant)?;
-    let tools = tools(&args.tools, &grants, &args.grant, parkway);
+    let tools = tools(&args.tools, &grants, &args.grant, parkway)?;
     let offered = offered(&tools, parkway);
     let examples = Library::of(project).nearest(&args.goal, &offered)?;
     let mut goal = Goal::new(&args.goal).name(name(&args.goal)).model(model(global, project)?).tools(tools);
@@ -41,6 +42,12 @@ pub(super) fn workflow(
     goal = goal.examples(examples).approve(args.approve_plan);
     if let Some(most) = args.max_replans {
         goal = goal.max_replans(most);
+    }
+    if let Some(most) = args.max_steps {
+        goal = goal.max_steps(most);
+    }
+    if let Some(most) = args.max_turns {
+        goal = goal.max_turns(most);
     }
     let workflow = match args.output_schema.as_deref().map(schema).transpose()? {
         Some(schema) if draft => goal.output_schema(schema).draft().into_workflow(),
@@ -53,12 +60,19 @@ pub(super) fn workflow(
 
 /// The name of the model. One that nothing says a source of cannot be asked, which is told before anything is written.
 fn model(global: &Global, project: &Project) -> Result<String, Failure> {
-    if let Some((name, _)) = global.model.first().and_then(|bound| bound.split_once('=')) {
-        return Ok(name.to_owned());
-    }
     let prefix = format!("models.{MODEL}.");
     if project.settings.list().iter().any(|setting| setting.key.starts_with(&prefix)) {
         return Ok(MODEL.into());
+    }
+    let bound: BTreeSet<_> = global.model.iter().filter_map(|bound| Some(bound.split_once('=')?.0)).collect();
+    match bound.iter().collect::<Vec<_>>().as_slice() {
+        [] => {}
+        [name] => return Ok((**name).to_owned()),
+        names => {
+            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            return Err(Failure::invalid(format!("which of the models plans: {}?", names.join(", ")))
+                .help(format!("call it `{MODEL}`: `--model {MODEL}=SOURCE`")));
+        }
     }
     Err(Failure::invalid("no model is there to plan with").help(format!(
         "bind one: `--model {MODEL}=smollm2-135m-instruct`, or under `[models.{MODEL}]` of parkway.toml; `parkway models list` shows \
@@ -72,7 +86,7 @@ fn grants(said: &[String]) -> Result<BTreeMap<String, Map<String, Value>>, Failu
     for text in said {
         let wrong = || {
             Failure::invalid(format!("`--grant {text}` grants nothing"))
-                .help("write `--grant FAMILY.KEY=VALUE`, for example `--grant files.write=out`")
+                .help("write `--grant FAMILY.KEY=VALUE`, for example `--grant files.write=out`; the value may be JSON")
         };
         let (key, value) = text.split_once('=').ok_or_else(wrong)?;
         let (family, key) = key.split_once('.').ok_or_else(wrong)?;
@@ -96,44 +110,82 @@ fn grants(said: &[String]) -> Result<BTreeMap<String, Map<String, Value>>, Failu
     Ok(grants)
 }
 
-/// The tools that are named; else all of the families that something is granted to, but what changes something only where that was
-/// granted on this very command line.
+/// The tools that are named; else all that something is granted to. What changes something is granted only by a flag of this very
+/// command line that is about its family.
 fn tools(
     named: &[String],
     grants: &BTreeMap<String, Map<String, Value>>,
     said: &[String],
     parkway: &Parkway,
-) -> Vec<String> {
-    if !named.is_empty() {
-        return named.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
-    }
+) -> Result<Vec<String>, Failure> {
     let reads = |said: &String| GRANTS.iter().any(|(family, key)| said.starts_with(&format!("{family}.{key}=")));
     let widened: BTreeSet<_> =
         said.iter().filter(|said| !reads(said)).filter_map(|said| said.split('.').next()).collect();
-    let specs = parkway.tools().iter().map(|tool| tool.spec());
-    let wanted = specs.filter(|spec| match spec.effect {
+    let granted = |spec: &ToolSpec| match spec.effect {
         Effect::Pure => true,
         Effect::Read => grants.contains_key(spec.family()),
         _ => widened.contains(spec.family()),
-    });
-    wanted.map(|spec| spec.name.clone()).collect()
+    };
+    let specs: Vec<_> = parkway.tools().iter().map(|tool| tool.spec()).collect();
+    if named.is_empty() {
+        return Ok(specs.iter().filter(|spec| granted(spec)).map(|spec| spec.name.clone()).collect());
+    }
+    let mut meant = Vec::new();
+    for name in named.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+        let found: Vec<_> = specs.iter().filter(|spec| means(name, &spec.name)).collect();
+        let usable: Vec<_> = found.iter().filter(|spec| granted(spec)).map(|spec| spec.name.clone()).collect();
+        match found.first() {
+            Some(spec) if usable.is_empty() => return Err(not_granted(name, spec)),
+            Some(_) => meant.extend(usable),
+            // The check knows what a name that no tool has may stand for.
+            None => meant.push(name.to_owned()),
+        }
+    }
+    Ok(meant)
+}
+
+fn not_granted(name: &str, spec: &ToolSpec) -> Failure {
+    let (family, does) = (spec.family(), if spec.effect == Effect::Read { "looks at" } else { "changes" });
+    Failure::invalid(format!("`--tools {name}` names what nothing is granted to: `{}` {does} something", spec.name))
+        .help(format!("grant it: `--grant {family}.KEY=VALUE`; the page of `{family}` tells its keys"))
+}
+
+/// Whether a tool is meant by a name, or by one such as `files.*`.
+fn means(name: &str, tool: &str) -> bool {
+    match name.strip_suffix('*') {
+        Some(family) => tool.starts_with(family),
+        None => name == tool,
+    }
 }
 
 /// The tools that these names mean.
 fn offered(names: &[String], parkway: &Parkway) -> HashSet<String> {
-    let means = |tool: &str| {
-        names.iter().any(|name| match name.strip_suffix('*') {
-            Some(family) => tool.starts_with(family),
-            None => name == tool,
-        })
-    };
-    parkway.tools().iter().map(|tool| tool.spec().name.clone()).filter(|tool| means(tool)).collect()
+    let tools = parkway.tools().iter().map(|tool| tool.spec().name.clone());
+    tools.filter(|tool| names.iter().any(|name| means(name, tool))).collect()
 }
 
 fn schema(file: &Path) -> Result<Value, Failure> {
     let name = file.display();
     let text = fs::read_to_string(file).map_err(|e| Failure::invalid(format!("cannot read the schema {name}: {e}")))?;
     serde_json::from_str(&text).map_err(|e| Failure::invalid(format!("the schema {name} is no JSON: {e}")))
+}
+
+/// The command that says the same of the same goal.
+pub(super) fn again(global: &Global, args: &GoalArgs, command: &str, next: &Next) -> String {
+    let GoalArgs { goal, tools, grant, approve_plan, max_replans, max_steps, max_turns, output_schema } = args;
+    let mut words = vec![format!("parkway {command} {}", quoted(goal))];
+    if !tools.is_empty() {
+        words.push(format!("--tools {}", quoted(&tools.join(","))));
+    }
+    words.extend(grant.iter().map(|grant| format!("--grant {}", quoted(grant))));
+    if *approve_plan {
+        words.push("--approve-plan".into());
+    }
+    let numbers = [("max-replans", max_replans), ("max-steps", max_steps), ("max-turns", max_turns)];
+    words.extend(numbers.into_iter().filter_map(|(flag, number)| Some(format!("--{flag} {}", (*number)?))));
+    words.extend(output_schema.iter().map(|file| format!("--output-schema {}", quoted(&file.display().to_string()))));
+    words.extend(global.model.iter().map(|bound| format!("--model {}", quoted(bound))));
+    words.join(" ") + next.store()
 }
 
 /// A name made of the first words of a goal.

@@ -3,7 +3,7 @@
 use parkway::distil::{self, Drafted};
 use parkway::log::EventKind;
 use parkway::model::Usage;
-use parkway::planning::{Condition, PlannedStep};
+use parkway::planning::PlannedStep;
 use parkway::{Error, Inputs, Parkway, Record, Workflow};
 use serde_json::{Value, json};
 
@@ -14,9 +14,9 @@ use crate::args::{Following, Global, PlanArgs, PlanFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::next::{Next, quoted};
-use crate::out::{Out, say};
+use crate::out::{Out, columns, say};
 use crate::project::Project;
-use crate::render::{clean, counted, harmless};
+use crate::render::{answered, clean, counted, drawn, flow, harmless};
 use crate::session::Session;
 
 /// Lets a model plan, and shows what it planned. Nothing of it is done.
@@ -43,21 +43,35 @@ pub(crate) async fn plan(global: &Global, args: PlanArgs, out: &mut Out) -> Resu
     if let Some(path) = &args.save {
         write(path, &file.to_yaml())?;
     }
-    match args.format {
+    let passes = match args.format {
         PlanFormat::Text => {
             steps(&drafted).iter().try_for_each(|line| out.text(line))?;
-            outlook(&parkway, &file, &args, out)?;
+            let passes = outlook(&parkway, &file, &args, out)?;
             out.text(&format!("\nplanned with {}", cost(&record)))?;
+            passes
         }
-        PlanFormat::Json => out.pretty(&report(&parkway, &drafted, &record, &file)?)?,
-    }
+        PlanFormat::Json => {
+            let report = report(&parkway, &drafted, &record, &file)?;
+            out.pretty(&report)?;
+            report["checked"].get("problems").is_none()
+        }
+    };
     out.flush()?;
     let next = Next::new(global);
     say(&format!("nothing of it was done; run {} wrote it", run.id()));
     say(&format!("  look at it:  {}", next.show(run.id())));
-    match &args.save {
-        Some(file) => say(&format!("  run it:      parkway run {}", quoted(&file.display().to_string()))),
-        None => say(&format!("  do it:       parkway do {}", quoted(&args.goal.goal))),
+    let file = args.save.as_ref().map(|file| quoted(&file.display().to_string()));
+    match file {
+        Some(file) if passes => say(&format!("  run it:      parkway run {file}")),
+        Some(file) => {
+            say("the file was written, and does not pass the check: it is to be mended before it can run");
+            say(&format!("  look at it:  parkway check {file}"));
+            return Ok(Exit::Failed);
+        }
+        None => {
+            say(&format!("  plan anew and do it:  {}", goal::again(global, &args.goal, "do", &next)));
+            say("  this very plan is kept where `--save FILE` stands beside the goal: another turn may plan otherwise");
+        }
     }
     Ok(Exit::Done)
 }
@@ -67,62 +81,33 @@ fn steps(drafted: &Drafted) -> Vec<String> {
     let planned = drafted.draft.steps();
     let mut lines =
         vec![format!("{} for: {}", counted(planned.len() as u64, "step"), clean(&drafted.goal)), String::new()];
-    let width = planned.iter().map(|step| step.id.len()).max().unwrap_or(0);
-    let tools = planned.iter().map(|step| step.tool.chars().count()).max().unwrap_or(0);
-    for step in planned {
-        let (tool, why) = (clean(&step.tool), clean(&step.why));
-        lines.push(format!("  {:width$}  {tool:tools$}  {why}", step.id).trim_end().to_owned());
-        let gap = " ".repeat(width + 4);
-        lines.extend(flow(step).into_iter().map(|line| format!("{gap}{}", harmless(&line))));
-    }
+    let written: Vec<_> = planned.iter().filter_map(|step| line_of(drafted, step)).cloned().collect();
+    lines.extend(drawn(&written, columns()));
     if let Some(answer) = drafted.draft.done().and_then(|done| done.answer.as_ref()) {
         lines.push(String::new());
-        lines.push(format!("  answer  {}", harmless(&answer.to_string())));
+        lines.extend(answered(answer).iter().map(|line| format!("  {}", harmless(line))));
     }
     lines.push(String::new());
     lines
 }
 
-/// Where the values of a step come from, and when it is done.
-fn flow(step: &PlannedStep) -> Vec<String> {
-    let mut lines = Vec::new();
-    if let Some(list) = &step.for_each {
-        lines.push(format!("for each item of {list}"));
-    }
-    lines.extend(step.condition.as_ref().map(|condition| format!("only if {}", when(condition))));
-    if let Some(late) = &step.late {
-        lines.push(format!("decided when {} is known: {late}", step.uses.join(", ")));
-    }
-    for (name, value) in &step.args {
-        lines.push(match value.get("$ref").and_then(Value::as_str) {
-            Some(reference) => format!("{name} <- {reference}"),
-            None => format!("{name} = {value}"),
-        });
-    }
-    if !step.after.is_empty() {
-        lines.push(format!("after {}", step.after.join(", ")));
-    }
-    lines
+/// The line that a step was written as.
+fn line_of<'d>(drafted: &'d Drafted, step: &PlannedStep) -> Option<&'d Value> {
+    drafted.lines.iter().find(|line| line.get("id").and_then(Value::as_str) == Some(&step.id))
 }
 
-fn when(condition: &Condition) -> String {
-    let (left, is) = (&condition.left, condition.is.as_str());
-    match &condition.right {
-        Value::Null => format!("{left} is {}", is.replace('_', " ")),
-        right => format!("{left} {is} {right}"),
-    }
-}
-
-/// What the plan would do, as `check` tells it of any workflow.
-fn outlook(parkway: &Parkway, file: &Workflow, args: &PlanArgs, out: &mut Out) -> Result<(), Failure> {
-    let (plan, doubts) = match parkway.check_all(file) {
+/// What the plan would do, as `check` tells it of any workflow; false, if it does not pass the check.
+fn outlook(parkway: &Parkway, file: &Workflow, args: &PlanArgs, out: &mut Out) -> Result<bool, Failure> {
+    let (plan, mut doubts) = match parkway.check_all(file) {
         Ok(checked) => checked,
         Err(Error::Invalid(problems)) => {
             out.text(&format!("as a workflow it does not pass the check:\n\n{problems}"))?;
-            return Ok(());
+            return Ok(false);
         }
         Err(error) => return Err(error.into()),
     };
+    // Who gave the flags did not write that file.
+    doubts.list.retain(|doubt| doubt.code != "unused-grant");
     let path = args.save.as_ref().map(|path| path.display().to_string());
     let path = path.unwrap_or_else(|| "not saved: `--save FILE` writes it".into());
     for line in describe(&plan, &parkway.outlook(&plan), &path, None, Vec::new()) {
@@ -131,7 +116,7 @@ fn outlook(parkway: &Parkway, file: &Workflow, args: &PlanArgs, out: &mut Out) -
     if !doubts.list.is_empty() {
         out.text(&format!("\n{doubts}"))?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// What the planning took: turns, and tokens.
@@ -163,7 +148,8 @@ fn report(parkway: &Parkway, drafted: &Drafted, record: &Record, file: &Workflow
     };
     let step = |step: &PlannedStep| {
         let effect = drafted.draft.tool(&step.tool).map(|tool| tool.effect.as_str());
-        json!({ "id": step.id, "tool": step.tool, "effect": effect, "why": step.why, "flow": flow(step) })
+        let flow = line_of(drafted, step).map(flow);
+        json!({ "id": step.id, "tool": step.tool, "effect": effect, "why": step.why, "flow": flow })
     };
     let steps: Vec<_> = drafted.draft.steps().iter().map(step).collect();
     Ok(json!({

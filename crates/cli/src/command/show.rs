@@ -17,10 +17,10 @@ use crate::next::Next;
 use crate::out::{Out, colors, columns, now, say};
 use crate::project::Project;
 use crate::render::{
-    Outline, RunView, Symbols, Timeline, clean, counted, decided, elapsed, fired, harmless, indented, local, planned,
-    repeated, resolved, ruled, skipped,
+    Outline, Question, RunView, Symbols, Timeline, clean, closed, counted, decided, elapsed, fired, harmless, indented,
+    local, planned, repeated, resolved, ruled, skipped,
 };
-use crate::session::{explain, way_on};
+use crate::session::{asked, explain, way_on};
 use crate::step;
 
 /// Shows a run, or one step of it.
@@ -55,6 +55,15 @@ pub(crate) async fn show(global: &Global, args: ShowArgs, out: &mut Out) -> Resu
     };
     for line in lines {
         out.line(&line)?;
+    }
+    if step.is_none() {
+        for step in record.state.asking() {
+            // A tree of steps has no room for a plan.
+            let asked = asked(&parkway, &record, &step.key).await?.filter(|asked| asked.plan().is_some());
+            for line in asked.map(|asked| asked.lines(columns(), Symbols::from_env())).unwrap_or_default() {
+                out.line(&line)?;
+            }
+        }
     }
     if let (None, Some(forked)) = (&step, record.state.forked()) {
         out.line(&format!("forked from {} at {}", forked.from, forked.step))?;
@@ -158,10 +167,9 @@ impl StepStory {
             EventKind::PolicyDecided { verdict, rule, tool, .. } => {
                 self.title(&format!("{at}  {}  {}", clean(tool), ruled(*verdict, rule)));
             }
-            EventKind::ApprovalRequested { prompt, shown, expires, .. } => {
+            EventKind::ApprovalRequested { key, prompt, shown, expires } => {
                 self.title(&format!("{at}  asked for approval{}", until(*expires)));
-                self.value("prompt", Some(*prompt));
-                self.value("the answer is bound to", Some(*shown));
+                self.asked(key, *prompt, *shown);
             }
             EventKind::ApprovalDecided { verdict, note, .. } => {
                 self.title(&format!("{at}  {}{}", decided(*verdict), self.by(event)));
@@ -201,7 +209,7 @@ impl StepStory {
                 let told = planned(nodes).unwrap_or_else(|| "the model is asked".into());
                 self.title(&format!("{at}  {told}"));
             }
-            EventKind::PlanClosed { .. } => self.title(&format!("{at}  the plan is whole")),
+            EventKind::PlanClosed { given_up, .. } => self.title(&format!("{at}  {}", closed(*given_up))),
             // These are about the run.
             EventKind::RunCreated { .. }
             | EventKind::RunClaimed { .. }
@@ -211,6 +219,19 @@ impl StepStory {
             | EventKind::RunCancelled => {}
             other => self.title(&format!("{at}  {}", other.name().replace('_', " "))),
         }
+    }
+
+    /// What a person is asked: a plan as `plan` draws it, else the words and the exact calls.
+    fn asked(&mut self, key: &StepKey, prompt: Commitment, shown: Commitment) {
+        let text = |commitment| self.texts.get(&commitment).cloned().unwrap_or_default();
+        let words = text(prompt).as_str().unwrap_or_default().to_owned();
+        let question = Question { step: key.clone(), prompt: words, shown: text(shown) };
+        if question.plan().is_some() {
+            self.lines.extend(question.lines(columns(), Symbols::from_env()).into_iter().skip(2));
+            return;
+        }
+        self.value("prompt", Some(prompt));
+        self.value("the answer is bound to", Some(shown));
     }
 
     fn waiting(&mut self, at: &str, what: &WaitFor) {

@@ -28,14 +28,16 @@ mod timeline;
 mod live;
 
 mod question;
+mod steps;
 mod waves;
 
 pub use live::Live;
 pub use outline::{Outline, OutlineStep};
-pub(crate) use phrases::{decided, fired, planned, repeated, resolved, ruled, skipped};
+pub(crate) use phrases::{closed, decided, fired, planned, repeated, resolved, ruled, skipped};
 pub(crate) use progress::{progress, transfer};
 pub use question::Question;
 pub(crate) use question::indented;
+pub(crate) use steps::{answered, drawn, flow};
 pub use symbols::Symbols;
 pub use timeline::Timeline;
 pub use view::RunView;

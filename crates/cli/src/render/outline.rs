@@ -32,6 +32,8 @@ pub struct OutlineStep {
     pub rounds: Option<u32>,
     /// Whether it is a workflow with a run of its own.
     pub own_run: bool,
+    /// Whether it only writes a plan, of which nothing is done.
+    pub drafts: bool,
     /// The steps of a group.
     pub children: Vec<OutlineStep>,
 }
@@ -59,6 +61,7 @@ fn members(graph: &Graph, group: Option<NodeIndex>) -> Vec<OutlineStep> {
             fans_out: node.for_each.is_some(),
             rounds: node.repeat.as_ref().map(|repeat| repeat.max),
             own_run: matches!(&node.verb, Verb::Workflow(workflow) if workflow.own_run.is_some()),
+            drafts: matches!(&node.verb, Verb::Goal(goal) if goal.plan.as_ref().is_some_and(|plan| plan.draft_only)),
             children: members(graph, Some(*index)),
         }
     };
@@ -108,6 +111,7 @@ impl OutlineStep {
             fans_out: self.fans_out,
             rounds: self.rounds,
             own_run: self.own_run,
+            drafts: self.drafts,
             children: self.children.into_iter().map(OutlineStep::cleaned).collect(),
         }
     }

@@ -31,6 +31,11 @@ pub(crate) fn planned(nodes: &[Planned]) -> Option<String> {
     (!calls.is_empty()).then(|| format!("planned {}", calls.join(", ")))
 }
 
+/// That nothing is planned any more.
+pub(crate) fn closed(given_up: bool) -> &'static str {
+    if given_up { "the plan is given up: an agent goes on" } else { "the plan is whole" }
+}
+
 pub(crate) fn decided(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Approved => "approved",

@@ -7,7 +7,7 @@ use parkway::log::{Commitment, Event, EventKind, WaitFor};
 use parkway::policy::Verdict;
 
 use super::outline::{Outline, OutlineStep};
-use super::phrases::{WANTS_VALUES, decided, fired, planned, repeated, resolved, ruled, skipped};
+use super::phrases::{WANTS_VALUES, closed, decided, fired, planned, repeated, resolved, ruled, skipped};
 use super::view::{Node, RunView};
 use super::words::{clean, counted, elapsed, local, width};
 
@@ -64,7 +64,7 @@ impl RunView {
         };
         Some(match &event.kind {
             EventKind::PlanExtended { nodes, .. } => planned(nodes)?,
-            EventKind::PlanClosed { .. } => "the plan is whole".into(),
+            EventKind::PlanClosed { given_up, .. } => closed(*given_up).into(),
             // What it wrote is told as what follows from it.
             EventKind::StepCompleted { .. } if node.is_quiet_turn() => return None,
             EventKind::StepExpanded { items, .. } => counted(u64::from(*items), "item"),

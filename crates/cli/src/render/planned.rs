@@ -30,13 +30,30 @@ impl RunView {
     /// A goal has these members from now on.
     pub(super) fn plan(&mut self, goal: &StepKey, at: Time, nodes: &[log::Planned]) {
         let mut seen = self.seen;
+        let drafts = self.outline.find(goal).is_some_and(|step| step.drafts);
         let node = self.reach(goal, at);
+        // A line that has led to nothing but another turn did not stand. Nothing follows from one of a draft.
+        let asks = |member: &log::Planned| matches!(&member.does, Does::Turn { turn: Asked::Line { .. } });
+        let stood = std::mem::take(&mut node.stood) || !nodes.iter().all(asks);
+        if nodes.iter().any(|member| node.asks_again(member)) {
+            node.refused += u64::from(!drafts && !stood);
+        } else {
+            node.stood = stood;
+        }
         for member in nodes {
             seen += 1;
             let child = node.children.entry(Part::Step(member.id.clone())).or_default();
             (child.seen, child.planned) = (seen, Some(Planned { does: member.does.clone() }));
         }
         self.seen = seen.max(self.seen);
+    }
+
+    /// A line of a plan has dropped this step.
+    pub(super) fn drop_planned(&mut self, key: &StepKey, at: Time) {
+        let group = key.to_string();
+        if let Some(goal) = group.rsplit_once('.').and_then(|(goal, _)| goal.parse::<StepKey>().ok()) {
+            self.reach(&goal, at).stood = true;
+        }
     }
 }
 
@@ -47,6 +64,12 @@ impl Node {
         is_turn && !matches!(self.state, State::Failed | State::InDoubt | State::Retrying { .. } | State::Waiting)
     }
 
+    /// Whether a member asks for one more line of the plan, or of the same patch.
+    fn asks_again(&self, member: &log::Planned) -> bool {
+        let Does::Turn { turn: asked @ Asked::Line { .. } } = &member.does else { return false };
+        self.children.values().any(|child| child.planned.as_ref().and_then(Planned::asked) == Some(asked))
+    }
+
     /// `planning: 3 lines`, `2 turns`: what the model of a goal was asked so far.
     pub(super) fn planning(&self) -> Option<String> {
         let asked = |child: &&Node| child.planned.as_ref().and_then(Planned::asked).is_some();
@@ -55,7 +78,7 @@ impl Node {
             let of = |child: &&&Node| child.planned.as_ref().and_then(Planned::asked).is_some_and(which);
             turns.iter().filter(of).filter(|child| child.state == State::Completed).count() as u64
         };
-        let lines = count(|turn| matches!(turn, Asked::Line { .. }));
+        let lines = count(|turn| matches!(turn, Asked::Line { .. })).saturating_sub(self.refused);
         let acts = count(|turn| matches!(turn, Asked::Act { .. }));
         let moves = |which: fn(&Asked) -> bool| {
             let of = |child: &&Node| child.planned.as_ref().and_then(Planned::asked).is_some_and(which);

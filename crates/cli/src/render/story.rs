@@ -63,7 +63,7 @@ impl Drawing<'_> {
     /// `untrusted: list, read`.
     fn labels(&self, rows: &[Row]) -> Vec<(Vec<String>, Tone)> {
         let of = |label: &str, has: fn(&Row) -> bool, tone| {
-            let steps = self.named(rows.iter().filter(|row| has(row)).map(|row| &row.name));
+            let steps = self.named(rows.iter().filter(|row| has(row) && !row.turns).map(|row| &row.name));
             (!steps.is_empty()).then(|| ([vec![format!("{label}:")], listed(steps)].concat(), tone))
         };
         let secret = of("secret", |row| row.labels.secret, Tone::Ask);

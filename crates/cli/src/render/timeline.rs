@@ -53,6 +53,8 @@ struct Track {
     attempts: u32,
     state: State,
     labels: Labels,
+    /// Whether it is a model's turns.
+    turns: bool,
     members: BTreeMap<String, Track>,
 }
 
@@ -67,6 +69,8 @@ pub(super) struct Row {
     pub(super) attempts: u32,
     pub(super) state: State,
     pub(super) labels: Labels,
+    /// Whether it is a model's turns, which are no step.
+    pub(super) turns: bool,
 }
 
 /// A rule by which calls were let through, asked about or denied.
@@ -160,8 +164,9 @@ impl Timeline {
         for (level, segment) in (1..).zip(key.path()) {
             self.seen += 1;
             let seen = self.seen;
-            let id = if is_turn && level == key.path().len() { TURNS } else { &segment.id };
-            track = track.members.entry(id.to_owned()).or_insert_with(|| Track { seen, ..Track::default() });
+            let turns = is_turn && level == key.path().len();
+            let id = if turns { TURNS } else { &segment.id };
+            track = track.members.entry(id.to_owned()).or_insert_with(|| Track { seen, turns, ..Track::default() });
         }
         track
     }
@@ -248,8 +253,8 @@ impl Track {
             let (mut spans, inner) = (Vec::new(), steps.get(place(id)));
             track.add_spans(&mut spans);
             if !spans.is_empty() {
-                let (attempts, state, labels) = (track.attempts, track.state, track.labels);
-                rows.push(Row { depth, id: clean(id), name: name.clone(), spans, attempts, state, labels });
+                let (attempts, state, labels, turns) = (track.attempts, track.state, track.labels, track.turns);
+                rows.push(Row { depth, id: clean(id), name: name.clone(), spans, attempts, state, labels, turns });
             }
             track.add_rows(rows, inner.map_or(&[], |step| &step.children), depth + 1, &format!("{name}."));
         }

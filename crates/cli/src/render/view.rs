@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use parkway::id::{RunId, StepKey, Time};
-use parkway::log::{Actor, Commitment, Event, EventKind, ModelCall, RunStatus, Timer, WaitFor};
+use parkway::log::{Actor, Commitment, Event, EventKind, ModelCall, RunStatus, SkipReason, Timer, WaitFor};
 use parkway::policy::Verdict;
 
 use super::outline::Outline;
@@ -112,6 +112,10 @@ pub(super) struct Node {
     pub(super) turn: Option<Turn>,
     /// What it is, where it came into being while the run went on.
     pub(super) planned: Option<Planned>,
+    /// How many lines of its plan could not stand.
+    pub(super) refused: u64,
+    /// Whether something has followed from the newest line of its plan.
+    pub(super) stood: bool,
     pub(super) children: BTreeMap<Part, Node>,
 }
 
@@ -338,6 +342,9 @@ impl RunView {
         }
         if let EventKind::PlanExtended { nodes, .. } = &event.kind {
             self.plan(key, at, nodes);
+        }
+        if let EventKind::StepSkipped { reason: SkipReason::Replanned, .. } = &event.kind {
+            self.drop_planned(key, at);
         }
         let by = self.actor(&event.by);
         let own_run = self.own_runs.contains(&name(key)).then(|| event.run.child(key));

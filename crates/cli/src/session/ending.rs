@@ -4,11 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use parkway::definition::Verb;
 use parkway::id::{RunId, StepKey};
 use parkway::log::{RunState, RunStatus, Step, StepStatus, WaitFor};
 use parkway::{Ended, Error, Parkway, Run};
 use serde_json::Value;
 
+use super::evidence::evidence;
 use crate::args::Following;
 use crate::exit::Exit;
 use crate::failure::{Failure, of_code};
@@ -56,7 +58,10 @@ impl Ending {
                     out.flush()?;
                 }
                 say(&format!("run {id} completed"));
-                say(&self.look(id));
+                match outputs.get("answer") {
+                    Some(_) if pursues_a_goal(parkway, id).await? => evidence(parkway, id, &self.next).await?,
+                    _ => say(&self.look(id)),
+                }
                 if let Some(file) = &self.json_output {
                     write_outputs(file, &outputs)?;
                 }
@@ -103,6 +108,15 @@ impl Ending {
         }
         Exit::Interrupted
     }
+}
+
+/// Whether a goal of the run was reached.
+async fn pursues_a_goal(parkway: &Parkway, run: RunId) -> Result<bool, Failure> {
+    let record = parkway.record(run).await?;
+    let goals = record.plan.graph.iter().filter(|(_, node)| matches!(node.verb, Verb::Goal(_)));
+    let keys: Vec<_> = goals.map(|(_, node)| node.id.clone()).collect();
+    let reached = |step: &Step| keys.contains(&step.key.to_string()) && step.status == StepStatus::Completed;
+    Ok(record.state.steps().iter().any(reached))
 }
 
 /// Says what moves a run that nobody executes.

@@ -105,7 +105,7 @@ fn what_was_done_names_its_evidence_and_is_distilled() {
     let shown = bench.parkway(&["show", "last"]).code(0).out;
     let (tree, below) = shown.split_once("timeline").unwrap();
     insta::assert_snapshot!("shown", redacted(&bench, tree));
-    assert!(below.contains("turns") && !below.contains("line_1"), "{below}");
+    assert!(below.contains("turns") && !below.contains("line_1") && !below.contains("goal.turns"), "{below}");
     bench.parkway(&["show", "last", "--step", "goal"]).code(0);
     bench.parkway(&["show", "last", "--step", "goal.s2"]).code(0);
     let distilled = bench.parkway(&["distil", "last", "--out", "first.yaml"]).code(0);
@@ -123,16 +123,49 @@ fn a_plan_that_a_person_has_not_approved_changes_nothing() {
         json!({"id": "s2", "tool": "files.write_text", "args": {"path": "out/a.txt", "text": {"$ref": "s1.text"}}, "why": "keep it"}),
         json!({"done": true, "answer": {"$ref": "s2.path"}}),
     ]);
-    let args = ["do", "Keep letters/a.txt in out/a.txt", "--grant", "files.write=out", "--approve-plan"];
-    let asked = bench.parkway(&args).code(4).says("goal.approval_").err;
+    let args = ["do", "Keep letters/a.txt in out/a.txt", "--grant", "files.write=out", "--approve-plan", "--remember"];
+    let asked = bench.parkway(&args).code(4).says("`--remember` does not hold for `resume`").says("goal.approval_").err;
     assert!(!bench.path("out").exists());
     let step = asked.split_once(" goal.approval_").unwrap().1.split_whitespace().next().unwrap();
-    bench.parkway(&["approve", "last", &format!("goal.approval_{step}")]).code(0);
-    let done = bench.parkway(&["resume", "last"]).code(0);
+    let step = format!("goal.approval_{step}");
+    // The whole plan is in sight wherever it is approved.
+    let plan = "  s2  files.write_text  keep it\n      path = \"out/a.txt\"\n";
+    for args in [vec!["show", "last"], vec!["show", "last", "--step", &step]] {
+        let shown = bench.parkway(&args).code(0).out;
+        assert!(shown.contains(plan), "{shown}");
+    }
+    bench.parkway(&["approve", "last", &step]).code(0).says("path = \"out/a.txt\"");
+    let done = bench.parkway(&["resume", "last"]).code(0).says("evidence:    goal.s2");
     assert_eq!(done.json(), json!({ "answer": "out/a.txt" }));
     assert_eq!(fs::read_to_string(bench.path("out/a.txt")).unwrap(), "Two lamps, please.");
-    bench.parkway(&["distil", "last"]).code(0);
+    let distilled = bench.parkway(&["distil", "last"]).code(0).out;
+    assert!(!distilled.contains("stays as it was"), "{distilled}");
     bench.parkway(&["test", "keep-letters-a-txt-in.test.yaml"]).code(0);
+    bench.parkway(&["run", "keep-letters-a-txt-in.yaml"]).code(4).says("confirm");
+}
+
+#[test]
+fn a_plan_is_approved_in_advance_by_the_name_of_its_goal() {
+    let bench = bench(vec![
+        json!({"id": "s1", "tool": "files.write_text", "args": {"path": "out/a.txt", "text": "Two lamps."}, "why": "keep it"}),
+        json!({"done": true, "answer": {"$ref": "s1.path"}}),
+    ]);
+    let grant = ["--grant", "files.write=out", "--approve-plan", "--approve"];
+    let goal = ["do", "Keep two lamps in a file"];
+    bench.parkway(&[&goal[..], &grant, &["other"]].concat()).code(2).says("these steps ask: `goal`");
+    bench.parkway(&[&goal[..], &grant, &["goal"]].concat()).code(0);
+    assert!(bench.path("out/a.txt").exists());
+    let distilled = bench.parkway(&["distil", "last"]).code(0).out;
+    assert!(distilled.contains("stays as it was: s1.text = \"Two lamps.\""), "{distilled}");
+}
+
+#[test]
+fn a_tool_that_is_not_granted_is_named_before_the_run() {
+    let bench = bench(planned());
+    bench.parkway(&["do", GOAL, "--tools", "files.write_text"]).code(2).says("`files.write_text` changes something");
+    // Of a family those are meant that are granted.
+    let shown = bench.parkway(&["plan", GOAL, "--tools", "files.*", "--max-steps", "3"]).code(0).err;
+    assert!(shown.contains("--tools 'files.*' --max-steps 3"), "{shown}");
 }
 
 #[test]

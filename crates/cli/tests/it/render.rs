@@ -747,11 +747,16 @@ fn a_goal_shows_what_it_planned_and_its_turns_in_a_few_words() {
     grow(&mut letters, 904, "line_2", line());
     letters.start(905, "goal.s1", 1);
     letters.start(906, "goal.line_2", 1);
-    letters.view.writes(&"goal.line_2".parse().unwrap(), r#"{"done":true"#);
+    letters.complete(930, "goal.line_2", 1);
+    // The second line could not stand.
+    grow(&mut letters, 931, "line_3", line());
+    letters.start(932, "goal.line_3", 1);
+    letters.view.writes(&"goal.line_3".parse().unwrap(), r#"{"done":true"#);
     insta::assert_snapshot!(draw(&letters, 1_000, 80, None));
     letters.fail(1_100, "goal.s1", "not_found", "there is no file `a.txt`");
     letters.skip(1_101, "goal.s2", SkipReason::Replanned);
-    letters.fail(1_200, "goal.line_2", "model", "the model is gone");
+    letters.fail(1_200, "goal.line_3", "model", "the model is gone");
+    letters.push(1_201, EventKind::PlanClosed { key: "goal".parse().unwrap(), given_up: true });
     insta::assert_snapshot!(draw(&letters, 1_300, 80, None));
     insta::assert_snapshot!(letters.told.join("\n"));
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use parkway_core::id::RunId;
 use parkway_core::planning::{Draft, Literals, PlannedStep};
+use parkway_core::tool::Effect;
 use parkway_core::workflow::{Goal, Plan, Turn, Verb, literal};
 use serde_json::{Map, Value, json};
 
+use super::approval::ask_first;
 use super::file::{ANSWER, File, Step, question};
-use super::reached::Reached;
+use super::reached::{Reached, empty_draft, taken};
+use super::skipped::{or_null, skippable};
 use crate::embed::Parkway;
 use crate::error::Error;
 use crate::workflow::Workflow;
@@ -34,16 +37,13 @@ pub async fn drafted(parkway: &Parkway, run: RunId) -> Result<Drafted, Error> {
     let record = parkway.record(run).await?;
     let reached = Reached::read(parkway, &record).await?;
     let goal = reached.goal;
-    let tools = goal.tools.iter().filter_map(|name| parkway.tools().get(name)).map(|tool| tool.spec().clone());
-    let most = goal.plan.as_ref().map_or(0, |planning| planning.max_steps);
-    let mut draft = Draft::new(tools.collect(), goal.schema.clone(), most);
+    let mut draft = empty_draft(parkway, &goal);
     let lines = reached.answer.get("lines").and_then(Value::as_array).cloned().unwrap_or_default();
     for line in &lines {
-        let read = draft.read(line).map_err(|errors| {
+        taken(&mut draft, line).map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
             Error::OutOfPlace(format!("a line of run {run} cannot stand any more: {}; plan anew", errors.join("; ")))
         })?;
-        draft.take(read, "");
     }
     Ok(Drafted { goal: reached.words, lines, draft, plan: record.plan, asked: goal })
 }
@@ -59,34 +59,47 @@ impl Drafted {
                 match &mut node.verb {
                     // Its arguments are decided by a model, in the file as in the plan.
                     Verb::Turn(Turn::Decide { .. }) => {
-                        let asked =
+                        let mut asked =
                             Step::asking(&node.id, &self.asked, self.decision(planned), self.arguments(planned));
+                        asked.node.condition = node.condition;
                         steps.push(Step { after, ..asked });
                         continue;
                     }
                     Verb::Tool { with, .. } if with.is_string() => *with = self.field_by_field(planned, with),
                     _ => {}
                 }
-                steps.push(Step { node, after });
+                steps.push(Step { node, after, changes: self.changes(planned), stretch: 0 });
             }
         }
-        let answer = self.draft.lower_answer(Literals::Inline, "").unwrap_or_else(|| {
-            let used = |step: &Step| step.named().into_iter().chain(step.after.clone());
-            let used: BTreeSet<_> = steps.iter().flat_map(used).collect();
-            let last: Vec<_> = steps.iter().map(|step| step.node.id.clone()).filter(|id| !used.contains(id)).collect();
-            let question = question(&literal(&self.goal), &last);
-            steps.push(Step::asking(ANSWER, &self.asked, question, self.asked.schema.clone()));
-            json!(format!("${{{{ steps.{ANSWER}.output }}}}"))
-        });
+        let skippable = skippable(&steps);
+        // What only a step looks at that may be skipped is said as well.
+        let looks = steps.iter().filter(|step| !skippable.contains(&step.node.id));
+        let used: BTreeSet<_> = looks.flat_map(Step::needs).collect();
+        let last: Vec<_> = steps.iter().map(|step| step.node.id.clone()).filter(|id| !used.contains(id)).collect();
+        if self.asked.plan.as_ref().is_some_and(|planning| planning.approve) {
+            ask_first(&mut steps);
+        }
+        let answer = match self.draft.lower_answer(Literals::Inline, "") {
+            Some(answer) => or_null(answer, &skippable),
+            None => {
+                steps.push(Step::answering(&self.asked, &literal(&self.goal), &last, &skippable));
+                json!(format!("${{{{ steps.{ANSWER}.output }}}}"))
+            }
+        };
         let inputs = json!({ "type": "object", "properties": {}, "required": [], "additionalProperties": false });
         File { plan: &self.plan, name, description: &self.goal, inputs, steps, answer }.workflow()
+    }
+
+    fn changes(&self, step: &PlannedStep) -> bool {
+        let effect = self.draft.tool(&step.tool).map(|tool| tool.effect);
+        !matches!(effect, Some(Effect::Pure | Effect::Read))
     }
 
     /// What a model is asked, where the arguments of a step are decided late.
     fn decision(&self, step: &PlannedStep) -> String {
         let by = step.late.as_deref().unwrap_or_default();
         let asked = format!("Decide the arguments of a call of {}: {by}", step.tool);
-        question(&literal(&format!("{}\n\n{asked}", self.goal)), &step.uses)
+        question(&literal(&format!("{}\n\n{asked}", self.goal)), &step.uses, &BTreeSet::new())
     }
 
     fn arguments(&self, step: &PlannedStep) -> Option<Value> {

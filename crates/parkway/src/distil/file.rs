@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::literals::each_text;
 use super::place::{Place, put_in};
+use super::skipped::tested;
 use crate::error::Error;
 use crate::workflow::Workflow;
 
@@ -20,9 +21,32 @@ pub(super) struct Step {
     pub(super) node: Node,
     /// What it waits for.
     pub(super) after: BTreeSet<String>,
+    /// Whether it is a call that changes something.
+    pub(super) changes: bool,
+    /// Which stretch of the way it was planned on: each turn of an agent is one, and each patch of a plan.
+    pub(super) stretch: u32,
 }
 
 impl Step {
+    /// A step that does this, and waits for nothing.
+    pub(super) fn new(id: &str, verb: Verb) -> Step {
+        let node = Node {
+            id: id.into(),
+            description: None,
+            parent: None,
+            verb,
+            after: Vec::new(),
+            run_if: RunIf::Completed,
+            condition: None,
+            for_each: None,
+            repeat: None,
+            retry: None,
+            timeout_ms: None,
+            on_error: OnError::Fail,
+        };
+        Step { node, after: BTreeSet::new(), changes: false, stretch: 0 }
+    }
+
     /// A step that asks a model.
     pub(super) fn asking(id: &str, goal: &Goal, prompt: String, schema: Option<Value>) -> Step {
         let message = Message { role: Role::User, content: Text { text: prompt, file: None } };
@@ -36,21 +60,23 @@ impl Step {
             max_tokens: goal.max_tokens,
             seed: goal.seed,
         };
-        let node = Node {
-            id: id.into(),
-            description: None,
-            parent: None,
-            verb: Verb::Chat(chat),
-            after: Vec::new(),
-            run_if: RunIf::Completed,
-            condition: None,
-            for_each: None,
-            repeat: None,
-            retry: None,
-            timeout_ms: None,
-            on_error: OnError::Fail,
-        };
-        Step { node, after: BTreeSet::new() }
+        Step::new(id, Verb::Chat(chat))
+    }
+
+    /// The step that answers: it runs whatever of its sources was skipped.
+    pub(super) fn answering(goal: &Goal, words: &str, sources: &[String], skippable: &BTreeSet<String>) -> Step {
+        let mut step = Step::asking(ANSWER, goal, question(words, sources, skippable), goal.schema.clone());
+        if sources.iter().any(|id| skippable.contains(id)) {
+            step.node.run_if = RunIf::NotRejected;
+        }
+        step
+    }
+
+    /// The steps that it waits for.
+    pub(super) fn needs(&self) -> BTreeSet<String> {
+        let mut needs = self.named();
+        needs.extend(self.after.iter().cloned());
+        needs
     }
 
     /// The steps that its templates name.
@@ -74,9 +100,12 @@ impl Step {
     }
 }
 
-/// What the last step is asked: the goal as a template, and what these steps gave.
-pub(super) fn question(goal: &str, sources: &[String]) -> String {
-    let result = |id: &String| format!("{id}: ${{{{ steps.{id}.output }}}}\n");
+/// What a model is asked: the goal as a template, and what these steps gave.
+pub(super) fn question(goal: &str, sources: &[String], skippable: &BTreeSet<String>) -> String {
+    let result = |id: &String| {
+        let output = format!("${{{{ steps.{id}.output }}}}");
+        format!("{id}: {}\n", if skippable.contains(id) { tested(id, &output) } else { output })
+    };
     let results: String = sources.iter().map(result).collect();
     format!("{goal}\n\nResults:\n{results}\nAnswer from these results alone.")
 }
@@ -128,7 +157,7 @@ fn graph(steps: Vec<Step>) -> Graph {
     let roots = (0..steps.len()).map(index).collect();
     let place = |id: &String| ids.iter().position(|known| known == id).map(index);
     let node = |step: Step| {
-        let after = step.after.iter().chain(&step.named()).filter_map(place).collect::<BTreeSet<_>>();
+        let after = step.needs().iter().filter_map(place).collect::<BTreeSet<_>>();
         Node { after: after.into_iter().collect(), parent: None, ..step.node }
     };
     Graph { nodes: steps.into_iter().map(node).collect(), roots }

@@ -1,37 +1,46 @@
 //! Makes a workflow of what a model planned: of a plan that was only written, and of a run that reached its goal. The second time
 //! nobody has to plan.
 
+mod approval;
 mod drafted;
 mod evidence;
 mod file;
+mod frozen;
 mod lift;
 mod links;
 mod literals;
+mod order;
 mod place;
 mod played;
 mod reached;
+mod skipped;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use parkway_core::id::RunId;
 use parkway_core::tool::Effect;
-use parkway_core::workflow::{PlanExample, Turn, Verb};
+use parkway_core::workflow::{PlanExample, RunIf, Turn, Verb};
 use serde_json::{Value, json};
 
 use crate::embed::Parkway;
 use crate::error::Error;
 use crate::workflow::Workflow;
 
+use approval::ask_first;
 pub use drafted::{Drafted, drafted};
 pub use evidence::{Evidence, evidence};
-use file::{ANSWER, File, Step, question};
+use file::{ANSWER, File, Step};
+pub use frozen::Frozen;
+use frozen::frozen;
 use lift::Lift;
 pub use lift::Lifted;
 use links::Links;
 use literals::{Turns, each_text, inlined, inlined_expression, referring, turns_in};
+use order::keep_order;
 use place::Place;
 use played::Played;
 use reached::{Call, Reached};
+use skipped::{or_null, skippable};
 
 /// A workflow that does what a run did to reach its goal, and a test of it.
 #[derive(Clone, Debug)]
@@ -43,6 +52,10 @@ pub struct Distilled {
     pub tests: String,
     /// The inputs that literals became.
     pub lifted: Vec<Lifted>,
+    /// What stays as it was: what calls that change something are given, whatever a run finds.
+    pub frozen: Vec<Frozen>,
+    /// Whether a chat writes the answer. Nothing holds that one against what the calls gave.
+    pub asks: bool,
     /// The plan as it was written, for other goals to learn from. An agent writes none, and one that was mended is no example.
     pub example: Option<PlanExample>,
 }
@@ -63,29 +76,40 @@ pub async fn distil(parkway: &Parkway, run: RunId, name: &str) -> Result<Distill
     let steps = steps(&reached, &names, &turns, &mut lift);
     let (answer, sources) = answer(&reached, &names);
     let needed = needed(&steps, &reached.calls, &names, &sources);
-    let mut played = Played::default();
-    let mut kept = Vec::new();
-    for (step, call) in steps.into_iter().zip(&reached.calls).filter(|(step, _)| needed.contains(&step.node.id)) {
-        played.call(&step, call);
-        kept.push(step);
+    let (calls, mut kept): (Vec<_>, Vec<_>) =
+        reached.calls.iter().zip(steps).filter(|(_, step)| needed.contains(&step.node.id)).unzip();
+    keep_order(&mut kept);
+    let frozen = kept.iter().zip(&calls).flat_map(|(step, call)| frozen(step, call)).collect();
+    let (skippable, mut played) = (skippable(&kept), Played::default());
+    let called: BTreeMap<_, _> = kept.iter().map(|step| step.node.id.clone()).zip(calls).collect();
+    let covered = match &reached.goal.plan {
+        Some(planning) if planning.approve => ask_first(&mut kept),
+        _ => BTreeSet::new(),
+    };
+    for step in &kept {
+        match called.get(&step.node.id) {
+            Some(call) => played.call(step, call, covered.contains(&step.node.id)),
+            None => played.yes(&step.node.id),
+        }
     }
     lift.keep_used_by(&kept);
+    let asks = answer.is_none();
     let answer = match answer {
         Some(mut answer) => {
             lift.of(ANSWER, &mut answer);
-            answer
+            or_null(answer, &skippable)
         }
         None => {
-            let goal = &reached.goal;
-            kept.push(Step::asking(ANSWER, goal, question(&lift.goal(), &sources), goal.schema.clone()));
-            played.answer(goal, &reached.answer);
+            kept.push(Step::answering(&reached.goal, &lift.goal(), &sources, &skippable));
+            played.answer(&reached.goal, &reached.answer);
             json!(format!("${{{{ steps.{ANSWER}.output }}}}"))
         }
     };
     let file =
         File { plan: &record.plan, name, description: &reached.words, inputs: lift.schema(), steps: kept, answer };
     let tests = played.file(&format!("Plays what run {run} did."), &json!({ ANSWER: reached.answer }));
-    Ok(Distilled { workflow: file.workflow()?, tests, lifted: lift.inputs, example: example_of(&reached) })
+    let (workflow, example) = (file.workflow()?, example_of(parkway, &reached));
+    Ok(Distilled { workflow, tests, lifted: lift.inputs, frozen, asks, example })
 }
 
 /// What the first goal of a run is, in words.
@@ -95,7 +119,7 @@ pub async fn goal(parkway: &Parkway, run: RunId) -> Result<String, Error> {
 
 /// The plan of a run that reached its goal, for other goals to learn from; none, if it was mended, or not all of it was done.
 pub async fn example(parkway: &Parkway, run: RunId) -> Result<Option<PlanExample>, Error> {
-    Ok(example_of(&Reached::read(parkway, &parkway.record(run).await?).await?))
+    Ok(example_of(parkway, &Reached::read(parkway, &parkway.record(run).await?).await?))
 }
 
 /// What the calls are called in the file: as in the plan; an agent's are counted as those of a plan are.
@@ -140,16 +164,21 @@ fn steps(reached: &Reached, names: &BTreeMap<String, String>, turns: &Turns, lif
         }
         node.description = why(&call.id, reached).filter(|_| !free);
         // A group's place in the run's graph is none in the file.
-        (node.parent, node.after) = (None, Vec::new());
+        (node.parent, node.after, node.run_if) = (None, Vec::new(), RunIf::Completed);
         let after = call.after.iter().filter(|id| names.contains_key(*id)).map(|id| renamed(id, names)).collect();
         if let [(_, output)] = call.made.as_slice()
             && call.node.for_each.is_none()
         {
             links.add(&node.id, output);
         }
-        steps.push(Step { node, after });
+        let changes = changes(call);
+        steps.push(Step { node, after, changes, stretch: call.stretch });
     }
     steps
+}
+
+fn changes(call: &Call) -> bool {
+    !matches!(call.effect, Effect::Pure | Effect::Read)
 }
 
 fn renamed(id: &str, names: &BTreeMap<String, String>) -> String {
@@ -178,21 +207,20 @@ fn answer(reached: &Reached, names: &BTreeMap<String, String>) -> (Option<Value>
 
 /// The steps that the answer is made of, those that change something, and all that these look at.
 fn needed(steps: &[Step], calls: &[Call], names: &BTreeMap<String, String>, sources: &[String]) -> BTreeSet<String> {
-    let changing = calls.iter().filter(|call| !matches!(call.effect, Effect::Pure | Effect::Read));
+    let changing = calls.iter().filter(|call| changes(call));
     let mut open: Vec<_> = sources.iter().cloned().chain(changing.map(|call| renamed(&call.id, names))).collect();
     let mut needed = BTreeSet::new();
     while let Some(id) = open.pop() {
         let Some(step) = steps.iter().find(|step| step.node.id == id) else { continue };
         if needed.insert(id) {
-            open.extend(step.named());
-            open.extend(step.after.iter().cloned());
+            open.extend(step.needs());
         }
     }
     needed
 }
 
-fn example_of(reached: &Reached) -> Option<PlanExample> {
-    let lines: Vec<_> = reached.lines().into_iter().cloned().collect();
+fn example_of(parkway: &Parkway, reached: &Reached) -> Option<PlanExample> {
     let mended = reached.turns.iter().any(|turn| matches!(turn.turn, Turn::Line { patch: 1.. } | Turn::Act { .. }));
-    (!lines.is_empty() && !mended && !reached.lost).then(|| PlanExample { goal: reached.words.clone(), lines })
+    let lines = (!mended && !reached.lost).then(|| reached.lines(parkway)).flatten()?;
+    Some(PlanExample { goal: reached.words.clone(), lines })
 }

@@ -41,8 +41,13 @@ impl Place {
 
     /// The template that stands for it.
     pub(super) fn template(&self) -> String {
+        format!("${{{{ {} }}}}", self.expression())
+    }
+
+    /// It as an expression.
+    pub(super) fn expression(&self) -> String {
         let path: String = self.path.iter().map(Part::written).collect();
-        format!("${{{{ steps.{}.output{path} }}}}", self.step)
+        format!("steps.{}.output{path}", self.step)
     }
 
     /// What stands there in an output.

@@ -16,17 +16,22 @@ pub(super) struct Played {
 }
 
 impl Played {
-    /// Plays a call, or each of a fan-out's.
-    pub(super) fn call(&mut self, step: &Step, call: &Call) {
+    /// Plays a call, or each of a fan-out's; `covered` is one that an approval before it covers.
+    pub(super) fn call(&mut self, step: &Step, call: &Call, covered: bool) {
         let Verb::Tool { name, .. } = &step.node.verb else { return };
         for (args, output) in &call.made {
             let rule = json!({ "step": step.node.id, "with": args, "output": output });
             push(&mut self.tools, name, rule);
         }
         // Such a call is asked about before it is made.
-        if call.effect == Effect::AtMostOnce && !call.made.is_empty() {
-            self.answers.insert(step.node.id.clone(), json!({ "approve": true }));
+        if call.effect == Effect::AtMostOnce && !call.made.is_empty() && !covered {
+            self.yes(&step.node.id);
         }
+    }
+
+    /// Says yes where a step asks.
+    pub(super) fn yes(&mut self, step: &str) {
+        self.answers.insert(step.to_owned(), json!({ "approve": true }));
     }
 
     /// Plays the answer of the model.

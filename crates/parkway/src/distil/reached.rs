@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use parkway_core::id::StepKey;
 use parkway_core::log::{Commitment, Does, EventKind, Planned, Step, StepStatus};
+use parkway_core::planning::{Done, Draft, Line, LineError};
 use parkway_core::store::StoreError;
 use parkway_core::tool::Effect;
 use parkway_core::workflow::{Goal, Node, Turn, Verb};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::embed::Parkway;
 use crate::error::Error;
@@ -47,6 +48,8 @@ pub(super) struct Call {
     pub(super) node: Node,
     pub(super) after: Vec<String>,
     pub(super) effect: Effect,
+    /// On which stretch of the way it was planned.
+    pub(super) stretch: u32,
     /// Arguments and output, of each item where it fans out.
     pub(super) made: Vec<(Value, Value)>,
 }
@@ -75,11 +78,11 @@ impl Reached {
         let members = members(record, &step.key);
         let mut wanted: Vec<_> = step.args.iter().chain(&step.output).copied().collect();
         let steps: HashMap<_, _> =
-            members.iter().map(|member| (&member.id, made_of(record, &step.key, member))).collect();
+            members.iter().map(|(_, member)| (&member.id, made_of(record, &step.key, member))).collect();
         wanted.extend(steps.values().flatten().flat_map(|step| step.args.iter().chain(&step.output)));
         let known = Texts::read(parkway, record, &wanted).await?;
         let (mut turns, mut calls, mut lost) = (Vec::new(), Vec::new(), false);
-        for member in members {
+        for (stretch, member) in members {
             let made = steps.get(&member.id).map(Vec::as_slice).unwrap_or_default();
             let whole = record.state.step(&step.key.child(&member.id));
             let Some(whole) = whole.filter(|whole| whole.status == StepStatus::Completed) else {
@@ -99,6 +102,7 @@ impl Reached {
                         node: record.state.plan().graph.node(whole.node).clone(),
                         after: member.after.clone(),
                         effect: *effect,
+                        stretch,
                         made: pairs,
                     });
                 }
@@ -119,15 +123,13 @@ impl Reached {
         Ok(Reached { key: step.key.clone(), goal: (*goal).clone(), words, answer, turns, calls, lost })
     }
 
-    /// The lines that stand, in order. One that could not was written anew in the turn after it.
-    pub(super) fn lines(&self) -> Vec<&Value> {
+    /// The lines of a plan that was not mended, without those that could not stand: the planner wrote them anew. None, if it was not
+    /// closed.
+    pub(super) fn lines(&self, parkway: &Parkway) -> Option<Vec<Value>> {
+        let mut draft = empty_draft(parkway, &self.goal);
         let lines = self.turns.iter().filter(|turn| matches!(turn.turn, Turn::Line { .. })).map(|turn| &turn.output);
-        let mut standing: Vec<&Value> = Vec::new();
-        for line in lines {
-            standing.pop_if(|before| before.get("id") == line.get("id"));
-            standing.push(line);
-        }
-        standing
+        let standing = lines.filter_map(|line| taken(&mut draft, line).ok()).collect();
+        draft.done().is_some().then_some(standing)
     }
 
     /// Whether a turn decided arguments late, or acted: not the plan says these, but what was found out meanwhile.
@@ -135,6 +137,21 @@ impl Reached {
         let written = self.turns.iter().find(|written| written.id == turn);
         written.is_some_and(|written| !matches!(written.turn, Turn::Line { .. }))
     }
+}
+
+/// A plan of which nothing is written yet.
+pub(super) fn empty_draft(parkway: &Parkway, goal: &Goal) -> Draft {
+    let tools = goal.tools.iter().filter_map(|name| parkway.tools().get(name)).map(|tool| tool.spec().clone());
+    let most = goal.plan.as_ref().map_or(0, |planning| planning.max_steps);
+    Draft::new(tools.collect(), goal.schema.clone(), most)
+}
+
+/// Takes a line into a plan, if it can stand there: as it was written, but for one that repeats a step, which closes the plan.
+pub(super) fn taken(draft: &mut Draft, line: &Value) -> Result<Value, Vec<LineError>> {
+    let read = draft.read(line)?;
+    let repeats = draft.repeats(&read);
+    draft.take(if repeats { Line::Done(Done::default()) } else { read }, "");
+    Ok(if repeats { json!({ "done": true }) } else { line.clone() })
 }
 
 /// What the state of the run knows of a step that pursues a goal.
@@ -152,13 +169,20 @@ fn words(goal: &Goal, args: &Value) -> String {
     filled.unwrap_or(&goal.goal.text).to_owned()
 }
 
-/// The members of a goal in the order in which they came into being.
-fn members<'r>(record: &'r Record, goal: &StepKey) -> Vec<&'r Planned> {
+/// The members of a goal in the order in which they came into being, with the stretches of the way on which they did.
+fn members<'r>(record: &'r Record, goal: &StepKey) -> Vec<(u32, &'r Planned)> {
     let of = |kind: &'r EventKind| match kind {
         EventKind::PlanExtended { key, nodes, .. } if key == goal => nodes.as_slice(),
         _ => &[],
     };
-    record.events.iter().flat_map(|event| of(&event.kind)).collect()
+    let (mut stretch, mut newest) = (0, None);
+    let placed = |member: &'r Planned| {
+        if let Does::Turn { turn: turn @ (Turn::Line { .. } | Turn::Act { .. }) } = &member.does {
+            stretch += u32::from(newest.replace(turn).is_some_and(|before| before != turn));
+        }
+        (stretch, member)
+    };
+    record.events.iter().flat_map(|event| of(&event.kind)).map(placed).collect()
 }
 
 /// The steps that a member was made of: itself, or its items.

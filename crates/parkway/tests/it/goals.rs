@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parkway::distil::{self, Distilled};
+use parkway::log::{Channel, RunStatus};
 use parkway::testing::{MemoryStore, ScriptedModel};
 use parkway::trial::Trials;
-use parkway::{Answer, Error, Goal, Parkway, Run, Workflow, inputs};
+use parkway::{Answer, Error, Goal, Parkway, Preapproval, Run, RunOptions, Workflow, inputs};
 use serde_json::{Value, json};
 
 const GOAL: &str = "Which files in letters are there, and what does the first say? Keep that in out/first.txt.";
@@ -156,6 +157,130 @@ async fn a_draft_is_a_workflow_that_checks() {
     parkway.check(&workflow).unwrap();
     let outputs: Value = parkway.start(workflow, inputs! {}).await.unwrap().output().await.unwrap();
     assert_eq!(outputs["answer"]["first"], "Two lamps, please.");
+}
+
+/// A plan whose second step is done only if this can be said of the files.
+fn conditional(is: &str) -> Vec<(&'static str, Value)> {
+    let condition = json!({"left": {"$ref": "s1.files"}, "is": is});
+    let answer = json!({"first": {"$ref": "s2.text"}, "kept": {"$ref": "s1.files[0].path"}});
+    vec![
+        ("line_1", json!({"id": "s1", "tool": "files.list", "args": {"folder": "letters"}, "why": "the files"})),
+        (
+            "line_2",
+            json!({"id": "s2", "tool": "files.read_text", "if": condition, "args": {"path": "letters/a.txt"}, "why": "one"}),
+        ),
+        ("line_3", json!({"done": true, "answer": answer})),
+        ("answer", json!({"sources": ["s1"], "answer": {"first": "", "kept": "letters/a.txt"}})),
+    ]
+}
+
+#[tokio::test]
+async fn a_step_that_is_done_on_a_condition_leaves_a_file_that_checks() {
+    for is in ["not_empty", "empty"] {
+        let folder = tempfile::tempdir().unwrap();
+        let parkway = engine(folder.path(), &conditional(is)).await;
+        let goal = || goal().output_schema(form());
+        let (run, answer) = ended(&parkway, goal()).await;
+        let distilled = distil::distil(&parkway, run.id(), "again").await.unwrap();
+        parkway.check(&distilled.workflow).unwrap();
+        assert_eq!(problems(folder.path(), &distilled), "");
+        let (run, _) = ended(&parkway, goal().draft()).await;
+        let workflow = distil::drafted(&parkway, run.id()).await.unwrap().workflow("again").unwrap();
+        parkway.check(&workflow).unwrap();
+        let outputs: Value = parkway.start(workflow, inputs! {}).await.unwrap().output().await.unwrap();
+        let first = if is == "not_empty" { answer["first"].clone() } else { json!(null) };
+        assert_eq!(outputs["answer"]["first"], first);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_written_also_where_a_step_before_it_was_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut answers = conditional("empty");
+    answers[2].1 = json!({"done": true});
+    let parkway = engine(folder.path(), &answers).await;
+    let (run, _) = ended(&parkway, goal().draft()).await;
+    let workflow = distil::drafted(&parkway, run.id()).await.unwrap().workflow("again").unwrap();
+    parkway.check(&workflow).unwrap();
+    insta::assert_snapshot!(workflow.to_yaml());
+}
+
+#[tokio::test]
+async fn what_an_agent_did_in_turns_is_not_done_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let calls = |tool: &str, args: &[Value]| json!({"why": "go on", "calls": args.iter().map(|args| json!({"tool": tool, "args": args})).collect::<Vec<_>>()});
+    let answers = [
+        ("turn_1", calls("files.read_text", &[json!({"path": "letters/a.txt"}), json!({"path": "letters/b.txt"})])),
+        (
+            "turn_2",
+            calls(
+                "files.write_text",
+                &[
+                    json!({"path": "out/a.txt", "text": "Lamps."}),
+                    json!({"path": "out/b.txt", "text": "Two lamps, please."}),
+                ],
+            ),
+        ),
+        ("turn_3", calls("files.read_text", &[json!({"path": "out/a.txt"}), json!({"path": "out/b.txt"})])),
+        ("turn_4", json!({"sources": ["turn_1_1", "turn_1_2", "turn_3_1", "turn_3_2"], "answer": "Lamps."})),
+    ];
+    let parkway = engine(folder.path(), &answers).await;
+    let workflow = Workflow::from_source(
+        "agent.yaml",
+        &format!(
+            "parkway: 1\nmodels: {{ main: {{}} }}\ntools: {{ files: {{ read: [.], write: [out] }} }}\nsteps:\n  ask: {{ agent: {{ model: main, goal: \"{GOAL}\", tools: [\"files.*\"] }} }}\noutputs: {{ said: \"${{{{ steps.ask.output }}}}\" }}\n"
+        ),
+    );
+    let run = parkway.start(workflow.unwrap(), inputs! {}).await.unwrap();
+    run.output::<Value>().await.unwrap();
+    let distilled = distil::distil(&parkway, run.id(), "again").await.unwrap();
+    insta::assert_snapshot!(distilled.workflow.to_yaml());
+    assert_eq!(problems(folder.path(), &distilled), "");
+    // What is written is told, where it is no reference to what was found.
+    let frozen: Vec<_> = distilled.frozen.iter().map(|frozen| format!("{} {}", frozen.place, frozen.value)).collect();
+    assert_eq!(frozen, ["s3.path \"out/a.txt\"", "s3.text \"Lamps.\"", "s4.path \"out/b.txt\""]);
+    assert!(distilled.asks);
+}
+
+#[tokio::test]
+async fn a_plan_that_was_approved_is_not_done_unasked_from_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let parkway = engine(folder.path(), &planned()).await;
+    let goal = || goal().approve(true).output_schema(form());
+    let mut options = RunOptions::default();
+    options.preapprovals = vec![Preapproval { step: None, by: "ada".into(), via: Channel::Flag }];
+    let run = parkway.start_with(goal().into_workflow().unwrap(), inputs! {}, options).await.unwrap();
+    run.output::<Value>().await.unwrap();
+    let distilled = distil::distil(&parkway, run.id(), "again").await.unwrap();
+    insta::assert_snapshot!(distilled.workflow.to_yaml());
+    assert_eq!(problems(folder.path(), &distilled), "");
+    fs::remove_file(folder.path().join("out/first.txt")).unwrap();
+    let (run, _) = ended(&parkway, goal().draft()).await;
+    let workflow = distil::drafted(&parkway, run.id()).await.unwrap().workflow("again").unwrap();
+    let mut options = RunOptions::default();
+    options.stay = false;
+    let run = parkway.start_with(workflow, inputs! {}, options).await.unwrap();
+    assert_eq!(run.wait().await.unwrap().status, RunStatus::Waiting);
+    assert!(!folder.path().join("out/first.txt").exists());
+}
+
+#[tokio::test]
+async fn a_line_that_was_refused_is_no_example() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second, third, done] = planned().map(|(_, line)| line);
+    let answers = [
+        ("line_1", json!({"id": "s1", "tool": "files.list", "args": {"folder": 3}, "why": "wrong"})),
+        ("line_2", first.clone()),
+        ("line_3", json!({"id": "s1", "tool": "files.list", "args": {"folder": "out"}, "why": "again"})),
+        ("line_4", second.clone()),
+        ("line_5", json!({"done": true, "answer": {"first": {"$ref": "s9.text"}}})),
+        ("line_6", third.clone()),
+        ("line_7", done.clone()),
+    ];
+    let parkway = engine(folder.path(), &answers).await;
+    let (run, _) = ended(&parkway, goal().output_schema(form())).await;
+    let example = distil::example(&parkway, run.id()).await.unwrap().unwrap();
+    assert_eq!(example.lines, [first, second, third, done]);
 }
 
 #[tokio::test]
