@@ -78,7 +78,6 @@ fn a_kill_at_a_write_point_breaks_a_promise() {
 /// Goals whose model plans, fails, mends the plan and answers: killed at 20 moments of planning and running, over all classes of what
 /// the plan calls. Each ends as it would have, and nothing is done twice that may not.
 #[test]
-#[expect(clippy::print_stdout, reason = "prints what came of it")]
 fn a_goal_that_is_killed_while_it_plans_and_runs_ends_otherwise() {
     let goals = (0..20).map(|seed| {
         let point = [WritePoint::PlanExtended, WritePoint::PlanClosed][seed as usize % 2];
