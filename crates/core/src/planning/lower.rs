@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::draft::Draft;
 use super::line::{Comparison, Condition, PlannedStep};
 use super::reference::{ITEM, Key, Reference, holds_reference};
-use crate::workflow::{ForEach, Node, OnError, OnItemError, Retry, RunIf, Turn, Verb, literal};
+use crate::workflow::{ForEach, Node, OnItemError, Retry, Turn, Verb, literal};
 
 /// How long a call may take, in milliseconds.
 const CALL_MS: u64 = 120_000;
@@ -83,20 +83,7 @@ impl Draft {
 }
 
 fn node(id: &str, verb: Verb, timeout_ms: u64) -> Node {
-    Node {
-        id: id.to_owned(),
-        description: None,
-        parent: None,
-        verb,
-        after: Vec::new(),
-        run_if: RunIf::Completed,
-        condition: None,
-        for_each: None,
-        repeat: None,
-        retry: None,
-        timeout_ms: Some(timeout_ms),
-        on_error: OnError::Fail,
-    }
+    Node { timeout_ms: Some(timeout_ms), ..Node::new(id, None, verb) }
 }
 
 /// Writes values as templates.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use parkway_core::label::Labels;
+use parkway_core::log::RunStatus;
 use parkway_core::model::{ChatRequest, ModelError};
 use parkway_core::testing::ScriptedModel;
 use parkway_core::tool::{Effect, ToolError, ToolSpec};
@@ -96,4 +97,15 @@ pub(crate) fn workflow(verb: &str) -> String {
     format!(
         "parkway: 1\nname: goal\nmodels:\n  main: {{ gguf: {{ path: model.gguf }} }}\ntools:\n  shop: {{}}\nsteps:\n  goal:\n{verb}\noutputs: {{ answer: \"${{{{ steps.goal.output }}}}\" }}\n"
     )
+}
+
+/// How a goal ends in the shop: its log, its status, and what was called.
+pub(crate) async fn log_of(answers: &[(&str, Value)], verb: &str) -> (String, RunStatus, Vec<Value>) {
+    let (world, calls) = shop(Duration::from_secs(1));
+    let world = world.model(turns(answers));
+    let (run, ended) = world.run(&workflow(verb), json!({})).await;
+    let log = world.log(run).await;
+    assert_eq!(world.state(run).await.status(), ended.status);
+    let calls = calls.lock().unwrap().clone();
+    (log, ended.status, calls)
 }

@@ -5,23 +5,13 @@ use std::time::Duration;
 use parkway_core::log::RunStatus;
 use serde_json::{Value, json};
 
-use super::{shop, turns, workflow};
+use super::{log_of, shop, turns, workflow};
 
 const AGENT: &str =
     "    agent: { model: main, goal: What do a pen and a lamp cost?, tools: [\"shop.*\"], max_turns: 6 }";
 
 fn find(name: &str) -> Value {
     json!({ "tool": "shop.find", "args": { "name": name } })
-}
-
-async fn log_of(answers: &[(&str, Value)], verb: &str) -> (String, RunStatus, Vec<Value>) {
-    let (world, calls) = shop(Duration::from_secs(1));
-    let world = world.model(turns(answers));
-    let (run, ended) = world.run(&workflow(verb), json!({})).await;
-    let log = world.log(run).await;
-    assert_eq!(world.state(run).await.status(), ended.status);
-    let calls = calls.lock().unwrap().clone();
-    (log, ended.status, calls)
 }
 
 #[tokio::test(start_paused = true)]

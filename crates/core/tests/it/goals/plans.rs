@@ -5,7 +5,7 @@ use std::time::Duration;
 use parkway_core::log::{EventKind, RunStatus};
 use serde_json::{Value, json};
 
-use super::{shop, turns, workflow};
+use super::{log_of, shop, turns, workflow};
 
 pub(super) const PLAN: &str = "    plan: { model: main, goal: What do a pen and a lamp cost?, tools: [\"shop.*\"], max_replans: 1, output: { total: { type: integer } } }";
 
@@ -15,16 +15,6 @@ pub(super) fn line(id: &str, tool: &str, args: Value) -> Value {
 
 fn find(id: &str, name: &str) -> Value {
     line(id, "shop.find", json!({ "name": name }))
-}
-
-async fn log_of(answers: &[(&str, Value)], verb: &str) -> (String, RunStatus, Vec<Value>) {
-    let (world, calls) = shop(Duration::from_secs(1));
-    let world = world.model(turns(answers));
-    let (run, ended) = world.run(&workflow(verb), json!({})).await;
-    let log = world.log(run).await;
-    assert_eq!(world.state(run).await.status(), ended.status);
-    let calls = calls.lock().unwrap().clone();
-    (log, ended.status, calls)
 }
 
 #[tokio::test(start_paused = true)]
