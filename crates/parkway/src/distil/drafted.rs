@@ -75,7 +75,8 @@ impl Drafted {
         // What only a step looks at that may be skipped is said as well.
         let looks = steps.iter().filter(|step| !skippable.contains(&step.node.id));
         let used: BTreeSet<_> = looks.flat_map(Step::needs).collect();
-        let last: Vec<_> = steps.iter().map(|step| step.node.id.clone()).filter(|id| !used.contains(id)).collect();
+        let calls = steps.iter().filter(|step| matches!(step.node.verb, Verb::Tool { .. }));
+        let last: Vec<_> = calls.map(|step| step.node.id.clone()).filter(|id| !used.contains(id)).collect();
         if self.asked.plan.as_ref().is_some_and(|planning| planning.approve) {
             ask_first(&mut steps);
         }

@@ -243,6 +243,31 @@ async fn what_an_agent_did_in_turns_is_not_done_at_once() {
 }
 
 #[tokio::test]
+async fn what_a_patch_changed_is_not_changed_before_what_the_plan_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = json!({"path": "out/first.txt", "text": "kept"});
+    let answers = [
+        ("line_1", json!({"id": "s1", "tool": "files.list", "args": {"folder": "letters"}, "why": "the files"})),
+        (
+            "line_2",
+            json!({"id": "s2", "tool": "files.read_text", "args": {"path": "letters/none.txt"}, "why": "is not there"}),
+        ),
+        ("line_3", json!({"done": true})),
+        ("line_4", json!({"id": "s3", "tool": "files.write_text", "args": write, "why": "keep it"})),
+        ("line_5", json!({"done": true})),
+        ("answer", json!({"sources": ["s1", "s3"], "answer": "out/first.txt"})),
+    ];
+    let parkway = engine(folder.path(), &answers).await;
+    let run = parkway.pursue(goal()).await.unwrap();
+    run.output::<Answer>().await.unwrap();
+    let distilled = distil::distil(&parkway, run.id(), "again").await.unwrap();
+    let yaml = distilled.workflow.to_yaml();
+    assert!(yaml.contains("  s3:\n    description: keep it\n    needs:\n      - s1\n"), "{yaml}");
+    assert_eq!(problems(folder.path(), &distilled), "");
+    assert_eq!(distilled.example, None);
+}
+
+#[tokio::test]
 async fn a_plan_that_was_approved_is_not_done_unasked_from_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let parkway = engine(folder.path(), &planned()).await;
