@@ -15,7 +15,7 @@ pub(crate) fn steps_in(value: &Value) -> Option<&[Value]> {
 }
 
 /// Whether a value is the line of a step.
-pub(super) fn is_step(value: &Value) -> bool {
+fn is_step(value: &Value) -> bool {
     ["id", "tool"].iter().all(|key| value.get(key).is_some_and(Value::is_string))
 }
 
