@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use parkway_core::model::{ChatRequest, Constraint, Delta, Model as _};
-use parkway_core::planning::{Draft, Line};
+use parkway_core::planning::{Done, Draft, Line};
 use parkway_llama::Llama;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -137,6 +137,8 @@ fn hold(line: &str, draft: &mut Draft, record: &mut Record) {
     let value: Result<Value, _> = serde_json::from_str(line);
     let wrong = match value.map(|value| draft.read(&value)) {
         Ok(Ok(read)) => {
+            // As the engine does: who plans the same once more has nothing to add.
+            let read = if draft.repeats(&read) { Line::Done(Done::default()) } else { read };
             record.closed = matches!(read, Line::Done(_));
             draft.take(read, "");
             Vec::new()
