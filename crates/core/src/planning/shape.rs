@@ -19,7 +19,7 @@ const FORMATS: [&str; 9] = ["date-time", "time", "date", "duration", "email", "h
 const NAMES: &str = "^[A-Za-z][A-Za-z0-9_ .-]{0,63}$";
 /// The most characters of a text that a planner writes out, where the schema sets no limit: a model that has lost the thread writes on
 /// and on. Longer texts are for steps to give.
-const TEXT: u32 = 500;
+const TEXT: u32 = 300;
 /// Shorter schemas are written where they stand.
 const SHARED: usize = 48;
 

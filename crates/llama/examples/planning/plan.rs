@@ -16,7 +16,7 @@ const BEGINNING: &str = "{\"id\":\"s1\",\"tool\":\"";
 /// The most lines of a plan, its last one included.
 const LINES: usize = 8;
 /// The most tokens of a line that is held to its form.
-const LINE: u32 = 200;
+const LINE: u32 = 512;
 /// The most tokens of a plan that is not.
 const FREE: u32 = 600;
 
