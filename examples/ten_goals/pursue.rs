@@ -95,14 +95,18 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let right = if self.right { "right" } else { "wrong" };
+        let right = match (&self.answer, self.right) {
+            (None, _) => "-    ",
+            (Some(_), true) => "right",
+            (Some(_), false) => "wrong",
+        };
         let took = self.took.as_secs_f32();
         write!(f, "{:10} {right}  {:12} {:6} tokens {took:6.1} s", self.name, plain(self.end()), self.tokens)?;
         match &self.answer {
             Some(answer) => write!(f, "\n             it says: {}", short(answer))?,
             None => write!(f, "\n             no answer")?,
         }
-        if self.why.is_empty() { Ok(()) } else { write!(f, "\n             refused: {}", short(&self.why)) }
+        if self.why.is_empty() { Ok(()) } else { write!(f, "\n             it ended: {}", short(&self.why)) }
     }
 }
 
