@@ -8,7 +8,7 @@ use crate::engine::step::Failure;
 use crate::id::StepKey;
 use crate::label::Labels;
 use crate::log::{EventKind, StepIndex, StepStatus};
-use crate::planning::{Found, verify};
+use crate::planning::{Found, Unsupported, verify};
 use crate::tool::Effect;
 use crate::workflow::Verb;
 
@@ -71,9 +71,8 @@ impl Executor {
                 self.complete_goal(key, index, answer, labels).await
             }
             Err(unsupported) => {
-                let claims: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
                 let message =
-                    format!("the answer says what the results of this run do not show: {}", claims.join("; "));
+                    format!("the answer says what the results of this run do not show: {}", told(&unsupported));
                 self.fail(key.clone(), &Failure::new("unverified", message)).await
             }
         }
@@ -140,5 +139,44 @@ fn choices(schema: &Value, words: &mut Vec<String>) {
         }
         Value::Array(all) => all.iter().for_each(|value| choices(value, words)),
         _ => {}
+    }
+}
+
+/// What nothing supports, each claim once, with all that is missing for it.
+fn told(unsupported: &[Unsupported]) -> String {
+    let mut claims: Vec<(&str, Vec<&str>)> = Vec::new();
+    for one in unsupported {
+        match claims.iter_mut().find(|(claim, _)| *claim == one.claim) {
+            Some((_, whys)) => whys.push(&one.why),
+            None => claims.push((&one.claim, vec![&one.why])),
+        }
+    }
+    let claim = |(claim, whys): (&str, Vec<&str>)| {
+        // `no result of s1 holds 7` and `no result of s1 holds ACME` in one.
+        let begin = whys.first().and_then(|why| why.split_once(" holds ")).map(|(begin, _)| format!("{begin} holds "));
+        let rest =
+            |why: &&str| begin.as_ref().and_then(|begin| why.strip_prefix(begin.as_str())).unwrap_or(why).to_owned();
+        let more = whys.iter().skip(1).map(rest);
+        let whys = whys.first().map(|why| (*why).to_owned()).into_iter().chain(more).collect::<Vec<_>>();
+        format!("{claim:?}: {}", whys.join(", "))
+    };
+    claims.into_iter().map(claim).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_told_once_with_all_that_is_missing() {
+        let one = |claim: &str, why: &str| Unsupported { claim: claim.into(), why: why.into() };
+        let all = [
+            one("Seven for ACME.", "no result of s1 holds 7"),
+            one("Seven for ACME.", "no result of s1 holds ACME"),
+            one("It was sent.", "no step among s1 changed anything"),
+        ];
+        let expected =
+            "\"Seven for ACME.\": no result of s1 holds 7, ACME; \"It was sent.\": no step among s1 changed anything";
+        assert_eq!(told(&all), expected);
     }
 }
