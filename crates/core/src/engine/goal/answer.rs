@@ -158,7 +158,7 @@ fn told(unsupported: &[Unsupported]) -> String {
             |why: &&str| begin.as_ref().and_then(|begin| why.strip_prefix(begin.as_str())).unwrap_or(why).to_owned();
         let more = whys.iter().skip(1).map(rest);
         let whys = whys.first().map(|why| (*why).to_owned()).into_iter().chain(more).collect::<Vec<_>>();
-        format!("{claim:?}: {}", whys.join(", "))
+        format!("\"{claim}\": {}", whys.join(", "))
     };
     claims.into_iter().map(claim).collect::<Vec<_>>().join("; ")
 }
