@@ -20,6 +20,8 @@ const NAMES: &str = "^[A-Za-z][A-Za-z0-9_ .-]{0,63}$";
 /// The most characters of a text that a planner writes out, where the schema sets no limit: a model that has lost the thread writes on
 /// and on. Longer texts are for steps to give.
 const TEXT: u32 = 300;
+/// The most elements of a list that a planner writes out, where the schema sets no limit.
+const ITEMS: u64 = 16;
 /// Shorter schemas are written where they stand.
 const SHARED: usize = 48;
 
@@ -154,6 +156,8 @@ impl<'a> Shapes<'a> {
                     None => self.any_value(),
                 };
                 schema.insert("items".into(), self.shared(items));
+                let least = part.at.get("minItems").and_then(Value::as_u64).unwrap_or(0);
+                schema.entry("maxItems").or_insert(json!(ITEMS.max(least)));
                 Value::Object(schema)
             }
             keys if keys.iter().all(|key| is_plain(key)) => Value::Object(bare(part)),
