@@ -44,8 +44,8 @@ impl Effect {
         self != Effect::AtMostOnce
     }
 
-    /// Whether every earlier event must be on disk before the call starts.
-    pub(crate) fn waits_for_disk(self) -> bool {
+    /// Whether a call changes something: then every earlier event must be on disk before it starts.
+    pub(crate) fn changes(self) -> bool {
         matches!(self, Effect::Idempotent | Effect::Transactional | Effect::AtMostOnce)
     }
 

@@ -357,7 +357,7 @@ impl Executor {
         let (timeout, by_budget) = self.time_limit(node, site);
         let cancel = Cancel::new();
         let context = self.tool_context(index, grants, now, timeout, &cancel);
-        let after = effect.waits_for_disk().then(|| (self.recorder.disk(), head));
+        let after = effect.changes().then(|| (self.recorder.disk(), head));
         let secrets = self.secrets.clone();
         let call = Call::Tool { tool, input, context: Box::new(context), output, secrets };
         self.launch(Attempt { index, call, timeout, by_budget, cancel, after });

@@ -53,7 +53,7 @@ pub struct ForkStep {
 impl ForkStep {
     /// Whether a person is asked before it may call its tool.
     pub fn asks(&self) -> bool {
-        self.effect.is_some_and(Effect::waits_for_disk)
+        self.effect.is_some_and(Effect::changes)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::id::StepKey;
 use crate::label::Labels;
 use crate::log::{StepIndex, StepStatus};
 use crate::tool::{Effect, ToolSpec};
-use crate::workflow::{Delegate, Goal, NodeIndex, Plan, SubWorkflow, Template, Turn, Verb};
+use crate::workflow::{Delegate, Goal, NodeIndex, SubWorkflow, Template, Turn, Verb};
 
 /// The goals of a run's steps.
 pub(crate) type Goals = HashMap<NodeIndex, Arc<Goal>>;
@@ -174,10 +174,7 @@ impl Executor {
 
 /// What calling a workflow as a tool does: what its own calls do, and made again it is the same run.
 fn effect_of(workflow: &SubWorkflow) -> Effect {
-    match workflow.own_run.as_deref().map(Plan::effect) {
-        Some(Effect::Pure | Effect::Read) => Effect::Read,
-        _ => Effect::Idempotent,
-    }
+    if workflow.changes() { Effect::Idempotent } else { Effect::Read }
 }
 
 /// A workflow as a model sees it.

@@ -26,7 +26,7 @@ pub(super) fn rulebook(plan: &Plan) -> Rulebook {
 /// In a fork, every call that may change something outside is asked about: the run that it comes from may have made it
 /// already.
 fn asked_in_forks(forked: bool, decision: Decision, request: &PolicyRequest<'_>) -> Decision {
-    if !forked || !request.spec.effect.waits_for_disk() || decision.verdict >= Verdict::Ask {
+    if !forked || !request.spec.effect.changes() || decision.verdict >= Verdict::Ask {
         return decision;
     }
     let reason = "the run is a fork, and the run that it comes from may have made this call already".into();

@@ -156,7 +156,7 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
             result = &mut work => result,
             () = cancel.cancelled() => {
                 // A call that changes something gets the time to end by itself, so that what came of it is recorded.
-                let grace = if effect.waits_for_disk() { GRACE } else { Duration::ZERO };
+                let grace = if effect.changes() { GRACE } else { Duration::ZERO };
                 tokio::time::timeout(grace, &mut work).await.unwrap_or_else(|_| {
                     cut_off = effect.repeatable();
                     Err(stopped())

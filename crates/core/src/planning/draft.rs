@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::line::{Done, Line, PlannedStep};
 use super::patch::State;
-use crate::tool::{Effect, ToolSpec};
+use crate::tool::ToolSpec;
 use crate::workflow::Type;
 
 /// A plan as far as it is written.
@@ -107,7 +107,7 @@ impl Draft {
     /// Whether a line plans what an earlier one does that stands, word for word, and what is no use to do twice: it only looks.
     pub fn repeats(&self, line: &Line) -> bool {
         let Line::Step(step) = line else { return false };
-        let looks = self.tool(&step.tool).is_some_and(|tool| matches!(tool.effect, Effect::Pure | Effect::Read));
+        let looks = self.tool(&step.tool).is_some_and(|tool| !tool.effect.changes());
         let same = |earlier: &PlannedStep| {
             (&earlier.tool, &earlier.args, earlier.over(), &earlier.condition, &earlier.late)
                 == (&step.tool, &step.args, step.over(), &step.condition, &step.late)

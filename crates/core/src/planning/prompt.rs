@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::draft::Draft;
 use super::part::Part;
 use crate::model::{ChatMessage, Role};
-use crate::tool::{Effect, ToolSpec};
+use crate::tool::ToolSpec;
 use crate::workflow::{PlanExample, Type};
 
 /// How deep types are told.
@@ -114,7 +114,7 @@ fn described(tool: &ToolSpec) -> String {
     };
     let args: Vec<_> = schema.fields().map(arg).collect();
     let output = words(&Type::of_schema(&tool.output_schema), LEVELS);
-    let changes = if matches!(tool.effect, Effect::Pure | Effect::Read) { "" } else { " [changes things]" };
+    let changes = if tool.effect.changes() { " [changes things]" } else { "" };
     let about = tool.description.split_whitespace().collect::<Vec<_>>().join(" ");
     // A tool whose schema has `examples` shows a call of it.
     let example = tool.input_schema.get("examples").and_then(|all| all.get(0));
@@ -201,6 +201,7 @@ fn share(lengths: &[usize], room: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tool::Effect;
 
     fn tool() -> ToolSpec {
         ToolSpec {

@@ -249,6 +249,13 @@ pub struct SubWorkflow {
     pub own_run: Option<Box<Plan>>,
 }
 
+impl SubWorkflow {
+    /// Whether it may change something, where it runs as a run of its own. What is not known may.
+    pub(crate) fn changes(&self) -> bool {
+        self.own_run.as_deref().is_none_or(|plan| plan.effect().changes())
+    }
+}
+
 /// How often a step is done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Repeat {

@@ -198,8 +198,7 @@ fn calls_of_turn(goal: &Goal, draft: &Draft, turn: u32, calls: &[Value]) -> Exte
         node.timeout_ms = Some(CALL_MS);
         // One that must not be made twice is tried again only if it is certain that nothing was done.
         node.retry = Some(Retry::times(2));
-        let changes = !matches!(effect, Effect::Pure | Effect::Read);
-        let after = changes.then(|| changed.replace(node.id.clone())).flatten().into_iter().collect();
+        let after = effect.changes().then(|| changed.replace(node.id.clone())).flatten().into_iter().collect();
         extension.call(goal, draft, node, after);
     }
     extension

@@ -24,10 +24,7 @@ impl Executor {
         if self.state.at(turn).status != StepStatus::Completed {
             return self.fail_like(key, turn).await;
         }
-        let said = match self.state.at(turn).output {
-            Some(output) => self.values.value(output).await?,
-            None => Value::Null,
-        };
+        let said = self.said(turn).await?;
         let sources = said["sources"].as_array().into_iter().flatten();
         let sources: Vec<String> = sources.filter_map(Value::as_str).map(str::to_owned).collect();
         let labels = self.state.labels_of(index);

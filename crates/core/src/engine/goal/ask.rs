@@ -19,7 +19,7 @@ use crate::log::{Budget, EventKind, StepIndex};
 use crate::model::{ChatMessage, ChatRequest, Constraint, ConstraintKind, Role, SharedModel};
 use crate::planning::{self, Seen};
 use crate::schema::{Schema, move_references};
-use crate::tool::{Cancel, Effect, ToolSpec};
+use crate::tool::{Cancel, ToolSpec};
 use crate::workflow::{Goal, NodeIndex, REPAIRS, Turn, Verb};
 
 /// Tokens of a model's context, where it does not tell.
@@ -355,7 +355,7 @@ fn act_form(goal: &Goal, draft: &planning::Draft, sources: Option<&[String]>, la
 /// no plan to approve.
 fn usable<'d>(goal: &Goal, draft: &'d planning::Draft) -> Vec<&'d ToolSpec> {
     let approves = goal.plan.as_ref().is_some_and(|plan| plan.approve);
-    let may = |tool: &&ToolSpec| !approves || matches!(tool.effect, Effect::Pure | Effect::Read);
+    let may = |tool: &&ToolSpec| !(approves && tool.effect.changes());
     draft.tools().iter().filter(may).collect()
 }
 

@@ -86,10 +86,7 @@ impl Executor {
         pursuit: &mut Pursuit,
         (turn, patch): (StepIndex, u32),
     ) -> Result<(), ExecutorError> {
-        let line = match self.state.at(turn).output {
-            Some(output) => self.values.value(output).await?,
-            None => Value::Null,
-        };
+        let line = self.said(turn).await?;
         let mut extension = Extension::default();
         let Some(change) = pursuit.take(&self.id_of(turn), &line) else {
             if pursuit.bad >= BAD_LINES {
@@ -240,7 +237,7 @@ impl Executor {
         let calls = self.calls_of(host).into_iter();
         calls
             .filter(|(call, ..)| self.state.at(*call).status == StepStatus::Pending)
-            .any(|(_, _, effect)| !matches!(effect, crate::tool::Effect::Pure | crate::tool::Effect::Read))
+            .any(|(_, _, effect)| effect.changes())
     }
 }
 

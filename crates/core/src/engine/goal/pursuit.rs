@@ -83,13 +83,8 @@ impl Executor {
                 let standing = self.recorded_standing(member).await?;
                 pursuit.begin_patch(&standing);
             }
-            let step = self.state.at(member);
-            if step.status == StepStatus::Completed && untaken != Some(member) {
-                let (id, output) = (self.id_of(member), step.output);
-                let line = match output {
-                    Some(output) => self.values.value(output).await?,
-                    None => Value::Null,
-                };
+            if self.state.at(member).status == StepStatus::Completed && untaken != Some(member) {
+                let (id, line) = (self.id_of(member), self.said(member).await?);
                 // It was taken in before, so that what follows from it is recorded.
                 let _ = pursuit.take(&id, &line);
             }
@@ -117,15 +112,16 @@ impl Pursuit {
 
     /// Takes a line in; where it cannot stand, notes why, for the model to be told.
     pub(super) fn take(&mut self, turn: &str, line: &Value) -> Option<crate::planning::Change> {
+        // What was wrong with the line before was told, and begins the lines anew.
+        if self.complaint.take().is_some() {
+            self.lines.clear();
+        }
+        self.lines.push(line.to_string());
         match self.draft.read(line) {
             Ok(read) => {
                 // A model that plans the same once more has nothing to add: small ones do so without an end.
                 let read = if self.draft.repeats(&read) { Line::Done(Done::default()) } else { read };
-                if self.complaint.take().is_some() {
-                    self.lines.clear();
-                }
                 self.bad = 0;
-                self.lines.push(line.to_string());
                 self.accepted.push(line.clone());
                 let change = self.draft.take(read, turn);
                 if change.done.is_some() {
@@ -134,12 +130,8 @@ impl Pursuit {
                 Some(change)
             }
             Err(errors) => {
-                if self.complaint.take().is_some() {
-                    self.lines.clear();
-                }
                 let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 self.bad += 1;
-                self.lines.push(line.to_string());
                 self.complaint = Some(errors.join("; "));
                 None
             }

@@ -11,8 +11,7 @@ use super::{RunState, Settlement};
 use crate::log::ready::Work;
 use crate::log::step::{Step, StepError, StepIndex, StepStatus};
 use crate::log::{Commitment, Does, Planned};
-use crate::tool::Effect;
-use crate::workflow::{ForEach, Node, NodeIndex, OnItemError, Plan, Retry, SubWorkflow, Turn, Verb};
+use crate::workflow::{ForEach, Node, NodeIndex, OnItemError, Plan, Retry, Turn, Verb};
 
 /// How far a step is that pursues a goal.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -180,8 +179,8 @@ impl RunState {
         let Some(host) = step.parent.map(|host| &self.steps[host.0]) else { return false };
         let Some(growth) = host.growth.as_ref().filter(|_| host.first_failure.is_none()) else { return false };
         let changes = match &self.plan.graph.node(step.node).verb {
-            Verb::Tool { .. } => !matches!(self.effect_of(index), Effect::Pure | Effect::Read),
-            Verb::Workflow(workflow) => changes(workflow),
+            Verb::Tool { .. } => self.effect_of(index).changes(),
+            Verb::Workflow(workflow) => workflow.changes(),
             _ => false,
         };
         changes && !growth.is_whole() && !step.is_part() && self.barred(index).is_none()
@@ -331,11 +330,6 @@ pub(super) fn as_written(mut plan: Arc<Plan>) -> Arc<Plan> {
         Arc::make_mut(&mut plan).graph.nodes.truncate(first);
     }
     plan
-}
-
-/// Whether a workflow with a run of its own may change something.
-fn changes(workflow: &SubWorkflow) -> bool {
-    workflow.own_run.as_deref().is_none_or(|plan| !matches!(plan.effect(), Effect::Pure | Effect::Read))
 }
 
 /// What a member says, beside what the state of the run needs to know of it: in a payload.
