@@ -2,9 +2,10 @@
 //! writes as it likes, and as it likes after a beginning that tells it the form. `scripts/planning-data` fetches the data.
 //!
 //! ```text
-//! cargo run --release -p parkway-llama --example planning -- plan MODEL.gguf CASES.jsonl OUT.jsonl [--first N] [--count M]
-//! cargo run --release -p parkway-llama --example planning -- calls MODEL.gguf CASES.jsonl OUT.jsonl [--first N] [--count M]
+//! cargo run --release -p parkway-llama --example planning -- plan MODEL.gguf CASES.jsonl OUT.jsonl [--first N] [--count M] [--side SIDE]…
+//! cargo run --release -p parkway-llama --example planning -- calls MODEL.gguf CASES.jsonl OUT.jsonl [--first N] [--count M] [--side SIDE]…
 //! ```
+//! A side is `constrained`, `free` or `begun`; without any it is all three.
 //!
 //! What was written stands in `OUT.jsonl`, a line for each case and side. A case that is there already is not asked again, so that a run
 //! can be stopped, and be made in parts; the figures are always of the whole file. Answers to questions are judged by
@@ -57,22 +58,35 @@ struct Asked {
     out: String,
     first: usize,
     count: usize,
+    sides: Vec<Side>,
 }
 
 impl Asked {
     fn read() -> Outcome<Asked> {
-        let usage = "usage: planning plan|calls MODEL.gguf CASES.jsonl OUT.jsonl [--first N] [--count M]";
+        let usage =
+            "usage: planning plan|calls MODEL.gguf CASES.jsonl OUT.jsonl [--first N] [--count M] [--side SIDE]…";
         let mut args = std::env::args().skip(1);
         let mut next = || args.next().ok_or(usage);
-        let mut asked =
-            Asked { mode: next()?, model: next()?, cases: next()?, out: next()?, first: 0, count: usize::MAX };
+        let mut asked = Asked {
+            mode: next()?,
+            model: next()?,
+            cases: next()?,
+            out: next()?,
+            first: 0,
+            count: usize::MAX,
+            sides: Vec::new(),
+        };
         while let Some(flag) = args.next() {
-            let number = args.next().ok_or(usage)?.parse()?;
+            let value = args.next().ok_or(usage)?;
             match flag.as_str() {
-                "--first" => asked.first = number,
-                "--count" => asked.count = number,
+                "--first" => asked.first = value.parse()?,
+                "--count" => asked.count = value.parse()?,
+                "--side" => asked.sides.push(serde_json::from_value(value.into()).map_err(|_| usage)?),
                 _ => return Err(usage.into()),
             }
+        }
+        if asked.sides.is_empty() {
+            asked.sides.extend(Side::ALL);
         }
         Ok(asked)
     }
@@ -86,11 +100,11 @@ async fn main() -> Outcome<()> {
     let model = Llama::gguf(&asked.model).context_length(8_192).cache_tokens(32_768).load_async(|_| ()).await?;
     match asked.mode.as_str() {
         "plan" => {
-            write_all(&model, cases, &asked.out, plan::write).await?;
+            write_all(&model, cases, &asked, plan::write).await?;
             score::tell(&cases::read(&asked.cases)?, &records(&asked.out)?);
         }
         "calls" => {
-            write_all(&model, cases, &asked.out, calls::write).await?;
+            write_all(&model, cases, &asked, calls::write).await?;
             calls::tell(&records(&asked.out)?);
         }
         mode => return Err(format!("there is no {mode}; `plan` and `calls` are what is measured").into()),
@@ -101,27 +115,33 @@ async fn main() -> Outcome<()> {
 
 /// Asks all cases of which the file has nothing yet, several at once, the sides of each after one another, since they read the same
 /// prompt; writes each down when it has come.
-async fn write_all<R, F>(model: &Llama, cases: Vec<Case>, out: &str, write: fn(Llama, Case, Side) -> F) -> Outcome<()>
+async fn write_all<R, F>(
+    model: &Llama,
+    cases: Vec<Case>,
+    asked: &Asked,
+    write: fn(Llama, Case, Side) -> F,
+) -> Outcome<()>
 where
     R: Serialize + Send + 'static,
     F: Future<Output = Outcome<R>> + Send + 'static,
 {
-    let there: BTreeSet<(String, Side)> = match std::fs::exists(out)? {
-        true => records::<Value>(out)?.iter().filter_map(key).collect(),
+    let there: BTreeSet<(String, Side)> = match std::fs::exists(&asked.out)? {
+        true => records::<Value>(&asked.out)?.iter().filter_map(key).collect(),
         false => BTreeSet::new(),
     };
-    let mut file = OpenOptions::new().create(true).append(true).open(out)?;
+    let mut file = OpenOptions::new().create(true).append(true).open(&asked.out)?;
     let (mut open, started, mut written) = (tokio::task::JoinSet::new(), Instant::now(), 0);
     let mut cases = cases.into_iter();
     loop {
         while open.len() < AT_ONCE
             && let Some(case) = cases.next()
         {
-            let missing = Side::ALL.map(|side| (!there.contains(&(case.id.clone(), side))).then_some(side));
+            let missing = asked.sides.iter().filter(|side| !there.contains(&(case.id.clone(), **side)));
+            let missing: Vec<Side> = missing.copied().collect();
             let model = model.clone();
             open.spawn(async move {
                 let mut found = Vec::new();
-                for side in missing.into_iter().flatten() {
+                for side in missing {
                     found.push(write(model.clone(), case.clone(), side).await?);
                 }
                 Ok::<_, Box<dyn std::error::Error + Send + Sync>>(found)
