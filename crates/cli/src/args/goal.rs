@@ -56,6 +56,9 @@ pub(crate) struct PlanArgs {
     /// Write the plan as a workflow, to a file that must not be there yet
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
+    /// Draw the plan, in a file that must not be there yet: SVG, DOT or Mermaid, by its ending
+    #[arg(long, value_name = "FILE")]
+    pub(crate) picture: Option<PathBuf>,
     /// How to write the plan
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub(crate) format: PlanFormat,

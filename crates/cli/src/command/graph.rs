@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use parkway::{Effect, Error, Workflow};
+use parkway::definition::Graph;
+use parkway::{Effect, Error, Parkway, Workflow};
 
 use crate::args::{Global, GraphArgs, GraphFormat};
 use crate::exit::Exit;
@@ -22,16 +23,8 @@ pub(crate) async fn graph(global: &Global, args: &GraphArgs, out: &mut Out) -> R
     if graph.roots.is_empty() {
         return Err(Error::Invalid(problems).into());
     }
-    let effects: BTreeMap<String, Effect> =
-        parkway.tools().iter().map(|tool| (tool.spec().name.clone(), tool.spec().effect)).collect();
-    let scheme = Scheme::of(&graph, &effects, args.all_edges);
-    let name = workflow.name();
-    let picture = match args.format.unwrap_or_else(|| by_ending(args.output.as_deref())) {
-        GraphFormat::Mermaid => mermaid(&scheme, &name),
-        GraphFormat::Dot => dot(&scheme, &name),
-        GraphFormat::Yaml => workflow.to_yaml(),
-        GraphFormat::Svg => svg(&scheme, &name, workflow.description()),
-    };
+    let format = args.format.unwrap_or_else(|| by_ending(args.output.as_deref()));
+    let picture = picture(&parkway, &workflow, &graph, format, args.all_edges);
     match &args.output {
         Some(path) => fs::write(path, picture)
             .map_err(|e| Failure::failed(format!("{} cannot be written: {e}", path.display())))?,
@@ -48,7 +41,27 @@ pub(crate) async fn graph(global: &Global, args: &GraphArgs, out: &mut Out) -> R
     Ok(Exit::Done)
 }
 
-fn by_ending(output: Option<&Path>) -> GraphFormat {
+/// A workflow as a picture.
+pub(super) fn picture(
+    parkway: &Parkway,
+    workflow: &Workflow,
+    graph: &Graph,
+    format: GraphFormat,
+    all_edges: bool,
+) -> String {
+    let effects: BTreeMap<String, Effect> =
+        parkway.tools().iter().map(|tool| (tool.spec().name.clone(), tool.spec().effect)).collect();
+    let scheme = Scheme::of(graph, &effects, all_edges);
+    let name = workflow.name();
+    match format {
+        GraphFormat::Mermaid => mermaid(&scheme, &name),
+        GraphFormat::Dot => dot(&scheme, &name),
+        GraphFormat::Yaml => workflow.to_yaml(),
+        GraphFormat::Svg => svg(&scheme, &name, workflow.description()),
+    }
+}
+
+pub(super) fn by_ending(output: Option<&Path>) -> GraphFormat {
     match output.and_then(Path::extension).and_then(|ending| ending.to_str()) {
         Some("svg") => GraphFormat::Svg,
         Some("dot" | "gv") => GraphFormat::Dot,

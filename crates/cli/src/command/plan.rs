@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::check::describe;
 use super::distil::{free, write};
-use super::goal;
+use super::{goal, graph};
 use crate::args::{Following, Global, PlanArgs, PlanFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -22,6 +22,7 @@ use crate::session::Session;
 /// Lets a model plan, and shows what it planned. Nothing of it is done.
 pub(crate) async fn plan(global: &Global, args: PlanArgs, out: &mut Out) -> Result<Exit, Failure> {
     args.save.as_deref().map_or(Ok(()), free)?;
+    args.picture.as_deref().map_or(Ok(()), free)?;
     let following =
         Following { approve: Vec::new(), yes: false, json: false, json_output: None, require_gpu: args.require_gpu };
     let session = Session::begin(global, &following, out)?;
@@ -42,6 +43,9 @@ pub(crate) async fn plan(global: &Global, args: PlanArgs, out: &mut Out) -> Resu
     let file = drafted.workflow(&name.unwrap_or_else(|| goal::name(&args.goal.goal)))?;
     if let Some(path) = &args.save {
         write(path, &file.to_yaml())?;
+    }
+    if let Some(path) = &args.picture {
+        write(path, &graph::picture(&parkway, &file, &file.graph().0, graph::by_ending(Some(path)), false))?;
     }
     let passes = match args.format {
         PlanFormat::Text => {

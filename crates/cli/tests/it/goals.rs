@@ -85,6 +85,18 @@ fn a_plan_is_shown_saved_and_run_without_a_model() {
 }
 
 #[test]
+fn a_plan_is_drawn() {
+    let bench = bench(planned());
+    bench.parkway(&["plan", GOAL, "--picture", "flows/first.svg"]).code(0);
+    let picture = std::fs::read_to_string(bench.path("flows/first.svg")).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains("files.read_text"), "{picture}");
+    bench.parkway(&["plan", GOAL, "--picture", "flows/first.svg"]).code(2).says("is there already");
+    bench.parkway(&["plan", GOAL, "--picture", "flows/first.mmd"]).code(0);
+    let picture = std::fs::read_to_string(bench.path("flows/first.mmd")).unwrap();
+    assert!(picture.contains("flowchart") && picture.contains("s1"), "{picture}");
+}
+
+#[test]
 fn a_plan_is_data_for_programs() {
     let bench = bench(planned());
     let plan = bench.parkway(&["plan", GOAL, "--format", "json"]).code(0).json();

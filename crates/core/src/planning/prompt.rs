@@ -18,7 +18,7 @@ const ERROR: usize = 400;
 const HOW: &str = r#"You write a plan that reaches a goal: one JSON object a line, each a step. A program runs the steps; you only plan them.
 
 A step: {"id":"s1","tool":NAME,"args":{…},"why":"a few words"}
-- `id` is s1, s2, s3, … in order. `tool` is a tool of the list that comes with the goal, and `args` are its arguments.
+- `id` is s1, s2, s3, … in order. `tool` is a tool of the list below, and `args` are its arguments.
 - A value that an earlier step gives is never guessed: write {"$ref":"s1.files"} where it belongs. The name after the dot is a field of that tool's output; {"$ref":"s1.files[0].path"} goes on into it.
 - "for_each":{"$ref":LIST} does the step once for each element, which `args` see as {"$ref":"item"} or {"$ref":"item.path"}. What such a step gives is a list.
 - "if":{"left":{"$ref":"s1.count"},"is":">","right":3}, or "if":{"$ref":"s1.found"}, does the step only then.
@@ -26,12 +26,12 @@ A step: {"id":"s1","tool":NAME,"args":{…},"why":"a few words"}
 - "after":["s2"] waits for a step without using what it gives.
 When nothing is missing, close the plan: {"done":true}
 Plan as few steps as the goal needs.
-"#;
 
-const TOOLS: &str = "The tools, each with what it gives after the arrow:";
+The tools, each with what it gives after the arrow:"#;
+
 /// A goal with tools of another program, and its plan: a turn of the conversation, since a small model takes what stands among the rules for
 /// what it was asked.
-const EXAMPLE: &str = r#"The tools, each with what it gives after the arrow:
+const EXAMPLE: &str = r#"An example, with the tools of another program:
 list_files(folder: text) -> {files: [{path: text}]} — Lists a folder.
 read_invoice(path: text) -> {amount: number} — Reads an invoice.
 sum(rows: [object], field: text) -> {total: number} — Adds up a field.
@@ -70,26 +70,20 @@ pub struct Seen<'a> {
 }
 
 impl Draft {
-    /// The messages before the first line: how plans are written, a plan of another program, plans that worked, the tools and the goal.
+    /// The messages before the first line: how plans are written, the tools, a plan of another program, plans that worked, and the goal.
     pub fn messages(&self, goal: &str, examples: &[PlanExample]) -> Vec<ChatMessage> {
-        let mut messages = vec![ChatMessage::new(Role::System, HOW)];
+        let tools = self.tools.iter().map(|tool| format!("\n{}", described(tool)));
+        let how = format!("{HOW}{}", tools.collect::<String>());
+        let mut messages = vec![ChatMessage::new(Role::System, how)];
         let mut shown = |asked: String, plan: String| {
             messages.extend([ChatMessage::new(Role::User, asked), ChatMessage::new(Role::Assistant, plan)]);
         };
         shown(EXAMPLE.to_owned(), EXAMPLE_PLAN.to_owned());
         for example in examples {
             let lines = example.lines.iter().map(|line| format!("{line}\n")).collect();
-            shown(
-                format!(
-                    "A goal that was reached before, with tools that are told below. The goal: {}\nWrite the plan.",
-                    example.goal
-                ),
-                lines,
-            );
+            shown(format!("A goal that was reached before. The goal: {}\nWrite the plan.", example.goal), lines);
         }
-        let tools = self.tools.iter().map(|tool| format!("{}\n", described(tool)));
-        let mut asked = format!("{TOOLS}\n{}\n", tools.collect::<String>());
-        asked.push_str(&format!("The goal: {goal}"));
+        let mut asked = format!("Now with your own tools. The goal: {goal}");
         if let Some(answer) = &self.answer {
             asked.push_str(&format!("\nIts answer will be {}.", words(&Type::of_schema(answer), LEVELS)));
         }
@@ -257,20 +251,14 @@ mod tests {
         let (goal, plan) = (&other[3].content, &other[4].content);
         assert_eq!(
             (goal.as_str(), plan.as_str()),
-            (
-                "A goal that was reached before, with tools that are told below. The goal: old\nWrite the plan.",
-                "{\"done\":true}\n"
-            )
+            ("A goal that was reached before. The goal: old\nWrite the plan.", "{\"done\":true}\n")
         );
-        let asked = other[5].content.strip_prefix(TOOLS).unwrap();
-        assert!(asked.starts_with("\nfiles.read(path: text"), "{asked}");
-        assert!(asked.ends_with("\n\nThe goal: second\nAt most 5 steps. Write the plan."), "{asked}");
+        assert_eq!(other[5].content, "Now with your own tools. The goal: second\nAt most 5 steps. Write the plan.");
     }
 
     /// What a planner is shown must be such as it may write.
     #[test]
     fn the_example_is_a_plan_that_stands() {
-        assert!(EXAMPLE.starts_with(TOOLS));
         let text = json!({ "type": "string" });
         let object = |fields: Value| json!({ "type": "object", "properties": fields, "required": fields.as_object().unwrap().keys().collect::<Vec<_>>() });
         let tool = |name: &str, input: Value, output: Value| ToolSpec {

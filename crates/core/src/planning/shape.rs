@@ -20,8 +20,14 @@ const NAMES: &str = "^[A-Za-z][A-Za-z0-9_ .-]{0,63}$";
 /// The most characters of a text that a planner writes out, where the schema sets no limit: a model that has lost the thread writes on
 /// and on. Longer texts are for steps to give.
 const TEXT: u32 = 300;
+/// The same where there are many: the whole line is to come to its end.
+const SHORT: u32 = 80;
+/// Fields of an object that may be as long as one alone.
+const FEW: u32 = 3;
 /// The most elements of a list that a planner writes out, where the schema sets no limit.
 const ITEMS: u64 = 16;
+/// The most fields of an object, and elements of a list, of which nothing is known.
+const LOOSE: u64 = 8;
 /// Shorter schemas are written where they stand.
 const SHARED: usize = 48;
 
@@ -39,12 +45,14 @@ pub(super) struct Shapes<'a> {
     item: (usize, &'a [Place]),
     /// The name of the schema that is being written, for references in it.
     of: String,
+    /// The most characters of a text where the schema sets no limit.
+    text: u32,
 }
 
 impl<'a> Shapes<'a> {
     pub(super) fn new(places: &'a [Place]) -> Self {
         let (defs, known, targets) = (Map::new(), BTreeMap::new(), BTreeMap::new());
-        Shapes { defs, known, targets, places, item: (0, &[]), of: String::new() }
+        Shapes { defs, known, targets, places, item: (0, &[]), of: String::new(), text: TEXT }
     }
 
     /// From here on inside a fan-out over such items, or outside one.
@@ -55,6 +63,15 @@ impl<'a> Shapes<'a> {
     /// From here on in this schema, whose references are kept under its name.
     pub(super) fn within(&mut self, name: &str) {
         name.clone_into(&mut self.of);
+    }
+
+    /// Writes what is inside with texts of at most so many characters; none becomes shorter than is worth a text.
+    fn shorter<T>(&mut self, most: u32, write: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.text;
+        self.text = most.max(SHORT).min(before);
+        let written = write(self);
+        self.text = before;
+        written
     }
 
     /// A schema by its name, where it is long.
@@ -150,17 +167,17 @@ impl<'a> Shapes<'a> {
             keys if part.at.get("type").is_some_and(|name| name == "array")
                 && keys.iter().all(|key| ["type", "items", "minItems", "maxItems"].contains(key)) =>
             {
-                let mut schema = bare(part);
-                let items = match part.child(&["items"]) {
-                    Some(items) => self.value(&items),
-                    None => self.any_value(),
-                };
+                let mut schema = bare(part, self.text);
+                let items = self.shorter(SHORT, |shapes| match part.child(&["items"]) {
+                    Some(items) => shapes.value(&items),
+                    None => shapes.any_value(),
+                });
                 schema.insert("items".into(), self.shared(items));
                 let least = part.at.get("minItems").and_then(Value::as_u64).unwrap_or(0);
                 schema.entry("maxItems").or_insert(json!(ITEMS.max(least)));
                 Value::Object(schema)
             }
-            keys if keys.iter().all(|key| is_plain(key)) => Value::Object(bare(part)),
+            keys if keys.iter().all(|key| is_plain(key)) => Value::Object(bare(part, self.text)),
             _ => self.raw(part),
         }
     }
@@ -189,20 +206,25 @@ impl<'a> Shapes<'a> {
 
     fn object(&mut self, part: &Part<'_>) -> Value {
         let mut fields = Map::new();
-        for (name, child) in part.fields().filter(|(name, _)| *name != REF) {
-            let value = self.value(&child);
-            fields.insert(name.to_owned(), self.shared(value));
-        }
+        let many = u32::try_from(part.fields().count()).unwrap_or(u32::MAX).max(FEW);
+        self.shorter(self.text.saturating_mul(FEW) / many, |shapes| {
+            for (name, child) in part.fields().filter(|(name, _)| *name != REF) {
+                let value = shapes.value(&child);
+                fields.insert(name.to_owned(), shapes.shared(value));
+            }
+        });
         let mut schema = Map::from_iter([("type".to_owned(), json!("object"))]);
         let others = part.child(&["additionalProperties"]);
         if fields.is_empty() {
-            let others = match others {
+            let others = self.shorter(SHORT, |shapes| match others {
                 Some(others) if others.at == &Value::Bool(false) => None,
-                Some(others) => Some(self.value(&others)),
-                None => Some(self.any_value()),
-            };
+                Some(others) => Some(shapes.value(&others)),
+                None => Some(shapes.any_value()),
+            });
             if let Some(others) = others {
                 schema.insert("patternProperties".into(), json!({ NAMES: self.shared(others) }));
+                let least = part.required().count() as u64;
+                schema.insert("maxProperties".into(), json!(LOOSE.max(least)));
             }
         } else {
             schema.insert("properties".into(), Value::Object(fields));
@@ -238,20 +260,22 @@ impl<'a> Shapes<'a> {
 
     /// A value of which nothing is known: as much as a plan can want.
     fn anything(&mut self) -> Value {
-        let leaf = json!({ "type": ["string", "number", "boolean", "null"], "maxLength": TEXT });
-        let mut options = vec![leaf.clone()];
+        let leaf = |most: u32| json!({ "type": ["string", "number", "boolean", "null"], "maxLength": most });
+        let mut options = vec![leaf(SHORT.min(self.text))];
         options.extend(self.references(&|_| true));
         options.extend(self.items(&|_| true));
         let part = self.shared(json!({ "anyOf": options }));
-        let list = json!({ "type": "array", "items": part });
-        let object = json!({ "type": "object", "patternProperties": { NAMES: part }, "additionalProperties": false });
-        self.shared(json!({ "anyOf": [leaf, list, object] }))
+        let list = json!({ "type": "array", "items": part, "maxItems": LOOSE });
+        let object = json!({
+            "type": "object", "patternProperties": { NAMES: part }, "maxProperties": LOOSE, "additionalProperties": false,
+        });
+        self.shared(json!({ "anyOf": [leaf(self.text), list, object] }))
     }
 
     /// A schema as it is, whose references lead into the whole.
     fn raw(&mut self, part: &Part<'_>) -> Value {
         let place = format!("#/$defs/{}", self.of);
-        let mut schema = Value::Object(bare(part));
+        let mut schema = Value::Object(bare(part, self.text));
         move_references(&mut schema, &place);
         if schema.to_string().contains("$ref") && !self.defs.contains_key(&self.of) {
             let mut whole = part.root.clone();
@@ -278,12 +302,12 @@ impl<'a> Shapes<'a> {
         {
             let items = part.child(&["items"]).and_then(|items| self.answer(&items, levels));
             if let Some(items) = items {
-                let mut schema = bare(&part);
+                let mut schema = bare(&part, self.text);
                 schema.insert("items".into(), self.shared(items));
                 options.push(Value::Object(schema));
             }
         } else if part.at.get("const").is_some() && keys.iter().all(|key| is_plain(key)) {
-            options.push(Value::Object(bare(&part)));
+            options.push(Value::Object(bare(&part, self.text)));
         }
         match options.len() {
             0 => None,
@@ -334,13 +358,13 @@ fn is_plain(key: &str) -> bool {
 }
 
 /// The keys of a schema that say which values are allowed, without formats that are none.
-fn bare(part: &Part<'_>) -> Map<String, Value> {
+fn bare(part: &Part<'_>, text: u32) -> Map<String, Value> {
     let keeps =
         |(key, value): &(&str, &Value)| *key != "format" || value.as_str().is_some_and(|name| FORMATS.contains(&name));
     let mut keys: Map<String, Value> =
         part.says().filter(keeps).map(|(key, value)| (key.to_owned(), value.clone())).collect();
     if keys.len() == 1 && keys.get("type").is_some_and(|name| name == "string") {
-        keys.insert("maxLength".into(), json!(TEXT));
+        keys.insert("maxLength".into(), json!(text));
     }
     keys
 }
