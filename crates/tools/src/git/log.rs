@@ -27,6 +27,7 @@ pub(crate) struct Log {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{ "repo": ".", "path": "docs", "limit": 20 }]))]
 pub(crate) struct Input {
     /// The folder of the repository, from the project root.
     repo: String,

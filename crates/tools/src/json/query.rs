@@ -37,6 +37,7 @@ pub(crate) struct Query;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{ "value": [{ "id": "A1", "total": 7 }, { "id": "B2", "total": 90 }], "query": ".[] | select(.total > $least) | .id", "args": { "least": 50 } }]))]
 pub(crate) struct Input {
     /// The value to look in.
     value: Value,

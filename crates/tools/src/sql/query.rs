@@ -27,6 +27,7 @@ pub(crate) struct Query {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{ "database": "books", "sql": "SELECT name, city FROM customer WHERE city = $1 ORDER BY name", "params": ["Berlin"] }]))]
 pub(crate) struct Input {
     /// The database, by its name in `tools.sql.databases`.
     database: String,

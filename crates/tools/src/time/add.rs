@@ -12,6 +12,7 @@ pub(crate) struct Add;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{ "time": "2027-01-31T10:00:00Z", "add": "1mo", "zone": "Europe/Berlin" }]))]
 pub(crate) struct Input {
     /// The time, RFC 3339 with its zone: `2027-01-31T10:00:00Z`.
     time: String,

@@ -8,7 +8,7 @@ use crate::project::Project;
 #[test]
 fn every_tool_says_what_it_does() {
     let project = Project::new();
-    let mut table = String::new();
+    let (mut table, mut shown) = (String::new(), 0);
     for tool in parkway_tools::all(project.root()) {
         let spec = tool.spec();
         assert!(spec.description.len() > 40, "{}", spec.name);
@@ -20,6 +20,10 @@ fn every_tool_says_what_it_does() {
             for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
                 assert!(schema.get("description").is_some(), "{}.{field}", spec.name);
             }
+        }
+        for example in spec.input_schema["examples"].as_array().into_iter().flatten() {
+            jsonschema::validate(&spec.input_schema, example).unwrap();
+            shown += 1;
         }
         let untrusted = if spec.labels.untrusted { " untrusted" } else { "" };
         table.push_str(&format!("{} {}{untrusted}\n", spec.name, spec.effect.as_str()));
@@ -59,6 +63,7 @@ fn every_tool_says_what_it_does() {
     time.add pure
     time.between pure
     ");
+    assert_eq!(shown, 4, "examples of arguments");
 }
 
 #[test]
