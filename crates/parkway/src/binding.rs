@@ -106,8 +106,13 @@ impl From<parkway_openai::OpenAi> for ModelBinding {
     }
 }
 
+/// Why no model file can be used.
+#[cfg(not(feature = "llama"))]
+pub(crate) const WITHOUT_LLAMA: &str =
+    "this program was built without llama.cpp; build it with the feature `llama`, or bind a model of your own";
+
 /// What a workflow asks of a model that no adapter here can give: never passed over.
-fn missing_support(spec: &ModelSpec) -> Option<&'static str> {
+pub(crate) fn missing_support(spec: &ModelSpec) -> Option<&'static str> {
     if spec.openai.is_some() {
         return missing_at_a_server(spec);
     }
@@ -253,9 +258,7 @@ impl Models {
     async fn open(&self, name: &str, _: &ModelSpec, _: &Path) -> Result<SharedModel, Error> {
         // Kept for the shape of the struct: without a backend there is nothing to load.
         let _ = (&self.progress, self.require_gpu);
-        let cause =
-            "this program was built without llama.cpp; build it with the feature `llama`, or bind a model of your own";
-        Err(Error::Model { name: name.into(), cause: cause.into() })
+        Err(Error::Model { name: name.into(), cause: WITHOUT_LLAMA.into() })
     }
 
     #[cfg(feature = "llama")]
@@ -292,7 +295,7 @@ fn local_of(name: &str, spec: &ModelSpec, root: &Path) -> Result<crate::local::L
 
 /// The file that a workflow means, and how it is to be loaded.
 #[cfg(feature = "llama")]
-fn config_of(name: &str, spec: &ModelSpec, root: &Path) -> Result<parkway_llama::LlamaConfig, Error> {
+pub(crate) fn config_of(name: &str, spec: &ModelSpec, root: &Path) -> Result<parkway_llama::LlamaConfig, Error> {
     use parkway_core::workflow::{GpuLayers, GpuSplit};
 
     let fail = |cause: String| Error::Model { name: name.into(), cause };

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::binding::{LoadProgress, ModelBinding, Models};
 use crate::embed::Parkway;
+use crate::embedding::Named;
 use crate::error::Error;
 use crate::settings::Settings;
 
@@ -154,7 +155,8 @@ impl Builder {
     }
 
     /// Has the tools for a goal, where there are more than a prompt lists, be found by their meaning as well as by their words: of 72 whose
-    /// words match best, the 24 that lie closest to the goal. By default their words decide alone.
+    /// words match best, the 24 that lie closest to the goal. Default: the embedder that the settings name; without one their words decide
+    /// alone.
     #[must_use]
     pub fn tool_search(mut self, embedder: impl Embedder + 'static) -> Self {
         self.tool_search = Some(Arc::new(embedder));
@@ -200,7 +202,13 @@ impl Builder {
                 "nothing can run with a limit of 0 runs or calls at once; allow at least 1".into(),
             ));
         }
-        services.tool_search = self.tool_search;
+        services.tool_search = match (self.tool_search, &settings) {
+            (Some(embedder), _) => Some(embedder),
+            (None, Some(settings)) => settings.embedder()?.map(|(name, spec)| -> SharedEmbedder {
+                Arc::new(Named::new(name, spec, root.clone(), services.secrets.clone(), self.require_gpu))
+            }),
+            (None, None) => None,
+        };
         services.concurrency = self.parallel_calls.unwrap_or(services.concurrency);
         let places = self.parallel_runs.unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let models = Models::new(self.models, services.secrets.clone(), self.progress, self.require_gpu);

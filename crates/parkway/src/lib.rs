@@ -17,6 +17,7 @@ mod binding;
 mod bounds;
 mod builder;
 mod embed;
+mod embedding;
 mod error;
 mod goal;
 #[cfg(feature = "llama")]

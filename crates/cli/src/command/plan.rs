@@ -1,5 +1,7 @@
 //! `parkway plan GOAL`.
 
+use std::path::Path;
+
 use parkway::distil::{self, Drafted};
 use parkway::log::EventKind;
 use parkway::model::Usage;
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 use super::check::describe;
 use super::distil::{free, write};
 use super::{goal, graph};
-use crate::args::{Following, Global, PlanArgs, PlanFormat};
+use crate::args::{Following, Global, GraphFormat, PlanArgs, PlanFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::next::{Next, quoted};
@@ -22,7 +24,7 @@ use crate::session::Session;
 /// Lets a model plan, and shows what it planned. Nothing of it is done.
 pub(crate) async fn plan(global: &Global, args: PlanArgs, out: &mut Out) -> Result<Exit, Failure> {
     args.save.as_deref().map_or(Ok(()), free)?;
-    args.picture.as_deref().map_or(Ok(()), free)?;
+    let picture = args.picture.as_deref().map(drawing).transpose()?;
     let following =
         Following { approve: Vec::new(), yes: false, json: false, json_output: None, require_gpu: args.require_gpu };
     let session = Session::begin(global, &following, out)?;
@@ -44,8 +46,8 @@ pub(crate) async fn plan(global: &Global, args: PlanArgs, out: &mut Out) -> Resu
     if let Some(path) = &args.save {
         write(path, &file.to_yaml())?;
     }
-    if let Some(path) = &args.picture {
-        write(path, &graph::picture(&parkway, &file, &file.graph().0, graph::by_ending(Some(path)), false))?;
+    if let Some((path, format)) = picture {
+        write(path, &graph::picture(&parkway, &file, &file.graph().0, format, false))?;
     }
     let passes = match args.format {
         PlanFormat::Text => {
@@ -78,6 +80,16 @@ pub(crate) async fn plan(global: &Global, args: PlanArgs, out: &mut Out) -> Resu
         }
     }
     Ok(Exit::Done)
+}
+
+/// Where a picture goes, and its kind.
+fn drawing(path: &Path) -> Result<(&Path, GraphFormat), Failure> {
+    free(path)?;
+    match graph::by_ending(Some(path)) {
+        GraphFormat::Yaml => Err(Failure::invalid(format!("{} would be no picture, but YAML", path.display()))
+            .help("end its name in .svg, .dot or .mmd; `--save FILE` writes the plan as YAML")),
+        format => Ok((path, format)),
+    }
 }
 
 /// The steps: what each does and why, and where its values come from.

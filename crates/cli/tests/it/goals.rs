@@ -91,6 +91,7 @@ fn a_plan_is_drawn() {
     let picture = std::fs::read_to_string(bench.path("flows/first.svg")).unwrap();
     assert!(picture.starts_with("<svg") && picture.contains("files.read_text"), "{picture}");
     bench.parkway(&["plan", GOAL, "--picture", "flows/first.svg"]).code(2).says("is there already");
+    bench.parkway(&["plan", GOAL, "--picture", "first.yaml"]).code(2).says("would be no picture, but YAML");
     let bench = self::bench(planned());
     bench.parkway(&["plan", GOAL, "--picture", "first.mmd"]).code(0);
     let picture = std::fs::read_to_string(bench.path("first.mmd")).unwrap();

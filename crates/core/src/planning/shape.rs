@@ -167,7 +167,7 @@ impl<'a> Shapes<'a> {
             keys if part.at.get("type").is_some_and(|name| name == "array")
                 && keys.iter().all(|key| ["type", "items", "minItems", "maxItems"].contains(key)) =>
             {
-                let mut schema = bare(part, self.text);
+                let mut schema = self.bare(part);
                 let items = self.shorter(SHORT, |shapes| match part.child(&["items"]) {
                     Some(items) => shapes.value(&items),
                     None => shapes.any_value(),
@@ -177,9 +177,19 @@ impl<'a> Shapes<'a> {
                 schema.entry("maxItems").or_insert(json!(ITEMS.max(least)));
                 Value::Object(schema)
             }
-            keys if keys.iter().all(|key| is_plain(key)) => Value::Object(bare(part, self.text)),
+            keys if keys.iter().all(|key| is_plain(key)) => Value::Object(self.bare(part)),
             _ => self.raw(part),
         }
+    }
+
+    /// A schema as it says itself; a text of which it says nothing has a bound.
+    fn bare(&self, part: &Part<'_>) -> Map<String, Value> {
+        let mut keys: Map<String, Value> =
+            part.says().filter(counts).map(|(key, value)| (key.to_owned(), value.clone())).collect();
+        if keys.len() == 1 && keys.get("type").is_some_and(|name| name == "string") {
+            keys.insert("maxLength".into(), json!(self.text));
+        }
+        keys
     }
 
     /// One of several kinds, each with the keys that speak of it.
@@ -275,7 +285,7 @@ impl<'a> Shapes<'a> {
     /// A schema as it is, whose references lead into the whole.
     fn raw(&mut self, part: &Part<'_>) -> Value {
         let place = format!("#/$defs/{}", self.of);
-        let mut schema = Value::Object(bare(part, self.text));
+        let mut schema = Value::Object(self.bare(part));
         move_references(&mut schema, &place);
         if schema.to_string().contains("$ref") && !self.defs.contains_key(&self.of) {
             let mut whole = part.root.clone();
@@ -302,12 +312,12 @@ impl<'a> Shapes<'a> {
         {
             let items = part.child(&["items"]).and_then(|items| self.answer(&items, levels));
             if let Some(items) = items {
-                let mut schema = bare(&part, self.text);
+                let mut schema = self.bare(&part);
                 schema.insert("items".into(), self.shared(items));
                 options.push(Value::Object(schema));
             }
         } else if part.at.get("const").is_some() && keys.iter().all(|key| is_plain(key)) {
-            options.push(Value::Object(bare(&part, self.text)));
+            options.push(Value::Object(self.bare(&part)));
         }
         match options.len() {
             0 => None,
@@ -357,16 +367,9 @@ fn is_plain(key: &str) -> bool {
     )
 }
 
-/// The keys of a schema that say which values are allowed, without formats that are none.
-fn bare(part: &Part<'_>, text: u32) -> Map<String, Value> {
-    let keeps =
-        |(key, value): &(&str, &Value)| *key != "format" || value.as_str().is_some_and(|name| FORMATS.contains(&name));
-    let mut keys: Map<String, Value> =
-        part.says().filter(keeps).map(|(key, value)| (key.to_owned(), value.clone())).collect();
-    if keys.len() == 1 && keys.get("type").is_some_and(|name| name == "string") {
-        keys.insert("maxLength".into(), json!(text));
-    }
-    keys
+/// Whether this key of a schema says which values are allowed: formats that models cannot be held to do not.
+fn counts((key, value): &(&str, &Value)) -> bool {
+    *key != "format" || value.as_str().is_some_and(|name| FORMATS.contains(&name))
 }
 
 /// The words of a `oneOf` that only lists words, as enumerations with remarks are written.

@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 use super::layers::RULES;
 use super::secret::SecretSource;
 
-const KEYS: [&str; 8] = ["store", "models", "secrets", "env", "roots", "egress", "policy", "profile"];
+const KEYS: [&str; 9] = ["store", "models", "embedder", "secrets", "env", "roots", "egress", "policy", "profile"];
 
 /// How profiles are written.
 const PROFILE: &str = "write `[profile.dev]` above the settings of a profile, and choose it with `--profile dev`";
@@ -115,6 +115,10 @@ impl Reader<'_> {
                 }
                 "env" | "egress" | "roots" => said.extend(self.list(key, node)),
                 "policy" => said.extend(self.rules(node)),
+                "embedder" => {
+                    let name = self.text(key, node);
+                    said.extend(name.map(|name| self.said("embedder", json!(name), key.span())));
+                }
                 "profile" if top => {}
                 other => {
                     if other == "profiles" && top {

@@ -18,6 +18,7 @@ use parkway_core::workflow::ModelSpec;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
+use crate::models::Catalog;
 use layers::{BOUNDS, PROJECT_RULES, RULES, is_rule};
 pub use secret::SecretSource;
 pub use sources::Sources;
@@ -164,6 +165,20 @@ impl Settings {
         })
     }
 
+    /// The model that makes vectors, with what is said of it.
+    pub(crate) fn embedder(&self) -> Result<Option<(&str, ModelSpec)>, Error> {
+        let Some(setting) = self.list.iter().find(|setting| setting.key == "embedder") else { return Ok(None) };
+        let name = setting.value.as_str().unwrap_or_default();
+        let spec = self.model(name, &ModelSpec::default(), false)?;
+        if spec.gguf.is_none() && spec.openai.is_none() {
+            let origin = &setting.origin;
+            return Err(Error::Setup(format!(
+                "the embedder `{name}` ({origin}) has no source; say it in {FILE}: `[models.{name}]`, `gguf = {{ path = \"…\" }}`"
+            )));
+        }
+        Ok(Some((name, spec)))
+    }
+
     /// Where a secret comes from; `None` if nothing is said of it.
     pub fn secret_source(&self, name: &str) -> Option<SecretSource> {
         let key = format!("secrets.{name}");
@@ -213,7 +228,25 @@ impl Settings {
         Digest::of(&[b"parkway-settings-1\0", text.as_bytes()])
     }
 
-    /// What should not be as it is, though it works: files of secrets that others can read, and rules without effect.
+    /// Why the file of the embedder cannot be loaded, as far as that shows without loading it.
+    fn lost_embedder(&self) -> Option<String> {
+        let (name, spec) = match self.embedder() {
+            Ok(said) => said?,
+            Err(error) => return Some(error.to_string()),
+        };
+        let gguf = spec.gguf?;
+        let why = match (gguf.name, gguf.path) {
+            (Some(known), _) => Catalog::open().and_then(|catalog| catalog.resolve(&known)).err()?.to_string(),
+            (None, Some(path)) if !self.root.join(&path).is_file() => format!("no file is called {path}"),
+            _ => return None,
+        };
+        Some(format!(
+            "the embedder `{name}` cannot be loaded, so that the tools for a goal are found by their words alone: {why}"
+        ))
+    }
+
+    /// What should not be as it is, though it works: files of secrets that others can read, rules without effect, and an embedder whose
+    /// file is not there.
     pub fn warnings(&self) -> Vec<String> {
         let secrets = self.list.iter().filter_map(|setting| Some((setting.key.strip_prefix("secrets.")?, setting)));
         let sources = secrets.filter_map(|(name, setting)| Some((name, SecretSource::from_value(&setting.value)?)));
@@ -226,7 +259,7 @@ impl Settings {
                 setting.key, setting.origin
             )
         });
-        exposed.chain(idle).collect()
+        exposed.chain(idle).chain(self.lost_embedder()).collect()
     }
 }
 

@@ -71,6 +71,17 @@ async fn ended(parkway: &Parkway, goal: Goal<Value>) -> (Run, Value) {
     (run, answer)
 }
 
+/// The run of a workflow whose agent has the goal and these grants, at its end.
+async fn asked(parkway: &Parkway, files: &str) -> Run {
+    let source = format!(
+        "parkway: 1\nmodels: {{ main: {{}} }}\ntools: {{ files: {{ {files} }} }}\nsteps:\n  ask: {{ agent: {{ model: main, goal: \"{GOAL}\", tools: [\"files.*\"] }} }}\noutputs: {{ said: \"${{{{ steps.ask.output }}}}\" }}\n"
+    );
+    let workflow = Workflow::from_source("agent.yaml", &source).unwrap();
+    let run = parkway.start(workflow, inputs! {}).await.unwrap();
+    run.output::<Value>().await.unwrap();
+    run
+}
+
 #[tokio::test]
 async fn a_distilled_plan_runs_without_a_model_and_with_other_inputs() {
     let folder = tempfile::tempdir().unwrap();
@@ -128,14 +139,7 @@ async fn what_an_agent_copied_out_of_a_result_becomes_a_reference() {
         ("turn_3", json!({"sources": ["turn_2_1"], "answer": "Two lamps, please."})),
     ];
     let parkway = engine(folder.path(), &answers).await;
-    let workflow = Workflow::from_source(
-        "agent.yaml",
-        &format!(
-            "parkway: 1\nmodels: {{ main: {{}} }}\ntools: {{ files: {{ read: [.] }} }}\nsteps:\n  ask: {{ agent: {{ model: main, goal: \"{GOAL}\", tools: [\"files.*\"] }} }}\noutputs: {{ said: \"${{{{ steps.ask.output }}}}\" }}\n"
-        ),
-    );
-    let run = parkway.start(workflow.unwrap(), inputs! {}).await.unwrap();
-    run.output::<Value>().await.unwrap();
+    let run = asked(&parkway, "read: [.]").await;
     let distilled = distil::distil(&parkway, run.id(), "again").await.unwrap();
     insta::assert_snapshot!(distilled.workflow.to_yaml());
     assert_eq!(problems(folder.path(), &distilled), "");
@@ -225,14 +229,7 @@ async fn what_an_agent_did_in_turns_is_not_done_at_once() {
         ("turn_4", json!({"sources": ["turn_1_1", "turn_1_2", "turn_3_1", "turn_3_2"], "answer": "Lamps."})),
     ];
     let parkway = engine(folder.path(), &answers).await;
-    let workflow = Workflow::from_source(
-        "agent.yaml",
-        &format!(
-            "parkway: 1\nmodels: {{ main: {{}} }}\ntools: {{ files: {{ read: [.], write: [out] }} }}\nsteps:\n  ask: {{ agent: {{ model: main, goal: \"{GOAL}\", tools: [\"files.*\"] }} }}\noutputs: {{ said: \"${{{{ steps.ask.output }}}}\" }}\n"
-        ),
-    );
-    let run = parkway.start(workflow.unwrap(), inputs! {}).await.unwrap();
-    run.output::<Value>().await.unwrap();
+    let run = asked(&parkway, "read: [.], write: [out]").await;
     let distilled = distil::distil(&parkway, run.id(), "again").await.unwrap();
     insta::assert_snapshot!(distilled.workflow.to_yaml());
     assert_eq!(problems(folder.path(), &distilled), "");

@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use parkway::log::EventKind;
+use parkway::model::ModelError;
 use parkway::secret::{Secret, SecretError, Secrets};
-use parkway::{Error, OpenAi, Parkway, Workflow, inputs};
+use parkway::settings::{Settings, Sources};
+use parkway::testing::ScriptedModel;
+use parkway::{Effect, Error, Goal, OpenAi, Parkway, Workflow, inputs, tool_fn};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -73,6 +76,56 @@ fn said(text: &str) -> String {
     let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 7, "completion_tokens": 3}});
     let body = format!("data: {piece}\n\ndata: {end}\n\ndata: [DONE]\n\n");
     whole("200 OK", "Content-Type: text/event-stream\r\n", &body)
+}
+
+/// An embedder to whom the goal and the last tool mean the same, and all else something else.
+fn meaning(line: &str, body: &Value, _: usize) -> String {
+    assert!(line.starts_with("POST /v1/embeddings "), "{line}");
+    let near = |text: &str| !text.starts_with("many.") || text.starts_with("many.tool_39");
+    let texts = body["input"].as_array().into_iter().flatten().enumerate();
+    let data: Vec<Value> = texts
+        .map(|(index, text)| {
+            let vector = if near(text.as_str().unwrap_or_default()) { [1, 0] } else { [0, 1] };
+            json!({ "object": "embedding", "index": index, "embedding": vector })
+        })
+        .collect();
+    whole("200 OK", "Content-Type: application/json\r\n", &json!({ "data": data }).to_string())
+}
+
+#[tokio::test]
+async fn the_embedder_of_the_settings_finds_the_tools_for_a_goal() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = |embedder: &str| {
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let toml = format!(
+            "{embedder}\nstore = \"sqlite::memory:\"\n[models.vectors]\nopenai = {{ url = \"{url}\", model = \"m\" }}\n"
+        );
+        fs::write(folder.path().join("parkway.toml"), toml).unwrap();
+        Settings::load(Sources::none(folder.path()).project(folder.path())).unwrap()
+    };
+    let (by_words, by_meaning) = (settings(""), settings("embedder = \"vectors\""));
+    let asked = serve(listener, meaning).await;
+    for (settings, finds) in [(by_words, false), (by_meaning, true)] {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let seen = told.clone();
+        let model = ScriptedModel::new().script(move |request| {
+            seen.lock().unwrap().extend(request.messages.iter().map(|message| message.content.clone()));
+            Err(ModelError::Backend { message: "enough was seen".into(), retryable: false })
+        });
+        let mut builder = Parkway::builder().settings(settings).model("main", model);
+        for number in 0..40 {
+            let name = format!("many.tool_{number}");
+            builder = builder.tool(tool_fn(&name, Effect::Pure, |_: Value| async { Ok(json!({})) }));
+        }
+        let parkway = builder.build().await.unwrap();
+        let run = parkway.pursue(Goal::new("What is there?").tools(["many.*"])).await.unwrap();
+        let error = run.output::<parkway::Answer>().await.unwrap_err();
+        assert!(error.to_string().contains("enough was seen"), "{error}");
+        let told = told.lock().unwrap().join("\n");
+        assert_eq!(told.contains("many.tool_39"), finds, "{told}");
+    }
+    assert_eq!(asked.lock().unwrap().len(), 1);
 }
 
 /// A vLLM that enforces what it is asked to, as the last chat in `asked` shows.

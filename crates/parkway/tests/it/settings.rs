@@ -222,6 +222,18 @@ fn a_secret_is_read_from_its_source_and_only_from_there() {
     }
 }
 
+#[tokio::test]
+async fn an_embedder_that_cannot_be_is_told() {
+    let site = Site::new("embedder = \"vectors\"\n[models.vectors]\ngguf = { path = \"vectors.gguf\" }\n");
+    let warnings = site.load().warnings();
+    assert!(warnings[0].contains("`vectors`") && warnings[0].contains("no file is called"), "{warnings:?}");
+    fs::write(site.path("project/vectors.gguf"), "").unwrap();
+    assert_eq!(site.load().warnings(), Vec::<String>::new());
+    let settings = Site::new("embedder = \"vectors\"\n").load();
+    let error = Parkway::builder().settings(settings).store("sqlite::memory:").build().await.unwrap_err();
+    assert!(error.to_string().contains("parkway.toml:1) has no source"), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_secret_that_everybody_can_read_is_warned_of() {
