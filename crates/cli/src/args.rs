@@ -1,5 +1,6 @@
 //! What can be asked for on the command line.
 
+mod audit;
 mod goal;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::exit::EXIT_CODES;
+pub(crate) use audit::{AuditArgs, AuditCommand, KeyArgs};
 pub(crate) use goal::{DistilArgs, DoArgs, GoalArgs, PlanArgs, PlanFormat};
 
 const EXAMPLES: &str = "\
@@ -103,6 +105,8 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Check, back up, restore and vacuum the store of runs
     Store(StoreArgs),
+    /// Sign, check, prove and export the log of all runs
+    Audit(AuditArgs),
     /// Tell what works here, and how to mend what does not
     #[command(before_help = "Example:\n  parkway doctor                        before the first run")]
     Doctor,

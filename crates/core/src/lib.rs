@@ -1,5 +1,6 @@
 //! The engine of Parkway: what should happen, what did happen, making it happen, and the ports.
 
+pub mod audit;
 pub mod clock;
 pub mod embedder;
 pub mod engine;

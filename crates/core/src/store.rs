@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::audit::Audit;
 use crate::id::{CommitId, Fence, RunId, Seq, StepKey, Time, WorkerId};
 use crate::log::{Channel, Commitment, Event, EventError, Payload, PayloadError, Resolution, RunStatus, Verdict};
 use crate::write::{OutboxEntry, SqlWrite};
@@ -472,6 +473,9 @@ pub trait Log: Send + Sync {
 
     /// Events of all runs with a leaf number above `after`, in the order of their commits; at most `limit`.
     async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError>;
+
+    /// What proves this log.
+    fn audit(&self) -> &dyn Audit;
 
     /// The newest snapshot of a run's state that was kept. A store without a place for them has none.
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {

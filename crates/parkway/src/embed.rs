@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::asked::{asked, asked_at_the_end};
+use crate::audit::AuditLog;
 use crate::binding::{Models, Reading};
 use crate::bounds;
 use crate::builder::Builder;
@@ -120,6 +121,11 @@ impl Parkway {
 
     pub(crate) fn services(&self) -> &Services {
         &self.inner.services
+    }
+
+    /// The log of the store, to be signed, exported and checked.
+    pub fn audit(&self) -> AuditLog {
+        AuditLog::new(self.inner.services.store.clone())
     }
 
     /// The tools at hand.

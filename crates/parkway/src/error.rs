@@ -34,6 +34,9 @@ pub enum Error {
         /// Why not, and what to do.
         cause: String,
     },
+    /// The log cannot be signed or exported.
+    #[error("{0}")]
+    Audit(String),
     /// No run is meant by this text, or several are.
     #[error("{0}")]
     NoRun(String),
@@ -89,6 +92,7 @@ impl Error {
             Error::Settings(_) => "settings",
             Error::Inputs(_) => "inputs",
             Error::Model { .. } => "model",
+            Error::Audit(_) => "audit",
             Error::NoRun(_) => "no_run",
             Error::Failed { code, .. } => code,
             Error::Cancelled(_) => "cancelled",

@@ -4,6 +4,7 @@
 //! and can be resumed after a crash. Features choose the adapters: `sqlite`, `tools` and `openai`, for models at servers
 //! (default), `llama` for models in the process, `testing` for a scripted model.
 
+pub mod audit;
 pub mod blocking;
 pub mod distil;
 pub mod models;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parkway_core::audit::Audit;
 use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::log::{Commitment, Event, Payload};
 use parkway_core::store::{
@@ -58,6 +59,10 @@ impl Log for Witness {
 
     async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
         self.store.tail(after, limit).await
+    }
+
+    fn audit(&self) -> &dyn Audit {
+        self.store.audit()
     }
 
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {

@@ -1,6 +1,7 @@
 //! What each command does, one room a command.
 
 pub(crate) mod approve;
+pub(crate) mod audit;
 pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod completions;

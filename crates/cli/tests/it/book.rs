@@ -84,15 +84,16 @@ fn what_the_documents_say_is_printed_is_printed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut commands = 0;
     let mut wrong = Vec::new();
-    let operating = ["docs/src/operating/doubt.md", "docs/src/operating/store.md", "docs/src/operating/again.md"];
+    let operating = ["doubt", "store", "again", "audit"].map(|page| format!("docs/src/operating/{page}.md"));
     let pages =
         ["README.md", "docs/src/first-hour.md", "docs/src/commands.md", "docs/src/settings.md", "docs/src/testing.md"];
+    let pages = pages.map(str::to_owned);
     // Those that ask a model are run where there is one.
     let runs = |says: &str| {
         ["console", "console here"].contains(&says) || (says == "console model" && cfg!(feature = "llama"))
     };
     for page in pages.into_iter().chain(operating) {
-        let text = fs::read_to_string(root.join(page)).unwrap();
+        let text = fs::read_to_string(root.join(&page)).unwrap();
         let bench = Bench::new("");
         fs::remove_file(bench.path("flow.yaml")).unwrap();
         fs::remove_file(bench.path("parkway.toml")).unwrap();

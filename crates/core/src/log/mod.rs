@@ -5,6 +5,7 @@ mod canonical;
 mod event;
 mod model_call;
 mod payload;
+pub mod proof;
 mod ready;
 mod state;
 mod step;

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::audit::{Audit, Leaf, SignedHead, TreeHead};
 use crate::clock::Clock;
-use crate::id::{CommitId, Fence, RunId, Seq, Time, WorkerId};
+use crate::id::{CommitId, Digest, Fence, RunId, Seq, Time, WorkerId};
+use crate::log::tree::{Frontier, Node, leaf_hash};
 use crate::log::{Commitment, Event, Payload, RunStatus};
 use crate::store::{
     Claim, Commit, FIRST_LEASE, Lease, Log, Message, MessageId, NewRun, OutboxId, Outgoing, Queue, Received, Released,
@@ -19,6 +21,7 @@ use crate::store::{
 /// store on disk does.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
+    id: String,
     state: Mutex<State>,
 }
 
@@ -31,6 +34,7 @@ struct State {
     outbox: Vec<Outgoing>,
     outgoing: u64,
     snapshots: HashMap<RunId, Snapshot>,
+    heads: BTreeMap<u64, SignedHead>,
 }
 
 struct Run {
@@ -88,7 +92,8 @@ impl Run {
 impl MemoryStore {
     /// An empty store that reads the time from `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        MemoryStore { clock, state: Mutex::default() }
+        let id = hex::encode(clock.random());
+        MemoryStore { clock, id, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -254,6 +259,10 @@ impl Log for MemoryStore {
         leaves.map(|(leaf, (_, body))| Ok((leaf, Event::from_bytes(body)?))).collect()
     }
 
+    fn audit(&self) -> &dyn Audit {
+        self
+    }
+
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {
         Ok(self.state().snapshots.get(&run).cloned())
     }
@@ -261,6 +270,78 @@ impl Log for MemoryStore {
     async fn keep_snapshot(&self, run: RunId, snapshot: Snapshot) -> Result<(), StoreError> {
         self.state().snapshots.insert(run, snapshot);
         Ok(())
+    }
+}
+
+impl State {
+    /// The tree over the first `size` events.
+    fn tree(&self, size: u64) -> TreeHead {
+        let mut tree = Frontier::default();
+        let leaves = self.leaves.iter().take(usize::try_from(size).unwrap_or(usize::MAX));
+        leaves.for_each(|(_, body)| drop(tree.append(leaf_hash(body))));
+        TreeHead { size: tree.size(), root: tree.root() }
+    }
+
+    fn leaf(&self, index: usize) -> Option<Leaf> {
+        let (run, bytes) = self.leaves.get(index)?;
+        let place = self.runs.get(run)?.leaves.iter().position(|leaf| *leaf == index)?;
+        Some(Leaf { index: index as u64, run: *run, seq: Seq(place as u64 + 1), bytes: bytes.clone() })
+    }
+}
+
+#[async_trait]
+impl Audit for MemoryStore {
+    async fn log_id(&self) -> Result<String, StoreError> {
+        Ok(self.id.clone())
+    }
+
+    async fn tree(&self) -> Result<TreeHead, StoreError> {
+        Ok(self.state().tree(u64::MAX))
+    }
+
+    async fn nodes(&self, nodes: &[Node]) -> Result<BTreeMap<Node, Digest>, StoreError> {
+        let state = self.state();
+        let hash = |node: &Node| {
+            let (first, last) = (node.index << node.level, node.last_leaf());
+            let leaves = state.leaves.get(usize::try_from(first).ok()?..=usize::try_from(last).ok()?)?;
+            let mut tree = Frontier::default();
+            leaves.iter().for_each(|(_, body)| drop(tree.append(leaf_hash(body))));
+            Some((*node, tree.root()))
+        };
+        let missing = || StoreError::Malformed("a node of the tree is asked for that is not complete".into());
+        nodes.iter().map(|node| hash(node).ok_or_else(missing)).collect()
+    }
+
+    async fn leaves(&self, from: u64, limit: u32) -> Result<Vec<Leaf>, StoreError> {
+        let state = self.state();
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        Ok((from..state.leaves.len()).take(limit as usize).filter_map(|index| state.leaf(index)).collect())
+    }
+
+    async fn leaves_of(&self, run: RunId, after: Seq, limit: u32) -> Result<Vec<Leaf>, StoreError> {
+        let state = self.state();
+        let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
+        let leaves = state.run(run)?.leaves.iter().skip(skip).take(limit as usize);
+        Ok(leaves.filter_map(|index| state.leaf(*index)).collect())
+    }
+
+    async fn keep_head(&self, head: &SignedHead) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.tree(head.head.size) != head.head {
+            return Err(StoreError::Malformed(format!("the log never had this head of {} events", head.head.size)));
+        }
+        state.heads.entry(head.head.size).or_insert_with(|| head.clone());
+        Ok(())
+    }
+
+    async fn heads(&self, above: u64, limit: u32) -> Result<Vec<SignedHead>, StoreError> {
+        let state = self.state();
+        let heads = state.heads.values().filter(|head| head.head.size > above);
+        Ok(heads.take(limit as usize).cloned().collect())
+    }
+
+    async fn newest_head(&self) -> Result<Option<SignedHead>, StoreError> {
+        Ok(self.state().heads.values().next_back().cloned())
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::write_point::{Moment, WritePoint};
+use crate::audit::Audit;
 use crate::id::{RunId, Seq, Time};
 use crate::log::{Commitment, Event, Payload};
 use crate::store::{
@@ -111,6 +112,10 @@ impl Log for StopAt {
 
     async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
         self.inner.tail(after, limit).await
+    }
+
+    fn audit(&self) -> &dyn Audit {
+        self.inner.audit()
     }
 
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {

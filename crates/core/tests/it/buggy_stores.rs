@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use parkway_core::audit::Audit;
 use parkway_core::clock::Clock;
 use parkway_core::id::{CommitId, RunId, Seq, Time};
 use parkway_core::log::{Commitment, Event, Payload};
@@ -312,6 +313,10 @@ impl Log for Buggy {
     async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
         self.flush().await;
         self.inner.tail(after, if self.is(ReadsTheTailWithoutLimit) { u32::MAX } else { limit }).await
+    }
+
+    fn audit(&self) -> &dyn Audit {
+        self.inner.audit()
     }
 
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {

@@ -97,7 +97,7 @@ async fn main() -> Outcome<()> {
     let asked = Asked::read()?;
     let cases: Vec<Case> = cases::read(&asked.cases)?.into_iter().skip(asked.first).take(asked.count).collect();
     println!("load {}", load());
-    let model = Llama::gguf(&asked.model).context_length(8_192).cache_tokens(32_768).load_async(|_| ()).await?;
+    let model = Llama::gguf(&asked.model).context_length(8_192).cache_tokens(12_288).load_async(|_| ()).await?;
     match asked.mode.as_str() {
         "plan" => {
             write_all(&model, cases, &asked, plan::write).await?;

@@ -22,6 +22,7 @@ use crate::models::Catalog;
 use layers::{BOUNDS, PROJECT_RULES, RULES, is_rule};
 pub use secret::SecretSource;
 pub use sources::Sources;
+pub(crate) use sources::own_folder;
 
 /// The name of the file of each layer.
 pub const FILE: &str = "parkway.toml";

@@ -36,9 +36,7 @@ impl Sources {
         if let Some(marked) = folder.ancestors().find(|folder| folder.join(FILE).is_file()) {
             sources = sources.project(marked);
         }
-        let path = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = || Some(path("HOME").or_else(|| path("USERPROFILE"))?.join(".config"));
-        let user = path("XDG_CONFIG_HOME").or_else(home).map(|config| config.join("parkway").join(FILE));
+        let user = own_folder().map(|folder| folder.join(FILE));
         sources.user = user.filter(|file| file.is_file());
         let system = Path::new("/etc/parkway").join(FILE);
         sources.system = system.is_file().then_some(system);
@@ -115,4 +113,11 @@ impl Sources {
     pub(super) fn profile_name(&self) -> Option<String> {
         self.profile.clone().or_else(|| self.variable_of("PARKWAY_PROFILE").map(str::to_owned))
     }
+}
+
+/// The folder of the user's own settings and keys: `parkway` in `$XDG_CONFIG_HOME`, else in `~/.config`.
+pub(crate) fn own_folder() -> Option<PathBuf> {
+    let path = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || Some(path("HOME").or_else(|| path("USERPROFILE"))?.join(".config"));
+    Some(path("XDG_CONFIG_HOME").or_else(home)?.join("parkway"))
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first thing that is not as it should be")]
 
 mod api;
+mod audit;
 mod blocking;
 mod book;
 mod building;
@@ -16,6 +17,7 @@ mod realistic;
 mod servers;
 mod settings;
 mod subworkflows;
+mod tampering;
 mod together;
 mod trials;
 mod words;

@@ -1,5 +1,6 @@
 //! The store on SQLite: one writer that groups commits, readers apart, and a lock file for each living owner.
 
+mod audit;
 mod blob;
 mod commit;
 mod error;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parkway_core::audit::Audit;
 use parkway_core::clock::Clock;
 use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::log::{Commitment, Event, Payload};
@@ -130,6 +132,10 @@ impl Log for SqliteStore {
 
     async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
         read::tail(&self.readers, after, limit).await.map_err(|error| self.writer.told(error))
+    }
+
+    fn audit(&self) -> &dyn Audit {
+        self
     }
 
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {

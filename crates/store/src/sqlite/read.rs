@@ -137,17 +137,17 @@ pub(super) async fn outbox(pool: &SqlitePool, limit: u32) -> Result<Vec<Outgoing
     rows.into_iter().map(entry).collect()
 }
 
-async fn must_exist(pool: &SqlitePool, run: RunId) -> Result<(), StoreError> {
+pub(super) async fn must_exist(pool: &SqlitePool, run: RunId) -> Result<(), StoreError> {
     let query = sqlx::query_scalar("SELECT 1 FROM parkway_run WHERE id = $1").bind(run.to_string());
     let found: Option<i64> = query.fetch_optional(pool).await.map_err(|e| from_sqlx(&e))?;
     if found.is_some() { Ok(()) } else { Err(StoreError::NoRun(run)) }
 }
 
-fn number(what: &str, stored: i64) -> Result<u64, StoreError> {
+pub(super) fn number(what: &str, stored: i64) -> Result<u64, StoreError> {
     u64::try_from(stored).map_err(|_| corrupt(what, stored))
 }
 
 /// For comparing: no stored number is above the largest that SQLite has.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_log_and_queue.sql"),
     include_str!("../../migrations/sqlite/0002_promises.sql"),
     include_str!("../../migrations/sqlite/0003_ends.sql"),
+    include_str!("../../migrations/sqlite/0004_heads.sql"),
 ];
 
 /// Brings the database to the newest version, in the caller's transaction.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parkway_core::audit::SignedHead;
 use parkway_core::clock::Clock;
 use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::store::{Claim, Lease, MessageId, OutboxId, Released, StoreError};
 use sqlx::{Executor, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 
+use super::audit;
 use super::commit::{self, Known, Prepared};
 use super::error::{closed, code, from_sqlx, words};
 use super::log::LogKeeper;
@@ -54,6 +56,7 @@ pub(super) enum Job {
     Release(Lease, Option<Time>, Reply<Released>),
     Signal(RunId, String, Reply<MessageId>),
     Delivered(Vec<OutboxId>, Reply<()>),
+    Head(SignedHead, Reply<()>),
     /// Nothing but the snapshots that wait.
     Spares(Reply<()>),
     Close(Reply<()>),
@@ -79,7 +82,7 @@ impl Job {
     fn answer(&mut self) {
         match self {
             Job::Commit(_, reply) | Job::Renew(_, _, reply) | Job::Delivered(_, reply) => reply.send(),
-            Job::Spares(reply) | Job::Close(reply) => reply.send(),
+            Job::Head(_, reply) | Job::Spares(reply) | Job::Close(reply) => reply.send(),
             Job::Claim(_, reply) => reply.send(),
             Job::Release(_, _, reply) => reply.send(),
             Job::Signal(_, _, reply) => reply.send(),
@@ -91,7 +94,7 @@ impl Job {
             Job::Commit(_, reply) | Job::Renew(_, _, reply) | Job::Delivered(_, reply) => {
                 reply.outcome = Some(Err(error.clone()));
             }
-            Job::Spares(reply) | Job::Close(reply) => reply.outcome = Some(Err(error.clone())),
+            Job::Head(_, reply) | Job::Spares(reply) | Job::Close(reply) => reply.outcome = Some(Err(error.clone())),
             Job::Claim(_, reply) => reply.outcome = Some(Err(error.clone())),
             Job::Release(_, _, reply) => reply.outcome = Some(Err(error.clone())),
             Job::Signal(_, _, reply) => reply.outcome = Some(Err(error.clone())),
@@ -427,6 +430,7 @@ impl Task {
                 [Job::Release(lease, wake, reply)] => reply.outcome = Some(queue::release(tx, lease, *wake).await?),
                 [Job::Signal(run, body, reply)] => reply.outcome = Some(queue::signal(tx, *run, body, now).await?),
                 [Job::Delivered(entries, reply)] => reply.outcome = Some(Ok(queue::delivered(tx, entries).await?)),
+                [Job::Head(head, reply)] => reply.outcome = Some(audit::keep_head(tx, head).await?),
                 [Job::Spares(reply)] => reply.outcome = Some(Ok(())),
                 commits => {
                     let (commits, replies): (Vec<&Prepared>, Vec<&mut Reply<()>>) = commits

@@ -76,6 +76,7 @@ mod listing;
 mod messages;
 mod order;
 mod outbox;
+mod proofs;
 mod quantity;
 mod races;
 mod reopening;
@@ -350,6 +351,15 @@ suite! { $
         a_snapshot_changes_on_its_way
         a_snapshot_moves_its_run
         another_snapshot_is_there_after_reopening
+    }
+    proofs {
+        the_tree_is_not_that_of_the_events
+        a_node_that_is_not_complete_has_a_hash
+        a_proof_cannot_be_made_of_the_nodes
+        leaves_are_not_the_events_in_the_order_of_their_commits
+        a_signed_head_is_lost_or_replaced
+        a_head_that_the_log_never_had_is_kept
+        a_reopened_store_is_another_log
     }
     quantity {
         many_runs_are_too_many_for_one_commit

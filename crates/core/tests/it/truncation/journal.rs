@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parkway_core::audit::Audit;
 use parkway_core::clock::Clock;
 use parkway_core::id::{Digest, RunId, Seq, Time};
 use parkway_core::log::{Commitment, Event, Payload};
@@ -139,6 +140,10 @@ impl Log for Journal {
 
     async fn tail(&self, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
         self.inner.tail(after, limit).await
+    }
+
+    fn audit(&self) -> &dyn Audit {
+        self.inner.audit()
     }
 }
 

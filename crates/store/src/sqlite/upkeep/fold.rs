@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parkway_core::id::{RunId, Seq};
+use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::log::tree::leaf_hash;
 use parkway_core::log::{Codec, Commitment, Event, EventError, EventKind, Payload, RunState, RunStatus};
 use parkway_core::store::StoreError;
@@ -25,14 +25,16 @@ struct Row {
     first: Option<i64>,
     last: Option<i64>,
     parent: Option<String>,
+    workflow: String,
+    created: i64,
 }
 
-type Columns = (i64, String, String, String, i64, i64, i64, i64, Option<i64>, Option<i64>, Option<String>);
+type Columns = (i64, String, String, String, i64, i64, i64, i64, Option<i64>, Option<i64>, Option<String>, String, i64);
 
 impl From<Columns> for Row {
     fn from(columns: Columns) -> Self {
-        let (_, id, tenant, status, updated, head, fence, events, first, last, parent) = columns;
-        Row { id, tenant, status, updated, head, fence, events, first, last, parent }
+        let (_, id, tenant, status, updated, head, fence, events, first, last, parent, workflow, created) = columns;
+        Row { id, tenant, status, updated, head, fence, events, first, last, parent, workflow, created }
     }
 }
 
@@ -43,14 +45,14 @@ fn rows(schema: u32) -> &'static str {
             "SELECT key, id, tenant, status, updated, head, fence,
                 (SELECT count(*) FROM parkway_event WHERE run = key) AS events,
                 (SELECT min(seq) FROM parkway_event WHERE run = key) AS first,
-                (SELECT max(seq) FROM parkway_event WHERE run = key) AS last, NULL
+                (SELECT max(seq) FROM parkway_event WHERE run = key) AS last, NULL, workflow, created
             FROM parkway_run WHERE key > $1 ORDER BY key LIMIT $2"
         }
         _ => {
             "SELECT key, id, tenant, status, updated, head, fence,
                 (SELECT count(*) FROM parkway_event WHERE run = key) AS events,
                 (SELECT min(seq) FROM parkway_event WHERE run = key) AS first,
-                (SELECT max(seq) FROM parkway_event WHERE run = key) AS last, parent
+                (SELECT max(seq) FROM parkway_event WHERE run = key) AS last, parent, workflow, created
             FROM parkway_run WHERE key > $1 ORDER BY key LIMIT $2"
         }
     }
@@ -137,7 +139,7 @@ async fn log(
         }
     };
     let mut fold = if whole { Fold::Begin } else { Fold::Stopped };
-    let (mut after, mut leaf, mut fence) = (0, 0, 0);
+    let (mut after, mut leaf, mut fence, mut begun) = (0, 0, 0, None);
     loop {
         let query = sqlx::query_as(sql).bind(&row.id).bind(after).bind(row.head).bind(PAGE);
         let events: Vec<(i64, i64, Vec<u8>, Vec<u8>)> =
@@ -180,6 +182,7 @@ async fn log(
                 wrong(format!("its fence is {}; the run's is {held}, that of an earlier event {before}", event.fence));
             }
             fence = event.fence.0;
+            begun = begun.or(Some(event.at));
             references.extend(commitments(&body).into_iter().map(|text| (seq, text)));
             fold = match fold {
                 Fold::Begin => begin(source, run, &event, checked, unfolded).await?,
@@ -205,6 +208,15 @@ async fn log(
             let what = format!("its newest event was recorded at {}, and another time is listed", state.updated());
             checked.tell(Some(run), None, what);
         }
+        if state.plan().workflow != row.workflow {
+            let (listed, said) = (&row.workflow, &state.plan().workflow);
+            checked.tell(Some(run), None, format!("it is listed as a run of `{listed}`, and its plan is of `{said}`"));
+        }
+        let named = row.parent.is_some() || milliseconds(&row.id) == Some(row.created / 1_000);
+        if !named || begun.is_some_and(|begun| row.created > begun.micros()) {
+            let listed = Time::from_micros(row.created);
+            checked.tell(Some(run), None, format!("it is listed as created at {listed}, and that is not when it was"));
+        }
         let parent = state.parent().map(|parent| parent.run.to_string());
         if parent != row.parent {
             let (listed, said) = (row.parent.as_deref().unwrap_or("none"), parent.as_deref().unwrap_or("none"));
@@ -212,6 +224,12 @@ async fn log(
         }
     }
     Ok(())
+}
+
+/// The time in a run's id, which is a UUID of version 7: that of its creation, or of the run that it is a part of.
+fn milliseconds(id: &str) -> Option<i64> {
+    let digits = format!("{}{}", id.get(..8)?, id.get(9..13)?);
+    i64::from_str_radix(&digits, 16).ok()
 }
 
 /// The state after the first event, which points to the run's plan.

@@ -1,0 +1,73 @@
+//! The arguments of `parkway audit`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+const AUDIT_EXAMPLES: &str = "\
+Examples:
+  parkway audit head --append heads.txt      sign the log; keep heads elsewhere
+  parkway audit verify --head heads.txt      is it the log that it was?
+  parkway audit export audit.jsonl           all of it, for an auditor
+  parkway audit prove 0197 12                event 12 of a run, with its proof";
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = AUDIT_EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) command: AuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Sign the log as it is now, and write the head to stdout
+    Head {
+        #[command(flatten)]
+        key: KeyArgs,
+        /// Write it behind the heads in this file, too
+        #[arg(long, value_name = "FILE")]
+        append: Option<PathBuf>,
+    },
+    /// Check the store, the tree over all of its events, and the heads; changes nothing
+    Verify {
+        /// A file of heads that were kept elsewhere: the log must have been each of them; repeatable
+        #[arg(long, value_name = "FILE")]
+        head: Vec<PathBuf>,
+        /// A key whose signatures count, NAME+ID+KEY [default: the one that signs here]; repeatable
+        #[arg(long = "key", value_name = "KEY")]
+        keys: Vec<String>,
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write an event with the proof that it stands in the log, as lines that parkway-verify reads
+    Prove {
+        /// The run
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// The event's number in the run, as `parkway logs` shows it
+        #[arg(value_name = "EVENT")]
+        event: u64,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Write the log for an auditor, as lines that parkway-verify reads
+    Export {
+        /// The new file; `-` is stdout
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Only the events of this run, each with its proof
+        #[arg(long, value_name = "RUN")]
+        run: Option<String>,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+}
+
+/// The key that signs.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeyArgs {
+    /// The file of the key that signs; made where there is none [default: ~/.config/parkway/keys/LOG.key]
+    #[arg(long = "sign-with", value_name = "FILE")]
+    pub(crate) sign_with: Option<PathBuf>,
+}

@@ -1,0 +1,189 @@
+//! `parkway audit head | verify | prove | export`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use parkway::audit::{AuditLog, Exported, Extent, Head, Report, SigningKey, Trust};
+use parkway::id::Seq;
+use parkway::upkeep::{self, Checked, Depth};
+use serde_json::json;
+
+use crate::args::{AuditArgs, AuditCommand, Global, KeyArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::out::{Out, say};
+use crate::project::Project;
+use crate::render::counted;
+
+/// Proves the log of the store.
+pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Result<Exit, Failure> {
+    let project = Project::find(global)?;
+    let parkway = project.need().await?;
+    let log = parkway.audit();
+    match args.command {
+        AuditCommand::Head { key, append } => {
+            let (note, key) = sign(&log, &key).await?;
+            if let Some(file) = &append {
+                keep(file, &note)?;
+            }
+            out.text(note.trim_end())?;
+            say(&format!("the key that checks it:  {}", key.public()));
+            if append.is_none() {
+                say(
+                    "keep it where the store is not: who can change the store can then no longer change the past unseen",
+                );
+            }
+            Ok(Exit::Done)
+        }
+        AuditCommand::Verify { head, keys, json } => {
+            let path =
+                project.file().ok_or_else(|| Failure::invalid(format!("{} is kept in no file", project.store)))?;
+            let trust = trust(&log, &head, &keys).await?;
+            let checked =
+                upkeep::check(path, Depth::Full).await.map_err(|error| Failure::from(parkway::Error::from(error)))?;
+            let mut found = log.verify(&trust).await?;
+            if let Ok(report) = &mut found {
+                // They are looked at with the store.
+                report.payloads = checked.counts.texts;
+            }
+            let holds = checked.is_sound() && found.is_ok();
+            if json {
+                out.pretty(&value(&checked, &found))?;
+            } else {
+                tell(&checked, &found, out)?;
+            }
+            Ok(if holds { Exit::Done } else { Exit::Failed })
+        }
+        AuditCommand::Prove { run, event, key } => {
+            let run = parkway.find_run(&run).await?.run;
+            sign(&log, &key).await?;
+            let mut lines = Vec::new();
+            log.export(&mut lines, Extent::Event(run, Seq(event))).await?;
+            out.text(String::from_utf8_lossy(&lines).trim_end())?;
+            Ok(Exit::Done)
+        }
+        AuditCommand::Export { file, run, key } => {
+            let extent = match run {
+                Some(run) => Extent::Run(parkway.find_run(&run).await?.run),
+                None => Extent::Whole,
+            };
+            let (_, key) = sign(&log, &key).await?;
+            let done = export(&log, &file, extent).await?;
+            let (events, texts, heads) =
+                (counted(done.events, "event"), counted(done.texts, "text"), counted(done.heads, "head"));
+            say(&format!("{events}, {texts}, {heads}; to check them without Parkway:"));
+            let shown = if file == Path::new("-") { "FILE".to_owned() } else { file.display().to_string() };
+            say(&format!("  parkway-verify {shown} --key {}", key.public()));
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Signs the log as it is, by the key that is named or the user's own for it.
+async fn sign(log: &AuditLog, args: &KeyArgs) -> Result<(String, SigningKey), Failure> {
+    let key = key(log, args.sign_with.as_deref()).await?;
+    Ok((log.sign(&key).await?, key))
+}
+
+async fn key(log: &AuditLog, named: Option<&Path>) -> Result<SigningKey, Failure> {
+    let origin = log.origin().await?;
+    let path = place(&origin, named)?;
+    let new = !path.exists();
+    let key = SigningKey::open(&path, &origin)?;
+    if new {
+        say(&format!("a new key for this log is in {}; whoever has it can sign for you", path.display()));
+    }
+    Ok(key)
+}
+
+fn place(origin: &str, named: Option<&Path>) -> Result<PathBuf, Failure> {
+    let found = named.map(Path::to_path_buf).or_else(|| SigningKey::place(origin));
+    found.ok_or_else(|| {
+        Failure::invalid("there is no home folder for the key").help("name a file with `--sign-with FILE`")
+    })
+}
+
+/// Writes a head behind those in a file, on disk when this returns.
+fn keep(file: &Path, note: &str) -> Result<(), Failure> {
+    let failed = |e: io::Error| Failure::failed(format!("{} cannot be written: {e}", file.display()));
+    let mut kept = OpenOptions::new().append(true).create(true).open(file).map_err(failed)?;
+    kept.write_all(note.as_bytes()).and_then(|()| kept.sync_all()).map_err(failed)
+}
+
+/// Keys and heads that count: those that are named, and the key that signs here, if there is one.
+async fn trust(log: &AuditLog, heads: &[PathBuf], keys: &[String]) -> Result<Trust, Failure> {
+    let mut trust = Trust::default();
+    for file in heads {
+        let text = fs::read_to_string(file)
+            .map_err(|e| Failure::invalid(format!("{} cannot be read: {e}", file.display())))?;
+        let read = Head::read_all(&text).map_err(|why| Failure::invalid(format!("{}: {why}", file.display())))?;
+        trust.heads.extend(read);
+    }
+    for key in keys {
+        trust.keys.push(key.parse().map_err(|why: String| Failure::invalid(why))?);
+    }
+    let origin = log.origin().await?;
+    if keys.is_empty()
+        && let Some(path) = SigningKey::place(&origin).filter(|path| path.exists())
+    {
+        trust.keys.push(SigningKey::open(&path, &origin)?.public());
+    }
+    Ok(trust)
+}
+
+async fn export(log: &AuditLog, file: &Path, extent: Extent) -> Result<Exported, Failure> {
+    if file == Path::new("-") {
+        return Ok(log.export(&mut BufWriter::new(io::stdout()), extent).await?);
+    }
+    let failed = |e: io::Error| {
+        let failure = Failure::failed(format!("{} cannot be written: {e}", file.display()));
+        if e.kind() == io::ErrorKind::AlreadyExists { failure.help("name another file") } else { failure }
+    };
+    let made = File::create_new(file).map_err(failed)?;
+    let mut buffer = BufWriter::new(made);
+    let done = log.export(&mut buffer, extent).await?;
+    buffer.into_inner().map_err(|e| failed(e.into_error()))?.sync_all().map_err(failed)?;
+    Ok(done)
+}
+
+type Found = Result<Report, parkway::audit::Doubt>;
+
+fn tell(checked: &Checked, found: &Found, out: &mut Out) -> Result<(), Failure> {
+    for problem in &checked.problems {
+        out.text(&format!("problem: {problem}"))?;
+    }
+    match found {
+        Ok(report) => out.text(report.to_string().trim_end())?,
+        Err(doubt) => out.text(&format!("doubt: {doubt}"))?,
+    }
+    for what in &checked.unchecked {
+        out.text(&format!("not looked at: {what}"))?;
+    }
+    let holds = match (checked.found, found) {
+        (0, Ok(_)) => "it is as it was written".to_owned(),
+        (0, Err(_)) => "the log is not what was signed, or not what it was".to_owned(),
+        (1, _) => "1 problem in the store".to_owned(),
+        (n, _) => format!("{n} problems in the store"),
+    };
+    Ok(out.line(&holds)?)
+}
+
+fn value(checked: &Checked, found: &Found) -> serde_json::Value {
+    let problems: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
+    let (report, doubt) = match found {
+        Ok(report) => (Some(report), None),
+        Err(doubt) => (None, Some(doubt.to_string())),
+    };
+    let log = report.map(|report| {
+        json!({
+            "origin": report.origin, "events": report.events, "runs": report.runs, "signed_events": report.size,
+            "root": hex::encode(report.root), "texts": report.payloads, "heads": report.heads, "heads_from_elsewhere": report.pinned,
+            "not_proven": report.open,
+        })
+    });
+    json!({
+        "holds": checked.is_sound() && found.is_ok(), "doubt": doubt, "log": log, "problems_found": checked.found,
+        "problems": problems, "not_looked_at": checked.unchecked,
+    })
+}

@@ -1,0 +1,85 @@
+//! The log of a project, signed and checked as an operator and an auditor do it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::bench::{Bench, Ended};
+
+const FLOW: &str = "parkway: 1
+inputs: { who: { type: string, default: Ada } }
+steps:
+  greet: { set: { text: \"Hello, ${{ inputs.who }}\" } }
+outputs: { text: \"${{ steps.greet.output.text }}\" }
+";
+
+/// The public half of the key, as the command tells it.
+fn key(said: &Ended) -> String {
+    said.err.lines().find_map(|line| line.strip_prefix("the key that checks it:  ")).unwrap().to_owned()
+}
+
+/// What the second implementation says of an export, which is in Python; and whether it is content.
+fn second(bench: &Bench, file: &str, key: &str, heads: &[&str]) -> (bool, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/check-export");
+    let mut command = Command::new("python3");
+    command.arg("-B").arg(script).arg(bench.path(file)).args(["--key", key]);
+    for head in heads {
+        command.arg("--head").arg(bench.path(head));
+    }
+    let output = command.output().unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_second_implementation_sees_another_log() {
+    let bench = Bench::new(FLOW);
+    bench.parkway(&["run", "flow.yaml"]).code(0);
+    let signed = bench.parkway(&["audit", "head", "--append", "heads.txt"]).code(0);
+    let key = key(&signed);
+    assert_eq!(fs::read_to_string(bench.path("heads.txt")).unwrap(), signed.out);
+    bench.parkway(&["run", "flow.yaml", "--input", "who=Bob"]).code(0);
+    let verified = bench.parkway(&["audit", "verify", "--head", "heads.txt"]).code(0).out;
+    assert!(verified.contains("nobody has signed them yet") && verified.contains("1 from elsewhere"), "{verified}");
+    bench.parkway(&["audit", "export", "whole.jsonl"]).code(0).says("2 heads");
+    bench.parkway(&["audit", "export", "whole.jsonl"]).code(1).says("name another file");
+    let (content, said) = second(&bench, "whole.jsonl", &key, &["heads.txt"]);
+    assert!(content && said.contains("2 heads"), "{said}");
+    let export = fs::read_to_string(bench.path("whole.jsonl")).unwrap();
+    for (from, to) in [
+        ("Ada", "Eva"),
+        ("step_completed", "step_failed"),
+        ("\"whole\":true", "\"whole\":false"),
+        ("\"leaf\":\"3\"", "\"leaf\":\"4\""),
+    ] {
+        bench.write("changed.jsonl", &export.replacen(from, to, 1));
+        let (content, said) = second(&bench, "changed.jsonl", &key, &["heads.txt"]);
+        assert!(!content && said.starts_with("doubt: "), "{from} to {to}: {said}");
+    }
+    let run = bench.runs().remove(0);
+    bench.write("one.jsonl", &bench.parkway(&["audit", "prove", &run, "2"]).code(0).out);
+    bench.parkway(&["audit", "export", "run.jsonl", "--run", &run]).code(0);
+    for file in ["one.jsonl", "run.jsonl"] {
+        let (content, said) = second(&bench, file, &key, &[]);
+        assert!(content, "{said}");
+    }
+}
+
+#[test]
+fn a_log_whose_end_was_cut_off_passes_for_whole() {
+    let bench = Bench::new(FLOW);
+    bench.parkway(&["run", "flow.yaml"]).code(0);
+    bench.parkway(&["store", "backup", "before.db"]).code(0);
+    bench.parkway(&["run", "flow.yaml"]).code(0);
+    bench.parkway(&["audit", "head", "--append", "heads.txt"]).code(0);
+    let verified = bench.parkway(&["audit", "verify", "--head", "heads.txt"]).code(0).out;
+    assert!(verified.contains("it is as it was written"), "{verified}");
+    bench.parkway(&["store", "restore", "before.db"]).code(0);
+    let verified = bench.parkway(&["audit", "verify", "--head", "heads.txt"]).code(1).out;
+    assert!(verified.contains("its end was cut off"), "{verified}");
+    let json = bench.parkway(&["audit", "verify", "--head", "heads.txt", "--json"]).code(1).json();
+    assert_eq!(json["holds"], false);
+    bench.parkway(&["audit", "verify", "--head", "flow.yaml"]).code(2).says("no signed note");
+    bench.parkway(&["audit", "verify", "--key", "x+y+z"]).code(2).says("is no key of the form");
+    let run = bench.runs().remove(0);
+    bench.parkway(&["audit", "prove", &run, "999"]).code(1).says("has no event 999");
+}

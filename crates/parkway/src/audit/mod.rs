@@ -1,0 +1,105 @@
+//! What proves the log of a store: heads that are signed, exports that an auditor checks without Parkway, and the check of the store
+//! itself.
+//!
+//! All events of a store, over all its runs, are the leaves of one tree (RFC 6962). A head says how many there are, and the one hash that
+//! stands for them; signed, it is a note that anybody can check who has the key's public half. Who has kept a head can tell later
+//! whether the log still begins with what it stood for.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+//! use parkway::audit::{Extent, SigningKey};
+//! use parkway::{Parkway, Workflow, inputs};
+//!
+//! let parkway = Parkway::builder().store("sqlite::memory:").build().await?;
+//! let source = "parkway: 1\nsteps:\n  one: { set: { n: 1 } }\n";
+//! parkway.start(Workflow::from_source("one.yaml", source)?, inputs! {}).await?.output::<serde_json::Value>().await?;
+//!
+//! let audit = parkway.audit();
+//! let key = SigningKey::generate(&audit.origin().await?)?;
+//! let head = audit.sign(&key).await?;
+//! assert!(head.starts_with(&audit.origin().await?));
+//! let mut export = Vec::new();
+//! audit.export(&mut export, Extent::Whole).await?;
+//! let trust = parkway::audit::Trust { keys: vec![key.public()], heads: Vec::new() };
+//! assert!(parkway::audit::verify_export(export.as_slice(), &trust).is_ok());
+//! assert!(audit.verify(&trust).await?.is_ok());
+//! # Ok::<_, parkway::Error>(())
+//! # }).unwrap();
+//! ```
+
+mod check;
+mod export;
+mod key;
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use parkway_core::audit::{SignedHead, TreeHead};
+use parkway_core::store::Store;
+pub use parkway_verify::{Doubt, Head, Key, Report, Trust, verify as verify_export};
+
+pub use self::export::{Exported, Extent};
+pub use self::key::SigningKey;
+use crate::error::Error;
+
+/// The log of a store, to be proven. Made by [`Parkway::audit`](crate::Parkway::audit).
+#[derive(Clone)]
+pub struct AuditLog {
+    store: Arc<dyn Store>,
+}
+
+impl std::fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuditLog").finish_non_exhaustive()
+    }
+}
+
+impl AuditLog {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        AuditLog { store }
+    }
+
+    /// The name of the log in its heads: `parkway/` and an id that no other log has. Copies of a store are the same log.
+    pub async fn origin(&self) -> Result<String, Error> {
+        Ok(format!("parkway/{}", self.store.audit().log_id().await?))
+    }
+
+    /// Signs the log as it is on disk now, keeps the head in the store, and gives it as a note. Where nothing has happened since the
+    /// newest head and this key has signed that, it is that one.
+    ///
+    /// # Errors
+    ///
+    /// The key is that of another log, or the store fails.
+    pub async fn sign(&self, key: &SigningKey) -> Result<String, Error> {
+        let origin = self.origin().await?;
+        if key.name() != origin {
+            let message = format!(
+                "the key is that of the log {}, and this is {origin}; each log has a key of its own",
+                key.name()
+            );
+            return Err(Error::Audit(message));
+        }
+        let audit = self.store.audit();
+        let head = audit.tree().await?;
+        if let Some(newest) = audit.newest_head().await?.filter(|newest| newest.head == head) {
+            let note: Result<Head, _> = newest.note.parse();
+            if note.is_ok_and(|note| note.note.is_signed_by(&key.public()) == Ok(true)) {
+                return Ok(newest.note);
+            }
+        }
+        let note = key.sign(&text_of(&origin, head));
+        audit.keep_head(&SignedHead { head, note: note.clone() }).await?;
+        Ok(note)
+    }
+
+    /// The newest head that was signed, as a note.
+    pub async fn newest_head(&self) -> Result<Option<String>, Error> {
+        Ok(self.store.audit().newest_head().await?.map(|head| head.note))
+    }
+}
+
+/// What is signed of a head (C2SP `tlog-checkpoint`).
+fn text_of(origin: &str, head: TreeHead) -> String {
+    format!("{origin}\n{}\n{}\n", head.size, BASE64_STANDARD.encode(head.root.as_bytes()))
+}

@@ -1,0 +1,182 @@
+//! The log, proven: exports that another program checks, and a store that somebody has changed.
+
+use std::path::Path;
+
+use parkway::audit::{AuditLog, Extent, Head, SigningKey, Trust, verify_export};
+use parkway::id::{RunId, Seq};
+use parkway::{Parkway, Workflow, inputs};
+use serde_json::Value;
+
+const SOURCE: &str = "parkway: 1\ninputs: { who: { type: string } }\nsteps:\n  greet: { set: { text: \"Hello, ${{ inputs.who }}\" } }\noutputs: { text: \"${{ steps.greet.output.text }}\" }\n";
+
+async fn engine(path: &Path) -> Parkway {
+    Parkway::builder().store(format!("sqlite:{}", path.display())).build().await.unwrap()
+}
+
+async fn greet(parkway: &Parkway, who: &str) -> RunId {
+    let workflow = Workflow::from_source("greet.yaml", SOURCE).unwrap();
+    let run = parkway.start(workflow, inputs! { who: who }).await.unwrap();
+    run.output::<Value>().await.unwrap();
+    run.id()
+}
+
+async fn exported(log: &AuditLog, extent: Extent) -> String {
+    let mut bytes = Vec::new();
+    log.export(&mut bytes, extent).await.unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// A log of three runs with two heads, as an export, and who trusts what.
+struct Case {
+    whole: String,
+    part: String,
+    one: String,
+    trust: Trust,
+    /// The head before the third run.
+    first: Head,
+    key: SigningKey,
+}
+
+async fn case() -> Case {
+    let folder = tempfile::tempdir().unwrap();
+    let parkway = engine(&folder.path().join("runs.db")).await;
+    let log = parkway.audit();
+    let key = SigningKey::generate(&log.origin().await.unwrap()).unwrap();
+    greet(&parkway, "Ada").await;
+    let run = greet(&parkway, "Bob").await;
+    let first: Head = log.sign(&key).await.unwrap().parse().unwrap();
+    greet(&parkway, "Eve").await;
+    log.sign(&key).await.unwrap();
+    let whole = exported(&log, Extent::Whole).await;
+    let part = exported(&log, Extent::Run(run)).await;
+    let one = exported(&log, Extent::Event(run, Seq(3))).await;
+    let trust = Trust { keys: vec![key.public()], heads: Vec::new() };
+    Case { whole, part, one, trust, first, key }
+}
+
+#[tokio::test]
+async fn an_export_cannot_be_checked_without_parkway() {
+    let case = case().await;
+    let report = verify_export(case.whole.as_bytes(), &case.trust).unwrap();
+    assert_eq!((report.runs, report.heads, report.pinned), (3, 2, 0));
+    assert_eq!(report.events, case.whole.lines().filter(|line| line.contains("\"event\"")).count() as u64);
+    assert_eq!(report.size, report.events);
+    assert!(report.payloads > 3 && report.open.iter().all(|open| !open.contains("texts")), "{report}");
+    let pinned = Trust { heads: vec![case.first.clone()], ..case.trust.clone() };
+    assert_eq!(verify_export(case.whole.as_bytes(), &pinned).unwrap().pinned, 1);
+    let part = verify_export(case.part.as_bytes(), &case.trust).unwrap();
+    assert_eq!((part.runs, part.size), (1, report.size));
+    assert!(part.events > 3 && part.open[0].contains("not in this export"), "{part}");
+    let one = verify_export(case.one.as_bytes(), &case.trust).unwrap();
+    assert_eq!((one.runs, one.events, one.root), (1, 1, report.root));
+}
+
+fn is(line: &str, kind: &str) -> bool {
+    line.starts_with(&format!("{{\"{kind}\""))
+}
+
+/// So many characters of a line are tried.
+const CHARACTERS: usize = 12;
+
+/// Every way in which one line of an export may be something else, a few characters for all of them.
+fn spoiled(export: &str) -> Vec<(String, String)> {
+    let lines: Vec<&str> = export.lines().collect();
+    let whole = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let mut all = Vec::new();
+    for at in 0..lines.len() {
+        let mut without = lines.clone();
+        without.remove(at);
+        // A text that is left out is told, and proves nothing wrong.
+        if !is(lines[at], "payload") {
+            all.push((format!("without line {}", at + 1), whole(&without)));
+        }
+        let mut twice = lines.clone();
+        twice.insert(at, lines[at]);
+        // A text or a head may come twice: it is the same one.
+        if !is(lines[at], "payload") && !is(lines[at], "head") {
+            all.push((format!("line {} twice", at + 1), whole(&twice)));
+        }
+        // Each signature takes its time, so not every character.
+        let places = lines[at].char_indices().filter(|(_, c)| c.is_ascii_alphanumeric());
+        for (place, byte) in places.step_by(lines[at].len() / CHARACTERS + 1) {
+            let other = if byte == '1' { '2' } else { '1' };
+            let mut line = lines[at].to_owned();
+            line.replace_range(place..=place, &other.to_string());
+            let mut changed = lines.clone();
+            changed[at] = &line;
+            all.push((format!("line {}, character {place}: {other} for {byte}", at + 1), whole(&changed)));
+        }
+        if let Some(next) = lines.get(at + 1) {
+            let mut swapped = lines.clone();
+            swapped.swap(at, at + 1);
+            // The texts of one event may come in any order, and a head between them.
+            if !(is(lines[at], "payload") && (is(next, "payload") || is(next, "head"))) {
+                all.push((format!("lines {} and {} swapped", at + 1, at + 2), whole(&swapped)));
+            }
+        }
+    }
+    for cut in [export.len() - 1, export.len() / 2, 0] {
+        all.push((format!("cut after {cut} bytes"), export[..cut].to_owned()));
+    }
+    all
+}
+
+#[tokio::test]
+async fn an_export_that_was_changed_is_believed() {
+    let case = case().await;
+    for export in [&case.whole, &case.part, &case.one] {
+        for (what, changed) in spoiled(export) {
+            // A head that is gone, or that nobody known has signed, is not counted.
+            let heads = verify_export(export.as_bytes(), &case.trust).unwrap().heads;
+            if let Ok(report) = verify_export(changed.as_bytes(), &case.trust) {
+                assert!(report.heads < heads, "{what}\n{report}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_trusted_is_believed() {
+    let case = case().await;
+    let other = SigningKey::generate(case.key.name()).unwrap();
+    let stranger = Trust { keys: vec![other.public()], heads: Vec::new() };
+    for export in [&case.whole, &case.part] {
+        for trust in [&stranger, &Trust::default()] {
+            assert!(verify_export(export.as_bytes(), trust).is_err());
+        }
+    }
+    // A head of another log, of a later time, and of a past that never was.
+    let text = case.first.note.text();
+    for (from, to) in [(case.first.origin.as_str(), "parkway/other"), ("\n", "\n9")] {
+        let head: Head = case.key.sign(&text.replacen(from, to, 1)).parse().unwrap();
+        let trust = Trust { heads: vec![head], ..case.trust.clone() };
+        assert!(verify_export(case.whole.as_bytes(), &trust).is_err(), "{to}");
+    }
+    let root = text.lines().nth(2).unwrap();
+    let forged: Head = case.key.sign(&text.replace(root, &format!("{}A=", &"A".repeat(42)))).parse().unwrap();
+    let trust = Trust { heads: vec![forged], ..case.trust.clone() };
+    let doubt = verify_export(case.whole.as_bytes(), &trust).unwrap_err();
+    assert!(doubt.what.contains("known from elsewhere"), "{doubt}");
+}
+
+#[tokio::test]
+async fn a_part_of_the_log_that_is_not_signed_is_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let parkway = engine(&folder.path().join("runs.db")).await;
+    let log = parkway.audit();
+    let run = greet(&parkway, "Ada").await;
+    let error = log.export(&mut Vec::new(), Extent::Run(run)).await.unwrap_err();
+    assert_eq!((error.code(), error.retryable()), ("audit", false));
+    assert!(error.to_string().contains("parkway audit head"), "{error}");
+    let key = SigningKey::generate(&log.origin().await.unwrap()).unwrap();
+    let note = log.sign(&key).await.unwrap();
+    assert_eq!(log.sign(&key).await.unwrap(), note);
+    assert_eq!(log.newest_head().await.unwrap(), Some(note));
+    let later = greet(&parkway, "Bob").await;
+    assert!(log.export(&mut Vec::new(), Extent::Run(later)).await.is_err());
+    log.export(&mut Vec::new(), Extent::Run(run)).await.unwrap();
+    let error = log.export(&mut Vec::new(), Extent::Event(run, Seq(999))).await.unwrap_err();
+    assert!(error.to_string().contains("has no event 999"), "{error}");
+    let error = log.sign(&SigningKey::generate("parkway/other").unwrap()).await.unwrap_err();
+    assert!(error.to_string().contains("a key of its own"), "{error}");
+}

@@ -1,0 +1,323 @@
+//! The check, line by line.
+
+use std::collections::{HashMap, HashSet};
+use std::io::BufRead;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::Trust;
+use crate::export::Line;
+use crate::note::{Head, Key};
+use crate::report::{Doubt, Report};
+use crate::tree::{Hash, Tree, is_consistent, is_included, leaf_hash};
+
+/// The longest line: a text may be long, and a file without ends of lines must not fill the memory.
+const LONGEST: u64 = 256 * 1024 * 1024;
+
+/// Checks an export. Gives what holds, or the first thing that does not.
+pub fn verify(export: impl BufRead, trust: &Trust) -> Result<Report, Doubt> {
+    let mut check = Check::new(trust);
+    let mut lines = Lines { export, number: 0 };
+    while let Some(text) = lines.next()? {
+        let line = lines.number;
+        let doubt = |what| Doubt { line, what };
+        check.line(Line::read(&text).map_err(doubt)?).map_err(doubt)?;
+    }
+    check.end().map_err(|what| Doubt { line: 0, what })
+}
+
+struct Lines<R> {
+    export: R,
+    number: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn next(&mut self) -> Result<Option<String>, Doubt> {
+        self.number += 1;
+        let (line, mut bytes) = (self.number, Vec::new());
+        let doubt = |what: String| Doubt { line, what };
+        let read = std::io::Read::take(&mut self.export, LONGEST).read_until(b'\n', &mut bytes);
+        match read.map_err(|e| doubt(format!("the export cannot be read: {e}")))? {
+            0 => Ok(None),
+            _ if bytes.pop() != Some(b'\n') => {
+                Err(doubt("the export ends, or goes on without an end, within a line".into()))
+            }
+            _ => String::from_utf8(bytes).map(Some).map_err(|_| doubt("no UTF-8".into())),
+        }
+    }
+}
+
+/// What is known of the log so far.
+struct Check<'a> {
+    trust: &'a Trust,
+    /// Keys whose signatures count: those that the auditor knows, and those that the log names under them.
+    keys: Vec<Key>,
+    /// Keys that the log names, in events that no counting head covers yet.
+    named: Vec<(u64, Key)>,
+    begun: Option<(String, bool)>,
+    tree: Tree,
+    /// The newest head that counts: in a part of a log all events are held against it.
+    newest: Option<Head>,
+    /// Heads from elsewhere that were not met yet.
+    pinned: Vec<&'a Head>,
+    /// The newest event of each run, and its fence.
+    runs: HashMap<String, (u64, u64)>,
+    /// Texts that events point to, of those that came.
+    seen: HashSet<Hash>,
+    pointed: HashSet<Hash>,
+    /// What the event before points to.
+    here: Vec<Hash>,
+    last: Option<u64>,
+    /// Heads that nobody known has signed.
+    strange: u64,
+    ended: bool,
+    report: Report,
+}
+
+impl<'a> Check<'a> {
+    fn new(trust: &'a Trust) -> Self {
+        Check {
+            trust,
+            keys: trust.keys.clone(),
+            named: Vec::new(),
+            begun: None,
+            tree: Tree::default(),
+            newest: None,
+            pinned: trust.heads.iter().collect(),
+            runs: HashMap::new(),
+            seen: HashSet::new(),
+            pointed: HashSet::new(),
+            here: Vec::new(),
+            last: None,
+            strange: 0,
+            ended: false,
+            report: Report::default(),
+        }
+    }
+
+    fn line(&mut self, line: Line) -> Result<(), String> {
+        if self.ended {
+            return Err("the export goes on behind its end".into());
+        }
+        let whole = match (&self.begun, &line) {
+            (None, Line::Begin { .. }) => false,
+            (None, _) => return Err("the export does not begin with `parkway_audit`".into()),
+            (Some(_), Line::Begin { .. }) => return Err("the export begins twice".into()),
+            (Some((_, whole)), _) => *whole,
+        };
+        match line {
+            Line::Begin { origin, whole } => {
+                self.report.origin.clone_from(&origin);
+                self.begun = Some((origin, whole));
+                self.meet()
+            }
+            Line::Head { note, proof } => self.head(&note, proof.as_deref(), whole),
+            Line::Event { leaf, bytes, proof } => self.event(leaf, &bytes, proof.as_deref(), whole),
+            Line::Payload { commitment, salt, bytes } => self.payload(commitment, &salt, &bytes),
+            Line::End { events } => {
+                self.ended = true;
+                match events == self.report.events {
+                    true => Ok(()),
+                    false => Err(format!("the export ends after {} events, and says {events}", self.report.events)),
+                }
+            }
+        }
+    }
+
+    fn head(&mut self, note: &str, proof: Option<&[Hash]>, whole: bool) -> Result<(), String> {
+        let head: Head = note.parse()?;
+        if Some(&head.origin) != self.begun.as_ref().map(|(origin, _)| origin) {
+            return Err(format!("the head is of the log {}", head.origin));
+        }
+        if whole {
+            if head.size != self.tree.size() || head.root != self.tree.root() {
+                let (size, at) = (head.size, self.tree.size());
+                return Err(format!("a head of {size} events is not that of the first {at} events of the export"));
+            }
+        } else if let Some(newest) = &self.newest {
+            let proof = proof.unwrap_or_default();
+            if !is_consistent(head.size, &head.root, newest.size, &newest.root, proof) {
+                return Err(format!("nothing shows that the log began with the head of {} events", head.size));
+            }
+        }
+        let mut counts = false;
+        for key in &self.keys {
+            counts |= head.note.is_signed_by(key)?;
+        }
+        if !counts {
+            if !whole && self.newest.is_none() {
+                return Err("the export's first head has no signature of a key that is trusted".into());
+            }
+            self.strange += 1;
+            return Ok(());
+        }
+        self.report.heads += 1;
+        // What a head that counts covers counts from then on.
+        let (named, later) = std::mem::take(&mut self.named).into_iter().partition(|(leaf, _)| *leaf < head.size);
+        self.named = later;
+        let named: Vec<(u64, Key)> = named;
+        self.keys.extend(named.into_iter().map(|(_, key)| key));
+        if self.newest.as_ref().is_none_or(|newest| newest.size <= head.size) {
+            self.newest = Some(head);
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, leaf: u64, bytes: &str, proof: Option<&[Hash]>, whole: bool) -> Result<(), String> {
+        let hash = leaf_hash(bytes.as_bytes());
+        if whole {
+            let expected = self.tree.size();
+            if leaf != expected {
+                return Err(format!("event {leaf} stands where {expected} belongs"));
+            }
+            self.tree.append(hash);
+        } else {
+            let Some(head) = &self.newest else { return Err("an event comes before any head".into()) };
+            if self.last.is_some_and(|last| leaf <= last) {
+                return Err(format!("event {leaf} is out of order, or there twice"));
+            }
+            if !is_included(&hash, leaf, head.size, proof.unwrap_or_default(), &head.root) {
+                return Err(format!("nothing shows that event {leaf} stands in the log of {} events", head.size));
+            }
+        }
+        self.last = Some(leaf);
+        self.report.events += 1;
+        let event: Value = serde_json::from_str(bytes).map_err(|e| format!("event {leaf} is no JSON: {e}"))?;
+        self.run(leaf, &event, whole)?;
+        if event["kind"]["type"] == "key_added"
+            && let Some(key) = event["kind"]["key"].as_str()
+        {
+            self.named.push((leaf, key.parse()?));
+        }
+        self.here.clear();
+        commitments(&event["kind"], &mut self.here);
+        self.pointed.extend(&self.here);
+        self.meet()
+    }
+
+    /// The events of a run come one after the other, none missing, and under a fence that never sinks.
+    fn run(&mut self, leaf: u64, event: &Value, whole: bool) -> Result<(), String> {
+        let number = |key: &str| event[key].as_str().and_then(|text| text.parse::<u64>().ok());
+        let (Some(run), Some(seq), Some(fence)) = (event["run"].as_str(), number("seq"), number("fence")) else {
+            return Err(format!("event {leaf} does not say its run, its place in it, and its fence"));
+        };
+        let before = self.runs.insert(run.to_owned(), (seq, fence));
+        let (last, under) = before.unwrap_or((0, 0));
+        // In a part of a log the first event that is there need not be the first one.
+        if seq != last + 1 && (whole || before.is_some()) {
+            return Err(format!("event {leaf} is number {seq} of run {run}, after number {last}"));
+        }
+        if fence < under {
+            return Err(format!("event {leaf} of run {run} has the fence {fence}, after {under}"));
+        }
+        Ok(())
+    }
+
+    fn payload(&mut self, commitment: Hash, salt: &[u8], bytes: &[u8]) -> Result<(), String> {
+        let name = hex::encode(commitment);
+        if !self.here.contains(&commitment) {
+            return Err(format!("the event before does not point to the text {name}"));
+        }
+        let hash = Sha256::new().chain_update(b"parkway-payload-1\0").chain_update(salt).chain_update(bytes).finalize();
+        if salt.len() != 16 || hash[..] != commitment {
+            return Err(format!("the text {name} was altered: it is not what its event says"));
+        }
+        if self.seen.insert(commitment) {
+            self.report.payloads += 1;
+        }
+        Ok(())
+    }
+
+    /// Holds heads from elsewhere against a whole log when it has as many events.
+    fn meet(&mut self) -> Result<(), String> {
+        let Some((origin, true)) = &self.begun else { return Ok(()) };
+        let (size, mut wrong) = (self.tree.size(), None);
+        let report = &mut self.report;
+        let (tree, before) = (&self.tree, self.pinned.len());
+        self.pinned.retain(|head| {
+            let here = head.size == size;
+            if here && (head.root != tree.root() || head.origin != *origin) {
+                wrong =
+                    Some(format!("the log is not the one of the head of {size} events that is known from elsewhere"));
+            }
+            !here
+        });
+        report.pinned += (before - self.pinned.len()) as u64;
+        wrong.map_or(Ok(()), Err)
+    }
+
+    fn end(self) -> Result<Report, String> {
+        let Some((origin, whole)) = self.begun.clone() else { return Err("the export is empty".into()) };
+        if !self.ended {
+            return Err("the export has no last line: it was cut off".into());
+        }
+        if let Some(head) = self.pinned.first() {
+            return Err(match (whole, head.origin == origin) {
+                (_, false) => format!("a head from elsewhere is of the log {}", head.origin),
+                (true, true) => {
+                    format!("the log has {} events, and once had {}: its end was cut off", self.tree.size(), head.size)
+                }
+                (false, true) => format!(
+                    "the head of {} events from elsewhere cannot be held against a part of the log: export it whole",
+                    head.size
+                ),
+            });
+        }
+        let mut report = self.report;
+        let Some(newest) = self.newest else {
+            let signed = if self.trust.keys.is_empty() {
+                "no key is trusted"
+            } else {
+                "no head has a signature of a trusted key"
+            };
+            return Err(format!("{signed}: that the export is whole in itself says nothing about who made it"));
+        };
+        report.runs = self.runs.len() as u64;
+        (report.size, report.root) = (newest.size, newest.root);
+        let behind = if whole { self.tree.size() - newest.size } else { 0 };
+        if behind > 0 {
+            report.open.push(format!("{behind} events behind the newest head: nobody has signed them yet"));
+        }
+        if !whole {
+            let rest = newest.size.saturating_sub(report.events);
+            report.open.push(format!(
+                "{rest} events of the log that are not in this export, what they say, and whether runs go on"
+            ));
+        }
+        if self.strange > 0 {
+            report.open.push(format!("{} heads that no trusted key has signed", self.strange));
+        }
+        let missing = self.pointed.difference(&self.seen).count();
+        if missing > 0 {
+            report
+                .open
+                .push(format!("{missing} texts that events point to are not in the export: erased, or left out"));
+        }
+        if report.pinned == 0 {
+            report.open.push(
+                "that this is the log that was there before: who has the key could have written another; a head from elsewhere shows it".into(),
+            );
+        }
+        report.open.push(format!(
+            "that nothing came behind the {} events of the newest head: a later one shows it",
+            newest.size
+        ));
+        Ok(report)
+    }
+}
+
+/// The salted hashes that an event points to: all that has the form of one, but for what is called a hash.
+fn commitments(value: &Value, found: &mut Vec<Hash>) {
+    match value {
+        Value::String(text) if text.len() == 64 => {
+            found.extend(hex::decode(text).ok().and_then(|bytes| Hash::try_from(bytes).ok()));
+        }
+        Value::Array(items) => items.iter().for_each(|item| commitments(item, found)),
+        Value::Object(fields) => {
+            let fields = fields.iter().filter(|(name, _)| !name.ends_with("_hash"));
+            fields.for_each(|(_, value)| commitments(value, found));
+        }
+        _ => {}
+    }
+}
