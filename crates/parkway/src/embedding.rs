@@ -18,6 +18,10 @@ pub(crate) struct Named {
     info: EmbedderInfo,
     spec: ModelSpec,
     root: PathBuf,
+    #[cfg_attr(
+        all(feature = "llama", not(feature = "openai")),
+        expect(dead_code, reason = "without the adapter for servers nobody asks")
+    )]
     secrets: Arc<dyn Secrets>,
     require_gpu: bool,
     loaded: OnceCell<SharedEmbedder>,
