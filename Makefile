@@ -10,12 +10,14 @@ MODEL := --features parkway-cli/llama,parkway-examples/llama
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: setup ## Build, fetch the starter model, run the order intake over 28 letters, print its score, pursue a goal
+run: setup ## Build, fetch the starter model, run the order intake over 28 letters, print its score, pursue a goal, sign and check the log
 	$(CARGO) build --release -p parkway-cli -p parkway-examples $(MODEL)
 	scripts/setup model
 	scripts/order-intake
 	@echo
 	scripts/a-goal
+	@echo
+	scripts/evidence
 
 test: setup ## All tests: without a C++ toolchain first, then those on the real model
 	$(CARGO) test
