@@ -60,8 +60,8 @@ pub trait Audit: Send + Sync {
     /// Events of one run behind `after`, in order; at most `limit`. A run that does not exist is [`StoreError::NoRun`].
     async fn leaves_of(&self, run: RunId, after: Seq, limit: u32) -> Result<Vec<Leaf>, StoreError>;
 
-    /// Keeps a head that was signed. It is on disk when this returns. Of one size only the first is kept; one with another root
-    /// than the tree had at that size is [`StoreError::Malformed`].
+    /// Keeps a head that was signed, in place of an earlier one of that size. It is on disk when this returns. One that the log never
+    /// had, or of no events, is [`StoreError::Malformed`].
     async fn keep_head(&self, head: &SignedHead) -> Result<(), StoreError>;
 
     /// Heads of more than `above` events that were signed, smallest first; at most `limit`.

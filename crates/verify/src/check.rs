@@ -1,16 +1,16 @@
 //! The check, line by line.
 
-use std::collections::{HashMap, HashSet};
-use std::io::BufRead;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::{BufRead, Read as _};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::Trust;
 use crate::export::Line;
-use crate::note::{Head, Key};
+use crate::note::Head;
 use crate::report::{Doubt, Report};
-use crate::tree::{Hash, Tree, is_consistent, is_included, leaf_hash};
+use crate::tree::{Hash, Tree, is_included, leaf_hash};
 
 /// The longest line: a text may be long, and a file without ends of lines must not fill the memory.
 const LONGEST: u64 = 256 * 1024 * 1024;
@@ -37,7 +37,7 @@ impl<R: BufRead> Lines<R> {
         self.number += 1;
         let (line, mut bytes) = (self.number, Vec::new());
         let doubt = |what: String| Doubt { line, what };
-        let read = std::io::Read::take(&mut self.export, LONGEST).read_until(b'\n', &mut bytes);
+        let read = self.export.by_ref().take(LONGEST).read_until(b'\n', &mut bytes);
         match read.map_err(|e| doubt(format!("the export cannot be read: {e}")))? {
             0 => Ok(None),
             _ if bytes.pop() != Some(b'\n') => {
@@ -51,46 +51,46 @@ impl<R: BufRead> Lines<R> {
 /// What is known of the log so far.
 struct Check<'a> {
     trust: &'a Trust,
-    /// Keys whose signatures count: those that the auditor knows, and those that the log names under them.
-    keys: Vec<Key>,
-    /// Keys that the log names, in events that no counting head covers yet.
-    named: Vec<(u64, Key)>,
+    /// The log's name, and whether all of its events are there.
     begun: Option<(String, bool)>,
     tree: Tree,
     /// The newest head that counts: in a part of a log all events are held against it.
     newest: Option<Head>,
-    /// Heads from elsewhere that were not met yet.
-    pinned: Vec<&'a Head>,
+    /// Heads from elsewhere that were not met yet, by their size.
+    pinned: BTreeMap<u64, Vec<&'a Head>>,
     /// The newest event of each run, and its fence.
     runs: HashMap<String, (u64, u64)>,
-    /// Texts that events point to, of those that came.
-    seen: HashSet<Hash>,
+    /// Texts that events point to, and those of them that came.
     pointed: HashSet<Hash>,
-    /// What the event before points to.
-    here: Vec<Hash>,
+    seen: HashSet<Hash>,
+    /// What the event before points to, and has not come yet.
+    here: HashSet<Hash>,
     last: Option<u64>,
     /// Heads that nobody known has signed.
     strange: u64,
+    /// Runs whose first events are not there.
+    headless: u64,
     ended: bool,
     report: Report,
 }
 
 impl<'a> Check<'a> {
     fn new(trust: &'a Trust) -> Self {
+        let mut pinned: BTreeMap<u64, Vec<&Head>> = BTreeMap::new();
+        trust.heads.iter().for_each(|head| pinned.entry(head.size).or_default().push(head));
         Check {
             trust,
-            keys: trust.keys.clone(),
-            named: Vec::new(),
             begun: None,
             tree: Tree::default(),
             newest: None,
-            pinned: trust.heads.iter().collect(),
+            pinned,
             runs: HashMap::new(),
-            seen: HashSet::new(),
             pointed: HashSet::new(),
-            here: Vec::new(),
+            seen: HashSet::new(),
+            here: HashSet::new(),
             last: None,
             strange: 0,
+            headless: 0,
             ended: false,
             report: Report::default(),
         }
@@ -112,7 +112,7 @@ impl<'a> Check<'a> {
                 self.begun = Some((origin, whole));
                 self.meet()
             }
-            Line::Head { note, proof } => self.head(&note, proof.as_deref(), whole),
+            Line::Head { note } => self.head(&note, whole),
             Line::Event { leaf, bytes, proof } => self.event(leaf, &bytes, proof.as_deref(), whole),
             Line::Payload { commitment, salt, bytes } => self.payload(commitment, &salt, &bytes),
             Line::End { events } => {
@@ -125,42 +125,34 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn head(&mut self, note: &str, proof: Option<&[Hash]>, whole: bool) -> Result<(), String> {
+    fn head(&mut self, note: &str, whole: bool) -> Result<(), String> {
         let head: Head = note.parse()?;
         if Some(&head.origin) != self.begun.as_ref().map(|(origin, _)| origin) {
             return Err(format!("the head is of the log {}", head.origin));
         }
-        if whole {
-            if head.size != self.tree.size() || head.root != self.tree.root() {
-                let (size, at) = (head.size, self.tree.size());
-                return Err(format!("a head of {size} events is not that of the first {at} events of the export"));
-            }
-        } else if let Some(newest) = &self.newest {
-            let proof = proof.unwrap_or_default();
-            if !is_consistent(head.size, &head.root, newest.size, &newest.root, proof) {
-                return Err(format!("nothing shows that the log began with the head of {} events", head.size));
-            }
+        if whole && (head.size != self.tree.size() || head.root != self.tree.root()) {
+            let (size, at) = (head.size, self.tree.size());
+            return Err(format!("a head of {size} events is not that of the first {at} events of the export"));
+        }
+        if !whole && self.newest.is_some() {
+            return Err("a part of a log has one head".into());
         }
         let mut counts = false;
-        for key in &self.keys {
-            counts |= head.note.is_signed_by(key)?;
+        for key in &self.trust.keys {
+            if head.note.is_signed_by(key)? {
+                counts = true;
+                self.report.keys.insert(key.to_string());
+            }
+        }
+        if !counts && !whole {
+            return Err("the export's head has no signature of a key that is trusted".into());
         }
         if !counts {
-            if !whole && self.newest.is_none() {
-                return Err("the export's first head has no signature of a key that is trusted".into());
-            }
             self.strange += 1;
             return Ok(());
         }
         self.report.heads += 1;
-        // What a head that counts covers counts from then on.
-        let (named, later) = std::mem::take(&mut self.named).into_iter().partition(|(leaf, _)| *leaf < head.size);
-        self.named = later;
-        let named: Vec<(u64, Key)> = named;
-        self.keys.extend(named.into_iter().map(|(_, key)| key));
-        if self.newest.as_ref().is_none_or(|newest| newest.size <= head.size) {
-            self.newest = Some(head);
-        }
+        self.newest = Some(head);
         Ok(())
     }
 
@@ -185,13 +177,9 @@ impl<'a> Check<'a> {
         self.report.events += 1;
         let event: Value = serde_json::from_str(bytes).map_err(|e| format!("event {leaf} is no JSON: {e}"))?;
         self.run(leaf, &event, whole)?;
-        if event["kind"]["type"] == "key_added"
-            && let Some(key) = event["kind"]["key"].as_str()
-        {
-            self.named.push((leaf, key.parse()?));
-        }
         self.here.clear();
         commitments(&event["kind"], &mut self.here);
+        commitments(&event["by"], &mut self.here);
         self.pointed.extend(&self.here);
         self.meet()
     }
@@ -206,45 +194,44 @@ impl<'a> Check<'a> {
         let (last, under) = before.unwrap_or((0, 0));
         // In a part of a log the first event that is there need not be the first one.
         if seq != last + 1 && (whole || before.is_some()) {
-            return Err(format!("event {leaf} is number {seq} of run {run}, after number {last}"));
+            return Err(format!("event {leaf} is number {seq} of run {run:?}, after number {last}"));
+        }
+        if before.is_none() && seq != 1 {
+            self.headless += 1;
         }
         if fence < under {
-            return Err(format!("event {leaf} of run {run} has the fence {fence}, after {under}"));
+            return Err(format!("event {leaf} of run {run:?} has the fence {fence}, after {under}"));
         }
         Ok(())
     }
 
-    fn payload(&mut self, commitment: Hash, salt: &[u8], bytes: &[u8]) -> Result<(), String> {
+    fn payload(&mut self, commitment: Hash, salt: &[u8; 16], bytes: &str) -> Result<(), String> {
         let name = hex::encode(commitment);
-        if !self.here.contains(&commitment) {
-            return Err(format!("the event before does not point to the text {name}"));
+        if !self.here.remove(&commitment) {
+            return Err(format!("the event before does not point to the text {name}, or it is there twice"));
         }
         let hash = Sha256::new().chain_update(b"parkway-payload-1\0").chain_update(salt).chain_update(bytes).finalize();
-        if salt.len() != 16 || hash[..] != commitment {
+        if hash[..] != commitment {
             return Err(format!("the text {name} was altered: it is not what its event says"));
         }
-        if self.seen.insert(commitment) {
-            self.report.payloads += 1;
-        }
+        self.report.payloads += u64::from(self.seen.insert(commitment));
         Ok(())
     }
 
     /// Holds heads from elsewhere against a whole log when it has as many events.
     fn meet(&mut self) -> Result<(), String> {
         let Some((origin, true)) = &self.begun else { return Ok(()) };
-        let (size, mut wrong) = (self.tree.size(), None);
-        let report = &mut self.report;
-        let (tree, before) = (&self.tree, self.pinned.len());
-        self.pinned.retain(|head| {
-            let here = head.size == size;
-            if here && (head.root != tree.root() || head.origin != *origin) {
-                wrong =
-                    Some(format!("the log is not the one of the head of {size} events that is known from elsewhere"));
+        let size = self.tree.size();
+        for head in self.pinned.remove(&size).into_iter().flatten() {
+            if head.root != self.tree.root() || head.origin != *origin {
+                return Err(format!(
+                    "the log is not the one of the head of {size} events that is known from elsewhere"
+                ));
             }
-            !here
-        });
-        report.pinned += (before - self.pinned.len()) as u64;
-        wrong.map_or(Ok(()), Err)
+            self.report.pinned += 1;
+            self.report.pinned_size = size;
+        }
+        Ok(())
     }
 
     fn end(self) -> Result<Report, String> {
@@ -252,63 +239,53 @@ impl<'a> Check<'a> {
         if !self.ended {
             return Err("the export has no last line: it was cut off".into());
         }
-        if let Some(head) = self.pinned.first() {
-            return Err(match (whole, head.origin == origin) {
-                (_, false) => format!("a head from elsewhere is of the log {}", head.origin),
-                (true, true) => {
-                    format!("the log has {} events, and once had {}: its end was cut off", self.tree.size(), head.size)
+        if let Some((size, heads)) = self.pinned.first_key_value() {
+            let other = heads.iter().find(|head| head.origin != origin);
+            return Err(match (other, whole) {
+                (Some(head), _) => format!("a head from elsewhere is of the log {}", head.origin),
+                (None, true) => {
+                    format!("the log has {} events, and once had {size}: its end was cut off", self.tree.size())
                 }
-                (false, true) => format!(
-                    "the head of {} events from elsewhere cannot be held against a part of the log: export it whole",
-                    head.size
+                (None, false) => format!(
+                    "the head of {size} events from elsewhere cannot be held against a part of the log: export it whole"
                 ),
             });
         }
-        let mut report = self.report;
-        let Some(newest) = self.newest else {
-            let signed = if self.trust.keys.is_empty() {
-                "no key is trusted"
-            } else {
-                "no head has a signature of a trusted key"
-            };
-            return Err(format!("{signed}: that the export is whole in itself says nothing about who made it"));
+        let Some(newest) = &self.newest else {
+            let why = if self.trust.keys.is_empty() { "no key is trusted" } else { "no trusted key has signed a head" };
+            return Err(format!("{why}: that the export is whole in itself says nothing about who made it"));
         };
-        report.runs = self.runs.len() as u64;
-        (report.size, report.root) = (newest.size, newest.root);
-        let behind = if whole { self.tree.size() - newest.size } else { 0 };
-        if behind > 0 {
-            report.open.push(format!("{behind} events behind the newest head: nobody has signed them yet"));
-        }
-        if !whole {
-            let rest = newest.size.saturating_sub(report.events);
-            report.open.push(format!(
-                "{rest} events of the log that are not in this export, what they say, and whether runs go on"
+        if whole && newest.size < self.tree.size() {
+            let behind = self.tree.size() - newest.size;
+            return Err(format!(
+                "the last {behind} events stand behind the newest head: nobody who is trusted has signed them"
             ));
         }
+        let (size, root) = (newest.size, newest.root);
+        let mut report = self.report;
+        report.runs = self.runs.len() as u64;
+        report.newest = Some((size, root));
+        if !whole {
+            let rest = size.saturating_sub(report.events);
+            report.open.push(format!("what the other {rest} events of the log say, and whether these runs go on"));
+        }
+        if self.headless > 0 {
+            report.open.push(format!("how {} of these runs began: their first events are not here", self.headless));
+        }
         if self.strange > 0 {
-            report.open.push(format!("{} heads that no trusted key has signed", self.strange));
+            report.open.push(format!("who has signed {} of the heads", self.strange));
         }
         let missing = self.pointed.difference(&self.seen).count();
         if missing > 0 {
-            report
-                .open
-                .push(format!("{missing} texts that events point to are not in the export: erased, or left out"));
+            report.open.push(format!("what {missing} texts said that events point to: erased, or left out"));
         }
-        if report.pinned == 0 {
-            report.open.push(
-                "that this is the log that was there before: who has the key could have written another; a head from elsewhere shows it".into(),
-            );
-        }
-        report.open.push(format!(
-            "that nothing came behind the {} events of the newest head: a later one shows it",
-            newest.size
-        ));
+        report.past(size);
         Ok(report)
     }
 }
 
 /// The salted hashes that an event points to: all that has the form of one, but for what is called a hash.
-fn commitments(value: &Value, found: &mut Vec<Hash>) {
+fn commitments(value: &Value, found: &mut HashSet<Hash>) {
     match value {
         Value::String(text) if text.len() == 64 => {
             found.extend(hex::decode(text).ok().and_then(|bytes| Hash::try_from(bytes).ok()));

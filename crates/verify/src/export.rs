@@ -2,12 +2,14 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::{Map, Value};
+use serde::Deserialize;
 
 use crate::tree::Hash;
 
 /// The version of the form that is read here.
-pub(crate) const VERSION: u64 = 1;
+const VERSION: u64 = 1;
+/// The longest event: its texts stand beside it.
+const LONGEST_EVENT: usize = 16 * 1024 * 1024;
 
 /// A line.
 #[derive(Debug)]
@@ -18,64 +20,71 @@ pub(crate) enum Line {
         /// Whether all events of the log are there, from the first.
         whole: bool,
     },
-    /// A signed head, with the proof that the export's first head begins with its tree.
-    Head { note: String, proof: Option<Vec<Hash>> },
+    /// A signed head.
+    Head { note: String },
     /// An event, as it was hashed, with its place and the proof for it.
     Event { leaf: u64, bytes: String, proof: Option<Vec<Hash>> },
     /// A text of the event before it.
-    Payload { commitment: Hash, salt: Vec<u8>, bytes: Vec<u8> },
+    Payload { commitment: Hash, salt: [u8; 16], bytes: String },
     /// The last one.
     End { events: u64 },
 }
 
+/// What any line may hold. Numbers are texts, so that no reader rounds them.
+#[derive(Deserialize)]
+struct Fields {
+    parkway_audit: Option<u64>,
+    origin: Option<String>,
+    whole: Option<bool>,
+    head: Option<String>,
+    leaf: Option<String>,
+    event: Option<String>,
+    proof: Option<Vec<String>>,
+    payload: Option<String>,
+    salt: Option<String>,
+    bytes: Option<String>,
+    end: Option<String>,
+}
+
 impl Line {
     pub(crate) fn read(text: &str) -> Result<Line, String> {
-        let value: Value = serde_json::from_str(text).map_err(|e| format!("no JSON: {e}"))?;
-        let Value::Object(line) = value else { return Err("no JSON object".into()) };
-        if let Some(version) = line.get("parkway_audit") {
-            if version.as_u64() != Some(VERSION) {
+        let line: Fields = serde_json::from_str(text).map_err(|e| format!("no line of an audit export: {e}"))?;
+        if let Some(version) = line.parkway_audit {
+            if version != VERSION {
                 return Err(format!("the export has version {version}, and this program reads {VERSION}"));
             }
-            let whole = line.get("whole").and_then(Value::as_bool).ok_or("`whole` is missing")?;
-            return Ok(Line::Begin { origin: text_of(&line, "origin")?, whole });
+            let origin = line.origin.ok_or("`origin` is missing")?;
+            return Ok(Line::Begin { origin, whole: line.whole.ok_or("`whole` is missing")? });
         }
-        if line.contains_key("head") {
-            return Ok(Line::Head { note: text_of(&line, "head")?, proof: proof_of(&line)? });
+        if let Some(note) = line.head {
+            return Ok(Line::Head { note });
         }
-        if line.contains_key("event") {
-            let leaf = number_of(&line, "leaf")?;
-            return Ok(Line::Event { leaf, bytes: text_of(&line, "event")?, proof: proof_of(&line)? });
+        if let Some(bytes) = line.event {
+            if bytes.len() > LONGEST_EVENT {
+                return Err(format!("an event of {} bytes, and {LONGEST_EVENT} is the most", bytes.len()));
+            }
+            let hash = |text: &String| Hash::try_from(BASE64_STANDARD.decode(text).ok()?).ok();
+            let proof = line.proof.map(|hashes| hashes.iter().map(hash).collect::<Option<_>>());
+            let proof = proof.map(|proof| proof.ok_or("`proof` is no list of hashes in base64")).transpose()?;
+            return Ok(Line::Event { leaf: number("leaf", line.leaf)?, bytes, proof });
         }
-        if line.contains_key("payload") {
-            let commitment = hex_of(&line, "payload")?;
-            let commitment = Hash::try_from(commitment).map_err(|_| "`payload` has not 32 bytes")?;
-            let bytes = text_of(&line, "bytes")?.into_bytes();
-            return Ok(Line::Payload { commitment, salt: hex_of(&line, "salt")?, bytes });
+        if let Some(commitment) = line.payload {
+            let commitment = bytes_of("payload", Some(commitment))?;
+            let salt = bytes_of("salt", line.salt)?;
+            return Ok(Line::Payload { commitment, salt, bytes: line.bytes.ok_or("`bytes` is missing")? });
         }
-        if line.contains_key("end") {
-            return Ok(Line::End { events: number_of(&line, "end")? });
+        match line.end {
+            Some(_) => Ok(Line::End { events: number("end", line.end)? }),
+            None => Err("no line of an audit export".into()),
         }
-        Err("no line of an audit export".into())
     }
 }
 
-fn text_of(line: &Map<String, Value>, key: &str) -> Result<String, String> {
-    let text = line.get(key).and_then(Value::as_str).ok_or_else(|| format!("`{key}` is no text"))?;
-    Ok(text.to_owned())
+fn number(name: &str, text: Option<String>) -> Result<u64, String> {
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| format!("`{name}` is no number in a text"))
 }
 
-/// A number, which is written as a text so that no reader rounds it.
-fn number_of(line: &Map<String, Value>, key: &str) -> Result<u64, String> {
-    text_of(line, key)?.parse().map_err(|_| format!("`{key}` is no number"))
-}
-
-fn hex_of(line: &Map<String, Value>, key: &str) -> Result<Vec<u8>, String> {
-    hex::decode(text_of(line, key)?).map_err(|_| format!("`{key}` is not hexadecimal"))
-}
-
-fn proof_of(line: &Map<String, Value>) -> Result<Option<Vec<Hash>>, String> {
-    let Some(proof) = line.get("proof") else { return Ok(None) };
-    let hash = |value: &Value| Hash::try_from(BASE64_STANDARD.decode(value.as_str()?).ok()?).ok();
-    let proof = proof.as_array().and_then(|hashes| hashes.iter().map(hash).collect());
-    proof.map(Some).ok_or_else(|| "`proof` is no list of hashes in base64".into())
+fn bytes_of<const N: usize>(name: &str, text: Option<String>) -> Result<[u8; N], String> {
+    let bytes = text.and_then(|text| hex::decode(text).ok()?.try_into().ok());
+    bytes.ok_or_else(|| format!("`{name}` is not {N} bytes in hexadecimal"))
 }

@@ -1,8 +1,8 @@
 //! `parkway-verify EXPORT --key KEY… [--head FILE]…`
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the findings are its output")]
+#![expect(clippy::print_stderr, reason = "what is wrong with the command is told there")]
 
 use std::fs::File;
-use std::io::{BufReader, stdin};
+use std::io::{BufReader, Write as _, stdin, stdout};
 use std::process::ExitCode;
 
 use parkway_verify::{Head, Trust, verify};
@@ -11,13 +11,18 @@ const USAGE: &str = "usage: parkway-verify EXPORT --key KEY… [--head FILE]…
 
 Checks an export of an audit log (`parkway audit export`), `-` for standard input.
 
-  --key KEY    a key whose signatures count, as `parkway audit head` prints it: NAME+ID+KEY; a file of one, too
+  --key KEY    a key whose signatures count, as `parkway audit head` prints it: NAME+ID+KEY; or a file of one
   --head FILE  heads of this log that you kept from before, or that were anchored elsewhere
 
 Exit code 0: what is said holds; 1: something is not as it should be; 2: the command is wrong.";
 
 fn main() -> ExitCode {
-    let (export, trust) = match asked(std::env::args().skip(1)) {
+    let args: Option<Vec<String>> = std::env::args_os().skip(1).map(|arg| arg.into_string().ok()).collect();
+    let args = args.unwrap_or_default();
+    if args.iter().any(|arg| arg == "-h" || arg == "--help") {
+        return told(&format!("{USAGE}\n"), ExitCode::SUCCESS);
+    }
+    let (export, trust) = match asked(args.into_iter()) {
         Ok(asked) => asked,
         Err(why) => {
             eprintln!("{why}");
@@ -35,15 +40,15 @@ fn main() -> ExitCode {
         },
     };
     match found {
-        Ok(report) => {
-            print!("{report}");
-            ExitCode::SUCCESS
-        }
-        Err(doubt) => {
-            println!("doubt: {doubt}");
-            ExitCode::FAILURE
-        }
+        Ok(report) => told(&report.to_string(), ExitCode::SUCCESS),
+        Err(doubt) => told(&format!("doubt: {doubt}\n"), ExitCode::FAILURE),
     }
+}
+
+/// Says it, though nobody may listen any more.
+fn told(text: &str, code: ExitCode) -> ExitCode {
+    let _ = stdout().write_all(text.as_bytes());
+    code
 }
 
 fn asked(mut args: impl Iterator<Item = String>) -> Result<(String, Trust), String> {
@@ -52,12 +57,17 @@ fn asked(mut args: impl Iterator<Item = String>) -> Result<(String, Trust), Stri
         match arg.as_str() {
             "--key" => {
                 let key = args.next().ok_or(USAGE)?;
-                // A key holds no newline, and a file's name no key.
-                let text = if key.contains('+') && !std::path::Path::new(&key).exists() { key } else { read(&key)? };
-                trust.keys.push(text.parse()?);
+                // What is a key is never taken for a file: one of that name may be anybody's.
+                let key = key.parse().or_else(|why| match read(&key) {
+                    Ok(text) => text.parse().map_err(|why| format!("{key}: {why}")),
+                    Err(_) => Err(why),
+                });
+                trust.keys.push(key?);
             }
-            "--head" => trust.heads.extend(Head::read_all(&read(&args.next().ok_or(USAGE)?)?)?),
-            "-h" | "--help" => return Err(USAGE.into()),
+            "--head" => {
+                let path = args.next().ok_or(USAGE)?;
+                trust.heads.extend(Head::read_all(&read(&path)?).map_err(|why| format!("{path}: {why}"))?);
+            }
             _ if export.is_none() && (arg == "-" || !arg.starts_with('-')) => export = Some(arg),
             _ => return Err(USAGE.into()),
         }

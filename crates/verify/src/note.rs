@@ -38,7 +38,11 @@ impl FromStr for Key {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = |why: &str| format!("`{text}` is no key of the form NAME+ID+KEY: {why}");
+        // Without the text: it may be the other half, or a part of it.
+        let bad = |why: &str| format!("this is no key of the form NAME+ID+KEY: {why}");
+        if text.trim().starts_with("PRIVATE+KEY+") {
+            return Err(bad("it is the private half, which stays where it is; the command that signs tells the other"));
+        }
         let mut parts = text.trim().splitn(3, '+');
         let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(bad("a part is missing"));

@@ -1,5 +1,6 @@
 //! What was found.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use base64::Engine as _;
@@ -18,27 +19,45 @@ pub struct Report {
     pub runs: u64,
     /// Texts that were checked.
     pub payloads: u64,
-    /// Heads whose signature was checked.
+    /// Heads with a signature of a trusted key.
     pub heads: u64,
-    /// Heads from elsewhere that were held against the log.
+    /// The keys that have signed them.
+    pub keys: BTreeSet<String>,
+    /// The events and the root of the newest of them.
+    pub newest: Option<(u64, Hash)>,
+    /// Heads from elsewhere that the log was held against.
     pub pinned: u64,
-    /// Events of the newest head.
-    pub size: u64,
-    /// Its root.
-    pub root: Hash,
+    /// The events of the newest of them.
+    pub pinned_size: u64,
     /// What was not proven.
     pub open: Vec<String>,
 }
 
+impl Report {
+    /// Notes what heads from elsewhere do not show of a log of `size` events.
+    pub fn past(&mut self, size: u64) {
+        let behind = match (self.pinned, self.pinned_size) {
+            (0, _) => "that this is the log that was there before".to_owned(),
+            (_, known) if known < size => format!("that behind event {known} this is the log that was there before"),
+            _ => return,
+        };
+        self.open.push(format!(
+            "{behind}: who has the key, or an older copy, could have put another in its place; a head that was kept elsewhere shows it"
+        ));
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { origin, events, runs, payloads, heads, pinned, size, root, open } = self;
-        let (events, runs, texts) = (number(*events, "event"), number(*runs, "run"), number(*payloads, "text"));
-        writeln!(f, "the log {origin}: {events} of {runs} and {texts} are what they were")?;
-        let size = number(*size, "event");
-        writeln!(f, "heads: {heads} with a signature that counts, {pinned} from elsewhere; the newest has {size}")?;
-        writeln!(f, "root {}", BASE64_STANDARD.encode(root))?;
-        open.iter().try_for_each(|open| writeln!(f, "not proven: {open}"))
+        let (events, runs) = (number(self.events, "event"), number(self.runs, "run"));
+        let texts = number(self.payloads, "text");
+        writeln!(f, "the log {}: {events} of {runs} and {texts} are what they were", self.origin)?;
+        writeln!(f, "heads: {} with a signature that counts, {} from elsewhere", self.heads, self.pinned)?;
+        if let Some((size, root)) = &self.newest {
+            writeln!(f, "the newest has {}, root {}", number(*size, "event"), BASE64_STANDARD.encode(root))?;
+        }
+        self.keys.iter().try_for_each(|key| writeln!(f, "signed by {key}"))?;
+        self.open.iter().try_for_each(|open| writeln!(f, "not proven: {open}"))
     }
 }
 

@@ -28,12 +28,12 @@ pub(crate) enum AuditCommand {
         #[arg(long, value_name = "FILE")]
         append: Option<PathBuf>,
     },
-    /// Check the store, the tree over all of its events, and the heads; changes nothing
+    /// Check the store, the tree over all of its events, and the heads
     Verify {
         /// A file of heads that were kept elsewhere: the log must have been each of them; repeatable
         #[arg(long, value_name = "FILE")]
         head: Vec<PathBuf>,
-        /// A key whose signatures count, NAME+ID+KEY [default: the one that signs here]; repeatable
+        /// A key whose signatures count, NAME+ID+KEY, beside the one that signs here; repeatable
         #[arg(long = "key", value_name = "KEY")]
         keys: Vec<String>,
         /// Write JSON

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use parkway::audit::{AuditLog, Exported, Extent, Head, Report, SigningKey, Trust};
+use parkway::audit::{AuditLog, Doubt, Exported, Extent, Head, Report, SigningKey, Trust};
 use parkway::id::Seq;
 use parkway::upkeep::{self, Checked, Depth};
 use serde_json::json;
@@ -42,7 +42,9 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
             let trust = trust(&log, &head, &keys).await?;
             let checked =
                 upkeep::check(path, Depth::Full).await.map_err(|error| Failure::from(parkway::Error::from(error)))?;
-            let mut found = log.verify(&trust).await?;
+            // A store that cannot be read is a doubt as well, beside what was found before.
+            let mut found =
+                log.verify(&trust).await.unwrap_or_else(|error| Err(Doubt { line: 0, what: error.to_string() }));
             if let Ok(report) = &mut found {
                 // They are looked at with the store.
                 report.payloads = checked.counts.texts;
@@ -124,9 +126,7 @@ async fn trust(log: &AuditLog, heads: &[PathBuf], keys: &[String]) -> Result<Tru
         trust.keys.push(key.parse().map_err(|why: String| Failure::invalid(why))?);
     }
     let origin = log.origin().await?;
-    if keys.is_empty()
-        && let Some(path) = SigningKey::place(&origin).filter(|path| path.exists())
-    {
+    if let Some(path) = SigningKey::place(&origin).filter(|path| path.exists()) {
         trust.keys.push(SigningKey::open(&path, &origin)?.public());
     }
     Ok(trust)
@@ -141,13 +141,28 @@ async fn export(log: &AuditLog, file: &Path, extent: Extent) -> Result<Exported,
         if e.kind() == io::ErrorKind::AlreadyExists { failure.help("name another file") } else { failure }
     };
     let made = File::create_new(file).map_err(failed)?;
-    let mut buffer = BufWriter::new(made);
+    let done = written(log, made, extent, failed).await;
+    if done.is_err() {
+        // A part of an export is none.
+        let _ = fs::remove_file(file);
+    }
+    done
+}
+
+/// Writes an export to a file, on disk when this returns.
+async fn written(
+    log: &AuditLog,
+    file: File,
+    extent: Extent,
+    failed: impl Fn(io::Error) -> Failure,
+) -> Result<Exported, Failure> {
+    let mut buffer = BufWriter::new(file);
     let done = log.export(&mut buffer, extent).await?;
     buffer.into_inner().map_err(|e| failed(e.into_error()))?.sync_all().map_err(failed)?;
     Ok(done)
 }
 
-type Found = Result<Report, parkway::audit::Doubt>;
+type Found = Result<Report, Doubt>;
 
 fn tell(checked: &Checked, found: &Found, out: &mut Out) -> Result<(), Failure> {
     for problem in &checked.problems {
@@ -177,9 +192,9 @@ fn value(checked: &Checked, found: &Found) -> serde_json::Value {
     };
     let log = report.map(|report| {
         json!({
-            "origin": report.origin, "events": report.events, "runs": report.runs, "signed_events": report.size,
-            "root": hex::encode(report.root), "texts": report.payloads, "heads": report.heads, "heads_from_elsewhere": report.pinned,
-            "not_proven": report.open,
+            "origin": report.origin, "events": report.events, "runs": report.runs, "texts": report.payloads,
+            "signed_events": report.newest.map(|(size, _)| size), "root": report.newest.map(|(_, root)| hex::encode(root)),
+            "heads": report.heads, "keys": report.keys, "heads_from_elsewhere": report.pinned, "not_proven": report.open,
         })
     });
     json!({

@@ -39,7 +39,7 @@ async fn document(parkway: &Parkway, record: &Record) -> Result<Value, Failure> 
         let bytes = event.to_bytes().map_err(|e| Failure::failed(e.to_string()))?;
         events.push(serde_json::from_slice::<Value>(&bytes).map_err(|e| Failure::failed(e.to_string()))?);
     }
-    let mut wanted: Vec<_> = events.iter().flat_map(|event| Commitment::within(&event["kind"])).collect();
+    let mut wanted: Vec<_> = events.iter().flat_map(Commitment::within).collect();
     wanted.sort_unstable();
     wanted.dedup();
     let values = parkway.texts(&wanted).await?;

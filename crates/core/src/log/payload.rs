@@ -29,8 +29,9 @@ impl Commitment {
         self.0.as_bytes()
     }
 
-    /// The commitments in an event's `kind` as JSON: all that has the form of one, but for what is called a hash.
-    pub fn within(kind: &Value) -> Vec<Commitment> {
+    /// The commitments in an event as JSON, in what happened and in who did it: all that has the form of one, but for what is called a
+    /// hash.
+    pub fn within(event: &Value) -> Vec<Commitment> {
         fn walk(value: &Value, found: &mut Vec<Commitment>) {
             match value {
                 Value::String(text) => found.extend(text.parse::<Commitment>()),
@@ -43,7 +44,8 @@ impl Commitment {
             }
         }
         let mut found = Vec::new();
-        walk(kind, &mut found);
+        walk(&event["kind"], &mut found);
+        walk(&event["by"], &mut found);
         found
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use parkway_core::audit::SignedHead;
 use parkway_core::id::RunId;
 use parkway_verify::tree::{Tree, leaf_hash};
 
@@ -13,37 +14,42 @@ const PAGE: u32 = 4_096;
 
 impl AuditLog {
     /// Holds every event against the tree, the tree against the heads that are kept, and both against what is trusted. Gives what holds
-    /// and what is not proven, or the first thing that is not as it should be. Texts, and what the tables of runs say, are not looked at:
-    /// [`upkeep::check`](crate::upkeep::check) does that.
+    /// and what is not proven, or the first thing that is not as it should be: also that nothing is trusted. Texts, and what the
+    /// tables of runs say, are not looked at: [`upkeep::check`](crate::upkeep::check) does that.
     pub async fn verify(&self, trust: &Trust) -> Result<Result<Report, Doubt>, Error> {
+        if trust.keys.is_empty() && trust.heads.is_empty() {
+            return Ok(Err(wrong(
+                "no key for this log is known, and no head from elsewhere, so that nothing shows who wrote it: sign it \
+                 (`parkway audit head`), or name a key or a head"
+                    .into(),
+            )));
+        }
         let origin = self.origin().await?;
         let audit = self.store.audit();
-        let size = audit.tree().await?.size;
-        // What must hold when the log has so many events: kept heads, and those from elsewhere.
+        // What must hold when the log has so many events: kept heads, and those from elsewhere. They are read before the log, which may
+        // grow meanwhile, and be signed.
         let mut due: BTreeMap<u64, Vec<Due>> = BTreeMap::new();
-        for (at, head) in self.kept_heads().await? {
-            due.entry(at).or_default().push(Due::Kept(head));
+        for head in self.kept_heads().await? {
+            due.entry(head.head.size).or_default().push(Due::Kept(head));
         }
         for head in &trust.heads {
             due.entry(head.size).or_default().push(Due::Pinned(head.clone()));
         }
+        let end = audit.tree().await?;
         let mut check = Check { origin, trust, report: Report::default() };
         let (mut tree, mut runs) = (Tree::default(), HashSet::<RunId>::new());
         if let Some(doubt) = check.meet(&tree, due.remove(&0)) {
             return Ok(Err(doubt));
         }
-        while tree.size() < size {
+        while tree.size() < end.size {
             let leaves = audit.leaves(tree.size(), PAGE).await?;
             if leaves.is_empty() {
-                return Ok(Err(wrong(format!("event {} of {size} is missing", tree.size()))));
+                return Ok(Err(wrong(format!("event {} of {} is missing", tree.size(), end.size))));
             }
-            for leaf in leaves.iter().filter(|leaf| leaf.index < size) {
+            for leaf in leaves.iter().filter(|leaf| leaf.index < end.size) {
                 if leaf.index != tree.size() {
-                    return Ok(Err(wrong(format!(
-                        "event {} is missing: event {} comes next",
-                        tree.size(),
-                        leaf.index
-                    ))));
+                    let what = format!("event {} is missing: event {} comes next", tree.size(), leaf.index);
+                    return Ok(Err(wrong(what)));
                 }
                 tree.append(leaf_hash(&leaf.bytes));
                 runs.insert(leaf.run);
@@ -52,22 +58,32 @@ impl AuditLog {
                 }
             }
         }
-        if audit.tree().await?.root.as_bytes() != &tree.root() && audit.tree().await?.size == size {
+        if end.root.as_bytes() != &tree.root() {
             return Ok(Err(wrong("the tree that the store has kept is not that of its events".into())));
         }
         if let Some((head, _)) = due.pop_first() {
-            return Ok(Err(wrong(format!(
-                "a head of {head} events is known, and the log has {size}: its end was cut off"
-            ))));
+            let what = format!("a head of {head} events is known, and the log has {}: its end was cut off", end.size);
+            return Ok(Err(wrong(what)));
         }
         check.report.runs = runs.len() as u64;
         Ok(check.end(&tree))
+    }
+
+    /// The heads that are kept, smallest first.
+    async fn kept_heads(&self) -> Result<Vec<SignedHead>, Error> {
+        let (mut all, mut above) = (Vec::new(), 0);
+        loop {
+            let page = self.store.audit().heads(above, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(all) };
+            above = last.head.size;
+            all.extend(page);
+        }
     }
 }
 
 /// What must hold at some size.
 enum Due {
-    Kept(Result<Head, String>),
+    Kept(SignedHead),
     Pinned(Head),
 }
 
@@ -84,17 +100,49 @@ fn wrong(what: String) -> Doubt {
 impl Check<'_> {
     /// Holds what is known of the log at its present size against it.
     fn meet(&mut self, tree: &Tree, due: Option<Vec<Due>>) -> Option<Doubt> {
-        due.into_iter().flatten().find_map(|due| self.hold(tree, due).err().map(wrong))
+        due.into_iter().flatten().find_map(|due| {
+            let held = match due {
+                Due::Kept(kept) => self.kept(tree, &kept),
+                Due::Pinned(head) => self.pinned(tree, &head),
+            };
+            held.err().map(wrong)
+        })
     }
 
-    fn hold(&mut self, tree: &Tree, due: Due) -> Result<(), String> {
+    fn kept(&mut self, tree: &Tree, kept: &SignedHead) -> Result<(), String> {
         let size = tree.size();
-        let (head, pinned) = match due {
-            Due::Kept(Ok(head)) => (head, false),
-            Due::Pinned(head) => (head, true),
-            Due::Kept(Err(why)) => return Err(format!("the head of {size} events that is kept: {why}")),
-        };
-        let whose = if pinned { "known from elsewhere" } else { "kept" };
+        let head: Head = kept.note.parse().map_err(|why| format!("the head of {size} events that is kept: {why}"))?;
+        self.is_head(tree, &head, "kept")?;
+        if head.root != *kept.head.root.as_bytes() {
+            return Err(format!("the store says something else of the head of {size} events than its note"));
+        }
+        let mut signed = false;
+        for key in &self.trust.keys {
+            if head.note.is_signed_by(key).map_err(|why| format!("the head of {size} events: {why}"))? {
+                signed = true;
+                self.report.keys.insert(key.to_string());
+            }
+        }
+        if !signed && !self.trust.keys.is_empty() {
+            return Err(format!(
+                "the head of {size} events is not signed by a key that is trusted; an earlier key of this log is named with `--key`"
+            ));
+        }
+        if signed {
+            self.report.heads += 1;
+            self.report.newest = Some((size, head.root));
+        }
+        Ok(())
+    }
+
+    fn pinned(&mut self, tree: &Tree, head: &Head) -> Result<(), String> {
+        self.is_head(tree, head, "known from elsewhere")?;
+        (self.report.pinned, self.report.pinned_size) = (self.report.pinned + 1, tree.size());
+        Ok(())
+    }
+
+    fn is_head(&self, tree: &Tree, head: &Head, whose: &str) -> Result<(), String> {
+        let size = tree.size();
         if head.origin != self.origin {
             return Err(format!("the head of {size} events that is {whose} is of the log {}", head.origin));
         }
@@ -103,28 +151,13 @@ impl Check<'_> {
                 "the first {size} events are not those of the head that is {whose}: the log, or the head, was changed"
             ));
         }
-        if pinned {
-            self.report.pinned += 1;
-            return Ok(());
-        }
-        let mut signed = false;
-        for key in &self.trust.keys {
-            signed |= head.note.is_signed_by(key).map_err(|why| format!("the head of {size} events: {why}"))?;
-        }
-        if !signed && !self.trust.keys.is_empty() {
-            return Err(format!("the head of {size} events is not signed by a key that is trusted"));
-        }
-        self.report.heads += u64::from(signed);
-        if signed {
-            (self.report.size, self.report.root) = (size, head.root);
-        }
         Ok(())
     }
 
     fn end(self, tree: &Tree) -> Result<Report, Doubt> {
         let mut report = self.report;
         // Whoever has a key for this log has signed it, so that heads are missing where there is none.
-        if report.heads == 0 && !self.trust.keys.is_empty() && tree.size() > 0 {
+        if report.heads == 0 && !self.trust.keys.is_empty() {
             return Err(wrong(
                 "a key for this log is known, and no head that it has signed is kept: they were deleted, or never made"
                     .into(),
@@ -133,23 +166,14 @@ impl Check<'_> {
         report.origin = self.origin;
         report.events = tree.size();
         if self.trust.keys.is_empty() {
-            report.open.push("who has signed the heads: no key is known here".into());
+            report.open.push("who has signed the heads that are kept: no key is known here".into());
         }
-        let behind = tree.size() - report.size;
-        if report.heads == 0 {
-            report
-                .open
-                .push("that the log was not written anew: no head of it is signed by a key that is known".into());
-        } else if behind > 0 {
-            report.open.push(format!("the newest {behind} events: nobody has signed them yet"));
+        let covered = report.newest.map_or(report.pinned_size, |(size, _)| size.max(report.pinned_size));
+        if covered < tree.size() {
+            let behind = tree.size() - covered;
+            report.open.push(format!("what the newest {behind} events say: no head that is known covers them"));
         }
-        if report.pinned == 0 {
-            report.open.push(
-                "that this is the log that was there before: who has the key, or an older copy of the store, could have put \
-                 another in its place; a head that was kept elsewhere shows it"
-                    .into(),
-            );
-        }
+        report.past(tree.size());
         Ok(report)
     }
 }

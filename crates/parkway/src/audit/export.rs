@@ -10,13 +10,13 @@ use parkway_core::id::{RunId, Seq};
 use parkway_core::log::{Commitment, proof};
 use serde_json::{Value, json};
 
-use super::{AuditLog, Head};
+use super::AuditLog;
 use crate::error::Error;
 
 /// The version of the form.
 const VERSION: u64 = 1;
 /// Events that are read at once.
-const PAGE: u32 = 512;
+const PAGE: u32 = 64;
 
 /// Which events are exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,24 +43,31 @@ pub struct Exported {
 }
 
 impl AuditLog {
-    /// Writes events, the texts that they point to, and the heads that prove them.
+    /// Writes events, as far as the newest head covers them, the texts that they point to, and the heads that prove them.
     ///
     /// # Errors
     ///
-    /// `out` or the store fails; of one run, the newest head does not cover all of its events: [`sign`](AuditLog::sign) first.
+    /// `out` or the store fails, or nothing of what is asked for is signed: [`sign`](AuditLog::sign) first.
     pub async fn export(&self, out: &mut (dyn Write + Send), extent: Extent) -> Result<Exported, Error> {
         let mut lines = Lines { log: self, out, seen: HashSet::new(), done: Exported::default() };
         let (origin, whole) = (self.origin().await?, extent == Extent::Whole);
         lines.line(&json!({ "parkway_audit": VERSION, "origin": origin, "whole": whole }))?;
-        match extent {
-            Extent::Whole => lines.whole().await?,
-            Extent::Run(run) => lines.run(run, Seq(0), u64::MAX).await?,
-            Extent::Event(run, seq) => {
-                lines.run(run, Seq(seq.0.saturating_sub(1)), 1).await?;
-                if lines.done.events == 0 {
-                    return Err(Error::Audit(format!("run {run} has no event {seq}")));
-                }
+        let asked = match extent {
+            Extent::Whole => {
+                lines.whole().await?;
+                "the log has no event".to_owned()
             }
+            Extent::Run(run) => {
+                lines.run(run, Seq(1), u64::MAX).await?;
+                format!("no event of run {run} is signed yet: sign the log first (`parkway audit head`)")
+            }
+            Extent::Event(run, seq) => {
+                lines.run(run, seq, 1).await?;
+                format!("run {run} has no event {seq} that is signed")
+            }
+        };
+        if lines.done.events == 0 {
+            return Err(Error::Audit(asked));
         }
         lines.line(&json!({ "end": lines.done.events.to_string() }))?;
         lines.out.flush().map_err(|e| unwritten(&e))?;
@@ -85,54 +92,60 @@ impl Lines<'_> {
         writeln!(self.out, "{line}").map_err(|e| unwritten(&e))
     }
 
+    /// All events that the newest head covers, each head behind the last event that it covers.
     async fn whole(&mut self) -> Result<(), Error> {
         let audit = self.log.store.audit();
-        // What is appended meanwhile is for the next export: each event up to this size is there, and each head.
-        let size = audit.tree().await?.size;
-        let mut heads = audit.heads(0, PAGE).await?.into_iter().peekable();
-        let (mut at, mut above) = (0, 0);
+        let size = self.newest().await?.head.size;
+        let mut at = 0;
         while at < size {
-            let mut leaves = audit.leaves(at, PAGE).await?;
-            leaves.retain(|leaf| leaf.index < size);
+            let leaves = audit.leaves(at, PAGE).await?;
             let Some(last) = leaves.last() else { break };
+            let mut heads = audit.heads(at, PAGE).await?.into_iter().peekable();
             at = last.index + 1;
             let texts = self.texts(&leaves).await?;
-            for (leaf, texts) in leaves.iter().zip(texts) {
+            for (leaf, texts) in leaves.iter().zip(texts).filter(|(leaf, _)| leaf.index < size) {
                 self.event(leaf, None, &texts)?;
-                while let Some(head) = heads.next_if(|head| head.head.size == leaf.index + 1) {
-                    above = head.head.size;
-                    self.line(&json!({ "head": head.note }))?;
-                    self.done.heads += 1;
-                }
-                if heads.peek().is_none() {
-                    heads = audit.heads(above.max(leaf.index + 1), PAGE).await?.into_iter().peekable();
+                if let Some(head) = heads.next_if(|head| head.head.size == leaf.index + 1) {
+                    self.head(&head)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// At most so many events of a run behind `after`.
-    async fn run(&mut self, run: RunId, mut after: Seq, mut most: u64) -> Result<(), Error> {
+    /// At most so many events of a run from number `from` on, as far as the newest head covers them.
+    async fn run(&mut self, run: RunId, from: Seq, most: u64) -> Result<(), Error> {
         let audit = self.log.store.audit();
-        let unsigned = |what: &str| Error::Audit(format!("{what}: sign the log first (`parkway audit head`)"));
-        let Some(head) = audit.newest_head().await? else { return Err(unsigned("nothing of the log is signed")) };
-        self.line(&json!({ "head": head.note }))?;
-        self.done.heads += 1;
+        let head = self.newest().await?;
+        self.head(&head)?;
+        let (mut next, mut left) = (from, most);
         loop {
-            let leaves = audit.leaves_of(run, after, PAGE.min(u32::try_from(most).unwrap_or(PAGE))).await?;
-            let Some(last) = leaves.last() else { return Ok(()) };
-            (after, most) = (last.seq, most - leaves.len() as u64);
+            let page = PAGE.min(u32::try_from(left).unwrap_or(PAGE));
+            let leaves = audit.leaves_of(run, Seq(next.0.saturating_sub(1)), page).await?;
             let texts = self.texts(&leaves).await?;
             for (leaf, texts) in leaves.iter().zip(texts) {
-                let Some(path) = proof::inclusion(leaf.index, head.head.size) else {
-                    return Err(unsigned(&format!("event {} of run {run} is newer than the newest head", leaf.seq)));
-                };
+                // What is newer than the head, and what is not the event that was asked for, ends it.
+                let path = proof::inclusion(leaf.index, head.head.size).filter(|_| leaf.seq == next);
+                let Some(path) = path else { return Ok(()) };
                 let path = hashes(audit, &path).await?;
                 let path = path.iter().map(|hash| BASE64_STANDARD.encode(hash.as_bytes())).collect();
                 self.event(leaf, Some(path), &texts)?;
+                (next, left) = (next.next(), left - 1);
+            }
+            if leaves.is_empty() || left == 0 {
+                return Ok(());
             }
         }
+    }
+
+    async fn newest(&self) -> Result<SignedHead, Error> {
+        let newest = self.log.store.audit().newest_head().await?;
+        newest.ok_or_else(|| Error::Audit("nothing of the log is signed: sign it first (`parkway audit head`)".into()))
+    }
+
+    fn head(&mut self, head: &SignedHead) -> Result<(), Error> {
+        self.done.heads += 1;
+        self.line(&json!({ "head": head.note }))
     }
 
     /// The texts that these events point to and that were not written yet, event by event.
@@ -140,7 +153,7 @@ impl Lines<'_> {
         let mut wanted = Vec::with_capacity(leaves.len());
         for leaf in leaves {
             let event: Value = serde_json::from_slice(&leaf.bytes).unwrap_or_default();
-            let mut new = Commitment::within(&event["kind"]);
+            let mut new = Commitment::within(&event);
             new.retain(|text| self.seen.insert(*text));
             wanted.push(new);
         }
@@ -171,27 +184,5 @@ impl Lines<'_> {
         texts.iter().try_for_each(|text| self.line(text))?;
         self.done.texts += texts.len() as u64;
         Ok(())
-    }
-}
-
-/// A head as its note says it, which must be what the store says of it.
-fn read(kept: &SignedHead) -> Result<Head, String> {
-    let head: Head = kept.note.parse()?;
-    match head.size == kept.head.size && head.root == *kept.head.root.as_bytes() {
-        true => Ok(head),
-        false => Err("the store says something else of it than its note".into()),
-    }
-}
-
-impl AuditLog {
-    /// The heads that are kept, smallest first, as they are: a note that cannot be read is told.
-    pub(super) async fn kept_heads(&self) -> Result<Vec<(u64, Result<Head, String>)>, Error> {
-        let (mut all, mut above) = (Vec::new(), None);
-        loop {
-            let page = self.store.audit().heads(above.unwrap_or(0), PAGE).await?;
-            let Some(last) = page.last() else { return Ok(all) };
-            above = Some(last.head.size);
-            all.extend(page.iter().map(|kept| (kept.head.size, read(kept))));
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -28,8 +28,11 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// A new key for the log of this origin.
+    /// A new key for the log of this origin. An origin with spaces or a plus sign is none.
     pub fn generate(origin: &str) -> Result<Self, Error> {
+        if origin.is_empty() || origin.contains('+') || origin.contains(char::is_whitespace) {
+            return Err(Error::Audit(format!("{origin:?} cannot be the name of a log")));
+        }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)
             .map_err(|e| Error::Audit(format!("the system gives no random bytes for a key: {e}")))?;
@@ -44,52 +47,58 @@ impl SigningKey {
         Some(own_folder()?.join("keys").join(format!("{id}.key")))
     }
 
-    /// The key in a file; where there is none, a new one for this origin is made and written to it, for its owner's eyes alone.
+    /// The key in a file; where there is none, a new one for this origin is made and written to it: on Unix for its owner's eyes alone.
     ///
     /// # Errors
     ///
     /// The file cannot be read or written, holds no key, or that of another log.
     pub fn open(path: &Path, origin: &str) -> Result<Self, Error> {
-        let cannot = |what: &str, e: &std::io::Error| {
-            Error::Audit(format!("the key `{}` cannot be {what}: {e}", path.display()))
+        let cannot =
+            |what: &str, e: &io::Error| Error::Audit(format!("the key `{}` cannot be {what}: {e}", path.display()));
+        let read = || match fs::read_to_string(path) {
+            Ok(text) => {
+                let key: SigningKey =
+                    text.parse().map_err(|why| Error::Audit(format!("`{}`: {why}", path.display())))?;
+                let message =
+                    || format!("`{}` is the key of the log {}, and this is {origin}", path.display(), key.name);
+                if key.name == origin { Ok(Some(key)) } else { Err(Error::Audit(message())) }
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(cannot("read", &e)),
         };
-        loop {
-            match fs::read_to_string(path) {
-                Ok(text) => {
-                    let key: SigningKey =
-                        text.parse().map_err(|why| Error::Audit(format!("`{}`: {why}", path.display())))?;
-                    if key.name == origin {
-                        return Ok(key);
-                    }
-                    let message =
-                        format!("`{}` is the key of the log {}, and this is {origin}", path.display(), key.name);
-                    return Err(Error::Audit(message));
-                }
-                Err(e) if e.kind() == ErrorKind::NotFound => {}
-                Err(e) => return Err(cannot("read", &e)),
-            }
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder).map_err(|e| cannot("written", &e))?;
-            }
-            let key = SigningKey::generate(origin)?;
-            // Written whole under a name of its own: two may want the first key at once, and either may be killed.
-            let beside = path.with_extension(format!("{}.new", hex::encode(key.id())));
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let written = options.open(&beside).and_then(|mut file| {
-                file.write_all(format!("{}\n", key.secret_text()).as_bytes())?;
-                file.sync_all()?;
-                fs::hard_link(&beside, path)
-            });
-            let _ = fs::remove_file(&beside);
-            match written {
-                Ok(()) => return Ok(key),
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(cannot("written", &e)),
-            }
+        if let Some(key) = read()? {
+            return Ok(key);
         }
+        let key = SigningKey::generate(origin)?;
+        match key.write(path) {
+            Ok(()) => Ok(key),
+            // Somebody else was quicker; a link that leads nowhere is there, and holds nothing.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => read()?.ok_or_else(|| cannot("read", &e)),
+            Err(e) => Err(cannot("written", &e)),
+        }
+    }
+
+    /// Writes the key to a file that is not there yet, whole or not at all, and on disk when this returns.
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder.map_or(Ok(()), fs::create_dir_all)?;
+        // Under a name of its own first: two may want the first key at once, and either may be killed.
+        let beside = path.with_extension(format!("{}.new", hex::encode(self.id())));
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let written = options.open(&beside).and_then(|mut file| {
+            file.write_all(format!("{}\n", self.secret_text()).as_bytes())?;
+            file.sync_all()?;
+            fs::hard_link(&beside, path)
+        });
+        let _ = fs::remove_file(&beside);
+        written?;
+        // A folder can be opened, and brought to the disk, on Unix only.
+        #[cfg(unix)]
+        fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(())
     }
 
     /// The log that it is for.

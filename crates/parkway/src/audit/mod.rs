@@ -66,29 +66,34 @@ impl AuditLog {
     }
 
     /// Signs the log as it is on disk now, keeps the head in the store, and gives it as a note. Where nothing has happened since the
-    /// newest head and this key has signed that, it is that one.
+    /// newest head, it is that one, with this key's signature beside those that it has.
     ///
     /// # Errors
     ///
-    /// The key is that of another log, or the store fails.
+    /// The key is that of another log, nothing has happened yet, or the store fails.
     pub async fn sign(&self, key: &SigningKey) -> Result<String, Error> {
         let origin = self.origin().await?;
         if key.name() != origin {
-            let message = format!(
-                "the key is that of the log {}, and this is {origin}; each log has a key of its own",
-                key.name()
-            );
+            let name = key.name();
+            let message =
+                format!("the key is that of the log {name}, and this is {origin}; each log has a key of its own");
             return Err(Error::Audit(message));
         }
         let audit = self.store.audit();
         let head = audit.tree().await?;
+        if head.size == 0 {
+            return Err(Error::Audit("nothing has happened yet that could be signed".into()));
+        }
+        let text = text_of(&origin, head);
+        let mut note = key.sign(&text);
         if let Some(newest) = audit.newest_head().await?.filter(|newest| newest.head == head) {
-            let note: Result<Head, _> = newest.note.parse();
-            if note.is_ok_and(|note| note.note.is_signed_by(&key.public()) == Ok(true)) {
-                return Ok(newest.note);
+            match newest.note.parse::<Head>() {
+                Ok(known) if known.note.is_signed_by(&key.public()) == Ok(true) => return Ok(newest.note),
+                // What cannot be read, or was signed otherwise, is no evidence, and gives way.
+                Ok(known) if known.note.text() == text => note = format!("{}{}", newest.note, signature_of(&note)),
+                _ => {}
             }
         }
-        let note = key.sign(&text_of(&origin, head));
         audit.keep_head(&SignedHead { head, note: note.clone() }).await?;
         Ok(note)
     }
@@ -102,4 +107,9 @@ impl AuditLog {
 /// What is signed of a head (C2SP `tlog-checkpoint`).
 fn text_of(origin: &str, head: TreeHead) -> String {
     format!("{origin}\n{}\n{}\n", head.size, BASE64_STANDARD.encode(head.root.as_bytes()))
+}
+
+/// The line of a note that one key has signed.
+fn signature_of(note: &str) -> String {
+    note.lines().next_back().map(|line| format!("{line}\n")).unwrap_or_default()
 }

@@ -60,15 +60,16 @@ async fn an_export_cannot_be_checked_without_parkway() {
     let report = verify_export(case.whole.as_bytes(), &case.trust).unwrap();
     assert_eq!((report.runs, report.heads, report.pinned), (3, 2, 0));
     assert_eq!(report.events, case.whole.lines().filter(|line| line.contains("\"event\"")).count() as u64);
-    assert_eq!(report.size, report.events);
-    assert!(report.payloads > 3 && report.open.iter().all(|open| !open.contains("texts")), "{report}");
+    assert_eq!(report.newest.map(|(size, _)| size), Some(report.events));
+    assert!(report.payloads > 3 && report.open.iter().all(|open| !open.contains("texts said")), "{report}");
     let pinned = Trust { heads: vec![case.first.clone()], ..case.trust.clone() };
     assert_eq!(verify_export(case.whole.as_bytes(), &pinned).unwrap().pinned, 1);
     let part = verify_export(case.part.as_bytes(), &case.trust).unwrap();
-    assert_eq!((part.runs, part.size), (1, report.size));
-    assert!(part.events > 3 && part.open[0].contains("not in this export"), "{part}");
+    assert_eq!((part.runs, part.newest), (1, report.newest));
+    assert!(part.events > 3 && part.open[0].contains("of the log say"), "{part}");
     let one = verify_export(case.one.as_bytes(), &case.trust).unwrap();
-    assert_eq!((one.runs, one.events, one.root), (1, 1, report.root));
+    assert_eq!((one.runs, one.events, one.newest), (1, 1, report.newest));
+    assert!(one.open.iter().any(|open| open.contains("first events are not here")), "{one}");
 }
 
 fn is(line: &str, kind: &str) -> bool {
@@ -174,9 +175,47 @@ async fn a_part_of_the_log_that_is_not_signed_is_exported() {
     assert_eq!(log.newest_head().await.unwrap(), Some(note));
     let later = greet(&parkway, "Bob").await;
     assert!(log.export(&mut Vec::new(), Extent::Run(later)).await.is_err());
+    // Of the whole log that is exported which is signed.
+    let trust = Trust { keys: vec![key.public()], heads: Vec::new() };
+    let report = verify_export(exported(&log, Extent::Whole).await.as_bytes(), &trust).unwrap();
+    assert_eq!(report.runs, 1);
+    // A second key's signature stands beside the first one's.
+    let (size, other) = (report.events, SigningKey::generate(key.name()).unwrap());
+    let (first, both) = (log.sign(&key).await.unwrap(), log.sign(&other).await.unwrap());
+    assert!(both.starts_with(&first) && both.lines().count() == first.lines().count() + 1, "{both}");
+    assert_eq!(log.newest_head().await.unwrap(), Some(both));
+    for key in [&key, &other] {
+        let trust = Trust { keys: vec![key.public()], heads: Vec::new() };
+        let report = verify_export(exported(&log, Extent::Whole).await.as_bytes(), &trust).unwrap();
+        assert!(report.events > size && report.runs == 2, "{report}");
+    }
     log.export(&mut Vec::new(), Extent::Run(run)).await.unwrap();
-    let error = log.export(&mut Vec::new(), Extent::Event(run, Seq(999))).await.unwrap_err();
-    assert!(error.to_string().contains("has no event 999"), "{error}");
+    for seq in [0, 999] {
+        let error = log.export(&mut Vec::new(), Extent::Event(run, Seq(seq))).await.unwrap_err();
+        assert!(error.to_string().contains(&format!("has no event {seq}")), "{error}");
+    }
     let error = log.sign(&SigningKey::generate("parkway/other").unwrap()).await.unwrap_err();
     assert!(error.to_string().contains("a key of its own"), "{error}");
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_vouches_for_is_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let parkway = engine(&folder.path().join("runs.db")).await;
+    let log = parkway.audit();
+    let key = SigningKey::generate(&log.origin().await.unwrap()).unwrap();
+    let error = log.sign(&key).await.unwrap_err();
+    assert!(error.to_string().contains("nothing has happened yet"), "{error}");
+    greet(&parkway, "Ada").await;
+    let trust = Trust { keys: vec![key.public()], heads: Vec::new() };
+    let doubt = |found: Result<parkway::audit::Report, parkway::audit::Doubt>| found.unwrap_err().to_string();
+    assert!(doubt(log.verify(&Trust::default()).await.unwrap()).contains("no key for this log is known"));
+    assert!(doubt(log.verify(&trust).await.unwrap()).contains("never made"));
+    log.sign(&key).await.unwrap();
+    let report = log.verify(&trust).await.unwrap().unwrap();
+    assert_eq!((report.heads, report.keys.len()), (1, 1));
+    assert!(doubt(log.verify(&Trust::default()).await.unwrap()).contains("no key for this log is known"));
+    for bad in ["", "parkway/1 2", "a+b"] {
+        assert!(SigningKey::generate(bad).is_err(), "{bad:?}");
+    }
 }

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use parkway::audit::{Head, SigningKey, Trust};
 use parkway::id::Digest;
 use parkway::log::tree::{Frontier, leaf_hash};
-use parkway::log::{Payload, RunStatus};
+use parkway::log::{Channel, Payload, RunStatus};
 use parkway::store::RunFilter;
 use parkway::upkeep::{self, Depth};
-use parkway::{Parkway, Workflow, inputs};
+use parkway::{Parkway, Preapproval, RunOptions, Workflow, inputs};
 use serde_json::Value;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
@@ -154,6 +154,14 @@ const TAMPERS: &[Tamper] = &[
     t("run", "delete one, with all that is its own", Alone, Sql(LAST_RUN)),
     t(
         "run",
+        "put one in that has ended and has no events",
+        Alone,
+        Sql(
+            "INSERT INTO parkway_run (id, tenant, workflow, status, created, updated, head, fence, lease_until) SELECT replace(id, '-7', '-6'), tenant, workflow, 'completed', created, updated, 0, 1, 0 FROM parkway_run WHERE key = 1",
+        ),
+    ),
+    t(
+        "run",
         "put one in without events",
         Alone,
         Sql(
@@ -175,6 +183,12 @@ const TAMPERS: &[Tamper] = &[
         Sql("UPDATE parkway_payload SET bytes = (SELECT bytes FROM parkway_payload WHERE key = 1) WHERE key = 2"),
     ),
     t("payload", "put in a text that no event points to", Never, Text),
+    t(
+        "payload",
+        "delete the name of who has approved",
+        Alone,
+        Sql("DELETE FROM parkway_payload WHERE bytes = CAST('\"Grace\"' AS BLOB) AND run = 1"),
+    ),
     t(
         "payload",
         "put in a text under the hash of another",
@@ -242,7 +256,13 @@ const TAMPERS: &[Tamper] = &[
     t("all", "go back to a backup", WithHead, RolledBack),
 ];
 
-const SOURCE: &str = "parkway: 1\ninputs: { who: { type: string } }\nsteps:\n  greet: { set: { text: \"Hello, ${{ inputs.who }}\" } }\noutputs: { text: \"${{ steps.greet.output.text }}\" }\n";
+const SOURCE: &str = "parkway: 1
+inputs: { who: { type: string } }
+steps:
+  sure: { approve: { prompt: \"Sure?\" } }
+  greet: { needs: [sure], set: { text: \"Hello, ${{ inputs.who }}\" } }
+outputs: { text: \"${{ steps.greet.output.text }}\" }
+";
 
 /// A store of three runs, each after the other, with a head after the second and the third, and a copy from before the third.
 struct Made {
@@ -263,7 +283,9 @@ impl Made {
                 upkeep::backup(&path, &folder.path().join("before.db")).await.unwrap();
             }
             let workflow = Workflow::from_source("greet.yaml", SOURCE).unwrap();
-            let run = parkway.start(workflow, inputs! { who: who }).await.unwrap();
+            let mut options = RunOptions::default();
+            options.preapprovals = vec![Preapproval { step: None, by: "Grace".into(), via: Channel::Flag }];
+            let run = parkway.start_with(workflow, inputs! { who: who }, options).await.unwrap();
             run.output::<Value>().await.unwrap();
             if sign {
                 heads.push(parkway.audit().sign(&key).await.unwrap().parse().unwrap());

@@ -11,7 +11,7 @@ CREATE TABLE parkway_log_id (
 INSERT INTO parkway_log_id VALUES (lower(hex(randomblob(16))));
 
 CREATE TABLE parkway_head (
-    size INTEGER PRIMARY KEY,
+    size INTEGER PRIMARY KEY CHECK (size > 0),
     root BLOB    NOT NULL,
     note TEXT    NOT NULL
 );

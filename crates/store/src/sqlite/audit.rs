@@ -126,18 +126,17 @@ async fn tree(tx: &mut Transaction<'_, Sqlite>) -> Result<TreeHead, StoreError> 
     Ok(TreeHead { size, root: frontier.root() })
 }
 
-/// Writes a signed head down, if the log has that many events.
+/// Writes a signed head down, if the log has had it.
 pub(super) async fn keep_head(tx: &mut Tx, head: &SignedHead) -> Result<Result<(), StoreError>, StoreError> {
     let TreeHead { size, root } = head.head;
     let sql = "SELECT count(*) FROM parkway_event WHERE leaf = $1";
     let query = sqlx::query_scalar(sql).bind(signed(size));
-    let known: i64 = query.fetch_one(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
-    let frontier =
-        if known == 1 || size == 0 { super::leaves::frontier(tx, size).await?.root() } else { Digest::of(&[]) };
-    if frontier != root || (known == 0 && size > 0) {
+    let reached: i64 = query.fetch_one(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+    if size == 0 || reached == 0 || super::leaves::frontier(tx, size).await?.root() != root {
         return Ok(Err(StoreError::Malformed(format!("the log never had this head of {size} events"))));
     }
-    let sql = "INSERT INTO parkway_head (size, root, note) VALUES ($1, $2, $3) ON CONFLICT (size) DO NOTHING";
+    let sql = "INSERT INTO parkway_head (size, root, note) VALUES ($1, $2, $3)
+        ON CONFLICT (size) DO UPDATE SET root = excluded.root, note = excluded.note";
     let query = sqlx::query(sql).bind(signed(size)).bind(root.as_bytes().to_vec()).bind(&head.note);
     query.execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     Ok(Ok(()))

@@ -357,7 +357,7 @@ suite! { $
         a_node_that_is_not_complete_has_a_hash
         a_proof_cannot_be_made_of_the_nodes
         leaves_are_not_the_events_in_the_order_of_their_commits
-        a_signed_head_is_lost_or_replaced
+        a_signed_head_is_lost
         a_head_that_the_log_never_had_is_kept
         a_reopened_store_is_another_log
     }

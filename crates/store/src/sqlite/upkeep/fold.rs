@@ -94,6 +94,19 @@ pub(super) async fn runs(source: &mut Source, depth: Depth, checked: &mut Checke
                 );
                 checked.tell(Some(run), None, what);
             }
+            if row.head == 0 && status != RunStatus::Pending {
+                checked.tell(Some(run), None, format!("it has no events, and is listed as {}", status.as_str()));
+            }
+            // The id of a run that a step has for itself has the time of the run that it is a part of.
+            let (created, named) = (row.created / 1_000, milliseconds(&row.id).unwrap_or_default());
+            if created < named || (created != named && row.parent.is_none()) {
+                let listed = Time::from_micros(row.created);
+                checked.tell(
+                    Some(run),
+                    None,
+                    format!("it is listed as created at {listed}, which its id does not say"),
+                );
+            }
             match depth {
                 Depth::Full => log(source, run, status, &row, whole, checked, &mut unfolded).await?,
                 Depth::Quick => checked.counts.events += u64::try_from(row.events).unwrap_or_default(),
@@ -139,7 +152,7 @@ async fn log(
         }
     };
     let mut fold = if whole { Fold::Begin } else { Fold::Stopped };
-    let (mut after, mut leaf, mut fence, mut begun) = (0, 0, 0, None);
+    let (mut after, mut leaf, mut fence) = (0, 0, 0);
     loop {
         let query = sqlx::query_as(sql).bind(&row.id).bind(after).bind(row.head).bind(PAGE);
         let events: Vec<(i64, i64, Vec<u8>, Vec<u8>)> =
@@ -182,7 +195,6 @@ async fn log(
                 wrong(format!("its fence is {}; the run's is {held}, that of an earlier event {before}", event.fence));
             }
             fence = event.fence.0;
-            begun = begun.or(Some(event.at));
             references.extend(commitments(&body).into_iter().map(|text| (seq, text)));
             fold = match fold {
                 Fold::Begin => begin(source, run, &event, checked, unfolded).await?,
@@ -212,11 +224,6 @@ async fn log(
             let (listed, said) = (&row.workflow, &state.plan().workflow);
             checked.tell(Some(run), None, format!("it is listed as a run of `{listed}`, and its plan is of `{said}`"));
         }
-        let named = row.parent.is_some() || milliseconds(&row.id) == Some(row.created / 1_000);
-        if !named || begun.is_some_and(|begun| row.created > begun.micros()) {
-            let listed = Time::from_micros(row.created);
-            checked.tell(Some(run), None, format!("it is listed as created at {listed}, and that is not when it was"));
-        }
         let parent = state.parent().map(|parent| parent.run.to_string());
         if parent != row.parent {
             let (listed, said) = (row.parent.as_deref().unwrap_or("none"), parent.as_deref().unwrap_or("none"));
@@ -226,7 +233,7 @@ async fn log(
     Ok(())
 }
 
-/// The time in a run's id, which is a UUID of version 7: that of its creation, or of the run that it is a part of.
+/// The time in a run's id, which is a UUID of version 7.
 fn milliseconds(id: &str) -> Option<i64> {
     let digits = format!("{}{}", id.get(..8)?, id.get(9..13)?);
     i64::from_str_radix(&digits, 16).ok()
@@ -304,8 +311,7 @@ async fn missing(
 
 /// The texts that an event points to.
 fn commitments(body: &[u8]) -> Vec<Commitment> {
-    let kind = serde_json::from_slice::<Value>(body).ok().and_then(|mut event| event.get_mut("kind").map(Value::take));
-    Commitment::within(&kind.unwrap_or_default())
+    Commitment::within(&serde_json::from_slice(body).unwrap_or_default())
 }
 
 #[cfg(test)]
