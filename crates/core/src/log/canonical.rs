@@ -188,6 +188,64 @@ mod tests {
     }
 
     #[test]
+    fn a_vector_of_the_standard_comes_out_otherwise() {
+        macro_rules! vector {
+            ($name:literal) => {
+                (
+                    include_str!(concat!("../../tests/rfc8785/", $name, ".in.json")),
+                    include_str!(concat!("../../tests/rfc8785/", $name, ".out.json")),
+                )
+            };
+        }
+        let vectors = [
+            vector!("arrays"),
+            vector!("french"),
+            vector!("structures"),
+            vector!("unicode"),
+            vector!("values"),
+            vector!("weird"),
+        ];
+        for (given, expected) in vectors {
+            let value: Value = serde_json::from_str(given).unwrap();
+            assert_eq!(String::from_utf8(to_vec(&value).unwrap()).unwrap(), expected.trim_end());
+        }
+    }
+
+    #[test]
+    fn a_number_of_the_standard_comes_out_otherwise() {
+        // Its appendix B.
+        for (bits, expected) in [
+            (0x0000_0000_0000_0000, "0"),
+            (0x8000_0000_0000_0000, "0"),
+            (0x0000_0000_0000_0001, "5e-324"),
+            (0x8000_0000_0000_0001, "-5e-324"),
+            (0x7fef_ffff_ffff_ffff, "1.7976931348623157e+308"),
+            (0xffef_ffff_ffff_ffff, "-1.7976931348623157e+308"),
+            (0x4340_0000_0000_0000, "9007199254740992"),
+            (0xc340_0000_0000_0000, "-9007199254740992"),
+            (0x4430_0000_0000_0000, "295147905179352830000"),
+            (0x44b5_2d02_c7e1_4af5, "9.999999999999997e+22"),
+            (0x44b5_2d02_c7e1_4af6, "1e+23"),
+            (0x44b5_2d02_c7e1_4af7, "1.0000000000000001e+23"),
+            (0x444b_1ae4_d6e2_ef4e, "999999999999999700000"),
+            (0x444b_1ae4_d6e2_ef4f, "999999999999999900000"),
+            (0x444b_1ae4_d6e2_ef50, "1e+21"),
+            (0x3eb0_c6f7_a0b5_ed8c, "9.999999999999997e-7"),
+            (0x3eb0_c6f7_a0b5_ed8d, "0.000001"),
+            (0x41b3_de43_5555_5553, "333333333.3333332"),
+            (0x41b3_de43_5555_5554, "333333333.33333325"),
+            (0x41b3_de43_5555_5555, "333333333.3333333"),
+            (0x41b3_de43_5555_5556, "333333333.3333334"),
+            (0x41b3_de43_5555_5557, "333333333.33333343"),
+            (0xbecb_f647_612f_3696, "-0.0000033333333333333333"),
+            (0x4314_3ff3_c1cb_0959, "1424953923781206.2"),
+        ] {
+            let bytes = to_vec(&f64::from_bits(bits)).unwrap();
+            assert_eq!(String::from_utf8(bytes).unwrap(), expected, "{bits:x}");
+        }
+    }
+
+    #[test]
     fn names_that_others_begin_with_come_later() {
         let value = json!({"ab": 1, "a": {"z": [], "b": {}, "a!": [{"d": 1, "c": "}\",\""}]}, "a b": -3});
         let bytes = String::from_utf8(sorted(&serde_json::to_vec(&value).unwrap()).unwrap()).unwrap();

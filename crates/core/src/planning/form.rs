@@ -8,7 +8,7 @@ use super::line::PlannedStep;
 use super::part::Part;
 use super::reach::{Place, elements, places, suits, surely};
 use super::reference::{ITEM, Reference};
-use super::shape::Shapes;
+use super::shape::{self, Shapes};
 use crate::schema::move_references;
 use crate::tool::ToolSpec;
 use crate::workflow::Type;
@@ -185,7 +185,7 @@ impl Writer<'_> {
         options.extend(self.shapes.references(&|kind| surely(kind, |kind| *kind == Type::Bool)));
         let text = json!({ "type": "string", "maxLength": WORDS });
         let with_right = [
-            (self.shapes.references(&numbers), json!(["==", "!=", ">", "<"]), json!({ "type": "number" })),
+            (self.shapes.references(&numbers), json!(["==", "!=", ">", "<"]), shape::number()),
             (self.shapes.references(&texts), json!(["==", "!=", "contains"]), text.clone()),
             (self.shapes.references(&of_texts), json!(["contains"]), text),
         ];

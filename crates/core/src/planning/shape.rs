@@ -22,6 +22,9 @@ const NAMES: &str = "^[A-Za-z][A-Za-z0-9_ .-]{0,63}$";
 const TEXT: u32 = 300;
 /// The same where there are many: the whole line is to come to its end.
 const SHORT: u32 = 80;
+/// The largest number that a planner writes out, where the schema sets no limit, and the smallest part of one: digits have no end either.
+const NUMBER: i64 = 999_999_999_999_999;
+const FRACTION: f64 = 0.000_001;
 /// Fields of an object that may be as long as one alone.
 const FEW: u32 = 3;
 /// The most elements of a list that a planner writes out, where the schema sets no limit.
@@ -182,14 +185,45 @@ impl<'a> Shapes<'a> {
         }
     }
 
-    /// A schema as it says itself; a text of which it says nothing has a bound.
+    /// A schema as it says itself, with a bound where it sets none.
     fn bare(&self, part: &Part<'_>) -> Map<String, Value> {
         let mut keys: Map<String, Value> =
             part.says().filter(counts).map(|(key, value)| (key.to_owned(), value.clone())).collect();
-        if keys.len() == 1 && keys.get("type").is_some_and(|name| name == "string") {
-            keys.insert("maxLength".into(), json!(self.text));
-        }
+        self.bound(&mut keys);
         keys
+    }
+
+    /// Bounds texts and numbers of which a schema of single values sets no limit.
+    fn bound(&self, keys: &mut Map<String, Value>) {
+        let is = |name: &str| match keys.get("type") {
+            Some(Value::String(kind)) => kind == name,
+            Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == name),
+            _ => false,
+        };
+        let (text, whole, fraction) = (is("string"), is("integer"), is("number"));
+        let sets = |names: &[&str]| names.iter().any(|name| keys.contains_key(*name));
+        if sets(&["enum", "const"]) {
+            return;
+        }
+        let limit = |names: [&str; 2]| names.iter().find_map(|name| keys.get(*name)?.as_f64());
+        let (low, high) = (limit(["minimum", "exclusiveMinimum"]), limit(["maximum", "exclusiveMaximum"]));
+        let least = keys.get("minLength").and_then(Value::as_u64).unwrap_or_default();
+        let mut bounds = Vec::new();
+        if text && !sets(&["maxLength", "pattern", "format"]) {
+            bounds.push(("maxLength", json!(least.max(self.text.into()))));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "so large a number is exact")]
+        let most = NUMBER as f64;
+        if (whole || fraction) && high.is_none() && low.is_none_or(|low| low < most) {
+            bounds.push(("maximum", json!(NUMBER)));
+        }
+        if (whole || fraction) && low.is_none() && high.is_none_or(|high| high > -most) {
+            bounds.push(("minimum", json!(-NUMBER)));
+        }
+        if fraction && !sets(&["multipleOf"]) {
+            bounds.push(("multipleOf", json!(FRACTION)));
+        }
+        keys.extend(bounds.into_iter().map(|(key, value)| (key.to_owned(), value)));
     }
 
     /// One of several kinds, each with the keys that speak of it.
@@ -205,7 +239,9 @@ impl<'a> Shapes<'a> {
         for schema in options {
             if simple(schema) {
                 let map = schema.as_object().into_iter().flatten().filter(|(key, _)| is_plain(key));
-                found.push(Value::Object(map.map(|(key, value)| (key.clone(), value.clone())).collect()));
+                let mut keys = map.map(|(key, value)| (key.clone(), value.clone())).collect();
+                self.bound(&mut keys);
+                found.push(Value::Object(keys));
             } else {
                 // A part of the same whole with one kind fewer to be: its own parts keep their places.
                 found.push(self.literal(&Part { at: schema, ..part.clone() }));
@@ -270,7 +306,12 @@ impl<'a> Shapes<'a> {
 
     /// A value of which nothing is known: as much as a plan can want.
     fn anything(&mut self) -> Value {
-        let leaf = |most: u32| json!({ "type": ["string", "number", "boolean", "null"], "maxLength": most });
+        let leaf = |most: u32| {
+            json!({
+                "type": ["string", "number", "boolean", "null"],
+                "maxLength": most, "minimum": -NUMBER, "maximum": NUMBER, "multipleOf": FRACTION,
+            })
+        };
         let mut options = vec![leaf(SHORT.min(self.text))];
         options.extend(self.references(&|_| true));
         options.extend(self.items(&|_| true));
@@ -342,6 +383,11 @@ impl<'a> Shapes<'a> {
             })
         })
     }
+}
+
+/// A number that is written out, of which nothing is known.
+pub(super) fn number() -> Value {
+    json!({ "type": "number", "minimum": -NUMBER, "maximum": NUMBER, "multipleOf": FRACTION })
 }
 
 fn lead(name: &str) -> Value {

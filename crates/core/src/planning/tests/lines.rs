@@ -186,3 +186,50 @@ fn the_same_look_for_each_of_many_is_planned_without_an_end() {
     assert!(repeats(over(json!("in"))), "no item is looked at");
     assert!(!repeats(over(json!("out"))) && !repeats(over(json!({ "$ref": "item.path" }))));
 }
+
+/// Places in a form where what is written has no end.
+fn endless(schema: &Value, place: &str, found: &mut Vec<String>) {
+    let is = |name: &str| match &schema["type"] {
+        Value::String(kind) => kind == name,
+        Value::Array(kinds) => kinds.iter().any(|kind| kind == name),
+        _ => false,
+    };
+    let sets = |names: &[&str]| names.iter().all(|name| schema.get(*name).is_some());
+    let single = ["enum", "const", "pattern", "format"].iter().any(|name| schema.get(*name).is_some());
+    let text = is("string") && !single && !sets(&["maxLength"]);
+    let number = (is("integer") || is("number")) && !single && !sets(&["minimum", "maximum"]);
+    let fraction = is("number") && !single && !sets(&["multipleOf"]);
+    let list = is("array") && !sets(&["maxItems"]);
+    let object = schema.get("patternProperties").is_some() && !sets(&["maxProperties"]);
+    if text || number || fraction || list || object {
+        found.push(format!("{place}: {schema}"));
+    }
+    match schema {
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| endless(value, &format!("{place}/{key}"), found));
+        }
+        Value::Array(all) => all.iter().for_each(|value| endless(value, place, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_line_has_no_end() {
+    let mut tools = office();
+    let anything = json!({ "type": "object", "properties": {
+        "any": {}, "either": { "type": ["integer", "null"] }, "some": { "type": "string", "minLength": 2 },
+        "least": { "type": "integer", "minimum": 5 }, "list": { "type": "array", "items": { "type": "number" } },
+        "one": { "anyOf": [{ "type": "number" }, { "type": "array" }] }, "loose": { "type": "object" },
+    }});
+    tools.push(tool("any", Effect::Read, anything, json!({})));
+    let mut draft = Draft::new(tools, None, 9);
+    for line in [None, Some(json!({ "id": "s1", "tool": "list", "args": { "folder": "in" }, "why": "find" }))] {
+        if let Some(line) = line {
+            let read = draft.read(&line).unwrap();
+            draft.take(read, "line_1");
+        }
+        let mut found = Vec::new();
+        endless(&draft.form(), "", &mut found);
+        assert_eq!(found, Vec::<String>::new());
+    }
+}
