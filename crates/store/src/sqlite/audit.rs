@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use parkway_core::audit::{Audit, Leaf, SignedHead, TreeHead};
 use parkway_core::id::{Digest, RunId, Seq};
-use parkway_core::log::tree::{Frontier, Node};
+use parkway_core::log::tree::Node;
 use parkway_core::store::StoreError;
-use serde_json::json;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Sqlite, Transaction};
 
 use super::SqliteStore;
 use super::error::{corrupt, from_sqlx};
+use super::leaves;
 use super::read::{must_exist, number, signed};
 use super::tx::Tx;
 use super::writer::Job;
@@ -33,7 +33,7 @@ impl Audit for SqliteStore {
 
     async fn nodes(&self, nodes: &[Node]) -> Result<BTreeMap<Node, Digest>, StoreError> {
         let mut connection = self.readers.acquire().await.map_err(|e| self.failed(&e))?;
-        let found = read_nodes(&mut connection, nodes).await.map_err(|error| self.writer.told(error))?;
+        let found = leaves::nodes(&mut connection, nodes).await.map_err(|error| self.writer.told(error))?;
         if let Some(missing) = nodes.iter().find(|node| !found.contains_key(node)) {
             let what = format!("node {} of level {} of the tree is not complete", missing.index, missing.level);
             return Err(StoreError::Malformed(what));
@@ -92,38 +92,15 @@ fn leaf((leaf, run, seq, bytes): Row) -> Result<Leaf, StoreError> {
 }
 
 fn head((size, root, note): HeadRow) -> Result<SignedHead, StoreError> {
-    let root = digest(&root).ok_or_else(|| corrupt("the root of a head", size))?;
+    let root = leaves::digest(&root).ok_or_else(|| corrupt("the root of a head", size))?;
     Ok(SignedHead { head: TreeHead { size: number("the size of a head", size)?, root }, note })
-}
-
-fn digest(bytes: &[u8]) -> Option<Digest> {
-    Some(Digest::from_bytes(bytes.try_into().ok()?))
-}
-
-/// The hashes of these nodes that are complete. They stand in the rows of the leaves that complete them.
-async fn read_nodes(connection: &mut SqliteConnection, nodes: &[Node]) -> Result<BTreeMap<Node, Digest>, StoreError> {
-    let leaves: Vec<u64> = nodes.iter().filter_map(|node| node.last_leaf().checked_add(1)).collect();
-    let sql = "SELECT leaf, hash FROM parkway_event WHERE leaf IN (SELECT value FROM json_each($1))";
-    let query = sqlx::query_as(sql).bind(json!(leaves).to_string());
-    let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(connection).await.map_err(|e| from_sqlx(&e))?;
-    let rows: BTreeMap<i64, Vec<u8>> = rows.into_iter().collect();
-    let hash = |node: &Node| {
-        let row = rows.get(&i64::try_from(node.last_leaf() + 1).ok()?)?;
-        Some((*node, digest(row.chunks_exact(32).nth(node.level as usize)?)?))
-    };
-    Ok(nodes.iter().filter_map(hash).collect())
 }
 
 async fn tree(tx: &mut Transaction<'_, Sqlite>) -> Result<TreeHead, StoreError> {
     let query = sqlx::query_scalar("SELECT coalesce(max(leaf), 0) FROM parkway_event");
     let size: i64 = query.fetch_one(&mut **tx).await.map_err(|e| from_sqlx(&e))?;
     let size = number("a leaf number", size)?;
-    let damaged = || corrupt("the tree over the events", format!("a frontier of {size} leaves"));
-    let places = Frontier::places(size);
-    let nodes = read_nodes(tx, &places).await?;
-    let nodes: Option<Vec<Digest>> = places.iter().map(|place| nodes.get(place).copied()).collect();
-    let frontier = nodes.and_then(|nodes| Frontier::new(size, nodes)).ok_or_else(damaged)?;
-    Ok(TreeHead { size, root: frontier.root() })
+    Ok(TreeHead { size, root: leaves::frontier(tx, size).await?.root() })
 }
 
 /// Writes a signed head down, if the log has had it.
@@ -132,7 +109,7 @@ pub(super) async fn keep_head(tx: &mut Tx, head: &SignedHead) -> Result<Result<(
     let sql = "SELECT count(*) FROM parkway_event WHERE leaf = $1";
     let query = sqlx::query_scalar(sql).bind(signed(size));
     let reached: i64 = query.fetch_one(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
-    if size == 0 || reached == 0 || super::leaves::frontier(tx, size).await?.root() != root {
+    if size == 0 || reached == 0 || leaves::frontier(tx.statement().await?, size).await?.root() != root {
         return Ok(Err(StoreError::Malformed(format!("the log never had this head of {size} events"))));
     }
     let sql = "INSERT INTO parkway_head (size, root, note) VALUES ($1, $2, $3)

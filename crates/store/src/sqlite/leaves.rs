@@ -1,9 +1,12 @@
 //! Events as rows: each is a leaf of the tree over all events, and its row has the nodes that it completes.
 
+use std::collections::BTreeMap;
+
 use parkway_core::id::{Digest, RunId};
-use parkway_core::log::tree::{Frontier, leaf_hash};
+use parkway_core::log::tree::{Frontier, Node, leaf_hash};
 use parkway_core::store::StoreError;
 use serde_json::json;
+use sqlx::SqliteConnection;
 
 use super::error::{corrupt, from_sqlx};
 use super::insert::{ROWS, insert, insert_if, inserted};
@@ -46,20 +49,34 @@ pub(super) struct Row<'a> {
 }
 
 /// The right edge of the tree over the `size` leaves that there are, read from their rows.
-pub(super) async fn frontier(tx: &mut Tx, size: u64) -> Result<Frontier, StoreError> {
+pub(super) async fn frontier(connection: &mut SqliteConnection, size: u64) -> Result<Frontier, StoreError> {
     let damaged = || corrupt("the tree over the events", format!("a frontier of {size} leaves"));
     let places = Frontier::places(size);
-    let leaves: Vec<u64> = places.iter().map(|place| place.last_leaf() + 1).collect();
-    let sql = "SELECT hash FROM parkway_event WHERE leaf IN (SELECT value FROM json_each($1)) ORDER BY leaf";
-    let query = sqlx::query_scalar(sql).bind(json!(leaves).to_string());
-    let hashes: Vec<Vec<u8>> = query.fetch_all(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
-    // Larger nodes stand further left, so that their order is that of the leaves.
-    let node = |(place, hash): (&parkway_core::log::tree::Node, &Vec<u8>)| {
-        let node = hash.chunks_exact(32).nth(place.level as usize)?;
-        Some(Digest::from_bytes(node.try_into().ok()?))
-    };
-    let nodes: Option<Vec<Digest>> = places.iter().zip(&hashes).map(node).collect();
+    let found = nodes(connection, &places).await?;
+    let nodes: Option<Vec<Digest>> = places.iter().map(|place| found.get(place).copied()).collect();
     nodes.and_then(|nodes| Frontier::new(size, nodes)).ok_or_else(damaged)
+}
+
+/// The hashes of these nodes that are complete. They stand in the rows of the leaves that complete them.
+pub(super) async fn nodes(
+    connection: &mut SqliteConnection,
+    nodes: &[Node],
+) -> Result<BTreeMap<Node, Digest>, StoreError> {
+    let leaves: Vec<u64> = nodes.iter().filter_map(|node| node.last_leaf().checked_add(1)).collect();
+    let sql = "SELECT leaf, hash FROM parkway_event WHERE leaf IN (SELECT value FROM json_each($1))";
+    let query = sqlx::query_as(sql).bind(json!(leaves).to_string());
+    let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(connection).await.map_err(|e| from_sqlx(&e))?;
+    let rows: BTreeMap<i64, Vec<u8>> = rows.into_iter().collect();
+    let hash = |node: &Node| {
+        let row = rows.get(&i64::try_from(node.last_leaf() + 1).ok()?)?;
+        Some((*node, digest(row.chunks_exact(32).nth(node.level as usize)?)?))
+    };
+    Ok(nodes.iter().filter_map(hash).collect())
+}
+
+/// A hash as a row keeps it.
+pub(super) fn digest(bytes: &[u8]) -> Option<Digest> {
+    Some(Digest::from_bytes(bytes.try_into().ok()?))
 }
 
 /// Appends the events to the tree and to the table.

@@ -151,7 +151,7 @@ pub(super) async fn insert_events(
     }
     // Another process may have written since.
     if frontier.size() != leaves {
-        *frontier = leaves::frontier(tx, leaves).await?;
+        *frontier = leaves::frontier(tx.statement().await?, leaves).await?;
     }
     leaves::append(tx, frontier, &rows).await
 }
