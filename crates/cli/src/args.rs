@@ -2,14 +2,16 @@
 
 mod audit;
 mod goal;
+mod memory;
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::exit::EXIT_CODES;
-pub(crate) use audit::{AuditArgs, AuditCommand, KeyArgs};
+pub(crate) use audit::{AuditArgs, AuditCommand, EraseArgs, KeyArgs};
 pub(crate) use goal::{DistilArgs, DoArgs, GoalArgs, PlanArgs, PlanFormat};
+pub(crate) use memory::{MemoryArgs, MemoryCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -105,8 +107,10 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Check, back up, restore and vacuum the store of runs
     Store(StoreArgs),
-    /// Sign, check, prove and export the log of all runs
+    /// Sign, check, prove and export the log of all runs; erase texts
     Audit(AuditArgs),
+    /// List, find, forget, export and import what agents remember
+    Memory(MemoryArgs),
     /// Tell what works here, and how to mend what does not
     #[command(before_help = "Example:\n  parkway doctor                        before the first run")]
     Doctor,

@@ -91,6 +91,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Config(args) => command::config::config(&global, args, out_ref),
         Command::Store(args) => command::store::store(&global, args, out_ref).await,
         Command::Audit(args) => command::audit::audit(&global, args, out_ref).await,
+        Command::Memory(args) => command::memory::memory(&global, args, out_ref).await,
         Command::Doctor => command::doctor::doctor(&global, out_ref).await,
         Command::Try(args) => command::try_::try_(&global, args, out_ref).await,
     }?;

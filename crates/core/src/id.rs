@@ -37,6 +37,10 @@ macro_rules! string_serde {
 pub struct RunId(uuid::Uuid);
 
 impl RunId {
+    /// What happens to a store outside of its runs: memories that a person changes, texts that are erased. It has a log like a run, and is
+    /// listed nowhere.
+    pub const SYSTEM: RunId = RunId(uuid::Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0000));
+
     /// An id for a run created at `at`, made unique by `random`.
     pub fn new(at: Time, random: [u8; 16]) -> Self {
         let mut tail = [0; 10];
@@ -98,6 +102,52 @@ impl fmt::Debug for CommitId {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// The name of a memory: 16 bytes, hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemoryId([u8; 16]);
+
+impl MemoryId {
+    /// An id from 16 random bytes.
+    pub fn new(random: [u8; 16]) -> Self {
+        MemoryId(random)
+    }
+
+    /// The memory that the call with this key writes: always the same one.
+    pub fn of_call(key: &EffectKey) -> Self {
+        let mut id = [0; 16];
+        id.copy_from_slice(&Digest::of(&[b"parkway-memory-id-1\0", key.to_string().as_bytes()]).as_bytes()[..16]);
+        MemoryId(id)
+    }
+
+    /// Its 16 bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for MemoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for MemoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for MemoryId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let wrong = || IdError { text: text.into(), expected: "the id of a memory, which has 32 hexadecimal digits" };
+        let mut id = [0; 16];
+        hex::decode_to_slice(text, &mut id).map_err(|_| wrong())?;
+        Ok(MemoryId(id))
+    }
+}
+string_serde!(MemoryId);
 
 /// The name of a process that executes runs; unique per process start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ pub mod host;
 pub mod id;
 pub mod label;
 pub mod log;
+pub mod memory;
 pub mod model;
 pub mod planning;
 pub mod policy;

@@ -9,7 +9,10 @@ use serde_json::Value;
 
 use crate::audit::Audit;
 use crate::id::{CommitId, Fence, RunId, Seq, StepKey, Time, WorkerId};
-use crate::log::{Channel, Commitment, Event, EventError, Payload, PayloadError, Resolution, RunStatus, Verdict};
+use crate::log::{
+    Channel, Commitment, Event, EventError, EventKind, Payload, PayloadError, Resolution, RunStatus, Verdict,
+};
+use crate::memory::{Content, Memory};
 use crate::write::{OutboxEntry, SqlWrite};
 
 /// The right to change a run, until somebody else gets a newer fence.
@@ -68,10 +71,22 @@ impl Commit {
                 return Err(malformed(format!("two writes to one thing in a commit to run {run}: {write:?}")));
             }
         }
+        for event in &self.events {
+            if let EventKind::MemoryWritten { content, id, .. } = &event.kind
+                && self.content(*content).is_none()
+            {
+                return Err(malformed(format!("memory {id} of run {run} is written without what it says")));
+            }
+        }
         if self.expect > Seq(0) && self.creates().is_some() {
             return Err(malformed(format!("run {run} is created in a commit after event {}", self.expect)));
         }
         Ok(())
+    }
+
+    /// What a memory says that the commit writes.
+    pub fn content(&self, commitment: Commitment) -> Option<Content> {
+        self.payloads.iter().find(|payload| payload.commitment == commitment)?.value().ok()
     }
 
     /// The write that creates the commit's own run, if it does.
@@ -449,7 +464,8 @@ impl From<PayloadError> for StoreError {
 /// What happened, in order.
 #[async_trait]
 pub trait Log: Send + Sync {
-    /// Makes a commit true. It is on disk when this returns. The run's newest commit again is `Ok`, whoever holds the run by
+    /// Makes a commit true. It is on disk when this returns. What its events say of memories is true with it, and the texts that they
+    /// [erase](crate::log::EventKind::erased) are gone. The run's newest commit again is `Ok`, whoever holds the run by
     /// then; a wrong `expect` is [`StoreError::Conflict`], an old fence or a lease given back [`StoreError::Fenced`]. A lease
     /// that ran out is good until somebody else claims. After [`StoreError::Backend`] or [`StoreError::Full`] the caller
     /// does not know whether the commit became true, and must read the log.
@@ -468,7 +484,7 @@ pub trait Log: Send + Sync {
     /// The payloads with these commitments, in that order; `None` where one was erased or never existed.
     async fn payloads(&self, commitments: &[Commitment]) -> Result<Vec<Option<Payload>>, StoreError>;
 
-    /// Runs, newest first.
+    /// Runs, newest first. [`RunId::SYSTEM`] is among them only if it is asked for.
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError>;
 
     /// Events of all runs with a leaf number above `after`, in the order of their commits; at most `limit`.
@@ -476,6 +492,15 @@ pub trait Log: Send + Sync {
 
     /// What proves this log.
     fn audit(&self) -> &dyn Audit;
+
+    /// What agents remember.
+    fn memory(&self) -> &dyn Memory;
+
+    /// Takes what was erased out of every place where the store may still have it. `false` where somebody reads who keeps it: then it is
+    /// gone when nobody does.
+    async fn purge(&self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
 
     /// The newest snapshot of a run's state that was kept. A store without a place for them has none.
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::id::RunId;
+use crate::id::{MemoryId, RunId};
+use crate::log::Commitment;
+use crate::memory::NewMemory;
 
 /// A change that a tool asks for, as data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,17 @@ pub enum ToolWrite {
     },
     /// Something for the world outside, which a relay carries out at least once after the commit.
     Outbox(OutboxEntry),
+    /// Something is remembered.
+    Remember(NewMemory),
+    /// A memory is forgotten.
+    Forget {
+        /// The memory.
+        id: MemoryId,
+        /// What it says.
+        content: Commitment,
+        /// Why.
+        note: Option<String>,
+    },
 }
 
 /// One SQL statement: `INSERT`, `UPDATE`, `DELETE` or `REPLACE`, perhaps after `WITH`. It reaches the embedder's own tables only,

@@ -176,13 +176,6 @@ impl Builder {
             (None, None) => open_store("sqlite:parkway.db", &clock).await?,
         };
         let mut tools = Toolbox::new();
-        #[cfg(feature = "tools")]
-        for tool in parkway_tools::all(&root) {
-            tools.insert(tool);
-        }
-        for tool in self.tools {
-            tools.insert(tool);
-        }
         let policy: Arc<dyn Policy> = match (self.policy, &settings) {
             (Some(policy), _) => policy,
             (None, Some(settings)) => Arc::new(settings.policy()?),
@@ -190,7 +183,7 @@ impl Builder {
         };
         let random = hex::encode(&clock.random()[..6]);
         let worker = WorkerId::new(format!("w{}-{random}", std::process::id()));
-        let mut services = Services::new(store, Arc::new(tools), policy, clock, worker);
+        let mut services = Services::new(store, Arc::default(), policy, clock, worker);
         services.env = self.env.unwrap_or_else(|| Arc::new(|name| std::env::var(name).ok()));
         match (self.secrets, &settings) {
             (Some(secrets), _) => services.secrets = secrets,
@@ -209,6 +202,13 @@ impl Builder {
             }),
             (None, None) => None,
         };
+        #[cfg(feature = "tools")]
+        {
+            let memory = parkway_tools::memory(services.store.clone(), services.tool_search.clone());
+            parkway_tools::all(&root).into_iter().chain(memory).for_each(|tool| drop(tools.insert(tool)));
+        }
+        self.tools.into_iter().for_each(|tool| drop(tools.insert(tool)));
+        services.tools = Arc::new(tools);
         services.concurrency = self.parallel_calls.unwrap_or(services.concurrency);
         let places = self.parallel_runs.unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let models = Models::new(self.models, services.secrets.clone(), self.progress, self.require_gpu);

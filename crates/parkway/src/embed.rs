@@ -20,6 +20,7 @@ use crate::binding::{Models, Reading};
 use crate::bounds;
 use crate::builder::Builder;
 use crate::error::Error;
+use crate::memory::Memories;
 use crate::record::Record;
 use crate::run::Run;
 use crate::settings::Settings;
@@ -125,7 +126,17 @@ impl Parkway {
 
     /// The log of the store, to be signed, exported and checked.
     pub fn audit(&self) -> AuditLog {
-        AuditLog::new(self.inner.services.store.clone())
+        AuditLog::new(self.inner.services.clone())
+    }
+
+    /// Whether memories are found by their meaning as well as by their words.
+    pub fn finds_by_meaning(&self) -> bool {
+        self.services().tool_search.is_some()
+    }
+
+    /// What agents remember.
+    pub fn memories(&self) -> Memories {
+        Memories::new(self.inner.services.clone())
     }
 
     /// The tools at hand.
@@ -328,6 +339,12 @@ impl Parkway {
             return Err(StoreError::NoRun(run).into());
         };
         let value = self.text(*plan).await?;
+        if value.is_null() {
+            return Err(Error::OutOfPlace(format!(
+                "the plan of run {run} was erased, and nobody can tell any more what its events are about; `parkway audit export FILE \
+                 --run {run}` gives those that are signed"
+            )));
+        }
         let read = Plan::from_value(value);
         Ok(read.map_err(|why| StoreError::Corrupt(format!("the plan of run {run} cannot be read: {why}")))?)
     }

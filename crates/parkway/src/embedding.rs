@@ -77,7 +77,8 @@ impl Named {
 #[async_trait]
 impl Embedder for Named {
     fn info(&self) -> &EmbedderInfo {
-        &self.info
+        // The hash of its file is known when that was read.
+        self.loaded.get().map_or(&self.info, |loaded| loaded.info())
     }
 
     async fn embed(&self, texts: &[String]) -> Result<Embeddings, ModelError> {

@@ -37,6 +37,9 @@ pub enum Error {
     /// The log cannot be signed or exported.
     #[error("{0}")]
     Audit(String),
+    /// Something cannot be remembered, or found.
+    #[error("{0}")]
+    Memory(String),
     /// No run is meant by this text, or several are.
     #[error("{0}")]
     NoRun(String),
@@ -93,6 +96,7 @@ impl Error {
             Error::Inputs(_) => "inputs",
             Error::Model { .. } => "model",
             Error::Audit(_) => "audit",
+            Error::Memory(_) => "memory",
             Error::NoRun(_) => "no_run",
             Error::Failed { code, .. } => code,
             Error::Cancelled(_) => "cancelled",

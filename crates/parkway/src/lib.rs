@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod blocking;
 pub mod distil;
+pub mod memory;
 pub mod models;
 pub mod settings;
 #[cfg(feature = "testing")]

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use parkway_core::audit::Audit;
 use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::log::{Commitment, Event, Payload};
+use parkway_core::memory::Memory;
 use parkway_core::store::{
     Claim, Commit, Lease, Log, Message, MessageId, OutboxId, Outgoing, Queue, Received, Released, RunFilter,
     RunSummary, Snapshot, StoreError, Write,
@@ -63,6 +64,10 @@ impl Log for Witness {
 
     fn audit(&self) -> &dyn Audit {
         self.store.audit()
+    }
+
+    fn memory(&self) -> &dyn Memory {
+        self.store.memory()
     }
 
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {

@@ -63,6 +63,8 @@ struct Check<'a> {
     /// Texts that events point to, and those of them that came.
     pointed: HashSet<Hash>,
     seen: HashSet<Hash>,
+    /// Texts that were erased, by what events say.
+    erased: HashSet<Hash>,
     /// What the event before points to, and has not come yet.
     here: HashSet<Hash>,
     last: Option<u64>,
@@ -87,6 +89,7 @@ impl<'a> Check<'a> {
             runs: HashMap::new(),
             pointed: HashSet::new(),
             seen: HashSet::new(),
+            erased: HashSet::new(),
             here: HashSet::new(),
             last: None,
             strange: 0,
@@ -181,6 +184,11 @@ impl<'a> Check<'a> {
         commitments(&event["kind"], &mut self.here);
         commitments(&event["by"], &mut self.here);
         self.pointed.extend(&self.here);
+        match event["kind"]["type"].as_str() {
+            Some("payload_erased") => commitments(&event["kind"]["payloads"], &mut self.erased),
+            Some("memory_forgotten") => commitments(&event["kind"]["content"], &mut self.erased),
+            _ => {}
+        }
         self.meet()
     }
 
@@ -275,9 +283,15 @@ impl<'a> Check<'a> {
         if self.strange > 0 {
             report.open.push(format!("who has signed {} of the heads", self.strange));
         }
-        let missing = self.pointed.difference(&self.seen).count();
-        if missing > 0 {
-            report.open.push(format!("what {missing} texts said that events point to: erased, or left out"));
+        let (erased, missing): (Vec<&Hash>, Vec<&Hash>) =
+            self.pointed.difference(&self.seen).partition(|text| self.erased.contains(*text));
+        if !erased.is_empty() {
+            let (erased, all) = (erased.len(), self.pointed.len());
+            report.open.push(format!("what {erased} of {all} texts said: the log says that they were erased"));
+        }
+        if !missing.is_empty() {
+            let missing = missing.len();
+            report.open.push(format!("what {missing} texts said that events point to: left out, or erased elsewhere in the log"));
         }
         report.past(size);
         Ok(report)

@@ -9,7 +9,9 @@ Examples:
   parkway audit head --append heads.txt      sign the log; keep heads elsewhere
   parkway audit verify --head heads.txt      is it the log that it was?
   parkway audit export audit.jsonl           all of it, for an auditor
-  parkway audit prove 0197 12                event 12 of a run, with its proof";
+  parkway audit prove 0197 12                event 12 of a run, with its proof
+  parkway audit erase --run 0197 --note 'asked for'    its texts; the proofs stay
+  parkway audit hold 0197 --note 'in dispute'          nothing of it may be erased";
 
 #[derive(Debug, ClapArgs)]
 #[command(before_help = AUDIT_EXAMPLES, disable_help_subcommand = true)]
@@ -51,6 +53,42 @@ pub(crate) enum AuditCommand {
         #[command(flatten)]
         key: KeyArgs,
     },
+    /// Erase texts of runs that have ended; events and proofs stay as they are
+    Erase {
+        #[command(flatten)]
+        what: EraseArgs,
+        /// Only texts of these classes: plan, inputs, arguments, outputs, prompts, answers, errors, names, notes
+        /// [default: all but plan; with --text all]
+        #[arg(long, value_name = "LIST", value_delimiter = ',')]
+        only: Vec<String>,
+        /// Why; it stays
+        #[arg(long, value_name = "TEXT")]
+        note: String,
+        /// Say what would be erased, and erase nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have nothing of a run be erased, or nothing at all
+    Hold {
+        /// The run; everything where it is left out
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        note: String,
+    },
+    /// End a hold
+    Lift {
+        /// The run; the hold of everything where it is left out
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        note: String,
+    },
     /// Write the log for an auditor, as lines that parkway-verify reads
     Export {
         /// The new file; `-` is stdout
@@ -62,6 +100,21 @@ pub(crate) enum AuditCommand {
         #[command(flatten)]
         key: KeyArgs,
     },
+}
+
+/// What is erased.
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = true)]
+pub(crate) struct EraseArgs {
+    /// Texts of this run, and of the runs that its steps had for themselves
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Texts of runs that ended more than so many days ago
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) older_than: Option<u32>,
+    /// Every text of any run that has this in it; memories that do are forgotten
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
 }
 
 /// The key that signs.

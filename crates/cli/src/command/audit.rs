@@ -1,20 +1,26 @@
-//! `parkway audit head | verify | prove | export`.
+//! `parkway audit head | verify | prove | export | erase | hold | lift`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use parkway::audit::{AuditLog, Doubt, Exported, Extent, Head, Report, SigningKey, Trust};
-use parkway::id::Seq;
+use parkway::Parkway;
+use parkway::audit::{
+    AuditLog, Class, Doubt, Erase, Erased, Exported, Extent, Head, Report, SigningKey, Trust,
+};
+use parkway::id::{RunId, Seq, Time};
+use parkway::log::Channel;
+use parkway::memory::Author;
 use parkway::upkeep::{self, Checked, Depth};
 use serde_json::json;
 
-use crate::args::{AuditArgs, AuditCommand, Global, KeyArgs};
+use crate::args::{AuditArgs, AuditCommand, EraseArgs, Global, KeyArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::out::{Out, say};
+use crate::out::{Out, now, say};
 use crate::project::Project;
-use crate::render::counted;
+use crate::render::{counted, memories};
+use crate::session::person;
 
 /// Proves the log of the store.
 pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Result<Exit, Failure> {
@@ -65,6 +71,35 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
             out.text(String::from_utf8_lossy(&lines).trim_end())?;
             Ok(Exit::Done)
         }
+        AuditCommand::Erase { what, only, note, dry_run, json } => {
+            let what = wanted(&parkway, what, &only).await?;
+            let mut done = Erased::default();
+            if dry_run {
+                done.found = log.erasable(&what).await?;
+            } else {
+                done = log.erase(&Author::new(person(), Channel::Command), &what, &note).await?;
+            }
+            if json {
+                out.pretty(&erased_value(&done, dry_run))?;
+            } else {
+                tell_erased(&done, dry_run, out)?;
+            }
+            Ok(Exit::Done)
+        }
+        AuditCommand::Hold { run, note } => {
+            let run = named(&parkway, run.as_deref()).await?;
+            log.hold(&Author::new(person(), Channel::Command), run, &note).await?;
+            let what = run.map_or_else(|| "anything".to_owned(), |run| format!("run {run}"));
+            out.text(&format!("nothing of {what} may be erased until the hold is lifted"))?;
+            Ok(Exit::Done)
+        }
+        AuditCommand::Lift { run, note } => {
+            let run = named(&parkway, run.as_deref()).await?;
+            log.lift(&Author::new(person(), Channel::Command), run, &note).await?;
+            let what = run.map_or_else(|| "everything".to_owned(), |run| format!("run {run}"));
+            out.text(&format!("the hold of {what} is lifted"))?;
+            Ok(Exit::Done)
+        }
         AuditCommand::Export { file, run, key } => {
             let extent = match run {
                 Some(run) => Extent::Run(parkway.find_run(&run).await?.run),
@@ -80,6 +115,76 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
             Ok(Exit::Done)
         }
     }
+}
+
+async fn named(parkway: &Parkway, run: Option<&str>) -> Result<Option<RunId>, Failure> {
+    Ok(match run {
+        Some(run) => Some(parkway.find_run(run).await?.run),
+        None => None,
+    })
+}
+
+async fn wanted(parkway: &Parkway, args: EraseArgs, only: &[String]) -> Result<Erase, Failure> {
+    let run = named(parkway, args.run.as_deref()).await?;
+    let before = args.older_than.map(|days| {
+        let age = i64::from(days).saturating_mul(86_400_000_000);
+        Time::from_micros(now().micros().saturating_sub(age))
+    });
+    let mut what = match (&args.text, run, before) {
+        (Some(text), ..) => Erase::text(text),
+        (None, Some(run), _) => Erase::run(run),
+        (None, None, before) => Erase::before(before.unwrap_or_default()),
+    };
+    (what.run, what.before) = (run, before);
+    if !only.is_empty() {
+        what.classes.clear();
+        for name in only {
+            let class = Class::from_name(name).ok_or_else(|| {
+                let all: Vec<&str> = Class::ALL.iter().map(|class| class.as_str()).collect();
+                Failure::invalid(format!("`{name}` is no class of texts")).help(format!("the classes: {}", all.join(", ")))
+            })?;
+            what.classes.insert(class);
+        }
+    }
+    Ok(what)
+}
+
+fn tell_erased(done: &Erased, dry_run: bool, out: &mut Out) -> Result<(), Failure> {
+    let found = &done.found;
+    let would = if dry_run { "would be erased" } else { "erased" };
+    let texts = counted(found.len() as u64, "text");
+    let runs = counted(found.texts.len() as u64, "run");
+    let classes: Vec<String> =
+        found.classes.iter().map(|(class, count)| format!("{} {count}", class.as_str())).collect();
+    let classes = if classes.is_empty() { String::new() } else { format!(" ({})", classes.join(", ")) };
+    out.text(&format!("{texts} of {runs} {would}{classes}"))?;
+    if !found.memories.is_empty() {
+        let memories = memories(found.memories.len() as u64);
+        out.text(&format!("{memories} {}", if dry_run { "would be forgotten" } else { "forgotten" }))?;
+    }
+    for run in &found.open {
+        out.text(&format!("run {run} has not ended, and keeps its texts"))?;
+    }
+    for run in &found.held {
+        out.text(&format!("run {run} is held, and keeps its texts"))?;
+    }
+    if !dry_run && !done.purged && !found.is_empty() {
+        say("  another process reads the store: the bytes leave its file when that ends");
+    }
+    if !dry_run && !found.is_empty() {
+        say("  backups and exports that were made before have them still");
+    }
+    Ok(())
+}
+
+fn erased_value(done: &Erased, dry_run: bool) -> serde_json::Value {
+    let found = &done.found;
+    let runs = |runs: &[RunId]| runs.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "dry_run": dry_run, "texts": found.len(), "classes": found.classes, "memories": found.memories.len(),
+        "runs": found.texts.keys().map(ToString::to_string).collect::<Vec<_>>(),
+        "open": runs(&found.open), "held": runs(&found.held), "purged": done.purged,
+    })
 }
 
 /// Signs the log as it is, by the key that is named or the user's own for it.

@@ -18,6 +18,7 @@ pub(crate) mod graph;
 pub(crate) mod input;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod memory;
 pub(crate) mod models;
 pub(crate) mod new;
 pub(crate) mod plan;

@@ -204,6 +204,14 @@ impl StepStory {
             EventKind::BudgetSettled { spent, .. } => {
                 self.title(&format!("{at}  used of the budget: {}", amounts(*spent)));
             }
+            EventKind::MemoryWritten { id, content, .. } => {
+                self.title(&format!("{at}  remembered, as memory {id}"));
+                self.value("what it says", Some(*content));
+            }
+            EventKind::MemoryForgotten { id, note, .. } => {
+                self.title(&format!("{at}  memory {id} is forgotten"));
+                self.value("note", *note);
+            }
             EventKind::StepCancelled { .. } => self.title(&format!("{at}  cancelled")),
             EventKind::PlanExtended { nodes, .. } => {
                 let told = planned(nodes).unwrap_or_else(|| "the model is asked".into());

@@ -121,6 +121,13 @@ fn counted(checked: &Checked) -> String {
         number(counts.messages, "message"),
         format!("{} in the outbox", counts.outbox),
     ];
+    let mut parts = Vec::from(parts);
+    if counts.memories > 0 {
+        parts.push(crate::render::memories(counts.memories));
+    }
+    if counts.erased > 0 {
+        parts.push(format!("{} erased", number(counts.erased, "text")));
+    }
     parts.join(", ")
 }
 

@@ -42,4 +42,4 @@ pub use symbols::Symbols;
 pub use timeline::Timeline;
 pub use view::RunView;
 pub(crate) use waves::{span, waves};
-pub(crate) use words::{clean, counted, cut, elapsed, harmless, local, steers, width, wrap};
+pub(crate) use words::{clean, counted, cut, elapsed, harmless, local, memories, steers, width, wrap};

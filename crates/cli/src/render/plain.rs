@@ -83,6 +83,8 @@ impl RunView {
             EventKind::StepInDoubt { code, message, .. } => words(&["in doubt", &why(code, *message)]),
             EventKind::StepSkipped { reason, .. } => words(&["skipped", &skipped(reason)]),
             EventKind::StepCancelled { .. } => "cancelled".into(),
+            EventKind::MemoryWritten { id, .. } => format!("remembers  {id}"),
+            EventKind::MemoryForgotten { id, .. } => format!("forgets  {id}"),
             EventKind::ModelCalled { turn, call, .. } if !call.valid => {
                 let tokens = counted(u64::from(call.usage.output_tokens), "token");
                 format!("answer {turn} is not of the form asked for  {tokens}")

@@ -152,6 +152,11 @@ pub(crate) fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{s}", count(n))
 }
 
+/// `1 memory`, `2 memories`.
+pub(crate) fn memories(n: u64) -> String {
+    if n == 1 { "1 memory".into() } else { format!("{} memories", count(n)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -84,7 +84,7 @@ fn what_the_documents_say_is_printed_is_printed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut commands = 0;
     let mut wrong = Vec::new();
-    let operating = ["doubt", "store", "again", "audit"].map(|page| format!("docs/src/operating/{page}.md"));
+    let operating = ["doubt", "store", "again", "audit", "memory"].map(|page| format!("docs/src/operating/{page}.md"));
     let pages =
         ["README.md", "docs/src/first-hour.md", "docs/src/commands.md", "docs/src/settings.md", "docs/src/testing.md"];
     let pages = pages.map(str::to_owned);

@@ -19,6 +19,7 @@ mod goals;
 mod history;
 mod hostile;
 mod looks;
+mod memories;
 mod pictures;
 mod reading;
 mod settings;

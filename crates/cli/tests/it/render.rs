@@ -772,7 +772,7 @@ fn no_event_is_new_to_those_who_tell_it() {
         "run_created run_claimed run_reopened run_forked step_started step_expanded step_completed step_failed \
          step_retried step_skipped step_cancelled step_in_doubt step_resolved step_repeated step_waiting timer_fired signal_received \
          input_received model_called policy_decided approval_requested approval_decided plan_extended plan_closed \
-         budget_reserved budget_settled \
+         budget_reserved budget_settled memory_written memory_forgotten payload_erased hold_placed hold_lifted \
          cancel_requested run_completed run_failed run_cancelled"
     );
     let source = include_str!("../../../core/src/log/waiting.rs");

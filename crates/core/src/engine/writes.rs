@@ -1,14 +1,17 @@
 //! Transactional tools: what they ask for becomes true in the commit that holds the completion of their steps, or not at
 //! all. The state does not run ahead of such a commit; calls under way go on meanwhile.
 
+use crate::clock::Clock;
 use crate::engine::executor::{Executor, ExecutorError};
+use crate::engine::memories;
 use crate::engine::recorder::Draft;
 use crate::engine::secret::Known;
 use crate::engine::step::{Failure, Outcome};
 use crate::id::{RunId, StepKey};
-use crate::log::{Channel, StepStatus};
+use crate::label::Labels;
+use crate::log::{Actor, Channel, PayloadError, StepStatus};
 use crate::schema::check_depth;
-use crate::store::{Message, Write};
+use crate::store::{Message, StoreError, Write};
 use crate::tool::{Effect, ToolSpec};
 use crate::write::ToolWrite;
 
@@ -26,7 +29,15 @@ pub(super) fn check(spec: &ToolSpec, writes: &[ToolWrite]) -> Result<(), Failure
         let body = match write {
             ToolWrite::Signal { payload, .. } => payload,
             ToolWrite::Outbox(entry) => &entry.body,
-            ToolWrite::Sql(_) => continue,
+            ToolWrite::Remember(memory) => {
+                let said = memory.content.check();
+                said.map_err(|why| {
+                    let message = format!("write {} that `{}` asks for cannot be kept: {why}", i + 1, spec.name);
+                    Failure::new("writes", message)
+                })?;
+                continue;
+            }
+            ToolWrite::Sql(_) | ToolWrite::Forget { .. } => continue,
         };
         check_depth(body).map_err(|error| {
             Failure::new("writes", format!("write {} that `{}` asks for cannot be kept: {error}", i + 1, spec.name))
@@ -46,14 +57,24 @@ pub(super) fn scrub(secrets: &Known, writes: Vec<ToolWrite>) -> Vec<ToolWrite> {
             (entry.topic, entry.body) = (secrets.scrub(&entry.topic), secrets.scrub_value(entry.body));
             ToolWrite::Outbox(entry)
         }
+        ToolWrite::Remember(mut memory) => {
+            let content = &mut memory.content;
+            (content.namespace, content.text) = (secrets.scrub(&content.namespace), secrets.scrub(&content.text));
+            content.subject = content.subject.take().map(|subject| secrets.scrub(&subject));
+            ToolWrite::Remember(memory)
+        }
+        ToolWrite::Forget { id, content, note } => {
+            ToolWrite::Forget { id, content, note: note.map(|note| secrets.scrub(&note)) }
+        }
         ToolWrite::Sql(sql) => ToolWrite::Sql(sql),
     };
     writes.into_iter().map(scrubbed).collect()
 }
 
-/// A write as the step's commit has it.
-fn in_commit(write: &ToolWrite, run: RunId, step: &StepKey) -> Write {
-    match write {
+/// A write as the step's commit has it; none for what an event says.
+fn in_commit(write: &ToolWrite, run: RunId, step: &StepKey) -> Option<Write> {
+    Some(match write {
+        ToolWrite::Remember(_) | ToolWrite::Forget { .. } => return None,
         ToolWrite::Sql(sql) => Write::Sql(sql.clone()),
         ToolWrite::Outbox(entry) => Write::Outbox(entry.clone()),
         ToolWrite::Signal { run: to, name, payload } => {
@@ -61,7 +82,28 @@ fn in_commit(write: &ToolWrite, run: RunId, step: &StepKey) -> Write {
             let (name, payload, via) = (name.clone(), payload.clone(), Channel::Program);
             Write::Send(*to, Message::Signal { name, payload, by, via })
         }
+    })
+}
+
+/// Adds what events say of the writes of a step.
+fn draft_memories(
+    draft: &mut Draft,
+    clock: &dyn Clock,
+    step: &StepKey,
+    writes: &[ToolWrite],
+    labels: Labels,
+) -> Result<(), PayloadError> {
+    let of_step = (&Actor::Engine, Some(step));
+    for write in writes {
+        match write {
+            ToolWrite::Remember(memory) => memories::remember(draft, clock, of_step, memory, labels)?,
+            ToolWrite::Forget { id, content, note } => {
+                memories::forget(draft, clock, of_step, (*id, *content), note.as_deref())?;
+            }
+            ToolWrite::Sql(_) | ToolWrite::Signal { .. } | ToolWrite::Outbox(_) => {}
+        }
     }
+    Ok(())
 }
 
 impl Executor {
@@ -77,9 +119,10 @@ impl Executor {
                 if step.status != StepStatus::Running {
                     continue;
                 }
-                let key = step.key.clone();
-                let writes = outcome.result.iter().flat_map(|output| &output.writes);
-                draft.writes.extend(writes.map(|write| in_commit(write, self.lease.run, &key)));
+                let (key, labels) = (step.key.clone(), step.arg_labels.scrubbed());
+                let writes = outcome.result.as_ref().map_or(&[][..], |output| &output.writes);
+                draft.writes.extend(writes.iter().filter_map(|write| in_commit(write, self.lease.run, &key)));
+                draft_memories(&mut draft, &*self.services.clock, &key, writes, labels).map_err(StoreError::from)?;
                 owners.resize(draft.writes.len(), place);
                 self.draft_outcome(&mut draft, outcome)?;
             }
@@ -89,7 +132,7 @@ impl Executor {
             };
             let Some(place) = owners.get(refusal.write).copied() else {
                 let message = format!("the store refused a write that nobody asked for: {}", refusal.message);
-                return Err(crate::store::StoreError::Malformed(message).into());
+                return Err(StoreError::Malformed(message).into());
             };
             let mut refused = outcomes.remove(place);
             let nth = refusal.write - owners.partition_point(|owner| *owner < place) + 1;

@@ -9,8 +9,9 @@ use super::canonical;
 use super::model_call::ModelCall;
 use super::payload::Commitment;
 use super::waiting::{Resolution, Timer, WaitFor};
-use crate::id::{Digest, Fence, RunId, Seq, StepKey, Time, WorkerId};
+use crate::id::{Digest, Fence, MemoryId, RunId, Seq, StepKey, Time, WorkerId};
 use crate::label::Labels;
+use crate::memory::MemoryKind;
 use crate::policy;
 use crate::tool::Effect;
 use crate::workflow::Turn;
@@ -21,8 +22,8 @@ use crate::workflow::Turn;
 /// Version 2 has the events of waiting, rounds and doubts, runs within runs, and the places of secrets. Version 3 has runs
 /// that are reopened, and runs that are forked from others. Version 4 says with the start of a call by which rule it is let
 /// through, and names the process that holds the run only where it takes it over. Version 5 has plans that are written while the run
-/// goes on.
-pub const LOG_VERSION: u32 = 5;
+/// goes on. Version 6 has memories, and the log of what happens outside of runs.
+pub const LOG_VERSION: u32 = 6;
 
 /// A fact about a run: the envelope.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -610,6 +611,74 @@ pub enum EventKind {
         /// How much.
         spent: Budget,
     },
+    /// Something is remembered.
+    MemoryWritten {
+        /// The step that did; none where a person or the program did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<StepKey>,
+        /// The memory.
+        id: MemoryId,
+        /// Where it belongs and what it says: [`Content`](crate::memory::Content).
+        content: Commitment,
+        /// What kind of memory it is.
+        kind: MemoryKind,
+        /// Since when it holds.
+        from: Time,
+        /// Until when it holds, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+        /// When it is no longer recalled.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<Time>,
+        /// Whether it is recalled whatever is asked for.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pinned: bool,
+        /// Labels of what it says.
+        #[serde(default, skip_serializing_if = "Labels::is_empty")]
+        labels: Labels,
+        /// The memories that hold only until this one does.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        supersedes: Vec<MemoryId>,
+        /// Memories that say something else.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        contradicts: Vec<MemoryId>,
+    },
+    /// A memory is forgotten: what it says is gone.
+    MemoryForgotten {
+        /// The step that did; none where a person or the program did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<StepKey>,
+        /// The memory.
+        id: MemoryId,
+        /// What it said.
+        content: Commitment,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Commitment>,
+    },
+    /// Texts of runs are erased.
+    PayloadErased {
+        /// The texts.
+        payloads: Vec<Commitment>,
+        /// Why.
+        note: Commitment,
+    },
+    /// Nothing of a run may be erased; of no run, where none is named.
+    HoldPlaced {
+        /// The run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+        /// Why.
+        note: Commitment,
+    },
+    /// What a hold of the same run, or of all, has forbidden may be done again.
+    HoldLifted {
+        /// The run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+        /// Why.
+        note: Commitment,
+    },
     /// Somebody wants the run to stop.
     CancelRequested {
         /// Why.
@@ -660,10 +729,24 @@ impl EventKind {
             EventKind::PlanClosed { .. } => "plan_closed",
             EventKind::BudgetReserved { .. } => "budget_reserved",
             EventKind::BudgetSettled { .. } => "budget_settled",
+            EventKind::MemoryWritten { .. } => "memory_written",
+            EventKind::MemoryForgotten { .. } => "memory_forgotten",
+            EventKind::PayloadErased { .. } => "payload_erased",
+            EventKind::HoldPlaced { .. } => "hold_placed",
+            EventKind::HoldLifted { .. } => "hold_lifted",
             EventKind::CancelRequested { .. } => "cancel_requested",
             EventKind::RunCompleted { .. } => "run_completed",
             EventKind::RunFailed { .. } => "run_failed",
             EventKind::RunCancelled => "run_cancelled",
+        }
+    }
+
+    /// The texts that are gone when it has happened.
+    pub fn erased(&self) -> &[Commitment] {
+        match self {
+            EventKind::MemoryForgotten { content, .. } => std::slice::from_ref(content),
+            EventKind::PayloadErased { payloads, .. } => payloads,
+            _ => &[],
         }
     }
 
@@ -690,11 +773,17 @@ impl EventKind {
             | EventKind::PlanClosed { key, .. }
             | EventKind::BudgetReserved { key, .. }
             | EventKind::BudgetSettled { key, .. } => Some(key),
-            EventKind::TimerFired { key, .. } | EventKind::SignalReceived { key, .. } => key.as_ref(),
+            EventKind::TimerFired { key, .. }
+            | EventKind::SignalReceived { key, .. }
+            | EventKind::MemoryWritten { key, .. }
+            | EventKind::MemoryForgotten { key, .. } => key.as_ref(),
             EventKind::RunCreated { .. }
             | EventKind::RunClaimed { .. }
             | EventKind::RunReopened { .. }
             | EventKind::RunForked { .. }
+            | EventKind::PayloadErased { .. }
+            | EventKind::HoldPlaced { .. }
+            | EventKind::HoldLifted { .. }
             | EventKind::CancelRequested { .. }
             | EventKind::RunCompleted { .. }
             | EventKind::RunFailed { .. }
@@ -718,7 +807,7 @@ mod tests {
         let bytes = event.to_bytes().unwrap();
         assert_eq!(
             String::from_utf8(bytes.clone()).unwrap(),
-            r#"{"at":"1970-01-01T00:00:00.000005Z","fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":5}"#
+            r#"{"at":"1970-01-01T00:00:00.000005Z","fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":6}"#
         );
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
         assert_eq!(Event::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);

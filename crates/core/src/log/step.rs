@@ -82,6 +82,7 @@ impl StepStatus {
             (Pending | Waiting, EventKind::ApprovalRequested { .. }) => Some(Waiting),
             (Waiting, EventKind::ApprovalDecided { .. }) => Some(Waiting),
             (Running, EventKind::ModelCalled { .. }) => Some(Running),
+            (Running, EventKind::MemoryWritten { .. } | EventKind::MemoryForgotten { .. }) => Some(Running),
             (Pending | Running | Waiting, EventKind::PolicyDecided { .. } | EventKind::BudgetReserved { .. }) => {
                 Some(self)
             }

@@ -9,13 +9,15 @@ use async_trait::async_trait;
 
 use crate::audit::{Audit, Leaf, SignedHead, TreeHead};
 use crate::clock::Clock;
-use crate::id::{CommitId, Digest, Fence, RunId, Seq, Time, WorkerId};
+use crate::id::{CommitId, Digest, Fence, MemoryId, RunId, Seq, Time, WorkerId};
 use crate::log::tree::{Frontier, Node, leaf_hash};
-use crate::log::{Commitment, Event, Payload, RunStatus};
+use crate::log::{Commitment, Event, EventKind, Payload, RunStatus};
+use crate::memory::{Memory, MemoryFilter, MemoryVector, Recall, Recalled, Remembered};
 use crate::store::{
     Claim, Commit, FIRST_LEASE, Lease, Log, Message, MessageId, NewRun, OutboxId, Outgoing, Queue, Received, Released,
     RunFilter, RunSummary, Snapshot, StoreError, Write,
 };
+use crate::testing::memories::Memories;
 
 /// A [`Store`](crate::store::Store) that lives and dies with its process. It keeps events as their canonical bytes, as a
 /// store on disk does.
@@ -35,6 +37,7 @@ struct State {
     outgoing: u64,
     snapshots: HashMap<RunId, Snapshot>,
     heads: BTreeMap<u64, SignedHead>,
+    memories: Memories,
 }
 
 struct Run {
@@ -137,6 +140,13 @@ impl State {
             }
             None => {}
         }
+        for event in &commit.events {
+            if let EventKind::MemoryWritten { id, .. } = &event.kind
+                && self.memories.has(*id)
+            {
+                return Err(StoreError::Malformed(format!("memory {id} exists already")));
+            }
+        }
         let enqueued = |write: &Write| if let Write::Enqueue(new) = write { Some(new.run) } else { None };
         let enqueued: Vec<RunId> = commit.writes.iter().filter_map(enqueued).collect();
         for write in &commit.writes {
@@ -202,7 +212,17 @@ impl State {
         let first = self.leaves.len();
         self.leaves.extend(bytes.into_iter().map(|body| (id, body)));
         let leaves = first..self.leaves.len();
+        for event in &commit.events {
+            let content = || match &event.kind {
+                EventKind::MemoryWritten { content, .. } => commit.content(*content),
+                _ => None,
+            };
+            self.memories.apply(event, content);
+        }
         self.payloads.extend(commit.payloads.into_iter().map(|payload| (payload.commitment, payload)));
+        for erased in commit.events.iter().flat_map(|event| event.kind.erased()) {
+            self.payloads.remove(erased);
+        }
         let run = self.run_mut(id)?;
         run.leaves.extend(leaves);
         run.inbox.retain(|received| !commit.writes.contains(&Write::Consume(received.id)));
@@ -242,7 +262,7 @@ impl Log for MemoryStore {
         let mut runs: Vec<_> = state
             .runs
             .values()
-            .filter(|run| filter.run.is_none_or(|wanted| wanted == run.new.run))
+            .filter(|run| filter.run.map_or(run.new.run != RunId::SYSTEM, |wanted| wanted == run.new.run))
             .filter(|run| !filter.open || !run.status.ended())
             .map(|run| RunSummary::new(run.new.clone(), run.status, run.updated, run.head(), run.held(now)))
             .collect();
@@ -260,6 +280,10 @@ impl Log for MemoryStore {
     }
 
     fn audit(&self) -> &dyn Audit {
+        self
+    }
+
+    fn memory(&self) -> &dyn Memory {
         self
     }
 
@@ -342,6 +366,29 @@ impl Audit for MemoryStore {
 
     async fn newest_head(&self) -> Result<Option<SignedHead>, StoreError> {
         Ok(self.state().heads.values().next_back().cloned())
+    }
+}
+
+#[async_trait]
+impl Memory for MemoryStore {
+    async fn recall(&self, recall: &Recall) -> Result<Vec<Recalled>, StoreError> {
+        Ok(self.state().memories.recall(recall))
+    }
+
+    async fn list(&self, filter: &MemoryFilter) -> Result<Vec<Remembered>, StoreError> {
+        Ok(self.state().memories.list(filter))
+    }
+
+    async fn namespaces(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        Ok(self.state().memories.namespaces())
+    }
+
+    async fn without_vector(&self, model: &str, limit: u32) -> Result<Vec<Remembered>, StoreError> {
+        Ok(self.state().memories.without_vector(model, limit))
+    }
+
+    async fn keep_vectors(&self, vectors: &[(MemoryId, MemoryVector)]) -> Result<(), StoreError> {
+        self.state().memories.keep_vectors(vectors)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod conformance;
 pub(crate) mod dice;
 mod fault;
 mod faulty;
+mod memories;
 mod memory;
 mod model;
 mod snapshot;

@@ -11,6 +11,7 @@ use super::write_point::{Moment, WritePoint};
 use crate::audit::Audit;
 use crate::id::{RunId, Seq, Time};
 use crate::log::{Commitment, Event, Payload};
+use crate::memory::Memory;
 use crate::store::{
     Claim, Commit, Lease, Log, Message, MessageId, OutboxId, Outgoing, Queue, Received, Released, RunFilter,
     RunSummary, Snapshot, Store, StoreError,
@@ -116,6 +117,10 @@ impl Log for StopAt {
 
     fn audit(&self) -> &dyn Audit {
         self.inner.audit()
+    }
+
+    fn memory(&self) -> &dyn Memory {
+        self.inner.memory()
     }
 
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {

@@ -86,6 +86,16 @@ points! {
     BudgetReserved "budget_reserved"
     /// A commit with [`EventKind::BudgetSettled`].
     BudgetSettled "budget_settled"
+    /// A commit with [`EventKind::MemoryWritten`].
+    MemoryWritten "memory_written"
+    /// A commit with [`EventKind::MemoryForgotten`].
+    MemoryForgotten "memory_forgotten"
+    /// A commit with [`EventKind::PayloadErased`].
+    PayloadErased "payload_erased"
+    /// A commit with [`EventKind::HoldPlaced`].
+    HoldPlaced "hold_placed"
+    /// A commit with [`EventKind::HoldLifted`].
+    HoldLifted "hold_lifted"
     /// A commit with [`EventKind::CancelRequested`].
     CancelRequested "cancel_requested"
     /// A commit with [`EventKind::RunCompleted`].
@@ -150,6 +160,11 @@ impl WritePoint {
             EventKind::PlanClosed { .. } => WritePoint::PlanClosed,
             EventKind::BudgetReserved { .. } => WritePoint::BudgetReserved,
             EventKind::BudgetSettled { .. } => WritePoint::BudgetSettled,
+            EventKind::MemoryWritten { .. } => WritePoint::MemoryWritten,
+            EventKind::MemoryForgotten { .. } => WritePoint::MemoryForgotten,
+            EventKind::PayloadErased { .. } => WritePoint::PayloadErased,
+            EventKind::HoldPlaced { .. } => WritePoint::HoldPlaced,
+            EventKind::HoldLifted { .. } => WritePoint::HoldLifted,
             EventKind::CancelRequested { .. } => WritePoint::CancelRequested,
             EventKind::RunCompleted { .. } => WritePoint::RunCompleted,
             EventKind::RunFailed { .. } => WritePoint::RunFailed,

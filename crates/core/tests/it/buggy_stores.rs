@@ -10,6 +10,7 @@ use parkway_core::audit::Audit;
 use parkway_core::clock::Clock;
 use parkway_core::id::{CommitId, RunId, Seq, Time};
 use parkway_core::log::{Commitment, Event, Payload};
+use parkway_core::memory::Memory;
 use parkway_core::store::{
     Claim, Commit, Lease, Log, Message, MessageId, OutboxId, Outgoing, Queue, Received, Released, RunFilter,
     RunSummary, Snapshot, Store, StoreError, Write,
@@ -317,6 +318,10 @@ impl Log for Buggy {
 
     fn audit(&self) -> &dyn Audit {
         self.inner.audit()
+    }
+
+    fn memory(&self) -> &dyn Memory {
+        self.inner.memory()
     }
 
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {

@@ -28,7 +28,9 @@
 //! ```
 
 mod check;
+mod erase;
 mod export;
+mod hold;
 mod key;
 
 use std::sync::Arc;
@@ -36,10 +38,13 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use parkway_core::audit::{SignedHead, TreeHead};
+use parkway_core::engine::Services;
 use parkway_core::store::Store;
 pub use parkway_verify::{Doubt, Head, Key, Report, Trust, verify as verify_export};
 
+pub use self::erase::{Class, Erase, Erased, Found};
 pub use self::export::{Exported, Extent};
+pub use self::hold::Holds;
 pub use self::key::SigningKey;
 use crate::error::Error;
 
@@ -47,6 +52,7 @@ use crate::error::Error;
 #[derive(Clone)]
 pub struct AuditLog {
     store: Arc<dyn Store>,
+    services: Services,
 }
 
 impl std::fmt::Debug for AuditLog {
@@ -56,8 +62,8 @@ impl std::fmt::Debug for AuditLog {
 }
 
 impl AuditLog {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        AuditLog { store }
+    pub(crate) fn new(services: Services) -> Self {
+        AuditLog { store: services.store.clone(), services }
     }
 
     /// The name of the log in its heads: `parkway/` and an id that no other log has. Copies of a store are the same log.

@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 use super::form::{Failing, ModelRule, ToolRule};
 use super::recording::Recording;
 
-/// Families whose own tools stay in the test's folder, or touch nothing.
-const OWN: [&str; 3] = ["files", "text", "time"];
+/// Families whose own tools stay in the test's folder and its store, or touch nothing.
+const OWN: [&str; 4] = ["files", "memory", "text", "time"];
 
 /// Whether a text in a test means a step: its key, its path without the items, or its id.
 pub(super) fn means(text: &str, key: &StepKey) -> bool {

@@ -159,9 +159,11 @@ fn engine(
     clock: &Arc<JumpClock>,
     workflow: &Workflow,
 ) -> Result<Parkway, String> {
+    let clock: Arc<dyn Clock> = clock.clone();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock.clone()));
     let mut real = Toolbox::new();
     #[cfg(feature = "tools")]
-    for tool in parkway_tools::all(folder) {
+    for tool in parkway_tools::all(folder).into_iter().chain(parkway_tools::memory(store.clone(), None)) {
         real.insert(tool);
     }
     let mut built_in: HashSet<String> = real.iter().map(|tool| tool.spec().name.clone()).collect();
@@ -170,8 +172,6 @@ fn engine(
         real.insert(tool.clone());
     }
     let tools = doubles::tools(&real, &built_in, &trial.form.tools)?;
-    let clock: Arc<dyn Clock> = clock.clone();
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock.clone()));
     let mut services = Services::new(store, Arc::new(tools), Arc::new(DefaultPolicy), clock, WorkerId::new("test"));
     let env = trial.form.env.clone();
     services.env = Arc::new(move |name| env.get(name).cloned());

@@ -11,6 +11,7 @@ mod checking;
 mod examples;
 mod goals;
 mod house;
+mod memories;
 mod older;
 mod promises;
 mod realistic;

@@ -9,6 +9,7 @@ use parkway::audit::{Head, SigningKey, Trust};
 use parkway::id::Digest;
 use parkway::log::tree::{Frontier, leaf_hash};
 use parkway::log::{Channel, Payload, RunStatus};
+use parkway::memory::{Author, Content};
 use parkway::store::RunFilter;
 use parkway::upkeep::{self, Depth};
 use parkway::{Parkway, Preapproval, RunOptions, Workflow, inputs};
@@ -60,10 +61,12 @@ const fn t(table: &'static str, name: &'static str, seen: Seen, how: How) -> Tam
 const LAST_RUN: &str = "
     DELETE FROM parkway_payload WHERE run = 3; DELETE FROM parkway_snapshot WHERE run = 3; DELETE FROM parkway_message WHERE run = 3;
     DELETE FROM parkway_outbox WHERE run = 3; DELETE FROM parkway_event WHERE run = 3; DELETE FROM parkway_run WHERE key = 3;";
-/// The same, with its head.
+/// The same, with what happened outside of runs since, and its head.
 const LAST_RUN_AND_HEAD: &str = "
     DELETE FROM parkway_payload WHERE run = 3; DELETE FROM parkway_snapshot WHERE run = 3; DELETE FROM parkway_message WHERE run = 3;
     DELETE FROM parkway_outbox WHERE run = 3; DELETE FROM parkway_event WHERE run = 3; DELETE FROM parkway_run WHERE key = 3;
+    DELETE FROM parkway_memory_contradiction; DELETE FROM parkway_memory_text; DELETE FROM parkway_memory;
+    DELETE FROM parkway_payload WHERE run = 4; DELETE FROM parkway_event WHERE run = 4; DELETE FROM parkway_run WHERE key = 4;
     DELETE FROM parkway_head WHERE size > (SELECT max(leaf) FROM parkway_event);";
 
 const TAMPERS: &[Tamper] = &[
@@ -251,6 +254,25 @@ const TAMPERS: &[Tamper] = &[
     ),
     t("head", "delete all", Alone, Sql("DELETE FROM parkway_head")),
     t("head", "sign all anew by another key", Alone, Resigned),
+    t("memory", "put one into another namespace", Alone, Sql("UPDATE parkway_memory SET namespace = 'other' WHERE key = 1")),
+    t("memory", "have it hold at another time", Alone, Sql("UPDATE parkway_memory SET valid_from = valid_from - 1 WHERE key = 1")),
+    t("memory", "pin it", Alone, Sql("UPDATE parkway_memory SET pinned = 1 WHERE key = 1")),
+    t("memory", "call what it says trusted", Alone, Sql("UPDATE parkway_memory SET untrusted = NOT untrusted WHERE key = 1")),
+    t("memory", "bring a superseded one back", Alone, Sql("UPDATE parkway_memory SET superseded_by = NULL, superseded_at = NULL, superseded_from = NULL")),
+    t("memory", "supersede one", Alone, Sql("UPDATE parkway_memory SET superseded_by = (SELECT id FROM parkway_memory WHERE key = 3), superseded_at = 1, superseded_from = 1 WHERE key = 2")),
+    t("memory", "forget one that was not", Alone, Sql("UPDATE parkway_memory SET forgotten = 1, namespace = NULL, subject = NULL, digest = NULL WHERE key = 2; DELETE FROM parkway_memory_text WHERE rowid = 2")),
+    t("memory", "delete one", Alone, Sql("DELETE FROM parkway_memory_contradiction; DELETE FROM parkway_memory_text WHERE rowid = 2; DELETE FROM parkway_memory WHERE key = 2")),
+    t("memory", "put one in twice", Alone, Sql("INSERT INTO parkway_memory (id, run, seq, content, kind, untrusted, secret, pinned, known, valid_from) SELECT randomblob(16), run, 99, content, kind, untrusted, secret, pinned, known, valid_from FROM parkway_memory WHERE key = 1")),
+    t("memory_text", "have it found by other words", Alone, Sql("UPDATE parkway_memory_text SET text = 'other' WHERE rowid = 1")),
+    t("memory_text", "have one not be found", Alone, Sql("DELETE FROM parkway_memory_text WHERE rowid = 1")),
+    t("memory_text", "put a text in that belongs to none", Alone, Sql("INSERT INTO parkway_memory_text (rowid, scope, text) VALUES (99, 'n', 'other')")),
+    t("memory_contradiction", "take one away", Alone, Sql("DELETE FROM parkway_memory_contradiction")),
+    t("memory_contradiction", "put one in", Alone, Sql("INSERT INTO parkway_memory_contradiction VALUES (2, 1)")),
+    t("memory_vector", "put one in", Never, Sql("INSERT INTO parkway_memory_vector VALUES (1, 'x', x'0000803f')")),
+    t("payload", "bring an erased text back", Alone, Sql("INSERT INTO parkway_payload (run, commitment, salt, codec, bytes) SELECT run, (SELECT content FROM parkway_memory WHERE key = 4), salt, codec, bytes FROM parkway_payload WHERE key = 1")),
+    t("payload", "delete what a memory says", Alone, Sql("DELETE FROM parkway_payload WHERE substr(commitment, 1, 16) = (SELECT content FROM parkway_memory WHERE key = 1)")),
+    t("outbox", "delete an entry that was not delivered", Never, Sql("DELETE FROM parkway_outbox")),
+    t("outbox", "change an entry that was not delivered", Never, Sql("UPDATE parkway_outbox SET body = '{}'")),
     t("log_id", "call it another log", Alone, Sql("UPDATE parkway_log_id SET id = 'other'")),
     t("all", "cut the last run off, with its head", WithHead, Sql(LAST_RUN_AND_HEAD)),
     t("all", "go back to a backup", WithHead, RolledBack),
@@ -287,6 +309,9 @@ impl Made {
             options.preapprovals = vec![Preapproval { step: None, by: "Grace".into(), via: Channel::Flag }];
             let run = parkway.start_with(workflow, inputs! { who: who }, options).await.unwrap();
             run.output::<Value>().await.unwrap();
+            if heads.len() == 1 {
+                remembered(&parkway).await;
+            }
             if sign {
                 heads.push(parkway.audit().sign(&key).await.unwrap().parse().unwrap());
             }
@@ -295,6 +320,7 @@ impl Made {
         assert!(runs.iter().all(|run| run.status == RunStatus::Completed));
         drop(parkway);
         let mut connection = connect(&path).await;
+        execute(&mut connection, "INSERT INTO parkway_outbox (run, at, topic, body) VALUES (1, 0, 'mail', '1')").await;
         let said = r#"{"type":"signal","name":"never","payload":null,"by":"Ada","via":"command"}"#;
         execute(&mut connection, &format!("INSERT INTO parkway_message (run, at, body) VALUES (1, 0, '{said}')")).await;
         connection.close().await.unwrap();
@@ -328,6 +354,21 @@ impl Made {
             Err(error) => Some(error.to_string()),
         }
     }
+}
+
+/// Four memories: one that is superseded, one that holds, one that contradicts it, one that is forgotten.
+async fn remembered(parkway: &Parkway) {
+    let (memories, ada) = (parkway.memories(), Author::new("Ada", Channel::Program));
+    let new = |text: &str| memories.new_memory(Content::new("shop", text));
+    let (old, forgotten) = (new("it opens at nine"), new("a secret"));
+    let mut holds = new("it opens at ten");
+    holds.supersedes = vec![old.id];
+    let mut other = new("it opens at eleven");
+    other.contradicts = vec![holds.id];
+    let id = forgotten.id.to_string();
+    memories.remember(&ada, vec![old, holds, other, forgotten]).await.unwrap();
+    let forgotten = memories.find(&id).await.unwrap();
+    memories.forget(&ada, &forgotten, None).await.unwrap();
 }
 
 async fn engine(path: &Path) -> Parkway {

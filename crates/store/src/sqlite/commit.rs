@@ -14,6 +14,7 @@ use super::blob::LARGE;
 use super::error::corrupt;
 use super::insert::FEW;
 use super::leaves::{self, Leaf};
+use super::memory::{self, Change};
 use super::payload::{self, Tenants, Text};
 use super::reach::Reach;
 use super::rows::{self, Found};
@@ -37,6 +38,8 @@ pub(super) struct Prepared {
     pub(super) flaw: Option<(usize, String)>,
     pub(super) sends: Vec<Send>,
     pub(super) outbox: Vec<OutboxEntry>,
+    /// What its events change beside the log.
+    pub(super) changes: Vec<Change>,
     pub(super) status: RunStatus,
     pub(super) wake: Option<Time>,
 }
@@ -44,6 +47,7 @@ pub(super) struct Prepared {
 impl Prepared {
     pub(super) fn new(commit: Commit) -> Result<Self, StoreError> {
         commit.check()?;
+        let changes = Change::all_of(&commit)?;
         let leaf = |event: &Event| Ok(Leaf::new(event.to_bytes()?));
         let leaves: Vec<Leaf> = commit.events.iter().map(leaf).collect::<Result<_, StoreError>>()?;
         let (mut own, mut others, mut consumes) = (None, Vec::new(), Vec::new());
@@ -86,6 +90,7 @@ impl Prepared {
             flaw,
             sends,
             outbox,
+            changes,
         })
     }
 
@@ -96,7 +101,7 @@ impl Prepared {
 
     /// Whether it writes a few events and small texts of a run that there is, and nothing else.
     fn is_plain(&self) -> bool {
-        let Prepared { own, others, consumes, statements, flaw, sends, outbox, .. } = self;
+        let Prepared { own, others, consumes, statements, flaw, sends, outbox, changes, .. } = self;
         let small = |text: &Text| text.bytes.len() <= LARGE;
         own.is_none()
             && flaw.is_none()
@@ -105,6 +110,7 @@ impl Prepared {
             && statements.is_empty()
             && sends.is_empty()
             && outbox.is_empty()
+            && changes.is_empty()
             && (1..=FEW).contains(&self.leaves.len())
             && self.texts.len() <= FEW
             && self.texts.iter().all(small)
@@ -272,6 +278,11 @@ pub(super) async fn apply(
         if verdict == Ok(true) && !commit.statements.is_empty() {
             verdict = known.reach.execute(tx, &commit.statements).await?.map(|()| true);
         }
+        if verdict == Ok(true)
+            && let Some(id) = memory::known(tx, &commit.changes).await?
+        {
+            verdict = Err(StoreError::Malformed(format!("memory {id} exists already")));
+        }
         if verdict == Ok(true) {
             take(commit, &mut runs, now);
             messages.retain(|message, _| !commit.consumes.contains(message));
@@ -287,6 +298,9 @@ pub(super) async fn apply(
     }
     rows::insert_events(tx, &accepted, &runs, leaves, &mut known.frontier).await?;
     rows::insert_payloads(tx, &accepted, &runs, &mut known.tenants, clock).await?;
+    for commit in accepted.iter().filter(|commit| !commit.changes.is_empty()) {
+        memory::fold(tx, rows::key_of(&runs, commit.lease.run)?, &commit.changes).await?;
+    }
     rows::delete_messages(tx, &accepted);
     rows::insert_messages(tx, &accepted, &runs, now)?;
     rows::insert_outbox(tx, &accepted, &runs, now)?;

@@ -48,10 +48,11 @@ impl LogKeeper {
         self.seen > LONG && self.tried.elapsed() > self.wait.max(Duration::from_secs(1))
     }
 
-    /// Takes the log into the database and cuts it back, unless somebody reads or writes.
-    pub(super) async fn cut(&mut self, connection: &mut SqliteConnection) {
+    /// Takes the log into the database and cuts it back, unless somebody reads or writes. Whether it did.
+    pub(super) async fn cut(&mut self, connection: &mut SqliteConnection) -> bool {
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         let done: Result<(i64, i64, i64), _> = sqlx::query_as(sql).fetch_one(connection).await;
+        let cut = matches!(done, Ok((0, ..)));
         match done {
             Ok((0, ..)) => self.wait = IDLE,
             Ok(_) => self.wait = (self.wait * 2).min(PATIENCE),
@@ -62,5 +63,6 @@ impl LogKeeper {
             }
         }
         self.tried = Instant::now();
+        cut
     }
 }

@@ -9,7 +9,9 @@ mod insert;
 mod leaves;
 mod lock;
 mod log;
+mod memory;
 mod migrate;
+mod named;
 mod open;
 mod owner;
 mod payload;
@@ -34,6 +36,7 @@ use parkway_core::audit::Audit;
 use parkway_core::clock::Clock;
 use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::log::{Commitment, Event, Payload};
+use parkway_core::memory::Memory;
 use parkway_core::store::{
     Claim, Commit, Lease, Log, Message, MessageId, OutboxId, Outgoing, Queue, Received, Released, RunFilter,
     RunSummary, Snapshot, StoreError,
@@ -136,6 +139,14 @@ impl Log for SqliteStore {
 
     fn audit(&self) -> &dyn Audit {
         self
+    }
+
+    fn memory(&self) -> &dyn Memory {
+        self
+    }
+
+    async fn purge(&self) -> Result<bool, StoreError> {
+        self.writer.send(Job::Purge).await
     }
 
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {

@@ -125,7 +125,8 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
         options = options.pragma(*name, *value);
     }
     let mut writing = options.clone().journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY_SLICE);
-    writing = writing.pragma("cache_size", WRITER_CACHE);
+    // What is erased is gone from the pages that it stood on.
+    writing = writing.pragma("cache_size", WRITER_CACHE).pragma("secure_delete", "ON");
     if let Some(bytes) = config.max_bytes {
         writing = writing.pragma("max_page_count", (bytes / PAGE).max(1).to_string());
     }
@@ -153,7 +154,7 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
 
 pub(super) async fn memory(clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreError> {
     // The database is its only connection, which readers share with the writer.
-    let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true).disable_statement_logging();
+    let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true).pragma("secure_delete", "ON").disable_statement_logging();
     let pool = one_connection().acquire_timeout(Duration::from_secs(60)).connect_lazy_with(options);
     prepare(&pool, "the store in memory", Duration::ZERO, &*clock).await?;
     let owners = Arc::new(Owners::here_only());

@@ -98,12 +98,10 @@ pub(super) async fn runs(
     // The parts are ours; what the caller gives is bound.
     let sql = match filter.run {
         Some(_) => format!("{columns} WHERE {open} AND id = $2 LIMIT $1"),
-        None => format!("{columns} WHERE {open} ORDER BY created DESC, id DESC LIMIT $1"),
+        None => format!("{columns} WHERE {open} AND id <> $2 ORDER BY created DESC, id DESC LIMIT $1"),
     };
     let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(limit);
-    if let Some(run) = filter.run {
-        query = query.bind(run.to_string());
-    }
+    query = query.bind(filter.run.unwrap_or(RunId::SYSTEM).to_string());
     let rows: Vec<RunRow> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     let mut living: HashMap<String, bool> = HashMap::new();
     let mut summary = |row: RunRow| {

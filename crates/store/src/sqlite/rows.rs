@@ -220,6 +220,6 @@ pub(super) fn delete_messages(tx: &mut Tx, commits: &[&Prepared]) {
     }
 }
 
-fn key_of(runs: &HashMap<RunId, Run>, run: RunId) -> Result<i64, StoreError> {
+pub(super) fn key_of(runs: &HashMap<RunId, Run>, run: RunId) -> Result<i64, StoreError> {
     runs.get(&run).and_then(|run| run.key).ok_or(StoreError::NoRun(run))
 }

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_promises.sql"),
     include_str!("../../migrations/sqlite/0003_ends.sql"),
     include_str!("../../migrations/sqlite/0004_heads.sql"),
+    include_str!("../../migrations/sqlite/0005_memory.sql"),
 ];
 
 /// Brings the database to the newest version, in the caller's transaction.

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parkway_core::audit::SignedHead;
 use parkway_core::clock::Clock;
-use parkway_core::id::{RunId, Seq, Time};
+use parkway_core::id::{MemoryId, RunId, Seq, Time};
+use parkway_core::memory::MemoryVector;
 use parkway_core::store::{Claim, Lease, MessageId, OutboxId, Released, StoreError};
 use sqlx::{Executor, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +17,7 @@ use super::audit;
 use super::commit::{self, Known, Prepared};
 use super::error::{closed, code, from_sqlx, words};
 use super::log::LogKeeper;
+use super::memory;
 use super::owner::Owners;
 use super::place::Place;
 use super::queue;
@@ -57,6 +59,9 @@ pub(super) enum Job {
     Signal(RunId, String, Reply<MessageId>),
     Delivered(Vec<OutboxId>, Reply<()>),
     Head(SignedHead, Reply<()>),
+    Vectors(Vec<(MemoryId, MemoryVector)>, Reply<()>),
+    /// Cuts the write-ahead log back, after all that was asked for before.
+    Purge(Reply<bool>),
     /// Nothing but the snapshots that wait.
     Spares(Reply<()>),
     Close(Reply<()>),
@@ -82,7 +87,8 @@ impl Job {
     fn answer(&mut self) {
         match self {
             Job::Commit(_, reply) | Job::Renew(_, _, reply) | Job::Delivered(_, reply) => reply.send(),
-            Job::Head(_, reply) | Job::Spares(reply) | Job::Close(reply) => reply.send(),
+            Job::Head(_, reply) | Job::Vectors(_, reply) | Job::Spares(reply) | Job::Close(reply) => reply.send(),
+            Job::Purge(reply) => reply.send(),
             Job::Claim(_, reply) => reply.send(),
             Job::Release(_, _, reply) => reply.send(),
             Job::Signal(_, _, reply) => reply.send(),
@@ -94,7 +100,10 @@ impl Job {
             Job::Commit(_, reply) | Job::Renew(_, _, reply) | Job::Delivered(_, reply) => {
                 reply.outcome = Some(Err(error.clone()));
             }
-            Job::Head(_, reply) | Job::Spares(reply) | Job::Close(reply) => reply.outcome = Some(Err(error.clone())),
+            Job::Head(_, reply) | Job::Vectors(_, reply) | Job::Spares(reply) | Job::Close(reply) => {
+                reply.outcome = Some(Err(error.clone()));
+            }
+            Job::Purge(reply) => reply.outcome = Some(Err(error.clone())),
             Job::Claim(_, reply) => reply.outcome = Some(Err(error.clone())),
             Job::Release(_, _, reply) => reply.outcome = Some(Err(error.clone())),
             Job::Signal(_, _, reply) => reply.outcome = Some(Err(error.clone())),
@@ -227,7 +236,11 @@ impl Task {
                 batch.push(job);
             }
             let (close, work): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| matches!(job, Job::Close(_)));
+            let (purge, work): (Vec<_>, Vec<_>) = work.into_iter().partition(|job| matches!(job, Job::Purge(_)));
             self.write(work).await;
+            if !purge.is_empty() {
+                self.purge(purge).await;
+            }
             if self.log.as_ref().is_some_and(LogKeeper::is_due) {
                 self.cut_log().await;
             }
@@ -260,21 +273,42 @@ impl Task {
             let Some(pause) = self.log.as_ref().and_then(LogKeeper::pause) else { return inbox.recv().await };
             match tokio::time::timeout(pause, inbox.recv()).await {
                 Ok(job) => return job,
-                Err(_) => self.cut_log().await,
+                Err(_) => {
+                    self.cut_log().await;
+                }
             }
         }
     }
 
-    async fn cut_log(&mut self) {
+    /// Cuts the log back, and tells whether what was erased is gone from it.
+    async fn purge(&mut self, mut jobs: Vec<Job>) {
+        let mut cut = self.log.is_none();
+        let start = Instant::now();
+        while !cut {
+            cut = self.cut_log().await;
+            if cut || start.elapsed() > self.patience {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        for job in &mut jobs {
+            if let Job::Purge(reply) = job {
+                reply.outcome = Some(Ok(cut));
+                reply.send();
+            }
+        }
+    }
+
+    /// Cuts the log back, and tells whether that was possible.
+    async fn cut_log(&mut self) -> bool {
         let tx = match self.kept.take() {
             Some(kept) => Ok(kept),
             None => self.connect().await,
         };
-        let Some(log) = &mut self.log else { return };
-        if let Ok(mut tx) = tx {
-            log.cut(tx.connection()).await;
-            self.kept = Some(tx).filter(|_| !self.shared);
-        }
+        let (Some(log), Ok(mut tx)) = (&mut self.log, tx) else { return false };
+        let cut = log.cut(tx.connection()).await;
+        self.kept = Some(tx).filter(|_| !self.shared);
+        cut
     }
 
     /// Does the jobs and answers them. If a statement fails, each job is tried alone, so that it fails only its own.
@@ -431,6 +465,7 @@ impl Task {
                 [Job::Signal(run, body, reply)] => reply.outcome = Some(queue::signal(tx, *run, body, now).await?),
                 [Job::Delivered(entries, reply)] => reply.outcome = Some(Ok(queue::delivered(tx, entries).await?)),
                 [Job::Head(head, reply)] => reply.outcome = Some(audit::keep_head(tx, head).await?),
+                [Job::Vectors(vectors, reply)] => reply.outcome = Some(memory::keep_vectors(tx, vectors).await?),
                 [Job::Spares(reply)] => reply.outcome = Some(Ok(())),
                 commits => {
                     let (commits, replies): (Vec<&Prepared>, Vec<&mut Reply<()>>) = commits

@@ -103,6 +103,9 @@ impl<'a> Copy<'a> {
                 EventKind::ModelCalled { .. }
                 | EventKind::BudgetReserved { .. }
                 | EventKind::BudgetSettled { .. }
+                // What was remembered is remembered already.
+                | EventKind::MemoryWritten { .. }
+                | EventKind::MemoryForgotten { .. }
                 | EventKind::StepRetried { .. } => false,
                 EventKind::PolicyDecided { .. }
                 | EventKind::ApprovalRequested { .. }

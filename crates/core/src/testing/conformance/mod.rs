@@ -73,6 +73,7 @@ mod content;
 mod creation;
 mod ended;
 mod listing;
+mod memories;
 mod messages;
 mod order;
 mod outbox;
@@ -360,6 +361,19 @@ suite! { $
         a_signed_head_is_lost
         a_head_that_the_log_never_had_is_kept
         a_reopened_store_is_another_log
+    }
+    memories {
+        a_memory_is_not_what_was_remembered
+        a_memory_of_a_refused_commit_is_remembered
+        a_memory_leaks_into_another_namespace
+        what_held_is_not_told_from_what_was_known
+        what_has_expired_is_recalled
+        a_contradiction_is_lost
+        a_forgotten_memory_is_there
+        vectors_of_two_models_are_mixed
+        what_is_pinned_does_not_come_first
+        an_erased_text_is_there
+        the_log_outside_of_runs_is_listed_as_a_run
     }
     quantity {
         many_runs_are_too_many_for_one_commit

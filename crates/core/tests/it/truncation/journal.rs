@@ -8,6 +8,7 @@ use parkway_core::audit::Audit;
 use parkway_core::clock::Clock;
 use parkway_core::id::{Digest, RunId, Seq, Time};
 use parkway_core::log::{Commitment, Event, Payload};
+use parkway_core::memory::Memory;
 use parkway_core::store::{
     Claim, Commit, Lease, Log, Message, MessageId, OutboxId, Outgoing, Queue, Received, Released, RunFilter,
     RunSummary, StoreError,
@@ -144,6 +145,10 @@ impl Log for Journal {
 
     fn audit(&self) -> &dyn Audit {
         self.inner.audit()
+    }
+
+    fn memory(&self) -> &dyn Memory {
+        self.inner.memory()
     }
 }
 

@@ -7,6 +7,7 @@ use parkway_core::id::RunId;
 use parkway_core::store::{Message, StoreError};
 
 use super::fold;
+use super::memories;
 use super::report::{Checked, Depth};
 use super::source::{Source, size, wal};
 use super::{texts, tree};
@@ -48,8 +49,10 @@ async fn look(source: &mut Source, depth: Depth) -> Result<Checked, StoreError> 
     // What the first version has written is laid out differently, and is brought up to date when a store is opened.
     let older = source.schema < 2;
     let depth = if older { Depth::Quick } else { depth };
-    let part = fold::runs(source, depth, &mut checked).await;
-    noted(part, &mut checked)?;
+    let told = match fold::runs(source, depth, &mut checked).await {
+        Ok(told) => Some(told),
+        Err(e) => noted(Err(e), &mut checked).map(|()| None)?,
+    };
     let part = messages(source, &mut checked).await;
     noted(part, &mut checked)?;
     if older {
@@ -69,10 +72,14 @@ async fn look(source: &mut Source, depth: Depth) -> Result<Checked, StoreError> 
     noted(part, &mut checked)?;
     let part = outbox(source, &mut checked).await;
     noted(part, &mut checked)?;
+    if let Some(told) = told.filter(|_| source.schema >= 5 && depth == Depth::Full) {
+        let part = memories::memories(source, &told, &mut checked).await;
+        noted(part, &mut checked)?;
+    }
     let part = snapshots(source, &mut checked).await;
     noted(part, &mut checked)?;
     if depth == Depth::Quick {
-        let what = "indexes against their tables, events and their tree, texts, and the runs' states: this was quick";
+        let what = "indexes against their tables, events and their tree, texts, memories, and the runs' states: this was quick";
         checked.unchecked.push(what.into());
     }
     checked.unchecked.push("texts that no event points to, and what snapshots say".into());

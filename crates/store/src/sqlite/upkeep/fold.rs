@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parkway_core::engine::SYSTEM_WORKFLOW;
 use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::log::tree::leaf_hash;
 use parkway_core::log::{Codec, Commitment, Event, EventError, EventKind, Payload, RunState, RunStatus};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use super::check::PAGE;
 use super::report::{Checked, Depth};
 use super::source::Source;
+use super::told::Told;
 
 /// A run as the tables have it at one moment, with how many events it has there.
 struct Row {
@@ -65,9 +67,9 @@ struct Unfolded {
     newer: u64,
 }
 
-/// Looks at all runs.
-pub(super) async fn runs(source: &mut Source, depth: Depth, checked: &mut Checked) -> Result<(), StoreError> {
-    let (mut after, mut unfolded) = (i64::MIN, Unfolded::default());
+/// Looks at all runs. Gives what their events say of things beside them.
+pub(super) async fn runs(source: &mut Source, depth: Depth, checked: &mut Checked) -> Result<Told, StoreError> {
+    let (mut after, mut unfolded, mut told) = (i64::MIN, Unfolded::default(), Told::default());
     loop {
         let query = sqlx::query_as(rows(source.schema)).bind(after).bind(PAGE);
         let rows: Vec<Columns> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
@@ -108,18 +110,19 @@ pub(super) async fn runs(source: &mut Source, depth: Depth, checked: &mut Checke
                 );
             }
             match depth {
-                Depth::Full => log(source, run, status, &row, whole, checked, &mut unfolded).await?,
+                Depth::Full => log(source, (run, status, &row, whole), checked, &mut unfolded, &mut told).await?,
                 Depth::Quick => checked.counts.events += u64::try_from(row.events).unwrap_or_default(),
             }
         }
     }
+    told.gone(source, checked).await?;
     if unfolded.erased > 0 {
         checked.unchecked.push(format!("the states of {} runs whose plan is not there to be read", unfolded.erased));
     }
     if unfolded.newer > 0 {
         checked.unchecked.push(format!("the states of {} runs that a newer version has written to", unfolded.newer));
     }
-    Ok(())
+    Ok(told)
 }
 
 /// How far a run's log is folded.
@@ -127,6 +130,10 @@ enum Fold {
     /// Nothing was read yet.
     Begin,
     State(Box<RunState>),
+    /// It is the log of what happens outside of runs.
+    System {
+        updated: Time,
+    },
     /// It cannot go on; why was said.
     Stopped,
 }
@@ -134,12 +141,10 @@ enum Fold {
 /// Reads a run's events up to its head.
 async fn log(
     source: &mut Source,
-    run: RunId,
-    status: RunStatus,
-    row: &Row,
-    whole: bool,
+    (run, status, row, whole): (RunId, RunStatus, &Row, bool),
     checked: &mut Checked,
     unfolded: &mut Unfolded,
+    told: &mut Told,
 ) -> Result<(), StoreError> {
     let sql = match source.schema {
         ..3 => {
@@ -196,7 +201,16 @@ async fn log(
             }
             fence = event.fence.0;
             references.extend(commitments(&body).into_iter().map(|text| (seq, text)));
+            told.take(number, &event);
             fold = match fold {
+                Fold::Begin | Fold::System { .. } if run == RunId::SYSTEM => {
+                    if !happens_outside(&event.kind) {
+                        let what = format!("{} is what a run does, and this is the log of what happens outside", event.kind.name());
+                        checked.tell(Some(run), Some(seq), what);
+                    }
+                    Fold::System { updated: event.at }
+                }
+                Fold::System { updated } => Fold::System { updated },
                 Fold::Begin => begin(source, run, &event, checked, unfolded).await?,
                 Fold::State(mut state) => match state.apply(&event) {
                     Ok(()) => Fold::State(state),
@@ -208,7 +222,15 @@ async fn log(
                 Fold::Stopped => Fold::Stopped,
             };
         }
-        missing(source, run, &references, checked).await?;
+        missing(source, run, &references, checked, told).await?;
+    }
+    if let Fold::System { updated } = fold
+        && (status != RunStatus::Completed
+            || updated.micros() != row.updated
+            || row.workflow != SYSTEM_WORKFLOW
+            || row.parent.is_some())
+    {
+        checked.tell(Some(run), None, "the log of what happens outside of runs is listed as something else");
     }
     if let Fold::State(state) = fold {
         checked.counts.folded += 1;
@@ -284,12 +306,25 @@ async fn begin(
     }
 }
 
-/// Tells which of the texts are not there.
+/// Whether it is something that happens outside of runs.
+fn happens_outside(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::MemoryWritten { key: None, .. }
+            | EventKind::MemoryForgotten { key: None, .. }
+            | EventKind::PayloadErased { .. }
+            | EventKind::HoldPlaced { .. }
+            | EventKind::HoldLifted { .. }
+    )
+}
+
+/// Notes which of the texts are not there.
 async fn missing(
     source: &mut Source,
     run: RunId,
     references: &[(Seq, Commitment)],
     checked: &mut Checked,
+    told: &mut Told,
 ) -> Result<(), StoreError> {
     checked.counts.references += references.len() as u64;
     if references.is_empty() {
@@ -303,7 +338,7 @@ async fn missing(
     let lost: Vec<i64> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
     for place in lost {
         if let Some((seq, text)) = usize::try_from(place).ok().and_then(|place| references.get(place)) {
-            checked.tell(Some(run), Some(*seq), format!("the text {text} that it points to is not there"));
+            told.missing.push((run, *seq, *text));
         }
     }
     Ok(())

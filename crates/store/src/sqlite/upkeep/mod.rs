@@ -7,11 +7,13 @@ mod backup;
 mod check;
 mod copy;
 mod fold;
+mod memories;
 mod report;
 mod restore;
 mod source;
 mod swap;
 mod texts;
+mod told;
 mod tree;
 mod vacuum;
 

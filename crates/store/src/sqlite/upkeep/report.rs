@@ -36,6 +36,10 @@ pub struct Counts {
     pub messages: u64,
     /// Entries for the world outside that were not delivered yet.
     pub outbox: u64,
+    /// Memories, with those that were forgotten.
+    pub memories: u64,
+    /// Texts that were erased, by what the log says.
+    pub erased: u64,
 }
 
 /// Something that is not as it was written, or not as it can have been.

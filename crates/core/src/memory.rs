@@ -1,0 +1,502 @@
+//! The port to what agents remember. A memory is written and forgotten by events; what is recalled is a fold of the log.
+//!
+//! A memory has two times: when it holds in the world, and when it became known here. What is superseded is kept with both, so that one
+//! can ask what held at some time, and what was known of that at another.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Digest, MemoryId, RunId, Seq, Time};
+use crate::label::Labels;
+use crate::log::Commitment;
+use crate::store::StoreError;
+
+mod find;
+mod words;
+
+pub use find::{RecallError, recall_by_meaning};
+pub use words::words;
+
+/// The longest text of a memory, in bytes.
+pub const LONGEST_TEXT: usize = 64 << 10;
+/// The longest name of a namespace, and the longest subject, in bytes.
+pub const LONGEST_NAME: usize = 256;
+
+/// What kind of memory it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MemoryKind {
+    /// What happened: a turn of a conversation, a visit.
+    Episodic,
+    /// What holds: a fact, a preference.
+    #[default]
+    Semantic,
+    /// How something is done: a plan that worked.
+    Procedural,
+}
+
+impl MemoryKind {
+    /// Its name in stores and outputs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MemoryKind::Episodic => "episodic",
+            MemoryKind::Semantic => "semantic",
+            MemoryKind::Procedural => "procedural",
+        }
+    }
+
+    /// The kind with that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [MemoryKind::Episodic, MemoryKind::Semantic, MemoryKind::Procedural].into_iter().find(|k| k.as_str() == name)
+    }
+}
+
+/// Where a memory belongs and what it says: one payload, so that all of it is erased at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Content {
+    /// Whose memory it is: `customers/anna`. Nothing is recalled from another namespace than those that are asked.
+    pub namespace: String,
+    /// What it says.
+    pub text: String,
+    /// What it is about, where only one memory of a namespace holds at a time: `address`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+impl Content {
+    /// A content without a subject.
+    pub fn new(namespace: impl Into<String>, text: impl Into<String>) -> Self {
+        Content { namespace: namespace.into(), text: text.into(), subject: None }
+    }
+
+    /// What is wrong with it, if anything, in words that name the way out.
+    pub fn check(&self) -> Result<(), String> {
+        check_name("namespace", &self.namespace)?;
+        if let Some(subject) = &self.subject {
+            check_name("subject", subject)?;
+        }
+        if self.text.trim().is_empty() {
+            return Err("there is nothing to remember: the text is empty".into());
+        }
+        if self.text.len() > LONGEST_TEXT {
+            let has = self.text.len();
+            return Err(format!(
+                "the text has {has} bytes, and a memory at most {LONGEST_TEXT}; remember it in parts"
+            ));
+        }
+        Ok(())
+    }
+
+    /// What contents have in common that say the same: in one namespace, about one subject, in the same words but for their case, the
+    /// space between them, and the sign that ends them.
+    pub fn digest(&self) -> Digest {
+        let text = self.text.trim_end_matches(['.', '!', ' ', '\n', '\t']).to_lowercase();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let subject = self.subject.as_deref().unwrap_or_default();
+        Digest::of(&[b"parkway-memory-1\0", self.namespace.as_bytes(), b"\0", subject.as_bytes(), b"\0", text.as_bytes()])
+    }
+}
+
+/// What is wrong with the name of a namespace or a subject.
+fn check_name(what: &str, name: &str) -> Result<(), String> {
+    if name.is_empty() || name.len() > LONGEST_NAME {
+        return Err(format!("a {what} has 1 to {LONGEST_NAME} bytes, and this one has {}", name.len()));
+    }
+    if name.chars().any(char::is_control) || name.trim() != name {
+        return Err(format!("the {what} {name:?} has control characters, or spaces around it"));
+    }
+    Ok(())
+}
+
+/// A memory that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NewMemory {
+    /// Its id.
+    pub id: MemoryId,
+    /// Where it belongs and what it says.
+    pub content: Content,
+    /// What kind of memory it is.
+    pub kind: MemoryKind,
+    /// Since when it holds.
+    pub from: Time,
+    /// Until when it holds, where that is known.
+    pub until: Option<Time>,
+    /// When it is no longer recalled.
+    pub expires: Option<Time>,
+    /// Whether it is recalled whatever is asked for.
+    pub pinned: bool,
+    /// Labels of what it says.
+    pub labels: Labels,
+    /// The memories that hold only until this one does.
+    pub supersedes: Vec<MemoryId>,
+    /// Memories that say something else.
+    pub contradicts: Vec<MemoryId>,
+}
+
+impl NewMemory {
+    /// A fact that holds from `from` on.
+    pub fn new(id: MemoryId, content: Content, from: Time) -> Self {
+        NewMemory {
+            id,
+            content,
+            kind: MemoryKind::Semantic,
+            from,
+            until: None,
+            expires: None,
+            pinned: false,
+            labels: Labels::NONE,
+            supersedes: Vec::new(),
+            contradicts: Vec::new(),
+        }
+    }
+}
+
+/// By what a memory was superseded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Superseded {
+    /// The memory that holds in its place.
+    pub by: MemoryId,
+    /// When that became known.
+    pub known: Time,
+    /// Since when that one holds.
+    pub from: Time,
+}
+
+impl Superseded {
+    /// By this memory, which holds since `from`; `known` is when that became known.
+    pub fn new(by: MemoryId, known: Time, from: Time) -> Self {
+        Superseded { by, known, from }
+    }
+}
+
+/// A memory as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Remembered {
+    /// Its place among all that was remembered, from 1.
+    pub number: u64,
+    /// Its id.
+    pub id: MemoryId,
+    /// Where it belongs and what it says; none if it was forgotten.
+    pub content: Option<Content>,
+    /// The payload of that.
+    pub commitment: Commitment,
+    /// What kind of memory it is.
+    pub kind: MemoryKind,
+    /// Labels of what it says.
+    pub labels: Labels,
+    /// The run that wrote it, or [`RunId::SYSTEM`].
+    pub run: RunId,
+    /// The event that did.
+    pub seq: Seq,
+    /// When it became known.
+    pub known: Time,
+    /// Since when it holds.
+    pub from: Time,
+    /// Until when it holds, where that was known when it was written.
+    pub until: Option<Time>,
+    /// When it is no longer recalled.
+    pub expires: Option<Time>,
+    /// Whether it is recalled whatever is asked for.
+    pub pinned: bool,
+    /// By what it was superseded.
+    pub superseded: Option<Superseded>,
+    /// Memories that say something else, whichever came first.
+    pub contradicts: Vec<MemoryId>,
+    /// When it was forgotten.
+    pub forgotten: Option<Time>,
+}
+
+impl Remembered {
+    /// A memory that was just written by an event.
+    pub fn new(number: u64, memory: NewMemory, commitment: Commitment, known: Time, run: RunId, seq: Seq) -> Self {
+        Remembered {
+            number,
+            id: memory.id,
+            content: Some(memory.content),
+            commitment,
+            kind: memory.kind,
+            labels: memory.labels,
+            run,
+            seq,
+            known,
+            from: memory.from,
+            until: memory.until,
+            expires: memory.expires,
+            pinned: memory.pinned,
+            superseded: None,
+            contradicts: memory.contradicts,
+            forgotten: None,
+        }
+    }
+
+    /// Whether it holds at `at`, by what was known at `known`. Whether it has expired is another question.
+    pub fn holds(&self, at: Time, known: Time) -> bool {
+        let superseded = self.superseded.filter(|superseded| superseded.known <= known);
+        let until = superseded.map(|superseded| superseded.from).into_iter().chain(self.until).min();
+        self.forgotten.is_none() && self.known <= known && self.from <= at && until.is_none_or(|until| at < until)
+    }
+}
+
+/// How the two ways to find memories count against each other.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Weights {
+    /// Finding by words.
+    pub text: f64,
+    /// Finding by meaning.
+    pub vector: f64,
+}
+
+impl Weights {
+    /// These weights, none of them below 0.
+    pub fn new(text: f64, vector: f64) -> Self {
+        Weights { text: text.max(0.0), vector: vector.max(0.0) }
+    }
+}
+
+impl Default for Weights {
+    /// Words first: equal weights lose to words alone (LoCoMo, recall@10: 66.4 with words, 61.0 with equal weights, 69.3 with these).
+    fn default() -> Self {
+        Weights { text: 1.0, vector: 0.2 }
+    }
+}
+
+/// A vector, and what made it: vectors of two models are never compared.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct MemoryVector {
+    /// The model: its name, and the hash of its file where that is known.
+    pub model: String,
+    /// The vector, of length 1.
+    pub vector: Vec<f32>,
+}
+
+impl MemoryVector {
+    /// A vector of this model.
+    pub fn new(model: impl Into<String>, vector: Vec<f32>) -> Self {
+        MemoryVector { model: model.into(), vector }
+    }
+}
+
+/// What is to be recalled.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Recall {
+    /// From these namespaces, by their whole names; from none if there are none.
+    pub namespaces: Vec<String>,
+    /// What is asked for; nothing but what is pinned if it is empty.
+    pub text: String,
+    /// The same as a vector, where memories have any.
+    pub vector: Option<MemoryVector>,
+    /// Only of these kinds; of all if there are none.
+    pub kinds: Vec<MemoryKind>,
+    /// What holds at this time.
+    pub at: Time,
+    /// By what was known at this time.
+    pub known: Time,
+    /// What expires until this time is left out.
+    pub now: Time,
+    /// At most so many.
+    pub limit: u32,
+    /// How the two ways to find them count.
+    pub weights: Weights,
+}
+
+impl Recall {
+    /// What holds now, of all kinds, at most 10.
+    pub fn new(namespaces: Vec<String>, text: impl Into<String>, now: Time) -> Self {
+        Recall {
+            namespaces,
+            text: text.into(),
+            vector: None,
+            kinds: Vec::new(),
+            at: now,
+            known: now,
+            now,
+            limit: 10,
+            weights: Weights::default(),
+        }
+    }
+
+    /// Whether a memory may be recalled, whatever it says.
+    pub fn allows(&self, memory: &Remembered) -> bool {
+        let named = |content: &Content| self.namespaces.contains(&content.namespace);
+        memory.content.as_ref().is_some_and(named)
+            && (self.kinds.is_empty() || self.kinds.contains(&memory.kind))
+            && memory.holds(self.at, self.known)
+            && memory.expires.is_none_or(|expires| self.now < expires)
+    }
+}
+
+/// A memory that was recalled.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Recalled {
+    /// The memory.
+    pub memory: Remembered,
+    /// How well it fits: the weighted reciprocals of its ranks (Cormack, Clarke and Büttcher 2009, k = 60).
+    pub score: f64,
+    /// Its rank by words, from 1.
+    pub by_text: Option<u32>,
+    /// Its rank by meaning, from 1.
+    pub by_vector: Option<u32>,
+}
+
+impl Recalled {
+    /// A memory with its ranks.
+    pub fn new(memory: Remembered, by_text: Option<u32>, by_vector: Option<u32>, weights: Weights) -> Self {
+        let share = |rank: Option<u32>| rank.map_or(0.0, |rank| 1.0 / (60.0 + f64::from(rank)));
+        let score = weights.text * share(by_text) + weights.vector * share(by_vector);
+        Recalled { memory, score, by_text, by_vector }
+    }
+}
+
+/// Which memories to list, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryFilter {
+    /// Only this one.
+    pub id: Option<MemoryId>,
+    /// Only of this namespace.
+    pub namespace: Option<String>,
+    /// Only about this subject.
+    pub subject: Option<String>,
+    /// Only what says the same as [`Content::digest`] of something.
+    pub digest: Option<Digest>,
+    /// Also what is superseded or forgotten.
+    pub all: bool,
+    /// Only those with a greater [`Remembered::number`].
+    pub after: u64,
+    /// At most so many; 0 means all.
+    pub limit: u32,
+}
+
+impl MemoryFilter {
+    /// Of one namespace.
+    pub fn of(namespace: impl Into<String>) -> Self {
+        MemoryFilter { namespace: Some(namespace.into()), ..MemoryFilter::default() }
+    }
+
+    /// Whether a memory is listed.
+    pub fn allows(&self, memory: &Remembered) -> bool {
+        let content = memory.content.as_ref();
+        let has = |wanted: &Option<String>, found: Option<&String>| wanted.is_none() || wanted.as_ref() == found;
+        self.id.is_none_or(|id| id == memory.id)
+            && has(&self.namespace, content.map(|content| &content.namespace))
+            && has(&self.subject, content.and_then(|content| content.subject.as_ref()))
+            && self.digest.is_none_or(|digest| content.map(Content::digest) == Some(digest))
+            && (self.all || (memory.superseded.is_none() && memory.forgotten.is_none()))
+            && memory.number > self.after
+    }
+}
+
+/// What agents remember. It is written by commits whose events say so.
+#[async_trait]
+pub trait Memory: Send + Sync {
+    /// What fits best, best first; what is pinned comes before all else. What was forgotten, or belongs to another namespace, is never
+    /// among it.
+    async fn recall(&self, recall: &Recall) -> Result<Vec<Recalled>, StoreError>;
+
+    /// Memories, oldest first.
+    async fn list(&self, filter: &MemoryFilter) -> Result<Vec<Remembered>, StoreError>;
+
+    /// The namespaces that hold anything, by name, with how much that is: what is superseded and not forgotten counts, too.
+    async fn namespaces(&self) -> Result<Vec<(String, u64)>, StoreError>;
+
+    /// Memories that have no vector of this model, oldest first; at most `limit`.
+    async fn without_vector(&self, model: &str, limit: u32) -> Result<Vec<Remembered>, StoreError>;
+
+    /// Keeps vectors of memories: a cache, which is no evidence and can be made again. Of one that is not there, nothing is kept. A vector
+    /// of another length than those of its model is [`StoreError::Malformed`].
+    async fn keep_vectors(&self, vectors: &[(MemoryId, MemoryVector)]) -> Result<(), StoreError>;
+}
+
+/// How alike two texts are by their words, from 0 to 1: the words that they share, of all that they have (Jaccard).
+pub fn likeness(a: &str, b: &str) -> f64 {
+    let (a, b): (BTreeSet<String>, BTreeSet<String>) = (words(a).collect(), words(b).collect());
+    let (shared, all) = (a.intersection(&b).count(), a.union(&b).count());
+    #[expect(clippy::cast_precision_loss, reason = "a text has fewer words")]
+    let share = |n: usize, of: usize| n as f64 / of as f64;
+    if all == 0 { 0.0 } else { share(shared, all) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(day: i64) -> Time {
+        Time::from_micros(day * 86_400_000_000)
+    }
+
+    fn memory() -> Remembered {
+        let mut new = NewMemory::new(MemoryId::new([1; 16]), Content::new("a", "b"), at(10));
+        new.until = Some(at(40));
+        Remembered::new(1, new, Commitment::from_bytes([0; 32]), at(12), RunId::SYSTEM, Seq(1))
+    }
+
+    #[test]
+    fn two_times_are_kept_apart() {
+        let mut memory = memory();
+        memory.superseded = Some(Superseded::new(MemoryId::new([2; 16]), at(30), at(20)));
+        // (holds at, known at)
+        for (day, known, holds) in [
+            (9, 50, false),
+            (10, 11, false),
+            (10, 12, true),
+            (19, 50, true),
+            (20, 50, false),
+            (20, 29, true),
+            (39, 29, true),
+            (40, 29, false),
+        ] {
+            assert_eq!(memory.holds(at(day), at(known)), holds, "on day {day}, by what was known on day {known}");
+        }
+        memory.forgotten = Some(at(60));
+        assert!(!memory.holds(at(15), at(50)));
+    }
+
+    #[test]
+    fn contents_that_say_the_same_have_one_digest() {
+        let digest = |text: &str| Content::new("a", text).digest();
+        assert_eq!(digest("Anna likes  tea."), digest("anna LIKES\ntea"));
+        for other in ["Anna likes tea?", "Anna likes -5", "Anna likes 5", "likes Anna tea"] {
+            assert_ne!(digest("Anna likes tea"), digest(other), "{other}");
+        }
+        assert_ne!(digest("-5"), digest("5"));
+        let mut subject = Content::new("a", "tea");
+        subject.subject = Some("drink".into());
+        assert_ne!(subject.digest(), digest("tea"));
+        assert_ne!(Content::new("b", "tea").digest(), digest("tea"));
+    }
+
+    #[test]
+    fn what_cannot_be_remembered_is_named() {
+        for (content, part) in [
+            (Content::new("", "x"), "a namespace has 1 to 256 bytes, and this one has 0"),
+            (Content::new("a\nb", "x"), "control characters"),
+            (Content::new(" a", "x"), "spaces around it"),
+            (Content::new("a", " \n"), "the text is empty"),
+            (Content::new("a", "x".repeat(LONGEST_TEXT + 1)), "remember it in parts"),
+        ] {
+            let why = content.check().unwrap_err();
+            assert!(why.contains(part), "{why}");
+        }
+        assert_eq!(Content::new("kunden/Anna Müller", "x").check(), Ok(()));
+    }
+
+    #[test]
+    fn likeness_is_that_of_words() {
+        assert!((likeness("Anna orders tea", "anna ORDERS tea!") - 1.0).abs() < 1e-9);
+        assert!((likeness("Anna orders tea", "Anna orders coffee") - 0.5).abs() < 1e-9);
+        assert!(likeness("Anna", "Bert").abs() < 1e-9);
+        assert!(likeness("", "").abs() < 1e-9);
+    }
+}

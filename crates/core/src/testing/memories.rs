@@ -1,0 +1,151 @@
+//! What agents remember, in memory: what the port means. Words are found as they are written.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::id::MemoryId;
+use crate::log::{Event, EventKind};
+use crate::memory::{
+    Content, MemoryFilter, MemoryVector, NewMemory, Recall, Recalled, Remembered, Superseded, words,
+};
+use crate::store::StoreError;
+
+/// The fold of all events about memories.
+#[derive(Default)]
+pub(super) struct Memories {
+    all: Vec<Remembered>,
+    vectors: HashMap<(MemoryId, String), Vec<f32>>,
+}
+
+impl Memories {
+    fn get(&mut self, id: MemoryId) -> Option<&mut Remembered> {
+        self.all.iter_mut().find(|memory| memory.id == id)
+    }
+
+    pub(super) fn has(&self, id: MemoryId) -> bool {
+        self.all.iter().any(|memory| memory.id == id)
+    }
+
+    /// Takes one more event in; `content` is what the memory says that it writes.
+    pub(super) fn apply(&mut self, event: &Event, content: impl FnOnce() -> Option<Content>) {
+        match &event.kind {
+            EventKind::MemoryWritten {
+                id,
+                content: commitment,
+                kind,
+                from,
+                until,
+                expires,
+                pinned,
+                labels,
+                supersedes,
+                contradicts,
+                ..
+            } => {
+                let Some(content) = content() else { return };
+                let new = NewMemory {
+                    id: *id,
+                    content,
+                    kind: *kind,
+                    from: *from,
+                    until: *until,
+                    expires: *expires,
+                    pinned: *pinned,
+                    labels: *labels,
+                    supersedes: supersedes.clone(),
+                    contradicts: contradicts.clone(),
+                };
+                for superseded in supersedes {
+                    if let Some(memory) = self.get(*superseded) {
+                        memory.superseded.get_or_insert(Superseded::new(*id, event.at, *from));
+                    }
+                }
+                for contradicted in contradicts {
+                    if let Some(memory) = self.get(*contradicted) {
+                        memory.contradicts.push(*id);
+                    }
+                }
+                let number = self.all.len() as u64 + 1;
+                self.all.push(Remembered::new(number, new, *commitment, event.at, event.run, event.seq));
+            }
+            EventKind::MemoryForgotten { id, .. } => {
+                self.vectors.retain(|(of, _), _| of != id);
+                if let Some(memory) = self.get(*id) {
+                    memory.content = None;
+                    memory.forgotten.get_or_insert(event.at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn recall(&self, recall: &Recall) -> Vec<Recalled> {
+        let allowed: Vec<&Remembered> = self.all.iter().filter(|memory| recall.allows(memory)).collect();
+        let asked: BTreeSet<String> = words(&recall.text).collect();
+        let hits = |memory: &Remembered| {
+            let said = memory.content.as_ref().map(|content| words(&content.text).collect::<BTreeSet<_>>());
+            said.map_or(0, |said| asked.intersection(&said).count())
+        };
+        let mut by_text: Vec<_> = allowed.iter().map(|memory| (hits(memory), memory.number)).collect();
+        by_text.retain(|(hits, _)| *hits > 0);
+        by_text.sort_by_key(|(hits, number)| (Reverse(*hits), Reverse(*number)));
+        let mut by_vector: Vec<(f32, u64)> = recall.vector.iter().flat_map(|asked| {
+            allowed.iter().filter_map(|memory| {
+                let vector = self.vectors.get(&(memory.id, asked.model.clone()))?;
+                Some((asked.vector.iter().zip(vector).map(|(a, b)| a * b).sum(), memory.number))
+            })
+        }).collect();
+        by_vector.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let ranks = |numbers: Vec<u64>| numbers.into_iter().zip(1..).collect::<BTreeMap<u64, u32>>();
+        let by_text = ranks(by_text.into_iter().map(|(_, number)| number).collect());
+        let by_vector = ranks(by_vector.into_iter().map(|(_, number)| number).collect());
+        let mut found: Vec<Recalled> = allowed
+            .into_iter()
+            .map(|memory| {
+                let rank = |ranks: &BTreeMap<u64, u32>| ranks.get(&memory.number).copied();
+                Recalled::new(memory.clone(), rank(&by_text), rank(&by_vector), recall.weights)
+            })
+            .filter(|found| found.memory.pinned || found.by_text.is_some() || found.by_vector.is_some())
+            .collect();
+        found.sort_by(|a, b| {
+            let pinned = b.memory.pinned.cmp(&a.memory.pinned);
+            pinned.then(b.score.total_cmp(&a.score)).then(b.memory.number.cmp(&a.memory.number))
+        });
+        found.truncate(recall.limit as usize);
+        found
+    }
+
+    pub(super) fn list(&self, filter: &MemoryFilter) -> Vec<Remembered> {
+        let limit = if filter.limit == 0 { usize::MAX } else { filter.limit as usize };
+        self.all.iter().filter(|memory| filter.allows(memory)).take(limit).cloned().collect()
+    }
+
+    pub(super) fn namespaces(&self) -> Vec<(String, u64)> {
+        let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
+        for content in self.all.iter().filter_map(|memory| memory.content.as_ref()) {
+            *counted.entry(&content.namespace).or_default() += 1;
+        }
+        counted.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+    }
+
+    pub(super) fn without_vector(&self, model: &str, limit: u32) -> Vec<Remembered> {
+        let lacks = |memory: &&Remembered| {
+            memory.content.is_some() && !self.vectors.contains_key(&(memory.id, model.to_owned()))
+        };
+        self.all.iter().filter(lacks).take(limit as usize).cloned().collect()
+    }
+
+    pub(super) fn keep_vectors(&mut self, vectors: &[(MemoryId, MemoryVector)]) -> Result<(), StoreError> {
+        for (id, new) in vectors {
+            let known = self.vectors.iter().find(|((_, model), _)| *model == new.model).map(|(_, vector)| vector.len());
+            if new.vector.is_empty() || known.is_some_and(|length| length != new.vector.len()) {
+                let (has, model) = (new.vector.len(), &new.model);
+                return Err(StoreError::Malformed(format!("a vector of `{model}` has {has} numbers, and others of it another count")));
+            }
+            if self.all.iter().any(|memory| memory.id == *id && memory.content.is_some()) {
+                self.vectors.insert((*id, new.model.clone()), new.vector.clone());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! What agents remember, for the program around them: to list and find it, to add to it, to forget it, to take it elsewhere.
+//!
+//! Agents use the tools `memory.remember`, `memory.recall` and `memory.forget`, within the namespaces that a workflow grants them. What is done
+//! here is done by a person or the program, and stands in the log as such.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+//! use parkway::Parkway;
+//! use parkway::log::Channel;
+//! use parkway::memory::{Author, Content, NewMemory, Recall};
+//!
+//! let parkway = Parkway::builder().store("sqlite::memory:").build().await?;
+//! let memories = parkway.memories();
+//! let ada = Author::new("Ada", Channel::Program);
+//! let said = Content::new("customers/anna", "Anna Kern wants her orders delivered on Fridays.");
+//! memories.remember(&ada, vec![memories.new_memory(said)]).await?;
+//!
+//! let found = memories.recall(memories.question(vec!["customers/anna".into()], "When does Anna want her order?")).await?;
+//! assert_eq!(found[0].memory.content.as_ref().unwrap().text, "Anna Kern wants her orders delivered on Fridays.");
+//! memories.forget(&ada, &found[0].memory, Some("she asked for it")).await?;
+//! assert!(memories.recall(memories.question(vec!["customers/anna".into()], "Anna's order")).await?.is_empty());
+//! # Ok::<_, parkway::Error>(())
+//! # }).unwrap();
+//! ```
+
+mod eval;
+mod lines;
+
+pub use parkway_core::engine::Author;
+use parkway_core::engine::{Outside, Services, record_outside};
+use parkway_core::id::MemoryId;
+pub use parkway_core::memory::{
+    Content, MemoryFilter, MemoryKind, MemoryVector, NewMemory, Recall, Recalled, Remembered, Superseded, Weights, likeness,
+};
+use parkway_core::memory::{RecallError, recall_by_meaning};
+
+pub use self::eval::{Evaluated, Measured, Question, evaluate};
+pub use self::lines::Imported;
+use crate::error::Error;
+
+/// Memories that are written in one commit.
+const TOGETHER: usize = 256;
+
+/// What agents remember. Made by [`Parkway::memories`](crate::Parkway::memories).
+#[derive(Clone, Debug)]
+pub struct Memories {
+    services: Services,
+}
+
+impl Memories {
+    pub(crate) fn new(services: Services) -> Self {
+        Memories { services }
+    }
+
+    /// A question for what holds now.
+    pub fn question(&self, namespaces: Vec<String>, text: &str) -> Recall {
+        Recall::new(namespaces, text, self.services.clock.now())
+    }
+
+    /// A memory with a new id that holds from now on.
+    pub fn new_memory(&self, content: Content) -> NewMemory {
+        let clock = &self.services.clock;
+        NewMemory::new(MemoryId::new(clock.random()), content, clock.now())
+    }
+
+    /// What fits best, best first: by words, and by meaning where the settings name an embedder.
+    pub async fn recall(&self, recall: Recall) -> Result<Vec<Recalled>, Error> {
+        let memory = self.services.store.memory();
+        recall_by_meaning(memory, self.services.tool_search.as_ref(), recall).await.map_err(|error| match error {
+            RecallError::Store(error) => error.into(),
+            error => Error::Model { name: "embedder".into(), cause: error.to_string() },
+        })
+    }
+
+    /// Memories, oldest first.
+    pub async fn list(&self, filter: &MemoryFilter) -> Result<Vec<Remembered>, Error> {
+        Ok(self.services.store.memory().list(filter).await?)
+    }
+
+    /// The namespaces that hold anything, with how much that is.
+    pub async fn namespaces(&self) -> Result<Vec<(String, u64)>, Error> {
+        Ok(self.services.store.memory().namespaces().await?)
+    }
+
+    /// The memory that a text means: an id, or the beginning of one. Forgotten ones are found, too.
+    pub async fn find(&self, text: &str) -> Result<Remembered, Error> {
+        let mut filter = MemoryFilter::default();
+        filter.all = true;
+        if let Ok(id) = text.parse() {
+            filter.id = Some(id);
+        }
+        let fits = |memory: &Remembered| memory.id.to_string().starts_with(text);
+        let mut found: Vec<Remembered> = self.list(&filter).await?.into_iter().filter(fits).collect();
+        match found.len() {
+            1 => Ok(found.remove(0)),
+            0 => Err(Error::Memory(format!("no memory is called `{text}`; `parkway memory list` lists them"))),
+            n => Err(Error::Memory(format!("{n} memories are called `{text}…`; write more of the id"))),
+        }
+    }
+
+    /// Writes memories. They are on disk when this returns; of a great many, some may be where it fails.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be remembered, and so none was written, or the store fails.
+    pub async fn remember(&self, by: &Author, memories: Vec<NewMemory>) -> Result<(), Error> {
+        for memory in &memories {
+            memory.content.check().map_err(Error::Memory)?;
+        }
+        let all: Vec<Outside> = memories.into_iter().map(Outside::Remember).collect();
+        for part in all.chunks(TOGETHER) {
+            record_outside(&self.services, by, part).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a memory: what it says is erased. That it was there, and who forgot it when and why, stays in the log. Runs that have seen it
+    /// keep what they have seen: [`AuditLog::erase`](crate::audit::AuditLog::erase) erases that. `false` where somebody reads the store's file who
+    /// keeps the bytes there for now.
+    pub async fn forget(&self, by: &Author, memory: &Remembered, note: Option<&str>) -> Result<bool, Error> {
+        if memory.forgotten.is_none() {
+            let note = note.map(str::to_owned);
+            let forgotten = Outside::Forget { id: memory.id, content: memory.commitment, note };
+            record_outside(&self.services, by, &[forgotten]).await?;
+        }
+        Ok(self.services.store.purge().await?)
+    }
+}

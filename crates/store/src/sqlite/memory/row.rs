@@ -1,0 +1,148 @@
+//! Memories as they stand in rows, with what they say from its payload.
+
+use std::collections::HashMap;
+
+use parkway_core::id::{MemoryId, Seq, Time};
+use parkway_core::label::Labels;
+use parkway_core::log::{Codec, Commitment, Payload};
+use parkway_core::memory::{Content, MemoryFilter, MemoryKind, NewMemory, Remembered, Superseded};
+use parkway_core::store::StoreError;
+use serde_json::json;
+use sqlx::SqlitePool;
+
+use crate::sqlite::error::{corrupt, from_sqlx};
+use crate::sqlite::named::named_row;
+use crate::sqlite::read::{number, signed};
+
+named_row! {
+    /// What is read of a memory. Of a text that is gone, `salt` is NULL.
+    Row {
+        key: i64,
+        id: Vec<u8>,
+        run: String,
+        seq: i64,
+        kind: String,
+        untrusted: bool,
+        secret: bool,
+        pinned: bool,
+        known: i64,
+        valid_from: i64,
+        valid_until: Option<i64>,
+        expires: Option<i64>,
+        superseded_by: Option<Vec<u8>>,
+        superseded_at: Option<i64>,
+        superseded_from: Option<i64>,
+        forgotten: Option<i64>,
+        body: Vec<u8>,
+        salt: Option<Vec<u8>>,
+        bytes: Option<Vec<u8>>,
+    }
+}
+
+/// `$1` is a list of keys.
+const BY_KEY: &str = "SELECT memory.key, memory.id, run.id AS run, memory.seq, kind, untrusted, secret, pinned, known, valid_from,
+        valid_until, expires, superseded_by, superseded_at, superseded_from, forgotten, log.body, payload.salt,
+        coalesce(payload.bytes, blob.bytes) AS bytes
+    FROM json_each($1) AS asked
+        JOIN parkway_memory AS memory ON memory.key = asked.value
+        JOIN parkway_run AS run ON run.key = memory.run
+        JOIN parkway_log AS log ON log.run = run.id AND log.seq = memory.seq
+        LEFT JOIN parkway_payload AS payload ON substr(payload.commitment, 1, 16) = memory.content
+        LEFT JOIN parkway_blob AS blob ON blob.key = payload.blob";
+
+/// The memories with these keys, by their keys.
+pub(super) async fn by_key(pool: &SqlitePool, keys: &[i64]) -> Result<HashMap<i64, Remembered>, StoreError> {
+    let mut found = HashMap::new();
+    if keys.is_empty() {
+        return Ok(found);
+    }
+    let asked = json!(keys).to_string();
+    let query = sqlx::query_as(BY_KEY).bind(&asked);
+    let rows: Vec<Row> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    for row in rows {
+        found.insert(row.key, remembered(row)?);
+    }
+    let sql = "SELECT this.key, other.id FROM json_each($1) AS asked JOIN parkway_memory AS this ON this.key = asked.value
+            JOIN parkway_memory_contradiction AS said ON this.key IN (said.memory, said.other)
+            JOIN parkway_memory AS other ON other.key = said.memory + said.other - this.key
+        ORDER BY this.key, other.key";
+    let rows: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as(sql).bind(asked).fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    for (key, other) in rows {
+        if let Some(memory) = found.get_mut(&key) {
+            memory.contradicts.push(id(other)?);
+        }
+    }
+    Ok(found)
+}
+
+fn id(bytes: Vec<u8>) -> Result<MemoryId, StoreError> {
+    <[u8; 16]>::try_from(bytes).map(MemoryId::new).map_err(|_| corrupt("the id of a memory", "a blob"))
+}
+
+fn remembered(row: Row) -> Result<Remembered, StoreError> {
+    let id_of_row = id(row.id)?;
+    let (time, key) = (Time::from_micros, row.key);
+    let commitment = commitment(&row.body).ok_or_else(|| corrupt("the event of a memory", key))?;
+    let content = content(commitment, row.salt, row.bytes)?;
+    let mut new = NewMemory::new(id_of_row, content.clone().unwrap_or_else(|| Content::new("", "")), time(row.valid_from));
+    new.kind = MemoryKind::from_name(&row.kind).ok_or_else(|| corrupt("the kind of a memory", &row.kind))?;
+    new.labels = Labels { untrusted: row.untrusted, secret: row.secret };
+    (new.until, new.expires, new.pinned) = (row.valid_until.map(time), row.expires.map(time), row.pinned);
+    let run = row.run.parse().map_err(|_| corrupt("a run id", &row.run))?;
+    let seq = Seq(number("an event number", row.seq)?);
+    let number = number("the number of a memory", key)?;
+    let mut memory = Remembered::new(number, new, commitment, time(row.known), run, seq);
+    memory.content = content.filter(|_| row.forgotten.is_none());
+    memory.forgotten = row.forgotten.map(time);
+    if let (Some(by), Some(at), Some(from)) = (row.superseded_by, row.superseded_at, row.superseded_from) {
+        memory.superseded = Some(Superseded::new(id(by)?, time(at), time(from)));
+    }
+    Ok(memory)
+}
+
+/// What a memory says: its payload, if that is what was committed to.
+fn content(commitment: Commitment, salt: Option<Vec<u8>>, bytes: Option<Vec<u8>>) -> Result<Option<Content>, StoreError> {
+    let (Some(salt), Some(bytes)) = (salt, bytes) else { return Ok(None) };
+    let salt = <[u8; 16]>::try_from(salt).map_err(|_| corrupt("the salt of a payload", commitment))?;
+    Ok(Some(Payload::stored(commitment, salt, Codec::Json, bytes)?.value()?))
+}
+
+/// The payload that the event of a memory points to.
+fn commitment(body: &[u8]) -> Option<Commitment> {
+    let event: serde_json::Value = serde_json::from_slice(body).ok()?;
+    event.pointer("/kind/content")?.as_str()?.parse().ok()
+}
+
+/// Memories as a filter wants them, oldest first.
+pub(super) async fn list(pool: &SqlitePool, filter: &MemoryFilter) -> Result<Vec<Remembered>, StoreError> {
+    let sql = "SELECT key FROM parkway_memory
+        WHERE key > $1 AND ($2 IS NULL OR id = $2) AND ($3 IS NULL OR namespace = $3) AND ($4 IS NULL OR subject = $4)
+            AND ($5 IS NULL OR digest = $5) AND ($6 OR (superseded_by IS NULL AND forgotten IS NULL))
+        ORDER BY key LIMIT $7";
+    let limit = if filter.limit == 0 { -1 } else { i64::from(filter.limit) };
+    let query = sqlx::query_scalar(sql)
+        .bind(signed(filter.after))
+        .bind(filter.id.map(|id| id.as_bytes().to_vec()))
+        .bind(&filter.namespace)
+        .bind(&filter.subject)
+        .bind(filter.digest.map(|digest| digest.as_bytes()[..16].to_vec()))
+        .bind(filter.all)
+        .bind(limit);
+    let keys: Vec<i64> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    in_order(pool, keys).await
+}
+
+pub(super) async fn without_vector(pool: &SqlitePool, model: &str, limit: u32) -> Result<Vec<Remembered>, StoreError> {
+    let sql = "SELECT key FROM parkway_memory WHERE forgotten IS NULL
+            AND NOT EXISTS (SELECT 1 FROM parkway_memory_vector WHERE model = $1 AND memory = key)
+        ORDER BY key LIMIT $2";
+    let query = sqlx::query_scalar(sql).bind(model).bind(i64::from(limit));
+    let keys: Vec<i64> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    in_order(pool, keys).await
+}
+
+async fn in_order(pool: &SqlitePool, keys: Vec<i64>) -> Result<Vec<Remembered>, StoreError> {
+    let mut found = by_key(pool, &keys).await?;
+    Ok(keys.into_iter().filter_map(|key| found.remove(&key)).collect())
+}

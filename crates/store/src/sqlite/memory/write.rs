@@ -1,0 +1,202 @@
+//! The fold of what events say of memories and of texts that are gone, in the transaction of their commit.
+
+use parkway_core::id::{Digest, MemoryId, Time};
+use parkway_core::label::Labels;
+use parkway_core::log::{Commitment, EventKind};
+use parkway_core::memory::{Content, MemoryKind};
+use parkway_core::store::{Commit, StoreError};
+use serde_json::json;
+
+use crate::sqlite::error::from_sqlx;
+use crate::sqlite::payload::beginning;
+use crate::sqlite::tx::Tx;
+
+/// What an event changes beside the log.
+pub(crate) enum Change {
+    Written(Box<Written>),
+    Forgotten { id: MemoryId, at: Time, content: Commitment },
+    Erased(Vec<Commitment>),
+}
+
+/// A memory that an event writes.
+pub(crate) struct Written {
+    seq: i64,
+    at: Time,
+    id: MemoryId,
+    commitment: Commitment,
+    content: Content,
+    kind: MemoryKind,
+    labels: Labels,
+    pinned: bool,
+    from: Time,
+    until: Option<Time>,
+    expires: Option<Time>,
+    supersedes: Vec<MemoryId>,
+    contradicts: Vec<MemoryId>,
+}
+
+impl Change {
+    /// What the events of a commit change.
+    pub(crate) fn all_of(commit: &Commit) -> Result<Vec<Change>, StoreError> {
+        let mut changes = Vec::new();
+        for event in &commit.events {
+            match &event.kind {
+                EventKind::MemoryWritten {
+                    id,
+                    content: commitment,
+                    kind,
+                    from,
+                    until,
+                    expires,
+                    pinned,
+                    labels,
+                    supersedes,
+                    contradicts,
+                    ..
+                } => {
+                    let missing = || StoreError::Malformed(format!("memory {id} is written without what it says"));
+                    changes.push(Change::Written(Box::new(Written {
+                        seq: i64::try_from(event.seq.0).unwrap_or(i64::MAX),
+                        at: event.at,
+                        id: *id,
+                        commitment: *commitment,
+                        content: commit.content(*commitment).ok_or_else(missing)?,
+                        kind: *kind,
+                        labels: *labels,
+                        pinned: *pinned,
+                        from: *from,
+                        until: *until,
+                        expires: *expires,
+                        supersedes: supersedes.clone(),
+                        contradicts: contradicts.clone(),
+                    })));
+                }
+                EventKind::MemoryForgotten { id, content, .. } => {
+                    changes.push(Change::Forgotten { id: *id, at: event.at, content: *content });
+                }
+                kind if !kind.erased().is_empty() => changes.push(Change::Erased(kind.erased().to_vec())),
+                _ => {}
+            }
+        }
+        Ok(changes)
+    }
+
+    /// The memory that it writes.
+    fn writes(&self) -> Option<MemoryId> {
+        match self {
+            Change::Written(written) => Some(written.id),
+            Change::Forgotten { .. } | Change::Erased(_) => None,
+        }
+    }
+}
+
+/// One of the memories that these changes write, which is there already.
+pub(crate) async fn known(tx: &mut Tx, changes: &[Change]) -> Result<Option<MemoryId>, StoreError> {
+    let written: Vec<MemoryId> = changes.iter().filter_map(Change::writes).collect();
+    if written.is_empty() {
+        return Ok(None);
+    }
+    let sql = "SELECT value FROM json_each($1) WHERE EXISTS (SELECT 1 FROM parkway_memory WHERE id = unhex(value))";
+    let query = sqlx::query_scalar(sql).bind(json!(written).to_string());
+    let found: Option<String> = query.fetch_optional(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+    Ok(found.and_then(|id| id.parse().ok()))
+}
+
+/// The word that stands for a namespace in the index of texts.
+pub(super) fn scope(namespace: &str) -> String {
+    let digest = Digest::of(&[b"parkway-memory-scope-1\0", namespace.as_bytes()]).to_string();
+    // A letter first: it is one word for every tokenizer.
+    format!("n{}", &digest[..24])
+}
+
+/// Makes what events of the run with this key change true.
+pub(crate) async fn fold(tx: &mut Tx, run: i64, changes: &[Change]) -> Result<(), StoreError> {
+    for change in changes {
+        match change {
+            Change::Written(written) => write(tx, run, written).await?,
+            Change::Forgotten { id, at, content } => {
+                forget(tx, *id, *at);
+                erase(tx, std::slice::from_ref(content));
+            }
+            Change::Erased(payloads) => erase(tx, payloads),
+        }
+    }
+    Ok(())
+}
+
+async fn write(tx: &mut Tx, run: i64, written: &Written) -> Result<(), StoreError> {
+    let Written { content, id, .. } = written;
+    let sql = "INSERT INTO parkway_memory (id, run, seq, content, namespace, subject, digest, kind, untrusted, secret, pinned, known,
+            valid_from, valid_until, expires)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING key";
+    let query = sqlx::query_scalar(sql)
+        .bind(id.as_bytes().to_vec())
+        .bind(run)
+        .bind(written.seq)
+        .bind(beginning(&written.commitment).to_vec())
+        .bind(&content.namespace)
+        .bind(&content.subject)
+        .bind(content.digest().as_bytes()[..16].to_vec())
+        .bind(written.kind.as_str())
+        .bind(written.labels.untrusted)
+        .bind(written.labels.secret)
+        .bind(written.pinned)
+        .bind(written.at.micros())
+        .bind(written.from.micros())
+        .bind(written.until.map(Time::micros))
+        .bind(written.expires.map(Time::micros));
+    let key: i64 = query.fetch_one(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+    // What happened before tells what was meant.
+    let context = "SELECT text FROM parkway_memory_text WHERE rowid = (SELECT key FROM parkway_memory
+            WHERE namespace = ? AND key < ? AND kind = 'episodic' ORDER BY key DESC LIMIT 1)";
+    tx.gather(&format!(
+        "INSERT INTO parkway_memory_text (rowid, scope, text, context)
+        SELECT ?, ?, ?, CASE WHEN ? = 'episodic' THEN ({context}) END"
+    ));
+    tx.bind(key).bind(scope(&content.namespace)).bind(content.text.clone()).bind(written.kind.as_str());
+    tx.bind(content.namespace.clone()).bind(key);
+    if !written.supersedes.is_empty() {
+        tx.gather(
+            "UPDATE parkway_memory SET superseded_by = ?, superseded_at = ?, superseded_from = ?
+            WHERE id IN (SELECT unhex(value) FROM json_each(?)) AND superseded_by IS NULL AND key <> ?",
+        );
+        tx.bind(id.as_bytes().to_vec()).bind(written.at.micros()).bind(written.from.micros());
+        tx.bind(json!(written.supersedes).to_string()).bind(key);
+    }
+    if !written.contradicts.is_empty() {
+        tx.gather(
+            "INSERT OR IGNORE INTO parkway_memory_contradiction (memory, other)
+            SELECT ?, key FROM parkway_memory WHERE id IN (SELECT unhex(value) FROM json_each(?)) AND key <> ?",
+        );
+        tx.bind(key).bind(json!(written.contradicts).to_string()).bind(key);
+    }
+    tx.done().await
+}
+
+fn forget(tx: &mut Tx, id: MemoryId, at: Time) {
+    let this = "(SELECT key FROM parkway_memory WHERE id = ?)";
+    // What came after it has its text as context.
+    tx.gather(&format!(
+        "UPDATE parkway_memory_text SET context = NULL WHERE rowid = (SELECT min(later.key)
+            FROM parkway_memory AS later JOIN parkway_memory AS this ON this.id = ? AND this.kind = 'episodic'
+            WHERE later.namespace = this.namespace AND later.kind = 'episodic' AND later.key > this.key)"
+    ));
+    tx.bind(id.as_bytes().to_vec());
+    for table in ["parkway_memory_text WHERE rowid", "parkway_memory_vector WHERE memory"] {
+        tx.gather(&format!("DELETE FROM {table} = {this}")).bind(id.as_bytes().to_vec());
+    }
+    tx.gather(
+        "UPDATE parkway_memory SET namespace = NULL, subject = NULL, digest = NULL, forgotten = coalesce(forgotten, ?)
+        WHERE id = ?",
+    );
+    tx.bind(at.micros()).bind(id.as_bytes().to_vec());
+}
+
+fn erase(tx: &mut Tx, payloads: &[Commitment]) {
+    let payloads: Vec<String> = payloads.iter().map(Commitment::to_string).collect();
+    tx.gather(
+        "DELETE FROM parkway_payload
+        WHERE substr(commitment, 1, 16) IN (SELECT substr(unhex(value), 1, 16) FROM json_each(?))",
+    );
+    tx.bind(json!(payloads).to_string());
+}

@@ -1,0 +1,60 @@
+//! Finding memories: by words, and by meaning where there is an embedder.
+
+use std::sync::Arc;
+
+use parkway_core::embedder::SharedEmbedder;
+use parkway_core::id::{MemoryId, Time};
+use parkway_core::memory::{Memory, MemoryFilter, Recall, RecallError, Recalled, Remembered, recall_by_meaning};
+use parkway_core::store::{Store, StoreError};
+use parkway_core::tool::ToolError;
+
+/// The memories of a store.
+#[derive(Clone)]
+pub(super) struct Finder {
+    store: Arc<dyn Store>,
+    embedder: Option<SharedEmbedder>,
+}
+
+impl Finder {
+    pub(super) fn new(store: Arc<dyn Store>, embedder: Option<SharedEmbedder>) -> Self {
+        Finder { store, embedder }
+    }
+
+    fn memory(&self) -> &dyn Memory {
+        self.store.memory()
+    }
+
+    /// What fits best, by words and meaning.
+    pub(super) async fn recall(&self, recall: Recall) -> Result<Vec<Recalled>, ToolError> {
+        recall_by_meaning(self.memory(), self.embedder.as_ref(), recall).await.map_err(|error| match error {
+            RecallError::Store(error) => failed(&error),
+            RecallError::Embedder(error) => {
+                ToolError { retryable: error.retryable(), ..ToolError::invalid("embedder", error.to_string()) }
+            }
+            error => ToolError::invalid("internal", error.to_string()),
+        })
+    }
+
+    /// What fits best, by words.
+    pub(super) async fn by_words(&self, recall: &Recall) -> Result<Vec<Recalled>, ToolError> {
+        self.memory().recall(recall).await.map_err(|error| failed(&error))
+    }
+
+    /// Memories that hold now.
+    pub(super) async fn holding(&self, filter: MemoryFilter, now: Time) -> Result<Vec<Remembered>, ToolError> {
+        let found = self.memory().list(&filter).await.map_err(|error| failed(&error))?;
+        let holds = |memory: &Remembered| memory.holds(now, now) && memory.expires.is_none_or(|expires| now < expires);
+        Ok(found.into_iter().filter(holds).collect())
+    }
+
+    /// The memory with this id, whatever became of it.
+    pub(super) async fn get(&self, id: MemoryId) -> Result<Option<Remembered>, ToolError> {
+        let mut filter = MemoryFilter::default();
+        (filter.id, filter.all) = (Some(id), true);
+        Ok(self.memory().list(&filter).await.map_err(|error| failed(&error))?.pop())
+    }
+}
+
+fn failed(error: &StoreError) -> ToolError {
+    ToolError { retryable: error.retryable(), ..ToolError::invalid("store", error.to_string()) }
+}

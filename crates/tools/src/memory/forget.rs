@@ -1,0 +1,61 @@
+//! `memory.forget`: what a memory says is gone, and that it was there stays.
+
+use parkway_core::label::Labels;
+use parkway_core::tool::{ToolContext, ToolError};
+use parkway_core::write::ToolWrite;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::find::Finder;
+use super::grants::{Access, Grants};
+use super::remember::MemoryName;
+use super::written::Written;
+
+/// Forgets a memory: its text, its vector and what it is found by are erased. The runs that have seen it keep what they have seen.
+pub(crate) struct Forget {
+    pub(super) finder: Finder,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Input {
+    /// The memory.
+    id: MemoryName,
+    /// Why; it stays when the memory is gone.
+    note: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Output {
+    /// Whether it was there; it is not now.
+    forgotten: bool,
+}
+
+impl Written for Forget {
+    const NAME: &'static str = "memory.forget";
+    const DESCRIPTION: &'static str = "Forgets a memory for good: its text is erased. That something was forgotten, when and why, stays in the log.";
+    const LABELS: Labels = Labels::NONE;
+    type Input = Input;
+    type Output = Output;
+
+    async fn call(&self, input: Input, context: &ToolContext) -> Result<(Output, Option<ToolWrite>), ToolError> {
+        let grants = Grants::of(context)?;
+        let id = input.id.0;
+        let unknown = || {
+            let message = format!("there is no memory {id} in a namespace that is granted for writing; `memory.recall` gives ids");
+            ToolError::invalid("not_found", message)
+        };
+        let memory = self.finder.get(id).await?.ok_or_else(unknown)?;
+        if memory.forgotten.is_some() {
+            return Ok((Output { forgotten: false }, None));
+        }
+        // Whether it is there in a namespace of somebody else is nobody's business.
+        let granted = |namespace: &str| grants.allows(namespace, Access::Write);
+        if !memory.content.is_some_and(|content| granted(&content.namespace)) {
+            return Err(unknown());
+        }
+        let write = ToolWrite::Forget { id, content: memory.commitment, note: input.note };
+        Ok((Output { forgotten: true }, Some(write)))
+    }
+}
