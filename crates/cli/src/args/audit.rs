@@ -10,8 +10,8 @@ Examples:
   parkway audit verify --head heads.txt      is it the log that it was?
   parkway audit export audit.jsonl           all of it, for an auditor
   parkway audit prove 0197 12                event 12 of a run, with its proof
-  parkway audit erase --run 0197 --note 'asked for'    its texts; the proofs stay
-  parkway audit hold 0197 --note 'in dispute'          nothing of it may be erased";
+  parkway audit erase --run 0197 --note WHY  its texts; the proofs stay
+  parkway audit hold 0197 --note WHY         nothing of it may be erased";
 
 #[derive(Debug, ClapArgs)]
 #[command(before_help = AUDIT_EXAMPLES, disable_help_subcommand = true)]

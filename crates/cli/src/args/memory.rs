@@ -7,12 +7,12 @@ use parkway::id::Time;
 
 const MEMORY_EXAMPLES: &str = "\
 Examples:
-  parkway memory list                              the namespaces, and how much is in each
-  parkway memory list customers/anna               what is remembered of her
-  parkway memory search customers/anna 'delivery'  what fits a question best
-  parkway memory show 3f9a                         one, with where it comes from
-  parkway memory forget 3f9a --note 'she asked'    its text is erased
-  parkway memory export > memories.jsonl           to take them elsewhere";
+  parkway memory list                           the namespaces
+  parkway memory list customers/anna            what is remembered of her
+  parkway memory search shop 'opening hours'    what fits a question best
+  parkway memory show 3f9a                      one, with where it comes from
+  parkway memory forget 3f9a --note 'asked for' its text is erased
+  parkway memory export > memories.jsonl        to take them elsewhere";
 
 #[derive(Debug, ClapArgs)]
 #[command(before_help = MEMORY_EXAMPLES, disable_help_subcommand = true)]
