@@ -85,9 +85,7 @@ impl Content {
         }
         if self.text.len() > LONGEST_TEXT {
             let has = self.text.len();
-            return Err(format!(
-                "the text has {has} bytes, and a memory at most {LONGEST_TEXT}; remember it in parts"
-            ));
+            return Err(format!("the text has {has} bytes, and a memory at most {LONGEST_TEXT}; remember it in parts"));
         }
         Ok(())
     }
@@ -98,7 +96,14 @@ impl Content {
         let text = self.text.trim_end_matches(['.', '!', ' ', '\n', '\t']).to_lowercase();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let subject = self.subject.as_deref().unwrap_or_default();
-        Digest::of(&[b"parkway-memory-1\0", self.namespace.as_bytes(), b"\0", subject.as_bytes(), b"\0", text.as_bytes()])
+        Digest::of(&[
+            b"parkway-memory-1\0",
+            self.namespace.as_bytes(),
+            b"\0",
+            subject.as_bytes(),
+            b"\0",
+            text.as_bytes(),
+        ])
     }
 }
 

@@ -6,10 +6,11 @@
 //! a call with an output of 100 bytes, and the beginning of the next one with arguments of 50 bytes.
 #![expect(clippy::print_stdout, reason = "the figures are its output")]
 
+mod machine;
+
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ use parkway_core::tool::Effect;
 use parkway_store::SqliteStore;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
+
+use machine::{load, sync_cost};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -126,24 +129,4 @@ fn step(lease: &Lease, expect: Seq) -> Outcome<Commit> {
         status: RunStatus::Running,
         wake: None,
     })
-}
-
-/// What the disk takes to keep 4 KiB at the end of a file: the median of 200.
-fn sync_cost(folder: &Path) -> Outcome<Duration> {
-    let mut file = File::create(folder.join("sync"))?;
-    let mut times = Vec::new();
-    for _ in 0..200 {
-        file.write_all(&[7; 4096])?;
-        let start = Instant::now();
-        file.sync_data()?;
-        times.push(start.elapsed());
-    }
-    times.sort();
-    Ok(times[100])
-}
-
-/// The load average of the last minute, where the system tells it.
-fn load() -> String {
-    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().unwrap_or("-").to_owned()
 }

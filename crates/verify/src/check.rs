@@ -291,7 +291,9 @@ impl<'a> Check<'a> {
         }
         if !missing.is_empty() {
             let missing = missing.len();
-            report.open.push(format!("what {missing} texts said that events point to: left out, or erased elsewhere in the log"));
+            report.open.push(format!(
+                "what {missing} texts said that events point to: left out, or erased elsewhere in the log"
+            ));
         }
         report.past(size);
         Ok(report)

@@ -28,7 +28,7 @@ pub(crate) enum MemoryCommand {
         /// The namespace
         #[arg(value_name = "NAMESPACE")]
         namespace: Option<String>,
-        /// Also what was superseded or forgotten
+        /// Also what was superseded
         #[arg(long)]
         all: bool,
         /// Write JSON, one memory or namespace a line

@@ -5,9 +5,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use parkway::Parkway;
-use parkway::audit::{
-    AuditLog, Class, Doubt, Erase, Erased, Exported, Extent, Head, Report, SigningKey, Trust,
-};
+use parkway::audit::{AuditLog, Class, Doubt, Erase, Erased, Exported, Extent, Head, Report, SigningKey, Trust};
 use parkway::id::{RunId, Seq, Time};
 use parkway::log::Channel;
 use parkway::memory::Author;
@@ -141,7 +139,8 @@ async fn wanted(parkway: &Parkway, args: EraseArgs, only: &[String]) -> Result<E
         for name in only {
             let class = Class::from_name(name).ok_or_else(|| {
                 let all: Vec<&str> = Class::ALL.iter().map(|class| class.as_str()).collect();
-                Failure::invalid(format!("`{name}` is no class of texts")).help(format!("the classes: {}", all.join(", ")))
+                Failure::invalid(format!("`{name}` is no class of texts"))
+                    .help(format!("the classes: {}", all.join(", ")))
             })?;
             what.classes.insert(class);
         }

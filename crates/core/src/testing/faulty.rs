@@ -250,6 +250,10 @@ impl Log for FaultyStore {
         self.inner.memory()
     }
 
+    async fn purge(&self) -> Result<bool, StoreError> {
+        self.inner.purge().await
+    }
+
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {
         self.pass(StoreOperation::Snapshot, self.inner.snapshot(run)).await
     }

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::id::MemoryId;
 use crate::log::{Event, EventKind};
-use crate::memory::{
-    Content, MemoryFilter, MemoryVector, NewMemory, Recall, Recalled, Remembered, Superseded, words,
-};
+use crate::memory::{Content, MemoryFilter, MemoryVector, NewMemory, Recall, Recalled, Remembered, Superseded, words};
 use crate::store::StoreError;
 
 /// The fold of all events about memories.
@@ -89,12 +87,16 @@ impl Memories {
         let mut by_text: Vec<_> = allowed.iter().map(|memory| (hits(memory), memory.number)).collect();
         by_text.retain(|(hits, _)| *hits > 0);
         by_text.sort_by_key(|(hits, number)| (Reverse(*hits), Reverse(*number)));
-        let mut by_vector: Vec<(f32, u64)> = recall.vector.iter().flat_map(|asked| {
-            allowed.iter().filter_map(|memory| {
-                let vector = self.vectors.get(&(memory.id, asked.model.clone()))?;
-                Some((asked.vector.iter().zip(vector).map(|(a, b)| a * b).sum(), memory.number))
+        let mut by_vector: Vec<(f32, u64)> = recall
+            .vector
+            .iter()
+            .flat_map(|asked| {
+                allowed.iter().filter_map(|memory| {
+                    let vector = self.vectors.get(&(memory.id, asked.model.clone()))?;
+                    Some((asked.vector.iter().zip(vector).map(|(a, b)| a * b).sum(), memory.number))
+                })
             })
-        }).collect();
+            .collect();
         by_vector.sort_by(|a, b| b.0.total_cmp(&a.0));
         let ranks = |numbers: Vec<u64>| numbers.into_iter().zip(1..).collect::<BTreeMap<u64, u32>>();
         let by_text = ranks(by_text.into_iter().map(|(_, number)| number).collect());
@@ -140,7 +142,9 @@ impl Memories {
             let known = self.vectors.iter().find(|((_, model), _)| *model == new.model).map(|(_, vector)| vector.len());
             if new.vector.is_empty() || known.is_some_and(|length| length != new.vector.len()) {
                 let (has, model) = (new.vector.len(), &new.model);
-                return Err(StoreError::Malformed(format!("a vector of `{model}` has {has} numbers, and others of it another count")));
+                return Err(StoreError::Malformed(format!(
+                    "a vector of `{model}` has {has} numbers, and others of it another count"
+                )));
             }
             if self.all.iter().any(|memory| memory.id == *id && memory.content.is_some()) {
                 self.vectors.insert((*id, new.model.clone()), new.vector.clone());

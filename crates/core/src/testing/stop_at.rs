@@ -1,6 +1,6 @@
 //! A store that tells a hook of every write before and after it, so that a process can be ended at exactly that place.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,8 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::write_point::{Moment, WritePoint};
-use crate::audit::Audit;
-use crate::id::{RunId, Seq, Time};
+use crate::audit::{Audit, Leaf, SignedHead, TreeHead};
+use crate::id::{Digest, RunId, Seq, Time};
+use crate::log::tree::Node;
 use crate::log::{Commitment, Event, Payload};
 use crate::memory::Memory;
 use crate::store::{
@@ -116,11 +117,15 @@ impl Log for StopAt {
     }
 
     fn audit(&self) -> &dyn Audit {
-        self.inner.audit()
+        self
     }
 
     fn memory(&self) -> &dyn Memory {
         self.inner.memory()
+    }
+
+    async fn purge(&self) -> Result<bool, StoreError> {
+        self.inner.purge().await
     }
 
     async fn snapshot(&self, run: RunId) -> Result<Option<Snapshot>, StoreError> {
@@ -129,6 +134,42 @@ impl Log for StopAt {
 
     async fn keep_snapshot(&self, run: RunId, snapshot: Snapshot) -> Result<(), StoreError> {
         self.around(&[WritePoint::KeepSnapshot], self.inner.keep_snapshot(run, snapshot)).await
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Audit for StopAt {
+    async fn log_id(&self) -> Result<String, StoreError> {
+        self.inner.audit().log_id().await
+    }
+
+    async fn tree(&self) -> Result<TreeHead, StoreError> {
+        self.inner.audit().tree().await
+    }
+
+    async fn nodes(&self, nodes: &[Node]) -> Result<BTreeMap<Node, Digest>, StoreError> {
+        self.inner.audit().nodes(nodes).await
+    }
+
+    async fn leaves(&self, from: u64, limit: u32) -> Result<Vec<Leaf>, StoreError> {
+        self.inner.audit().leaves(from, limit).await
+    }
+
+    async fn leaves_of(&self, run: RunId, after: Seq, limit: u32) -> Result<Vec<Leaf>, StoreError> {
+        self.inner.audit().leaves_of(run, after, limit).await
+    }
+
+    async fn keep_head(&self, head: &SignedHead) -> Result<(), StoreError> {
+        self.around(&[WritePoint::KeepHead], self.inner.audit().keep_head(head)).await
+    }
+
+    async fn heads(&self, above: u64, limit: u32) -> Result<Vec<SignedHead>, StoreError> {
+        self.inner.audit().heads(above, limit).await
+    }
+
+    async fn newest_head(&self) -> Result<Option<SignedHead>, StoreError> {
+        self.inner.audit().newest_head().await
     }
 }
 

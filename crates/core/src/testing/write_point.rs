@@ -126,6 +126,8 @@ points! {
     Delivered "queue: delivered"
     /// [`Log::keep_snapshot`](crate::store::Log::keep_snapshot).
     KeepSnapshot "keep_snapshot"
+    /// [`Audit::keep_head`](crate::audit::Audit::keep_head).
+    KeepHead "keep_head"
     /// What a tool does to the world, which only the tool can tell: [`StopAt::pass`](super::StopAt::pass).
     Effect "tool: effect"
 }

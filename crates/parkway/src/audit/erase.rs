@@ -79,9 +79,10 @@ impl Class {
     /// The class of what stands under a key of an event; none of what a memory says, which is forgotten and not erased.
     fn of_field(kind: &EventKind, field: &str) -> Option<Self> {
         Some(match (kind, field) {
-            (EventKind::MemoryWritten { .. } | EventKind::MemoryForgotten { .. } | EventKind::PayloadErased { .. }, _)
-                if field != "note" =>
-            {
+            (
+                EventKind::MemoryWritten { .. } | EventKind::MemoryForgotten { .. } | EventKind::PayloadErased { .. },
+                _,
+            ) if field != "note" => {
                 return None;
             }
             (EventKind::RunCreated { .. }, "plan") => Class::Plan,
@@ -233,7 +234,8 @@ impl AuditLog {
             record_outside(&self.services, by, &[erased]).await?;
         }
         for part in found.memories.chunks(PART) {
-            let forget = |(id, content): &(_, _)| Outside::Forget { id: *id, content: *content, note: Some(note.into()) };
+            let forget =
+                |(id, content): &(_, _)| Outside::Forget { id: *id, content: *content, note: Some(note.into()) };
             let forgotten: Vec<Outside> = part.iter().map(forget).collect();
             record_outside(&self.services, by, &forgotten).await?;
         }

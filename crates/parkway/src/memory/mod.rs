@@ -30,7 +30,8 @@ pub use parkway_core::engine::Author;
 use parkway_core::engine::{Outside, Services, record_outside};
 use parkway_core::id::MemoryId;
 pub use parkway_core::memory::{
-    Content, MemoryFilter, MemoryKind, MemoryVector, NewMemory, Recall, Recalled, Remembered, Superseded, Weights, likeness,
+    Content, MemoryFilter, MemoryKind, MemoryVector, NewMemory, Recall, Recalled, Remembered, Superseded, Weights,
+    likeness,
 };
 use parkway_core::memory::{RecallError, recall_by_meaning};
 

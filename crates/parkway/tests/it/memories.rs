@@ -69,7 +69,8 @@ async fn texts(parkway: &Parkway, recall: Recall) -> Vec<String> {
 #[tokio::test]
 async fn what_a_step_remembers_is_recalled_by_the_next_and_by_later_runs() {
     let (parkway, clock) = with_clock().await;
-    let done = remember(&parkway, json!({"text": "The shop in Elm Street opens at nine."}), "When does the shop open?").await;
+    let done =
+        remember(&parkway, json!({"text": "The shop in Elm Street opens at nine."}), "When does the shop open?").await;
     assert_eq!(done["written"]["known"], false);
     assert_eq!(done["read"]["text"], "The shop in Elm Street opens at nine.");
     assert_eq!(done["read"]["memories"][0]["id"], done["written"]["id"]);
@@ -80,7 +81,9 @@ async fn what_a_step_remembers_is_recalled_by_the_next_and_by_later_runs() {
     assert_eq!(other["written"]["known"], false);
     assert_eq!(other["written"]["similar"][0]["id"], done["written"]["id"], "it is told of, and both are kept");
     assert_eq!(other["read"]["memories"].as_array().unwrap().len(), 2);
-    let skipped = remember(&parkway, json!({"text": "The shop in Elm Street opens: at nine!?", "on_similar": "skip"}), "open").await;
+    let skipped =
+        remember(&parkway, json!({"text": "The shop in Elm Street opens: at nine!?", "on_similar": "skip"}), "open")
+            .await;
     assert_eq!(skipped["written"]["known"], true);
     let listed = parkway.memories().list(&MemoryFilter::of("shop")).await.unwrap();
     assert_eq!(listed.len(), 2);
@@ -188,8 +191,30 @@ impl Dice {
 }
 
 const THINGS: [&str; 24] = [
-    "lamp", "chair", "table", "invoice", "delivery", "Friday", "colour", "oak", "steel", "discount", "address", "phone",
-    "return", "warranty", "colleague", "garden", "ladder", "screws", "glass", "blue", "green", "morning", "courier", "credit",
+    "lamp",
+    "chair",
+    "table",
+    "invoice",
+    "delivery",
+    "Friday",
+    "colour",
+    "oak",
+    "steel",
+    "discount",
+    "address",
+    "phone",
+    "return",
+    "warranty",
+    "colleague",
+    "garden",
+    "ladder",
+    "screws",
+    "glass",
+    "blue",
+    "green",
+    "morning",
+    "courier",
+    "credit",
 ];
 
 #[tokio::test]
@@ -198,8 +223,9 @@ async fn ten_thousand_questions_find_nothing_of_another_namespace() {
     let memories = parkway.memories();
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     // Names that begin alike, or that the index could take for one.
-    let names: Vec<String> =
-        (0..60).map(|i| ["a", "a/b", "A", "a b", "a-b", "ab", "a/b/c", "ä"][i % 8].to_owned() + &"x".repeat(i / 8)).collect();
+    let names: Vec<String> = (0..60)
+        .map(|i| ["a", "a/b", "A", "a b", "a-b", "ab", "a/b/c", "ä"][i % 8].to_owned() + &"x".repeat(i / 8))
+        .collect();
     let mut all = Vec::new();
     for (i, name) in names.iter().enumerate() {
         for _ in 0..20 {
@@ -214,9 +240,14 @@ async fn ten_thousand_questions_find_nothing_of_another_namespace() {
     let mut found = 0;
     for _ in 0..10_000 {
         let (own, other) = (dice.roll(names.len()), dice.roll(names.len()));
-        let mut asked: Vec<String> = (0..1 + dice.roll(4)).map(|_| THINGS[dice.roll(THINGS.len())].to_owned()).collect();
+        let mut asked: Vec<String> =
+            (0..1 + dice.roll(4)).map(|_| THINGS[dice.roll(THINGS.len())].to_owned()).collect();
         // The other's own words, and what an index might take for an order.
-        asked.push([format!("owner{other}"), names[other].clone(), format!("\" OR {} *", names[other]), "scope:*".into()][dice.roll(4)].clone());
+        asked.push(
+            [format!("owner{other}"), names[other].clone(), format!("\" OR {} *", names[other]), "scope:*".into()]
+                [dice.roll(4)]
+            .clone(),
+        );
         let mut recall = memories.question(vec![names[own].clone()], &asked.join(" "));
         recall.limit = 1 + u32::try_from(dice.roll(30)).unwrap();
         for recalled in memories.recall(recall).await.unwrap() {
@@ -296,7 +327,8 @@ async fn a_prompt_gets_as_much_as_it_has_room_for() {
     let model = parkway::testing::ScriptedModel::new().script(|_| Ok("{}".into()));
     let parkway = Parkway::builder().store_with(store).model("main", model).build().await.unwrap();
     let memories = parkway.memories();
-    let new = (0..9).map(|i| memories.new_memory(Content::new("shop", format!("tea number {i} {}", "word ".repeat(20).trim()))));
+    let new = (0..9)
+        .map(|i| memories.new_memory(Content::new("shop", format!("tea number {i} {}", "word ".repeat(20).trim()))));
     memories.remember(&ada(), new.collect()).await.unwrap();
     let flow = |most: u32, model: &str| {
         format!(
@@ -351,7 +383,10 @@ async fn what_is_forgotten_is_found_by_nobody_and_its_bytes_are_gone() {
     let parkway = on_disk(&path).await;
     let memories = parkway.memories();
     let mut turns: Vec<NewMemory> = (0..300)
-        .map(|i| memories.new_memory(Content::new("shop", format!("turn {i} about {} and {}", THINGS[i % 24], THINGS[i / 24]))))
+        .map(|i| {
+            memories
+                .new_memory(Content::new("shop", format!("turn {i} about {} and {}", THINGS[i % 24], THINGS[i / 24])))
+        })
         .collect();
     turns[150].content.text = format!("Anna keeps {WORD} in the shed");
     turns[150].content.subject = Some(format!("{WORD} of Anna"));
@@ -427,7 +462,11 @@ async fn what_is_erased_is_gone_from_every_run_and_the_proofs_stay() {
     assert!(parkway.record(runs[1].run).await.is_ok());
     let erased = audit.erase(&ada(), &Erase::run(runs[0].run), "old").await.unwrap();
     assert!(erased.found.classes.contains_key(&Class::Outputs) && !erased.found.classes.contains_key(&Class::Plan));
-    assert_eq!(recalled(&parkway, "customers/Bob", "Bob").await.len(), 1, "a run is erased, and what it remembered stays");
+    assert_eq!(
+        recalled(&parkway, "customers/Bob", "Bob").await.len(),
+        1,
+        "a run is erased, and what it remembered stays"
+    );
     let mut only = Erase::before(Time::from_micros(i64::MAX));
     only.classes = BTreeSet::from([Class::Plan]);
     assert_eq!(audit.erase(&ada(), &only, "old").await.unwrap().found.len(), 2);

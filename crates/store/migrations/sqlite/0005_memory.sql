@@ -7,7 +7,8 @@
 -- * A row of parkway_memory_contradiction is one that an event names, in the order in which it does.
 -- * parkway_memory_text has a row for each memory that is not forgotten: `context` is the text of the episodic memory of its namespace
 --   before it, where it is episodic itself.
--- * parkway_memory_vector is a cache: it can be deleted, and made again. All vectors of a model have one length.
+-- * parkway_memory_vector is a cache: it can be deleted, and made again. All vectors of a model have one length. A row is never changed: one
+--   that takes another's place has a greater key, so that who has read some knows which are new.
 
 CREATE TABLE parkway_memory (
     key             INTEGER PRIMARY KEY,
@@ -53,10 +54,11 @@ CREATE VIRTUAL TABLE parkway_memory_text USING fts5 (
 INSERT INTO parkway_memory_text (parkway_memory_text, rank) VALUES ('secure-delete', 1);
 
 CREATE TABLE parkway_memory_vector (
+    key    INTEGER PRIMARY KEY AUTOINCREMENT,
     memory INTEGER NOT NULL REFERENCES parkway_memory (key),
     model  TEXT    NOT NULL,
     vector BLOB    NOT NULL,
-    PRIMARY KEY (model, memory)
-) WITHOUT ROWID;
+    UNIQUE (model, memory)
+);
 
 CREATE INDEX parkway_memory_vector_memory ON parkway_memory_vector (memory);

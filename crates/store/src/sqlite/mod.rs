@@ -66,6 +66,7 @@ pub struct SqliteStore {
     owners: Arc<Owners>,
     clock: Arc<dyn Clock>,
     spares: Arc<Spares>,
+    vectors: memory::Vectors,
 }
 
 impl SqliteStore {

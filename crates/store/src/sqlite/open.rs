@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 use super::error::{code, from_io, from_sqlx, is_busy};
 use super::inbox::Inboxes;
+use super::memory::Vectors;
 use super::owner::Owners;
 use super::place::Place;
 use super::snapshot::Spares;
@@ -149,19 +150,23 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
     let (source, patience) = (Source::Own(writer, place), config.busy_timeout);
     let writer = Writer::start(source, patience, clock.clone(), owners.clone(), spares.clone());
     let inboxes = Inboxes::new(readers.clone());
-    Ok(SqliteStore { writer, readers, inboxes, owners, clock, spares })
+    Ok(SqliteStore { writer, readers, inboxes, owners, clock, spares, vectors: Vectors::default() })
 }
 
 pub(super) async fn memory(clock: Arc<dyn Clock>) -> Result<SqliteStore, StoreError> {
     // The database is its only connection, which readers share with the writer.
-    let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true).pragma("secure_delete", "ON").disable_statement_logging();
+    let options = SqliteConnectOptions::new()
+        .in_memory(true)
+        .foreign_keys(true)
+        .pragma("secure_delete", "ON")
+        .disable_statement_logging();
     let pool = one_connection().acquire_timeout(Duration::from_secs(60)).connect_lazy_with(options);
     prepare(&pool, "the store in memory", Duration::ZERO, &*clock).await?;
     let owners = Arc::new(Owners::here_only());
     let (source, spares) = (Source::Shared(pool.clone()), Arc::<Spares>::default());
     let writer = Writer::start(source, Duration::ZERO, clock.clone(), owners.clone(), spares.clone());
     let inboxes = Inboxes::new(pool.clone());
-    Ok(SqliteStore { writer, readers: pool, inboxes, owners, clock, spares })
+    Ok(SqliteStore { writer, readers: pool, inboxes, owners, clock, spares, vectors: Vectors::default() })
 }
 
 /// Waits until nobody puts another file in the place of this one.

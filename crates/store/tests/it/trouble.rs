@@ -137,7 +137,7 @@ fn limited(path: &Path, kib: u32) -> Vec<String> {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_disk_that_refuses_hangs_a_run_or_loses_what_was_told() {
-    for kib in [8, 160, 400, 900] {
+    for kib in [8, 300, 600, 1_200] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("runs.db");
         let said = limited(&path, kib);

@@ -34,7 +34,8 @@ pub(crate) struct Output {
 
 impl Written for Forget {
     const NAME: &'static str = "memory.forget";
-    const DESCRIPTION: &'static str = "Forgets a memory for good: its text is erased. That something was forgotten, when and why, stays in the log.";
+    const DESCRIPTION: &'static str =
+        "Forgets a memory for good: its text is erased. That something was forgotten, when and why, stays in the log.";
     const LABELS: Labels = Labels::NONE;
     type Input = Input;
     type Output = Output;
@@ -43,7 +44,9 @@ impl Written for Forget {
         let grants = Grants::of(context)?;
         let id = input.id.0;
         let unknown = || {
-            let message = format!("there is no memory {id} in a namespace that is granted for writing; `memory.recall` gives ids");
+            let message = format!(
+                "there is no memory {id} in a namespace that is granted for writing; `memory.recall` gives ids"
+            );
             ToolError::invalid("not_found", message)
         };
         let memory = self.finder.get(id).await?.ok_or_else(unknown)?;

@@ -68,8 +68,7 @@ impl Grants {
         if !named.is_empty() {
             return Ok(named);
         }
-        let by_name: Vec<String> =
-            self.of_access(access).filter(|pattern| !pattern.ends_with('*')).cloned().collect();
+        let by_name: Vec<String> = self.of_access(access).filter(|pattern| !pattern.ends_with('*')).cloned().collect();
         if by_name.is_empty() {
             let message = "no namespace is named, and none is granted by its name; name one as `namespace`, and grant it under `tools`: \
                            `memory: { namespaces: [customers] }`";

@@ -111,7 +111,10 @@ impl Remote for Recall {
             longer.push_str(&memory.text);
             if let Some(most) = input.max_tokens {
                 let model = input.model.as_deref().ok_or_else(|| {
-                    ToolError::invalid("invalid", "`max_tokens` needs `model`: tokens are those of a model; name one of this workflow")
+                    ToolError::invalid(
+                        "invalid",
+                        "`max_tokens` needs `model`: tokens are those of a model; name one of this workflow",
+                    )
                 })?;
                 // A shorter one behind it could fit, and would be a worse fit.
                 if context.tokens.count(model, &longer)? > most as usize {

@@ -123,7 +123,8 @@ impl Written for Remember {
         let now = context.now;
         let from = input.from.unwrap_or(now);
         if input.until.is_some_and(|until| until <= from) {
-            let message = format!("it is to hold from {from} until {}, which is no time at all", input.until.unwrap_or(from));
+            let message =
+                format!("it is to hold from {from} until {}, which is no time at all", input.until.unwrap_or(from));
             return Err(ToolError::invalid("invalid", message));
         }
         let mut same = MemoryFilter::of(&namespace);
@@ -154,7 +155,13 @@ impl Written for Remember {
 }
 
 fn output(id: MemoryId, namespace: String, known: bool, superseded: Vec<MemoryId>, similar: Vec<Similar>) -> Output {
-    Output { id: MemoryName(id), namespace, known, superseded: superseded.into_iter().map(MemoryName).collect(), similar }
+    Output {
+        id: MemoryName(id),
+        namespace,
+        known,
+        superseded: superseded.into_iter().map(MemoryName).collect(),
+        similar,
+    }
 }
 
 impl Remember {
@@ -177,9 +184,11 @@ impl Remember {
     async fn of_namespace(&self, namespace: &str, named: &[MemoryName]) -> Result<Vec<MemoryId>, ToolError> {
         let mut found = Vec::new();
         for MemoryName(id) in named {
-            let of_it = |memory: &Remembered| memory.content.as_ref().is_some_and(|content| content.namespace == namespace);
+            let of_it =
+                |memory: &Remembered| memory.content.as_ref().is_some_and(|content| content.namespace == namespace);
             if !self.finder.get(*id).await?.as_ref().is_some_and(of_it) {
-                let message = format!("there is no memory {id} in the namespace `{namespace}`; `memory.recall` gives ids");
+                let message =
+                    format!("there is no memory {id} in the namespace `{namespace}`; `memory.recall` gives ids");
                 return Err(ToolError::invalid("not_found", message));
             }
             found.push(*id);

@@ -6,7 +6,9 @@ use super::room::{Draft, Hold, LEASE, Room};
 use crate::id::{MemoryId, RunId, Seq, Time};
 use crate::label::Labels;
 use crate::log::{Commitment, EventKind, Payload};
-use crate::memory::{Content, MemoryFilter, MemoryKind, MemoryVector, NewMemory, Recall, Remembered, Superseded, Weights};
+use crate::memory::{
+    Content, MemoryFilter, MemoryKind, MemoryVector, NewMemory, Recall, Remembered, Superseded, Weights,
+};
 use crate::store::StoreError;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -152,8 +154,11 @@ pub(super) async fn what_held_is_not_told_from_what_was_known(room: Room) {
     room.advance(Duration::from_secs(10)).await;
     // It has held for five seconds when it becomes known.
     let moved = start.after(Duration::from_secs(5));
-    let new =
-        NewMemory { from: moved, supersedes: vec![old.id, MemoryId::new([9; 16])], ..room.memory("n", "address Oak Street") };
+    let new = NewMemory {
+        from: moved,
+        supersedes: vec![old.id, MemoryId::new([9; 16])],
+        ..room.memory("n", "address Oak Street")
+    };
     room.write(&mut hold, std::slice::from_ref(&new)).await;
     let learnt = room.now();
     room.advance(Duration::from_secs(10)).await;
@@ -249,7 +254,11 @@ pub(super) async fn vectors_of_two_models_are_mixed(room: Room) {
     room.write(&mut hold, &memories).await;
     let store = room.store();
     let v = |model: &str, numbers: &[f32]| MemoryVector::new(model, numbers.to_vec());
-    let known = [(memories[0].id, v("x", &[1.0, 0.0])), (memories[1].id, v("x", &[0.0, 1.0])), (memories[2].id, v("x", &[1.0, 0.0]))];
+    let known = [
+        (memories[0].id, v("x", &[1.0, 0.0])),
+        (memories[1].id, v("x", &[0.0, 1.0])),
+        (memories[2].id, v("x", &[1.0, 0.0])),
+    ];
     store.memory().keep_vectors(&known).await.unwrap();
     store.memory().keep_vectors(&[(memories[0].id, v("y", &[0.0, 0.0, 1.0]))]).await.unwrap();
     for wrong in [v("x", &[1.0]), v("x", &[]), v("y", &[1.0, 0.0])] {
@@ -310,8 +319,14 @@ pub(super) async fn an_erased_text_is_there(mut room: Room) {
     draft.payloads = vec![note];
     room.commit(&draft).await.unwrap();
     for _ in 0..2 {
-        let found: Vec<bool> =
-            room.store().payloads(&payloads.each_ref().map(|payload| payload.commitment)).await.unwrap().iter().map(Option::is_some).collect();
+        let found: Vec<bool> = room
+            .store()
+            .payloads(&payloads.each_ref().map(|payload| payload.commitment))
+            .await
+            .unwrap()
+            .iter()
+            .map(Option::is_some)
+            .collect();
         assert_eq!(found, [false, false, true, true]);
         room.reopen().await;
     }

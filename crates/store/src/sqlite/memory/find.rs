@@ -9,8 +9,9 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, SqlitePool};
 
 use super::row;
+use super::vectors::Vectors;
 use super::write::scope;
-use crate::sqlite::error::{corrupt, from_sqlx};
+use crate::sqlite::error::from_sqlx;
 
 /// Words of a question that are looked for: a text of any length may be asked for.
 const WORDS: usize = 256;
@@ -27,12 +28,19 @@ const ALLOWED: &str = "memory.namespace IN (SELECT value FROM json_each($1))
     AND (memory.superseded_at IS NULL OR memory.superseded_at > $4 OR $3 < memory.superseded_from)
     AND (memory.expires IS NULL OR $5 < memory.expires)";
 
-pub(super) async fn recall(pool: &SqlitePool, recall: &Recall) -> Result<Vec<Recalled>, StoreError> {
+pub(super) async fn recall(pool: &SqlitePool, vectors: &Vectors, recall: &Recall) -> Result<Vec<Recalled>, StoreError> {
     if recall.namespaces.is_empty() || recall.limit == 0 {
         return Ok(Vec::new());
     }
     let depth = recall.limit.saturating_mul(DEPTH).max(50);
-    let pinned = by_sql(pool, recall, "SELECT memory.key FROM parkway_memory AS memory WHERE memory.pinned AND", "memory.key", None, recall.limit);
+    let pinned = by_sql(
+        pool,
+        recall,
+        "SELECT memory.key FROM parkway_memory AS memory WHERE memory.pinned AND",
+        "memory.key",
+        None,
+        recall.limit,
+    );
     let pinned = pinned.await?;
     let by_text = match question(recall) {
         Some(question) if recall.weights.text > 0.0 => {
@@ -44,7 +52,7 @@ pub(super) async fn recall(pool: &SqlitePool, recall: &Recall) -> Result<Vec<Rec
         _ => Vec::new(),
     };
     let by_vector = match &recall.vector {
-        Some(vector) if recall.weights.vector > 0.0 => by_vector(pool, recall, vector, depth).await?,
+        Some(vector) if recall.weights.vector > 0.0 => by_vector(pool, vectors, recall, vector, depth).await?,
         _ => Vec::new(),
     };
     let ranks = |keys: &[i64]| keys.iter().copied().zip(1..).collect::<HashMap<i64, u32>>();
@@ -116,36 +124,22 @@ fn question(recall: &Recall) -> Option<String> {
 /// The keys that lie closest to a vector, closest first. Vectors of another model are not looked at.
 async fn by_vector(
     pool: &SqlitePool,
+    vectors: &Vectors,
     recall: &Recall,
     asked: &MemoryVector,
     limit: u32,
 ) -> Result<Vec<i64>, StoreError> {
-    let kinds: Vec<&str> = recall.kinds.iter().map(|kind| kind.as_str()).collect();
-    let sql = format!(
-        "SELECT memory.key, vector.vector FROM parkway_memory AS memory
-            JOIN parkway_memory_vector AS vector ON vector.model = $6 AND vector.memory = memory.key
-        WHERE {ALLOWED}"
-    );
-    let query = sqlx::query_as(AssertSqlSafe(sql))
-        .bind(json!(recall.namespaces).to_string())
-        .bind(json!(kinds).to_string())
-        .bind(recall.at.micros())
-        .bind(recall.known.micros())
-        .bind(recall.now.micros())
-        .bind(&asked.model);
-    let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
-    let mut close = Vec::with_capacity(rows.len());
-    for (key, vector) in rows {
-        if vector.len() != asked.vector.len() * 4 {
-            let (model, has) = (&asked.model, vector.len() / 4);
-            return Err(corrupt("a vector", format!("{has} numbers of `{model}`")));
+    let mut wanted = limit as usize;
+    loop {
+        let close = vectors.closest(pool, &recall.namespaces, asked, wanted).await?;
+        let sql = "SELECT memory.key FROM json_each($7) AS asked JOIN parkway_memory AS memory ON memory.key = asked.value WHERE";
+        let allowed = by_sql(pool, recall, sql, "asked.key", Some(json!(close).to_string()), limit).await?;
+        // Of those that lie closest, some may not be recalled now: then others are looked at.
+        if allowed.len() >= limit as usize || close.len() < wanted {
+            return Ok(allowed);
         }
-        let numbers = vector.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-        close.push((numbers.zip(&asked.vector).map(|(a, b)| a * b).sum::<f32>(), key));
+        wanted = wanted.saturating_mul(8);
     }
-    close.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
-    close.truncate(limit as usize);
-    Ok(close.into_iter().map(|(_, key)| key).collect())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod find;
 mod row;
+mod vectors;
 mod write;
 
 use async_trait::async_trait;
@@ -14,12 +15,13 @@ use super::error::from_sqlx;
 use super::tx::Tx;
 use super::writer::Job;
 
+pub(super) use self::vectors::Vectors;
 pub(super) use self::write::{Change, fold, known};
 
 #[async_trait]
 impl Memory for SqliteStore {
     async fn recall(&self, recall: &Recall) -> Result<Vec<Recalled>, StoreError> {
-        find::recall(&self.readers, recall).await.map_err(|error| self.writer.told(error))
+        find::recall(&self.readers, &self.vectors, recall).await.map_err(|error| self.writer.told(error))
     }
 
     async fn list(&self, filter: &MemoryFilter) -> Result<Vec<Remembered>, StoreError> {
@@ -51,8 +53,7 @@ pub(super) async fn keep_vectors(
     for (id, new) in vectors {
         let sql = "SELECT length(vector) FROM parkway_memory_vector WHERE model = $1 LIMIT 1";
         let query = sqlx::query_scalar(sql).bind(&new.model);
-        let known: Option<i64> =
-            query.fetch_optional(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+        let known: Option<i64> = query.fetch_optional(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
         let bytes: Vec<u8> = new.vector.iter().flat_map(|x| x.to_le_bytes()).collect();
         if bytes.is_empty() || known.is_some_and(|known| usize::try_from(known) != Ok(bytes.len())) {
             let (has, model) = (new.vector.len(), &new.model);
@@ -61,9 +62,8 @@ pub(super) async fn keep_vectors(
             ))));
         }
         tx.gather(
-            "INSERT INTO parkway_memory_vector (memory, model, vector)
-            SELECT key, ?, ? FROM parkway_memory WHERE id = ? AND forgotten IS NULL
-            ON CONFLICT (model, memory) DO UPDATE SET vector = excluded.vector",
+            "INSERT OR REPLACE INTO parkway_memory_vector (memory, model, vector)
+            SELECT key, ?, ? FROM parkway_memory WHERE id = ? AND forgotten IS NULL",
         );
         tx.bind(new.model.clone()).bind(bytes).bind(id.as_bytes().to_vec());
     }

@@ -40,7 +40,8 @@ named_row! {
 }
 
 /// `$1` is a list of keys.
-const BY_KEY: &str = "SELECT memory.key, memory.id, run.id AS run, memory.seq, kind, untrusted, secret, pinned, known, valid_from,
+const BY_KEY: &str =
+    "SELECT memory.key, memory.id, run.id AS run, memory.seq, kind, untrusted, secret, pinned, known, valid_from,
         valid_until, expires, superseded_by, superseded_at, superseded_from, forgotten, log.body, payload.salt,
         coalesce(payload.bytes, blob.bytes) AS bytes
     FROM json_each($1) AS asked
@@ -62,12 +63,12 @@ pub(super) async fn by_key(pool: &SqlitePool, keys: &[i64]) -> Result<HashMap<i6
     for row in rows {
         found.insert(row.key, remembered(row)?);
     }
-    let sql = "SELECT this.key, other.id FROM json_each($1) AS asked JOIN parkway_memory AS this ON this.key = asked.value
+    let sql =
+        "SELECT this.key, other.id FROM json_each($1) AS asked JOIN parkway_memory AS this ON this.key = asked.value
             JOIN parkway_memory_contradiction AS said ON this.key IN (said.memory, said.other)
             JOIN parkway_memory AS other ON other.key = said.memory + said.other - this.key
         ORDER BY this.key, other.key";
-    let rows: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as(sql).bind(asked).fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(sql).bind(asked).fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     for (key, other) in rows {
         if let Some(memory) = found.get_mut(&key) {
             memory.contradicts.push(id(other)?);
@@ -85,7 +86,8 @@ fn remembered(row: Row) -> Result<Remembered, StoreError> {
     let (time, key) = (Time::from_micros, row.key);
     let commitment = commitment(&row.body).ok_or_else(|| corrupt("the event of a memory", key))?;
     let content = content(commitment, row.salt, row.bytes)?;
-    let mut new = NewMemory::new(id_of_row, content.clone().unwrap_or_else(|| Content::new("", "")), time(row.valid_from));
+    let mut new =
+        NewMemory::new(id_of_row, content.clone().unwrap_or_else(|| Content::new("", "")), time(row.valid_from));
     new.kind = MemoryKind::from_name(&row.kind).ok_or_else(|| corrupt("the kind of a memory", &row.kind))?;
     new.labels = Labels { untrusted: row.untrusted, secret: row.secret };
     (new.until, new.expires, new.pinned) = (row.valid_until.map(time), row.expires.map(time), row.pinned);
@@ -102,7 +104,11 @@ fn remembered(row: Row) -> Result<Remembered, StoreError> {
 }
 
 /// What a memory says: its payload, if that is what was committed to.
-fn content(commitment: Commitment, salt: Option<Vec<u8>>, bytes: Option<Vec<u8>>) -> Result<Option<Content>, StoreError> {
+fn content(
+    commitment: Commitment,
+    salt: Option<Vec<u8>>,
+    bytes: Option<Vec<u8>>,
+) -> Result<Option<Content>, StoreError> {
     let (Some(salt), Some(bytes)) = (salt, bytes) else { return Ok(None) };
     let salt = <[u8; 16]>::try_from(salt).map_err(|_| corrupt("the salt of a payload", commitment))?;
     Ok(Some(Payload::stored(commitment, salt, Codec::Json, bytes)?.value()?))
@@ -135,7 +141,7 @@ pub(super) async fn list(pool: &SqlitePool, filter: &MemoryFilter) -> Result<Vec
 
 pub(super) async fn without_vector(pool: &SqlitePool, model: &str, limit: u32) -> Result<Vec<Remembered>, StoreError> {
     let sql = "SELECT key FROM parkway_memory WHERE forgotten IS NULL
-            AND NOT EXISTS (SELECT 1 FROM parkway_memory_vector WHERE model = $1 AND memory = key)
+            AND NOT EXISTS (SELECT 1 FROM parkway_memory_vector WHERE model = $1 AND memory = parkway_memory.key)
         ORDER BY key LIMIT $2";
     let query = sqlx::query_scalar(sql).bind(model).bind(i64::from(limit));
     let keys: Vec<i64> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;

@@ -205,7 +205,10 @@ async fn log(
             fold = match fold {
                 Fold::Begin | Fold::System { .. } if run == RunId::SYSTEM => {
                     if !happens_outside(&event.kind) {
-                        let what = format!("{} is what a run does, and this is the log of what happens outside", event.kind.name());
+                        let what = format!(
+                            "{} is what a run does, and this is the log of what happens outside",
+                            event.kind.name()
+                        );
                         checked.tell(Some(run), Some(seq), what);
                     }
                     Fold::System { updated: event.at }

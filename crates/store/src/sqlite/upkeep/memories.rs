@@ -44,7 +44,8 @@ named_row! {
     }
 }
 
-const ROWS: &str = "SELECT memory.*, run.id AS run_id, log.leaf, log.body, payload.salt, coalesce(payload.bytes, blob.bytes) AS bytes,
+const ROWS: &str =
+    "SELECT memory.*, run.id AS run_id, log.leaf, log.body, payload.salt, coalesce(payload.bytes, blob.bytes) AS bytes,
         indexed.text
     FROM parkway_memory AS memory
         LEFT JOIN parkway_run AS run ON run.key = memory.run
@@ -92,7 +93,8 @@ pub(super) async fn memories(source: &mut Source, told: &Told, checked: &mut Che
 
 /// What memories with these keys are said to contradict.
 async fn contradictions(source: &mut Source, first: i64, last: i64) -> Result<Vec<(i64, MemoryId)>, StoreError> {
-    let sql = "SELECT memory, other.id FROM parkway_memory_contradiction JOIN parkway_memory AS other ON other.key = other
+    let sql =
+        "SELECT memory, other.id FROM parkway_memory_contradiction JOIN parkway_memory AS other ON other.key = other
         WHERE memory BETWEEN $1 AND $2";
     let query = sqlx::query_as(sql).bind(first).bind(last);
     let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
@@ -113,16 +115,7 @@ async fn holds(
     let event = row.body.as_ref().and_then(|body| Event::from_bytes(body).ok());
     let Some(event) = event else { return Ok(Err("its event is not there, or cannot be read".into())) };
     let EventKind::MemoryWritten {
-        id: written,
-        content,
-        kind,
-        from,
-        until,
-        expires,
-        pinned,
-        labels,
-        contradicts,
-        ..
+        id: written, content, kind, from, until, expires, pinned, labels, contradicts, ..
     } = &event.kind
     else {
         return Ok(Err(format!("its event is {}", event.kind.name())));
@@ -139,11 +132,11 @@ async fn holds(
         return Ok(Err("it is another one than its event has written".into()));
     }
     let leaf = row.leaf.unwrap_or_default();
-    let by = told.superseded.get(written).into_iter().flatten().filter(|(at, by, ..)| *at > leaf && by != written).min();
+    let by =
+        told.superseded.get(written).into_iter().flatten().filter(|(at, by, ..)| *at > leaf && by != written).min();
     let listed = (row.superseded_by.as_deref().and_then(id), row.superseded_at, row.superseded_from);
-    let expected = by.map_or((None, None, None), |(_, by, at, from)| {
-        (Some(*by), Some(at.micros()), Some(from.micros()))
-    });
+    let expected =
+        by.map_or((None, None, None), |(_, by, at, from)| (Some(*by), Some(at.micros()), Some(from.micros())));
     if listed != expected {
         return Ok(Err("by what it is superseded is not what the log says".into()));
     }

@@ -5,10 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parkway_core::audit::SignedHead;
 use parkway_core::clock::SystemClock;
-use parkway_core::engine::{Control, Executor, ExecutorError, Fork, Notice, Preapproval, Reopening, Services, Watched};
-use parkway_core::id::{RunId, Seq, WorkerId};
+use parkway_core::engine::{
+    Author, Control, Executor, ExecutorError, Fork, Notice, Outside, Preapproval, Reopening, Services, Watched,
+    record_outside,
+};
+use parkway_core::id::{MemoryId, RunId, Seq, Time, WorkerId};
 use parkway_core::log::{Channel, Event, EventKind, Resolution, RunState, RunStatus, StepStatus, Verdict, WaitFor};
+use parkway_core::memory::{Content, MemoryFilter, NewMemory};
 use parkway_core::model::SharedModel;
 use parkway_core::policy::{Decision, Policy, PolicyRequest};
 use parkway_core::store::{Log, Message, Queue, RunFilter, RunSummary, Snapshot, Store};
@@ -88,6 +93,9 @@ impl Life {
                 }
             }
             self.relay().await;
+            if self.scenario.is_tended() {
+                self.tend().await;
+            }
             Ok(())
         };
         tokio::time::timeout(PATIENCE, whole).await.map_err(|_| "the process hangs".to_owned())?
@@ -267,6 +275,44 @@ impl Life {
             let ids: Vec<_> = batch.iter().map(|outgoing| outgoing.id).collect();
             self.store.delivered(&ids).await.unwrap();
         }
+    }
+
+    /// Does what people and programs do with a store outside of its runs, each thing once.
+    async fn tend(&self) {
+        let memory =
+            || NewMemory::new(MemoryId::new([7; 16]), Content::new("kept", "what a person said"), Time::default());
+        let mut all = MemoryFilter::default();
+        (all.id, all.all) = (Some(memory().id), true);
+        if self.store.memory().list(&all).await.unwrap().is_empty() {
+            self.outside(Outside::Remember(memory())).await;
+        }
+        let kept = self.store.memory().list(&all).await.unwrap().remove(0);
+        if kept.forgotten.is_none() {
+            self.outside(Outside::Forget { id: kept.id, content: kept.commitment, note: None }).await;
+        }
+        let main = self.main_runs().await[0].run;
+        let EventKind::RunCreated { inputs, .. } = self.store.events(main, Seq(0)).await.unwrap()[0].kind else {
+            unreachable!()
+        };
+        if self.store.payloads(&[inputs]).await.unwrap()[0].is_some() {
+            self.outside(Outside::Erase { payloads: vec![inputs], note: "old".into() }).await;
+        }
+        let placed = Outside::PlaceHold { run: Some(main), note: "in dispute".into() };
+        let lifted = Outside::LiftHold { run: Some(main), note: "settled".into() };
+        for (name, what) in [("hold_placed", placed), ("hold_lifted", lifted)] {
+            let events = self.store.events(RunId::SYSTEM, Seq(0)).await.unwrap();
+            if !events.iter().any(|event| event.kind.name() == name) {
+                self.outside(what).await;
+            }
+        }
+        if self.store.audit().newest_head().await.unwrap().is_none() {
+            let head = self.store.audit().tree().await.unwrap();
+            self.store.audit().keep_head(&SignedHead { head, note: "a note".into() }).await.unwrap();
+        }
+    }
+
+    async fn outside(&self, what: Outside) {
+        record_outside(&self.services, &Author::new("ada", Channel::Command), &[what]).await.unwrap();
     }
 
     /// Keeps a snapshot as an engine does for a long run.

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use parkway_core::id::{Fence, RunId, Seq};
 use parkway_core::log::{Actor, Event, EventKind, RunState, StepStatus};
+use parkway_core::memory::{MemoryFilter, Remembered};
 use parkway_core::store::{Log, Message, Queue, RunFilter, Store};
 use parkway_core::tool::Effect;
+use parkway_store::upkeep::{self, Depth};
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -76,11 +78,35 @@ pub(crate) async fn examine(scenario: Scenario, database: &Path, ledger: &Ledger
     let entries = ledger.read();
     found.violations.extend(effects(scenario, &runs, &entries));
     found.violations.extend(transactional(&store, &runs, &entries, &rows(database).await).await);
+    if scenario.is_tended() {
+        found.violations.extend(tended(&store).await);
+    }
     if !store.outbox(1).await.unwrap().is_empty() {
         found.violations.push("the outbox is not empty".into());
     }
     store.close().await.unwrap();
+    // Every event with its leaf and its texts, every memory with its event.
+    let checked = upkeep::check(database, Depth::Full).await.unwrap();
+    found.violations.extend(checked.problems.iter().map(|problem| format!("the store: {problem}")));
     found
+}
+
+/// What was done outside of the runs was done once.
+async fn tended(store: &dyn Store) -> Vec<String> {
+    let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+    let events = store.events(RunId::SYSTEM, Seq(0)).await.unwrap();
+    events.iter().for_each(|event| *counted.entry(event.kind.name()).or_default() += 1);
+    let wanted = ["hold_lifted", "hold_placed", "memory_forgotten", "memory_written", "payload_erased"];
+    let mut wrong = Vec::new();
+    if counted != wanted.map(|name| (name, 1)).into() {
+        wrong.push(format!("outside of the runs was done {counted:?}"));
+    }
+    wrong.extend(order_of(&events));
+    let head = store.audit().newest_head().await.unwrap();
+    if head.is_none_or(|head| head.head.size < events.len() as u64) {
+        wrong.push("the head is not of what it was made of".into());
+    }
+    wrong
 }
 
 /// The statuses and outputs of a run and its steps, but for what tells times.
@@ -239,6 +265,7 @@ fn effects(scenario: Scenario, runs: &[Run], entries: &[Entry]) -> Vec<String> {
 /// Rows, messages and deliveries of transactional calls: one for each step that completed, none for others.
 async fn transactional(store: &dyn Store, runs: &[Run], entries: &[Entry], rows: &[(String, String)]) -> Vec<String> {
     let mut wrong = Vec::new();
+    let memories = store.memory().list(&MemoryFilter::of("said")).await.unwrap();
     for run in runs {
         let (id, called) = (run.id.to_string(), run.called());
         let mut told: BTreeMap<String, usize> = BTreeMap::new();
@@ -264,7 +291,12 @@ async fn transactional(store: &dyn Store, runs: &[Run], entries: &[Entry], rows:
             let messages = told.get(&key).copied().unwrap_or_default();
             let sent = entries.iter().filter(|entry| (&*entry.what, &*entry.run, &*entry.step) == ("sent", &id, &key));
             let sent = sent.map(|entry| &entry.key).collect::<BTreeSet<_>>().len();
-            for (what, count) in [("rows", rows), ("messages", messages), ("deliveries", sent)] {
+            let of_step = |memory: &&Remembered| {
+                memory.run == run.id && memory.content.as_ref().is_some_and(|content| content.text == key)
+            };
+            let memories = memories.iter().filter(of_step).count();
+            let counts = [("rows", rows), ("messages", messages), ("deliveries", sent), ("memories", memories)];
+            for (what, count) in counts {
                 if count != wanted {
                     wrong.push(format!("{key} has {count} {what} and should have {wanted}"));
                 }

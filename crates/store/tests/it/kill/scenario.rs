@@ -110,6 +110,12 @@ impl Scenario {
         (self.point == WritePoint::RunForked).then_some("s1")
     }
 
+    /// Whether the store is tended when the run has ended: something is remembered, forgotten, erased, held, signed.
+    pub(crate) fn is_tended(&self) -> bool {
+        use WritePoint::{HoldLifted, HoldPlaced, KeepHead, MemoryForgotten, MemoryWritten, PayloadErased};
+        matches!(self.point, HoldLifted | HoldPlaced | KeepHead | MemoryForgotten | MemoryWritten | PayloadErased)
+    }
+
     /// The text of the workflow, and of the one that it calls.
     pub(crate) fn files(&self) -> [(&'static str, String); 2] {
         let mut writer = Writer { dice: self.dice(), class: self.class, text: String::new(), steps: Vec::new() };

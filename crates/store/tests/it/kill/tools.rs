@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parkway_core::id::EffectKey;
+use parkway_core::id::{EffectKey, MemoryId};
 use parkway_core::label::Labels;
+use parkway_core::memory::{Content, NewMemory};
 use parkway_core::testing::{Moment, StopAt, WritePoint};
 use parkway_core::tool::{Effect, Reconciled, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, Toolbox};
 use parkway_core::write::{OutboxEntry, SqlWrite, ToolWrite};
@@ -88,7 +89,10 @@ impl Tool for Worker {
                 let insert = SqlWrite::new("INSERT INTO effect (run, step, effect_key) VALUES ($1, $2, $3)");
                 let insert = insert.bind(run.clone()).bind(step.clone()).bind(key.clone()).expect_rows(1);
                 let entry = OutboxEntry::new("effect", json!({"run": run, "step": step}));
+                let said = Content::new("said", step.clone());
+                let memory = NewMemory::new(MemoryId::of_call(&context.key), said, context.now);
                 output = output
+                    .write(ToolWrite::Remember(memory))
                     .write(ToolWrite::Sql(insert))
                     .write(ToolWrite::Outbox(entry))
                     .write(ToolWrite::Signal { run: context.run, name: "done".into(), payload: json!(step) });

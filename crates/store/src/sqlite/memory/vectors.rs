@@ -1,0 +1,164 @@
+//! The vectors of memories, in the memory of the process: read once, and what is new since.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use parkway_core::memory::MemoryVector;
+use parkway_core::store::StoreError;
+use sqlx::SqlitePool;
+use tokio::sync::Mutex;
+
+use crate::sqlite::error::{corrupt, from_sqlx};
+
+/// Rows that are read at once.
+const PART: i64 = 2_048;
+
+/// The vectors of each model that was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Vectors {
+    models: Mutex<HashMap<String, Arc<Mutex<Model>>>>,
+}
+
+/// The vectors of one model.
+#[derive(Debug, Default)]
+struct Model {
+    /// The newest row that was read.
+    read: i64,
+    /// Numbers of a vector.
+    length: usize,
+    namespaces: HashMap<String, Shelf>,
+    /// Where each memory's vector is.
+    places: HashMap<i64, (String, usize)>,
+}
+
+/// The vectors of one namespace, one behind the other.
+#[derive(Debug, Default)]
+struct Shelf {
+    keys: Vec<i64>,
+    numbers: Vec<f32>,
+}
+
+type Row = (i64, i64, String, Vec<u8>);
+
+impl Vectors {
+    /// The memories of these namespaces that lie closest to a vector, closest first. Some may have been forgotten since.
+    pub(super) async fn closest(
+        &self,
+        pool: &SqlitePool,
+        namespaces: &[String],
+        asked: &MemoryVector,
+        limit: usize,
+    ) -> Result<Vec<i64>, StoreError> {
+        let model = match self.models.lock().await.entry(asked.model.clone()) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => new.insert(Arc::default()).clone(),
+        };
+        let mut model = model.lock().await;
+        model.catch_up(pool, &asked.model).await?;
+        Ok(model.closest(namespaces, &asked.vector, limit))
+    }
+}
+
+impl Model {
+    /// Reads what is new.
+    async fn catch_up(&mut self, pool: &SqlitePool, name: &str) -> Result<(), StoreError> {
+        let sql = "SELECT vector.key, memory.key, memory.namespace, vector.vector
+            FROM parkway_memory_vector AS vector JOIN parkway_memory AS memory ON memory.key = vector.memory
+            WHERE vector.key > $1 AND vector.model = $2 AND memory.namespace IS NOT NULL ORDER BY vector.key LIMIT $3";
+        loop {
+            let query = sqlx::query_as(sql).bind(self.read).bind(name).bind(PART);
+            let rows: Vec<Row> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+            let last = i64::try_from(rows.len()).is_ok_and(|read| read < PART);
+            for (row, memory, namespace, bytes) in rows {
+                let length = bytes.len() / 4;
+                if bytes.is_empty() || bytes.len() % 4 != 0 || (self.length != 0 && self.length != length) {
+                    return Err(corrupt("a vector", format!("{} bytes of `{name}`", bytes.len())));
+                }
+                self.length = length;
+                self.put(memory, namespace, &bytes);
+                self.read = row;
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn put(&mut self, memory: i64, namespace: String, bytes: &[u8]) {
+        let numbers = bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+        // A memory keeps its namespace.
+        if let Some((namespace, place)) = self.places.get(&memory)
+            && let Some(shelf) = self.namespaces.get_mut(namespace)
+        {
+            let at = place * self.length;
+            shelf.numbers[at..at + self.length].iter_mut().zip(numbers).for_each(|(old, new)| *old = new);
+            return;
+        }
+        let shelf = self.namespaces.entry(namespace.clone()).or_default();
+        self.places.insert(memory, (namespace, shelf.keys.len()));
+        shelf.keys.push(memory);
+        shelf.numbers.extend(numbers);
+    }
+
+    fn closest(&self, namespaces: &[String], asked: &[f32], limit: usize) -> Vec<i64> {
+        // None has the length of these: nothing is like it.
+        if asked.len() != self.length || limit == 0 {
+            return Vec::new();
+        }
+        let shelves = namespaces.iter().filter_map(|namespace| self.namespaces.get(namespace));
+        let mut close: Vec<(f32, i64)> = shelves
+            .flat_map(|shelf| shelf.keys.iter().zip(shelf.numbers.chunks_exact(self.length)))
+            .map(|(key, numbers)| (dot(numbers, asked), *key))
+            .collect();
+        let better = |a: &(f32, i64), b: &(f32, i64)| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1));
+        if close.len() > limit {
+            close.select_nth_unstable_by(limit - 1, better);
+            close.truncate(limit);
+        }
+        close.sort_unstable_by(better);
+        close.into_iter().map(|(_, key)| key).collect()
+    }
+}
+
+/// In eight sums, which the compiler keeps in one register of the processor.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0; 8];
+    let (a, b) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a.zip(b) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_come_first_and_only_those_of_the_namespaces() {
+        let mut model = Model { length: 9, ..Model::default() };
+        let bytes = |numbers: [f32; 9]| numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>();
+        let unit = |at: usize, more: f32| {
+            let mut numbers = [0.0; 9];
+            (numbers[at], numbers[8]) = (1.0, more);
+            numbers
+        };
+        for (key, namespace, numbers) in
+            [(1, "a", unit(0, 0.0)), (2, "a", unit(0, 0.5)), (3, "b", unit(0, 0.9)), (4, "a", unit(1, 0.0))]
+        {
+            model.put(key, namespace.into(), &bytes(numbers));
+        }
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let asked = unit(0, 1.0);
+        assert_eq!(model.closest(&names(&["a"]), &asked, 9), [2, 1, 4]);
+        assert_eq!(model.closest(&names(&["a", "b"]), &asked, 2), [3, 2]);
+        assert_eq!(model.closest(&names(&["c"]), &asked, 9), [0; 0]);
+        assert_eq!(model.closest(&names(&["a"]), &asked[..8], 9), [0; 0]);
+        model.put(1, "a".into(), &bytes(unit(0, 2.0)));
+        assert_eq!(model.closest(&names(&["a"]), &asked, 1), [1]);
+    }
+}
