@@ -17,7 +17,7 @@ use crate::store::StoreError;
 mod find;
 mod words;
 
-pub use find::{RecallError, recall_by_meaning};
+pub use find::{Meaning, RecallError};
 pub use words::words;
 
 /// The longest text of a memory, in bytes.
@@ -416,8 +416,8 @@ pub trait Memory: Send + Sync {
     /// The namespaces that hold anything, by name, with how much that is: what is superseded and not forgotten counts, too.
     async fn namespaces(&self) -> Result<Vec<(String, u64)>, StoreError>;
 
-    /// Memories that have no vector of this model, oldest first; at most `limit`.
-    async fn without_vector(&self, model: &str, limit: u32) -> Result<Vec<Remembered>, StoreError>;
+    /// Memories with a number above `after` that have no vector of this model, oldest first; at most `limit`.
+    async fn without_vector(&self, model: &str, after: u64, limit: u32) -> Result<Vec<Remembered>, StoreError>;
 
     /// Keeps vectors of memories: a cache, which is no evidence and can be made again. Of one that is not there, nothing is kept. A vector
     /// of another length than those of its model is [`StoreError::Malformed`].

@@ -8,6 +8,7 @@ use parkway_core::clock::{Clock, SystemClock};
 use parkway_core::embedder::{Embedder, SharedEmbedder};
 use parkway_core::engine::Services;
 use parkway_core::id::WorkerId;
+use parkway_core::memory::Meaning;
 use parkway_core::policy::{DefaultPolicy, Policy};
 use parkway_core::secret::Secrets;
 use parkway_core::store::Store;
@@ -202,9 +203,10 @@ impl Builder {
             }),
             (None, None) => None,
         };
+        let meaning = services.tool_search.clone().map(|embedder| Arc::new(Meaning::new(embedder)));
         #[cfg(feature = "tools")]
         {
-            let memory = parkway_tools::memory(services.store.clone(), services.tool_search.clone());
+            let memory = parkway_tools::memory(services.store.clone(), meaning.clone());
             parkway_tools::all(&root).into_iter().chain(memory).for_each(|tool| drop(tools.insert(tool)));
         }
         self.tools.into_iter().for_each(|tool| drop(tools.insert(tool)));
@@ -212,7 +214,7 @@ impl Builder {
         services.concurrency = self.parallel_calls.unwrap_or(services.concurrency);
         let places = self.parallel_runs.unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let models = Models::new(self.models, services.secrets.clone(), self.progress, self.require_gpu);
-        Ok(Parkway::new(services, models, root, settings, Semaphore::new(places)))
+        Ok(Parkway::new(services, models, root, settings, Semaphore::new(places)).with_meaning(meaning))
     }
 }
 

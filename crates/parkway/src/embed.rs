@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parkway_core::engine::{Control, Executor, ExecutorError, Preapproval, Services};
 use parkway_core::id::{RunId, Seq, StepKey};
 use parkway_core::log::{Channel, Commitment, Event, EventKind, Payload, Verdict};
+use parkway_core::memory::Meaning;
 use parkway_core::model::SharedModel;
 use parkway_core::store::{Message, RunFilter, RunSummary, StoreError};
 use parkway_core::tool::Toolbox;
@@ -59,6 +60,8 @@ struct Inner {
     settings: Option<Arc<Settings>>,
     /// A place for each run that may be executed at once.
     places: Arc<Semaphore>,
+    /// What finds memories by their meaning.
+    meaning: OnceLock<Arc<Meaning>>,
 }
 
 /// How a run is started or resumed.
@@ -99,7 +102,17 @@ impl Parkway {
         settings: Option<Arc<Settings>>,
         places: Semaphore,
     ) -> Self {
-        Parkway { inner: Arc::new(Inner { services, models, root, settings, places: Arc::new(places) }) }
+        let (places, meaning) = (Arc::new(places), OnceLock::new());
+        Parkway { inner: Arc::new(Inner { services, models, root, settings, places, meaning }) }
+    }
+
+    /// Finds memories by their meaning, too.
+    pub(crate) fn with_meaning(self, meaning: Option<Arc<Meaning>>) -> Self {
+        if let Some(meaning) = meaning {
+            // It is set once, when the engine is put together.
+            let _ = self.inner.meaning.set(meaning);
+        }
+        self
     }
 
     /// A place for one more run, which may have to wait for one that ends.
@@ -131,12 +144,12 @@ impl Parkway {
 
     /// Whether memories are found by their meaning as well as by their words.
     pub fn finds_by_meaning(&self) -> bool {
-        self.services().tool_search.is_some()
+        self.inner.meaning.get().is_some()
     }
 
     /// What agents remember.
     pub fn memories(&self) -> Memories {
-        Memories::new(self.inner.services.clone())
+        Memories::new(self.inner.services.clone(), self.inner.meaning.get().cloned())
     }
 
     /// The tools at hand.

@@ -130,7 +130,7 @@ async fn fill(path: &Path, count: usize, dice: &mut Dice) -> Outcome<f64> {
 async fn vectors(store: &SqliteStore, count: usize, dice: &mut Dice) -> Outcome<()> {
     let mut left = 2 * count;
     while left > 0 {
-        let lacking = store.without_vector("bench", 2_000).await?;
+        let lacking = store.without_vector("bench", (2 * count - left) as u64, 2_000).await?;
         let made: Vec<_> =
             lacking.iter().map(|memory| (memory.id, MemoryVector::new("bench", dice.vector()))).collect();
         store.keep_vectors(&made).await?;

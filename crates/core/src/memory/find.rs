@@ -1,11 +1,13 @@
 //! Recalling by words and meaning: the two ports that this takes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::{Memory, MemoryVector, Recall, Recalled};
 use crate::embedder::{EmbedderInfo, SharedEmbedder};
 use crate::model::ModelError;
 use crate::store::StoreError;
 
-/// Vectors that are made in one call for memories that have none yet.
+/// Vectors that are made in one call.
 const CATCH_UP: u32 = 64;
 
 /// Why nothing was recalled.
@@ -28,42 +30,55 @@ fn vector_model(info: &EmbedderInfo) -> String {
     }
 }
 
-/// What fits best, best first: by words, and with an embedder by meaning. Memories that have no vector of it yet get one, 64 in each call. A
-/// text that is longer than the embedder takes is found by its words.
-pub async fn recall_by_meaning(
-    memory: &dyn Memory,
-    embedder: Option<&SharedEmbedder>,
-    mut recall: Recall,
-) -> Result<Vec<Recalled>, RecallError> {
-    let wanted = !recall.text.trim().is_empty() && recall.weights.vector > 0.0;
-    if let Some(embedder) = embedder.filter(|_| wanted)
-        && let Some(asked) = vector(embedder, &recall.text).await?
-    {
-        let model = vector_model(embedder.info());
-        catch_up(memory, embedder, &model).await?;
-        recall.vector = Some(MemoryVector::new(model, asked));
-    }
-    Ok(memory.recall(&recall).await?)
+/// Recalls by meaning as well as by words.
+#[derive(Debug)]
+pub struct Meaning {
+    embedder: SharedEmbedder,
+    /// The newest memory that was looked at for a vector.
+    seen: AtomicU64,
 }
 
-/// The vector of a text; none if it is too long for one.
-async fn vector(embedder: &SharedEmbedder, text: &str) -> Result<Option<Vec<f32>>, RecallError> {
-    match embedder.embed(&[text.to_owned()]).await {
-        Ok(mut made) => Ok(made.vectors.pop()),
-        Err(ModelError::PromptTooLong { .. }) => Ok(None),
-        Err(error) => Err(RecallError::Embedder(error)),
+impl Meaning {
+    /// With the vectors of this embedder.
+    pub fn new(embedder: SharedEmbedder) -> Self {
+        Meaning { embedder, seen: AtomicU64::new(0) }
     }
-}
 
-async fn catch_up(memory: &dyn Memory, embedder: &SharedEmbedder, model: &str) -> Result<(), RecallError> {
-    let mut made = Vec::new();
-    for lacking in memory.without_vector(model, CATCH_UP).await? {
-        let Some(content) = lacking.content else { continue };
-        let vector = vector(embedder, &content.text).await?;
-        made.extend(vector.map(|vector| (lacking.id, MemoryVector::new(model, vector))));
+    /// What fits best, best first. Memories that have no vector yet get one, 64 in each call. A text that is longer than the embedder takes
+    /// is found by its words.
+    pub async fn recall(&self, memory: &dyn Memory, mut recall: Recall) -> Result<Vec<Recalled>, RecallError> {
+        let wanted = !recall.text.trim().is_empty() && recall.weights.vector > 0.0;
+        if wanted && let Some(asked) = self.vector(&recall.text).await? {
+            // The hash of the model's file is known when it has answered.
+            let model = vector_model(self.embedder.info());
+            self.catch_up(memory, &model).await?;
+            recall.vector = Some(MemoryVector::new(model, asked));
+        }
+        Ok(memory.recall(&recall).await?)
     }
-    if !made.is_empty() {
-        memory.keep_vectors(&made).await?;
+
+    /// The vector of a text; none if it is too long for one.
+    async fn vector(&self, text: &str) -> Result<Option<Vec<f32>>, RecallError> {
+        match self.embedder.embed(&[text.to_owned()]).await {
+            Ok(mut made) => Ok(made.vectors.pop()),
+            Err(ModelError::PromptTooLong { .. }) => Ok(None),
+            Err(error) => Err(RecallError::Embedder(error)),
+        }
     }
-    Ok(())
+
+    async fn catch_up(&self, memory: &dyn Memory, model: &str) -> Result<(), RecallError> {
+        let (mut made, mut seen) = (Vec::new(), self.seen.load(Ordering::Relaxed));
+        for lacking in memory.without_vector(model, seen, CATCH_UP).await? {
+            seen = lacking.number;
+            let Some(content) = lacking.content else { continue };
+            let vector = self.vector(&content.text).await?;
+            made.extend(vector.map(|vector| (lacking.id, MemoryVector::new(model, vector))));
+        }
+        if !made.is_empty() {
+            memory.keep_vectors(&made).await?;
+        }
+        // What is too long for a vector is not tried again.
+        self.seen.fetch_max(seen, Ordering::Relaxed);
+        Ok(())
+    }
 }

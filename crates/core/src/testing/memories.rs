@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::id::MemoryId;
-use crate::log::{Event, EventKind};
+use crate::log::{Commitment, Event, EventKind};
 use crate::memory::{Content, MemoryFilter, MemoryVector, NewMemory, Recall, Recalled, Remembered, Superseded, words};
 use crate::store::StoreError;
 
@@ -18,6 +18,11 @@ pub(super) struct Memories {
 impl Memories {
     fn get(&mut self, id: MemoryId) -> Option<&mut Remembered> {
         self.all.iter_mut().find(|memory| memory.id == id)
+    }
+
+    /// The payload of a memory.
+    pub(super) fn commitment(&self, id: MemoryId) -> Option<Commitment> {
+        self.all.iter().find(|memory| memory.id == id).map(|memory| memory.commitment)
     }
 
     pub(super) fn has(&self, id: MemoryId) -> bool {
@@ -130,9 +135,11 @@ impl Memories {
         counted.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
     }
 
-    pub(super) fn without_vector(&self, model: &str, limit: u32) -> Vec<Remembered> {
+    pub(super) fn without_vector(&self, model: &str, after: u64, limit: u32) -> Vec<Remembered> {
         let lacks = |memory: &&Remembered| {
-            memory.content.is_some() && !self.vectors.contains_key(&(memory.id, model.to_owned()))
+            memory.number > after
+                && memory.content.is_some()
+                && !self.vectors.contains_key(&(memory.id, model.to_owned()))
         };
         self.all.iter().filter(lacks).take(limit as usize).cloned().collect()
     }

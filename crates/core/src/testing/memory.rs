@@ -220,8 +220,12 @@ impl State {
             self.memories.apply(event, content);
         }
         self.payloads.extend(commit.payloads.into_iter().map(|payload| (payload.commitment, payload)));
-        for erased in commit.events.iter().flat_map(|event| event.kind.erased()) {
-            self.payloads.remove(erased);
+        for event in &commit.events {
+            let erased = match &event.kind {
+                EventKind::MemoryForgotten { id, .. } => self.memories.commitment(*id).into_iter().collect(),
+                kind => kind.erased().to_vec(),
+            };
+            erased.iter().for_each(|erased| drop(self.payloads.remove(erased)));
         }
         let run = self.run_mut(id)?;
         run.leaves.extend(leaves);
@@ -383,8 +387,8 @@ impl Memory for MemoryStore {
         Ok(self.state().memories.namespaces())
     }
 
-    async fn without_vector(&self, model: &str, limit: u32) -> Result<Vec<Remembered>, StoreError> {
-        Ok(self.state().memories.without_vector(model, limit))
+    async fn without_vector(&self, model: &str, after: u64, limit: u32) -> Result<Vec<Remembered>, StoreError> {
+        Ok(self.state().memories.without_vector(model, after, limit))
     }
 
     async fn keep_vectors(&self, vectors: &[(MemoryId, MemoryVector)]) -> Result<(), StoreError> {

@@ -334,7 +334,8 @@ fn says(payload: &Payload, text: &str) -> bool {
             Value::String(said) => said.contains(text),
             Value::Array(items) => items.iter().any(|item| within(item, text)),
             Value::Object(fields) => fields.iter().any(|(name, value)| name.contains(text) || within(value, text)),
-            other => other.to_string() == text,
+            Value::Number(said) => said.to_string() == text,
+            Value::Bool(_) | Value::Null => false,
         }
     }
     // What is no JSON cannot be searched, and is not taken for clean.

@@ -38,13 +38,13 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use parkway_core::audit::{SignedHead, TreeHead};
+pub use parkway_core::engine::Holds;
 use parkway_core::engine::Services;
 use parkway_core::store::Store;
 pub use parkway_verify::{Doubt, Head, Key, Report, Trust, verify as verify_export};
 
 pub use self::erase::{Class, Erase, Erased, Found};
 pub use self::export::{Exported, Extent};
-pub use self::hold::Holds;
 pub use self::key::SigningKey;
 use crate::error::Error;
 

@@ -26,19 +26,23 @@
 mod eval;
 mod lines;
 
+use std::sync::Arc;
+
 pub use parkway_core::engine::Author;
-use parkway_core::engine::{Outside, Services, record_outside};
+use parkway_core::engine::{Outside, Services, holds, record_outside};
 use parkway_core::id::MemoryId;
 pub use parkway_core::memory::{
     Content, MemoryFilter, MemoryKind, MemoryVector, NewMemory, Recall, Recalled, Remembered, Superseded, Weights,
     likeness,
 };
-use parkway_core::memory::{RecallError, recall_by_meaning};
+use parkway_core::memory::{Meaning, RecallError};
 
 pub use self::eval::{Evaluated, Measured, Question, evaluate};
 pub use self::lines::Imported;
 use crate::error::Error;
 
+/// Memories that are read at once.
+const PAGE: u32 = 1_000;
 /// Memories that are written in one commit.
 const TOGETHER: usize = 256;
 
@@ -46,11 +50,12 @@ const TOGETHER: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Memories {
     services: Services,
+    meaning: Option<Arc<Meaning>>,
 }
 
 impl Memories {
-    pub(crate) fn new(services: Services) -> Self {
-        Memories { services }
+    pub(crate) fn new(services: Services, meaning: Option<Arc<Meaning>>) -> Self {
+        Memories { services, meaning }
     }
 
     /// A question for what holds now.
@@ -67,7 +72,8 @@ impl Memories {
     /// What fits best, best first: by words, and by meaning where the settings name an embedder.
     pub async fn recall(&self, recall: Recall) -> Result<Vec<Recalled>, Error> {
         let memory = self.services.store.memory();
-        recall_by_meaning(memory, self.services.tool_search.as_ref(), recall).await.map_err(|error| match error {
+        let Some(meaning) = &self.meaning else { return Ok(memory.recall(&recall).await?) };
+        meaning.recall(memory, recall).await.map_err(|error| match error {
             RecallError::Store(error) => error.into(),
             error => Error::Model { name: "embedder".into(), cause: error.to_string() },
         })
@@ -86,12 +92,14 @@ impl Memories {
     /// The memory that a text means: an id, or the beginning of one. Forgotten ones are found, too.
     pub async fn find(&self, text: &str) -> Result<Remembered, Error> {
         let mut filter = MemoryFilter::default();
-        filter.all = true;
-        if let Ok(id) = text.parse() {
-            filter.id = Some(id);
+        (filter.all, filter.limit, filter.id) = (true, PAGE, text.parse().ok());
+        let mut found: Vec<Remembered> = Vec::new();
+        loop {
+            let page = self.list(&filter).await?;
+            let Some(last) = page.last() else { break };
+            filter.after = last.number;
+            found.extend(page.into_iter().filter(|memory| memory.id.to_string().starts_with(text)));
         }
-        let fits = |memory: &Remembered| memory.id.to_string().starts_with(text);
-        let mut found: Vec<Remembered> = self.list(&filter).await?.into_iter().filter(fits).collect();
         match found.len() {
             1 => Ok(found.remove(0)),
             0 => Err(Error::Memory(format!("no memory is called `{text}`; `parkway memory list` lists them"))),
@@ -119,6 +127,12 @@ impl Memories {
     /// keep what they have seen: [`AuditLog::erase`](crate::audit::AuditLog::erase) erases that. `false` where somebody reads the store's file who
     /// keeps the bytes there for now.
     pub async fn forget(&self, by: &Author, memory: &Remembered, note: Option<&str>) -> Result<bool, Error> {
+        if holds(&*self.services.store).await?.cover(memory.run) {
+            let (id, run) = (memory.id, memory.run);
+            return Err(Error::Memory(format!(
+                "memory {id} is of run {run}, which is held: nothing of it is erased until that is lifted (`parkway audit lift`)"
+            )));
+        }
         if memory.forgotten.is_none() {
             let note = note.map(str::to_owned);
             let forgotten = Outside::Forget { id: memory.id, content: memory.commitment, note };

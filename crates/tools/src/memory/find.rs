@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use parkway_core::embedder::SharedEmbedder;
-use parkway_core::id::{MemoryId, Time};
-use parkway_core::memory::{Memory, MemoryFilter, Recall, RecallError, Recalled, Remembered, recall_by_meaning};
+use parkway_core::engine::holds;
+use parkway_core::id::{MemoryId, RunId, Time};
+use parkway_core::memory::{Meaning, Memory, MemoryFilter, Recall, RecallError, Recalled, Remembered};
 use parkway_core::store::{Store, StoreError};
 use parkway_core::tool::ToolError;
 
@@ -12,12 +12,12 @@ use parkway_core::tool::ToolError;
 #[derive(Clone)]
 pub(super) struct Finder {
     store: Arc<dyn Store>,
-    embedder: Option<SharedEmbedder>,
+    meaning: Option<Arc<Meaning>>,
 }
 
 impl Finder {
-    pub(super) fn new(store: Arc<dyn Store>, embedder: Option<SharedEmbedder>) -> Self {
-        Finder { store, embedder }
+    pub(super) fn new(store: Arc<dyn Store>, meaning: Option<Arc<Meaning>>) -> Self {
+        Finder { store, meaning }
     }
 
     fn memory(&self) -> &dyn Memory {
@@ -26,7 +26,8 @@ impl Finder {
 
     /// What fits best, by words and meaning.
     pub(super) async fn recall(&self, recall: Recall) -> Result<Vec<Recalled>, ToolError> {
-        recall_by_meaning(self.memory(), self.embedder.as_ref(), recall).await.map_err(|error| match error {
+        let Some(meaning) = &self.meaning else { return self.by_words(&recall).await };
+        meaning.recall(self.memory(), recall).await.map_err(|error| match error {
             RecallError::Store(error) => failed(&error),
             RecallError::Embedder(error) => {
                 ToolError { retryable: error.retryable(), ..ToolError::invalid("embedder", error.to_string()) }
@@ -45,6 +46,11 @@ impl Finder {
         let found = self.memory().list(&filter).await.map_err(|error| failed(&error))?;
         let holds = |memory: &Remembered| memory.holds(now, now) && memory.expires.is_none_or(|expires| now < expires);
         Ok(found.into_iter().filter(holds).collect())
+    }
+
+    /// Whether nothing of a run may be erased now.
+    pub(super) async fn is_held(&self, run: RunId) -> Result<bool, ToolError> {
+        Ok(holds(&*self.store).await.map_err(|error| failed(&error))?.cover(run))
     }
 
     /// The memory with this id, whatever became of it.

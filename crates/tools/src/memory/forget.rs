@@ -58,6 +58,12 @@ impl Written for Forget {
         if !memory.content.is_some_and(|content| granted(&content.namespace)) {
             return Err(unknown());
         }
+        if self.finder.is_held(memory.run).await? {
+            let run = memory.run;
+            let message =
+                format!("the memory is of run {run}, which is held: nothing of it is erased until that is lifted");
+            return Err(ToolError::invalid("denied", message));
+        }
         let write = ToolWrite::Forget { id, content: memory.commitment, note: input.note };
         Ok((Output { forgotten: true }, Some(write)))
     }

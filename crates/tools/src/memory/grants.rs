@@ -62,7 +62,7 @@ impl Grants {
 
     /// The namespaces that a call means: those that it names, or all that are granted by name.
     pub(super) fn meant(&self, named: Vec<String>, access: Access) -> Result<Vec<String>, ToolError> {
-        for namespace in named.iter().filter(|namespace| !self.allows(namespace, access)) {
+        if let Some(namespace) = named.iter().find(|namespace| !self.allows(namespace, access)) {
             return Err(self.denied(namespace, access));
         }
         if !named.is_empty() {

@@ -9,7 +9,7 @@ mod written;
 
 use std::sync::Arc;
 
-use parkway_core::embedder::SharedEmbedder;
+use parkway_core::memory::Meaning;
 use parkway_core::store::Store;
 use parkway_core::tool::{SharedTool, schema_of};
 use serde_json::Value;
@@ -22,9 +22,9 @@ use grants::Grants;
 use written::written;
 
 /// The `memory` family: `memory.remember`, `memory.recall`, `memory.forget`, on the memories of `store`, which must be the one that keeps the
-/// runs. With an embedder they are found by meaning as well as by words.
-pub fn memory(store: Arc<dyn Store>, embedder: Option<SharedEmbedder>) -> Vec<SharedTool> {
-    let finder = Finder::new(store, embedder);
+/// runs. With `meaning` they are found by that as well as by words.
+pub fn memory(store: Arc<dyn Store>, meaning: Option<Arc<Meaning>>) -> Vec<SharedTool> {
+    let finder = Finder::new(store, meaning);
     let tools = vec![
         written(remember::Remember { finder: finder.clone() }),
         remote(recall::Recall { finder: finder.clone() }),

@@ -127,6 +127,11 @@ impl Written for Remember {
                 format!("it is to hold from {from} until {}, which is no time at all", input.until.unwrap_or(from));
             return Err(ToolError::invalid("invalid", message));
         }
+        if input.expires.is_some_and(|expires| expires <= now) {
+            let message =
+                format!("it is to expire at {}, which is over: nobody would recall it", input.expires.unwrap_or(now));
+            return Err(ToolError::invalid("invalid", message));
+        }
         let mut same = MemoryFilter::of(&namespace);
         same.digest = Some(content.digest());
         if let Some(known) = self.finder.holding(same, now).await?.pop() {

@@ -88,7 +88,7 @@ pub(super) async fn a_memory_is_not_what_was_remembered(mut room: Room) {
     let commitments = room.write(&mut hold, std::slice::from_ref(&memory)).await;
     let expected = Remembered::new(1, memory.clone(), commitments[0], at, hold.lease.run, Seq(2));
     let by_id = MemoryFilter { id: Some(memory.id), ..MemoryFilter::default() };
-    assert_eq!(room.list(&by_id).await, [expected.clone()]);
+    assert_eq!(room.list(&by_id).await, std::slice::from_ref(&expected));
     let found = room.store().memory().recall(&Recall::new(vec!["customers/anna".into()], "tea", at)).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!((&found[0].memory, found[0].by_text, found[0].by_vector), (&expected, Some(1), None));
@@ -237,7 +237,7 @@ pub(super) async fn a_forgotten_memory_is_there(mut room: Room) {
         let tombstone = room.list(&MemoryFilter { id: Some(memory.id), all: true, ..MemoryFilter::default() }).await;
         assert_eq!(tombstone.len(), 1);
         assert_eq!((&tombstone[0].content, tombstone[0].forgotten), (&None, Some(gone)));
-        assert_eq!(room.store().memory().without_vector("m", 9).await.unwrap().len(), 1);
+        assert_eq!(room.store().memory().without_vector("m", 0, 9).await.unwrap().len(), 1);
         // What is gone stays gone, and forgetting it again changes nothing.
         room.store().memory().keep_vectors(&[(memory.id, vector.clone())]).await.unwrap();
         if round == 0 {
@@ -246,6 +246,12 @@ pub(super) async fn a_forgotten_memory_is_there(mut room: Room) {
         }
     }
     assert_eq!(room.store().purge().await, Ok(true));
+    // A memory takes nothing else along, whatever is said of it.
+    let other = room.store().memory().list(&MemoryFilter::of("n")).await.unwrap().remove(0);
+    let own = room.memory("n", "a third thing");
+    let kept = room.write(&mut hold, std::slice::from_ref(&own)).await;
+    room.forget(&mut hold, own.id, other.commitment).await;
+    assert!(room.read(other.commitment).await.is_some() && room.read(kept[0]).await.is_none());
 }
 
 pub(super) async fn vectors_of_two_models_are_mixed(room: Room) {
@@ -272,8 +278,11 @@ pub(super) async fn vectors_of_two_models_are_mixed(room: Room) {
     assert_eq!(room.recalled(&recall).await, ["red"]);
     recall.vector = Some(v("z", &[1.0, 0.0]));
     assert_eq!(room.recalled(&recall).await, Vec::<String>::new());
-    let lacking: Vec<_> = store.memory().without_vector("y", 9).await.unwrap().iter().map(|memory| memory.id).collect();
+    let lacking: Vec<_> =
+        store.memory().without_vector("y", 0, 9).await.unwrap().iter().map(|memory| memory.id).collect();
     assert_eq!(lacking, [memories[1].id, memories[2].id]);
+    let after = store.memory().list(&MemoryFilter::of("n")).await.unwrap()[1].number;
+    assert_eq!(store.memory().without_vector("y", after, 9).await.unwrap().len(), 1);
     // Both ways count, by their weights.
     recall.text = "red".into();
     recall.vector = Some(v("x", &[0.0, 1.0]));

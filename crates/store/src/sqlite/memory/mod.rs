@@ -36,8 +36,8 @@ impl Memory for SqliteStore {
         Ok(found.into_iter().map(|(name, count)| (name, u64::try_from(count).unwrap_or_default())).collect())
     }
 
-    async fn without_vector(&self, model: &str, limit: u32) -> Result<Vec<Remembered>, StoreError> {
-        row::without_vector(&self.readers, model, limit).await.map_err(|error| self.writer.told(error))
+    async fn without_vector(&self, model: &str, after: u64, limit: u32) -> Result<Vec<Remembered>, StoreError> {
+        row::without_vector(&self.readers, model, after, limit).await.map_err(|error| self.writer.told(error))
     }
 
     async fn keep_vectors(&self, vectors: &[(MemoryId, MemoryVector)]) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use parkway_core::log::{Codec, Commitment, Payload};
 use parkway_core::memory::{Content, MemoryFilter, MemoryKind, NewMemory, Remembered, Superseded};
 use parkway_core::store::StoreError;
 use serde_json::json;
-use sqlx::SqlitePool;
+use sqlx::{AssertSqlSafe, SqlitePool};
 
 use crate::sqlite::error::{corrupt, from_sqlx};
 use crate::sqlite::named::named_row;
@@ -122,28 +122,39 @@ fn commitment(body: &[u8]) -> Option<Commitment> {
 
 /// Memories as a filter wants them, oldest first.
 pub(super) async fn list(pool: &SqlitePool, filter: &MemoryFilter) -> Result<Vec<Remembered>, StoreError> {
-    let sql = "SELECT key FROM parkway_memory
-        WHERE key > $1 AND ($2 IS NULL OR id = $2) AND ($3 IS NULL OR namespace = $3) AND ($4 IS NULL OR subject = $4)
-            AND ($5 IS NULL OR digest = $5) AND ($6 OR (superseded_by IS NULL AND forgotten IS NULL))
-        ORDER BY key LIMIT $7";
+    // What is not asked for is not said, so that an index answers what is.
+    let conditions = [
+        (true, "key > $1"),
+        (filter.id.is_some(), "id = $2"),
+        (filter.namespace.is_some(), "namespace = $3"),
+        (filter.subject.is_some(), "subject = $4"),
+        (filter.digest.is_some(), "digest = $5"),
+        (!filter.all, "superseded_by IS NULL AND forgotten IS NULL"),
+    ];
+    let conditions: Vec<&str> = conditions.into_iter().filter_map(|(asked, sql)| asked.then_some(sql)).collect();
+    let sql = format!("SELECT key FROM parkway_memory WHERE {} ORDER BY key LIMIT $6", conditions.join(" AND "));
     let limit = if filter.limit == 0 { -1 } else { i64::from(filter.limit) };
-    let query = sqlx::query_scalar(sql)
+    let query = sqlx::query_scalar(AssertSqlSafe(sql))
         .bind(signed(filter.after))
         .bind(filter.id.map(|id| id.as_bytes().to_vec()))
         .bind(&filter.namespace)
         .bind(&filter.subject)
         .bind(filter.digest.map(|digest| digest.as_bytes()[..16].to_vec()))
-        .bind(filter.all)
         .bind(limit);
     let keys: Vec<i64> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     in_order(pool, keys).await
 }
 
-pub(super) async fn without_vector(pool: &SqlitePool, model: &str, limit: u32) -> Result<Vec<Remembered>, StoreError> {
-    let sql = "SELECT key FROM parkway_memory WHERE forgotten IS NULL
+pub(super) async fn without_vector(
+    pool: &SqlitePool,
+    model: &str,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Remembered>, StoreError> {
+    let sql = "SELECT key FROM parkway_memory WHERE key > $3 AND forgotten IS NULL
             AND NOT EXISTS (SELECT 1 FROM parkway_memory_vector WHERE model = $1 AND memory = parkway_memory.key)
         ORDER BY key LIMIT $2";
-    let query = sqlx::query_scalar(sql).bind(model).bind(i64::from(limit));
+    let query = sqlx::query_scalar(sql).bind(model).bind(i64::from(limit)).bind(signed(after));
     let keys: Vec<i64> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     in_order(pool, keys).await
 }

@@ -14,7 +14,7 @@ use crate::sqlite::tx::Tx;
 /// What an event changes beside the log.
 pub(crate) enum Change {
     Written(Box<Written>),
-    Forgotten { id: MemoryId, at: Time, content: Commitment },
+    Forgotten { id: MemoryId, at: Time },
     Erased(Vec<Commitment>),
 }
 
@@ -71,10 +71,8 @@ impl Change {
                         contradicts: contradicts.clone(),
                     })));
                 }
-                EventKind::MemoryForgotten { id, content, .. } => {
-                    changes.push(Change::Forgotten { id: *id, at: event.at, content: *content });
-                }
-                kind if !kind.erased().is_empty() => changes.push(Change::Erased(kind.erased().to_vec())),
+                EventKind::MemoryForgotten { id, .. } => changes.push(Change::Forgotten { id: *id, at: event.at }),
+                EventKind::PayloadErased { payloads, .. } => changes.push(Change::Erased(payloads.clone())),
                 _ => {}
             }
         }
@@ -114,10 +112,7 @@ pub(crate) async fn fold(tx: &mut Tx, run: i64, changes: &[Change]) -> Result<()
     for change in changes {
         match change {
             Change::Written(written) => write(tx, run, written).await?,
-            Change::Forgotten { id, at, content } => {
-                forget(tx, *id, *at);
-                erase(tx, std::slice::from_ref(content));
-            }
+            Change::Forgotten { id, at } => forget(tx, *id, *at),
             Change::Erased(payloads) => erase(tx, payloads),
         }
     }
@@ -176,11 +171,17 @@ async fn write(tx: &mut Tx, run: i64, written: &Written) -> Result<(), StoreErro
 fn forget(tx: &mut Tx, id: MemoryId, at: Time) {
     let this = "(SELECT key FROM parkway_memory WHERE id = ?)";
     // What came after it has its text as context.
-    tx.gather(&format!(
+    tx.gather(
         "UPDATE parkway_memory_text SET context = NULL WHERE rowid = (SELECT min(later.key)
             FROM parkway_memory AS later JOIN parkway_memory AS this ON this.id = ? AND this.kind = 'episodic'
-            WHERE later.namespace = this.namespace AND later.kind = 'episodic' AND later.key > this.key)"
-    ));
+            WHERE later.namespace = this.namespace AND later.kind = 'episodic' AND later.key > this.key)",
+    );
+    tx.bind(id.as_bytes().to_vec());
+    // What it said, whatever the event calls that: nothing else goes with it.
+    tx.gather(
+        "DELETE FROM parkway_payload
+        WHERE substr(commitment, 1, 16) = (SELECT content FROM parkway_memory WHERE id = ?)",
+    );
     tx.bind(id.as_bytes().to_vec());
     for table in ["parkway_memory_text WHERE rowid", "parkway_memory_vector WHERE memory"] {
         tx.gather(&format!("DELETE FROM {table} = {this}")).bind(id.as_bytes().to_vec());
