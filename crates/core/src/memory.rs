@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Digest, MemoryId, RunId, Seq, Time};
 use crate::label::Labels;
-use crate::log::Commitment;
+use crate::log::{Commitment, EventKind};
 use crate::store::StoreError;
 
 mod find;
@@ -159,6 +159,41 @@ impl NewMemory {
             supersedes: Vec::new(),
             contradicts: Vec::new(),
         }
+    }
+}
+
+impl NewMemory {
+    /// The memory that an event writes, with the payload of what it says.
+    pub fn written(event: &EventKind, content: Content) -> Option<(Self, Commitment)> {
+        let EventKind::MemoryWritten {
+            id,
+            content: commitment,
+            kind,
+            from,
+            until,
+            expires,
+            pinned,
+            labels,
+            supersedes,
+            contradicts,
+            ..
+        } = event
+        else {
+            return None;
+        };
+        let memory = NewMemory {
+            id: *id,
+            content,
+            kind: *kind,
+            from: *from,
+            until: *until,
+            expires: *expires,
+            pinned: *pinned,
+            labels: *labels,
+            supersedes: supersedes.clone(),
+            contradicts: contradicts.clone(),
+        };
+        Some((memory, *commitment))
     }
 }
 

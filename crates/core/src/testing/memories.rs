@@ -32,44 +32,21 @@ impl Memories {
     /// Takes one more event in; `content` is what the memory says that it writes.
     pub(super) fn apply(&mut self, event: &Event, content: impl FnOnce() -> Option<Content>) {
         match &event.kind {
-            EventKind::MemoryWritten {
-                id,
-                content: commitment,
-                kind,
-                from,
-                until,
-                expires,
-                pinned,
-                labels,
-                supersedes,
-                contradicts,
-                ..
-            } => {
-                let Some(content) = content() else { return };
-                let new = NewMemory {
-                    id: *id,
-                    content,
-                    kind: *kind,
-                    from: *from,
-                    until: *until,
-                    expires: *expires,
-                    pinned: *pinned,
-                    labels: *labels,
-                    supersedes: supersedes.clone(),
-                    contradicts: contradicts.clone(),
-                };
-                for superseded in supersedes {
+            EventKind::MemoryWritten { .. } => {
+                let written = content().and_then(|content| NewMemory::written(&event.kind, content));
+                let Some((new, commitment)) = written else { return };
+                for superseded in &new.supersedes {
                     if let Some(memory) = self.get(*superseded) {
-                        memory.superseded.get_or_insert(Superseded::new(*id, event.at, *from));
+                        memory.superseded.get_or_insert(Superseded::new(new.id, event.at, new.from));
                     }
                 }
-                for contradicted in contradicts {
+                for contradicted in &new.contradicts {
                     if let Some(memory) = self.get(*contradicted) {
-                        memory.contradicts.push(*id);
+                        memory.contradicts.push(new.id);
                     }
                 }
                 let number = self.all.len() as u64 + 1;
-                self.all.push(Remembered::new(number, new, *commitment, event.at, event.run, event.seq));
+                self.all.push(Remembered::new(number, new, commitment, event.at, event.run, event.seq));
             }
             EventKind::MemoryForgotten { id, .. } => {
                 self.vectors.retain(|(of, _), _| of != id);

@@ -1,5 +1,9 @@
 //! What the engine and a plan see of the tools.
 
+use std::sync::Arc;
+
+use parkway_core::clock::SystemClock;
+use parkway_core::testing::MemoryStore;
 use parkway_core::tool::Effect;
 use serde_json::{Value, json};
 
@@ -9,7 +13,8 @@ use crate::project::Project;
 fn every_tool_says_what_it_does() {
     let project = Project::new();
     let (mut table, mut shown) = (String::new(), 0);
-    for tool in parkway_tools::all(project.root()) {
+    let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+    for tool in parkway_tools::all(project.root()).into_iter().chain(parkway_tools::memory(store, None)) {
         let spec = tool.spec();
         assert!(spec.description.len() > 40, "{}", spec.name);
         for schema in [&spec.input_schema, &spec.output_schema] {
@@ -62,6 +67,9 @@ fn every_tool_says_what_it_does() {
     time.format pure
     time.add pure
     time.between pure
+    memory.remember transactional untrusted
+    memory.recall read untrusted
+    memory.forget transactional
     ");
     assert_eq!(shown, 4, "examples of arguments");
 }
@@ -76,6 +84,7 @@ fn a_schema_that_changes_is_noticed() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&parkway_tools::files_grants_schema()).unwrap());
     insta::assert_snapshot!(serde_json::to_string_pretty(&parkway_tools::git_grants_schema()).unwrap());
     insta::assert_snapshot!(serde_json::to_string_pretty(&parkway_tools::sql_grants_schema()).unwrap());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&parkway_tools::memory_grants_schema()).unwrap());
 }
 
 #[test]

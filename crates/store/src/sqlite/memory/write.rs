@@ -1,9 +1,8 @@
 //! The fold of what events say of memories and of texts that are gone, in the transaction of their commit.
 
 use parkway_core::id::{Digest, MemoryId, Time};
-use parkway_core::label::Labels;
 use parkway_core::log::{Commitment, EventKind};
-use parkway_core::memory::{Content, MemoryKind};
+use parkway_core::memory::NewMemory;
 use parkway_core::store::{Commit, StoreError};
 use serde_json::json;
 
@@ -22,17 +21,8 @@ pub(crate) enum Change {
 pub(crate) struct Written {
     seq: i64,
     at: Time,
-    id: MemoryId,
     commitment: Commitment,
-    content: Content,
-    kind: MemoryKind,
-    labels: Labels,
-    pinned: bool,
-    from: Time,
-    until: Option<Time>,
-    expires: Option<Time>,
-    supersedes: Vec<MemoryId>,
-    contradicts: Vec<MemoryId>,
+    memory: NewMemory,
 }
 
 impl Change {
@@ -41,35 +31,13 @@ impl Change {
         let mut changes = Vec::new();
         for event in &commit.events {
             match &event.kind {
-                EventKind::MemoryWritten {
-                    id,
-                    content: commitment,
-                    kind,
-                    from,
-                    until,
-                    expires,
-                    pinned,
-                    labels,
-                    supersedes,
-                    contradicts,
-                    ..
-                } => {
-                    let missing = || StoreError::Malformed(format!("memory {id} is written without what it says"));
-                    changes.push(Change::Written(Box::new(Written {
-                        seq: i64::try_from(event.seq.0).unwrap_or(i64::MAX),
-                        at: event.at,
-                        id: *id,
-                        commitment: *commitment,
-                        content: commit.content(*commitment).ok_or_else(missing)?,
-                        kind: *kind,
-                        labels: *labels,
-                        pinned: *pinned,
-                        from: *from,
-                        until: *until,
-                        expires: *expires,
-                        supersedes: supersedes.clone(),
-                        contradicts: contradicts.clone(),
-                    })));
+                EventKind::MemoryWritten { id, content, .. } => {
+                    let said = commit.content(*content);
+                    let written = said.and_then(|said| NewMemory::written(&event.kind, said));
+                    let (memory, commitment) = written
+                        .ok_or_else(|| StoreError::Malformed(format!("memory {id} is written without what it says")))?;
+                    let (seq, at) = (i64::try_from(event.seq.0).unwrap_or(i64::MAX), event.at);
+                    changes.push(Change::Written(Box::new(Written { seq, at, commitment, memory })));
                 }
                 EventKind::MemoryForgotten { id, .. } => changes.push(Change::Forgotten { id: *id, at: event.at }),
                 EventKind::PayloadErased { payloads, .. } => changes.push(Change::Erased(payloads.clone())),
@@ -82,7 +50,7 @@ impl Change {
     /// The memory that it writes.
     fn writes(&self) -> Option<MemoryId> {
         match self {
-            Change::Written(written) => Some(written.id),
+            Change::Written(written) => Some(written.memory.id),
             Change::Forgotten { .. } | Change::Erased(_) => None,
         }
     }
@@ -120,7 +88,8 @@ pub(crate) async fn fold(tx: &mut Tx, run: i64, changes: &[Change]) -> Result<()
 }
 
 async fn write(tx: &mut Tx, run: i64, written: &Written) -> Result<(), StoreError> {
-    let Written { content, id, .. } = written;
+    let NewMemory { content, id, .. } = &written.memory;
+    let memory = &written.memory;
     let sql = "INSERT INTO parkway_memory (id, run, seq, content, namespace, subject, digest, kind, untrusted, secret, pinned, known,
             valid_from, valid_until, expires)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING key";
@@ -132,14 +101,14 @@ async fn write(tx: &mut Tx, run: i64, written: &Written) -> Result<(), StoreErro
         .bind(&content.namespace)
         .bind(&content.subject)
         .bind(content.digest().as_bytes()[..16].to_vec())
-        .bind(written.kind.as_str())
-        .bind(written.labels.untrusted)
-        .bind(written.labels.secret)
-        .bind(written.pinned)
+        .bind(memory.kind.as_str())
+        .bind(memory.labels.untrusted)
+        .bind(memory.labels.secret)
+        .bind(memory.pinned)
         .bind(written.at.micros())
-        .bind(written.from.micros())
-        .bind(written.until.map(Time::micros))
-        .bind(written.expires.map(Time::micros));
+        .bind(memory.from.micros())
+        .bind(memory.until.map(Time::micros))
+        .bind(memory.expires.map(Time::micros));
     let key: i64 = query.fetch_one(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     // What happened before tells what was meant.
     let context = "SELECT text FROM parkway_memory_text WHERE rowid = (SELECT key FROM parkway_memory
@@ -148,22 +117,22 @@ async fn write(tx: &mut Tx, run: i64, written: &Written) -> Result<(), StoreErro
         "INSERT INTO parkway_memory_text (rowid, scope, text, context)
         SELECT ?, ?, ?, CASE WHEN ? = 'episodic' THEN ({context}) END"
     ));
-    tx.bind(key).bind(scope(&content.namespace)).bind(content.text.clone()).bind(written.kind.as_str());
+    tx.bind(key).bind(scope(&content.namespace)).bind(content.text.clone()).bind(memory.kind.as_str());
     tx.bind(content.namespace.clone()).bind(key);
-    if !written.supersedes.is_empty() {
+    if !memory.supersedes.is_empty() {
         tx.gather(
             "UPDATE parkway_memory SET superseded_by = ?, superseded_at = ?, superseded_from = ?
             WHERE id IN (SELECT unhex(value) FROM json_each(?)) AND superseded_by IS NULL AND key <> ?",
         );
-        tx.bind(id.as_bytes().to_vec()).bind(written.at.micros()).bind(written.from.micros());
-        tx.bind(json!(written.supersedes).to_string()).bind(key);
+        tx.bind(id.as_bytes().to_vec()).bind(written.at.micros()).bind(memory.from.micros());
+        tx.bind(json!(memory.supersedes).to_string()).bind(key);
     }
-    if !written.contradicts.is_empty() {
+    if !memory.contradicts.is_empty() {
         tx.gather(
             "INSERT OR IGNORE INTO parkway_memory_contradiction (memory, other)
             SELECT ?, key FROM parkway_memory WHERE id IN (SELECT unhex(value) FROM json_each(?)) AND key <> ?",
         );
-        tx.bind(key).bind(json!(written.contradicts).to_string()).bind(key);
+        tx.bind(key).bind(json!(memory.contradicts).to_string()).bind(key);
     }
     tx.done().await
 }
