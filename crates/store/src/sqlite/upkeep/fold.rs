@@ -76,8 +76,10 @@ pub(super) async fn runs(source: &mut Source, depth: Depth, checked: &mut Checke
         let Some(columns) = rows.last() else { break };
         after = columns.0;
         for row in rows.into_iter().map(Row::from) {
-            checked.counts.runs += 1;
-            let Ok(run) = row.id.parse::<RunId>() else {
+            let parsed = row.id.parse::<RunId>();
+            // What happens outside of runs is no run.
+            checked.counts.runs += u64::from(parsed != Ok(RunId::SYSTEM));
+            let Ok(run) = parsed else {
                 checked.problem(format!("`{}` stands where the id of a run belongs", row.id));
                 continue;
             };
