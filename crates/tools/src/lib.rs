@@ -24,7 +24,7 @@ pub use http::{http, http_grants_schema, notify_grants_schema};
 pub use memory::{memory, memory_grants_schema};
 pub use sql::{sql, sql_grants_schema};
 
-/// Every built-in tool but those of [`memory`], which need a store. Paths in arguments and grants are relative to `project_root`.
+/// Every built-in tool but those of [`memory()`], which need a store. Paths in arguments and grants are relative to `project_root`.
 pub fn all(project_root: impl Into<PathBuf>) -> Vec<SharedTool> {
     let project_root = project_root.into();
     let mut tools = files(project_root.clone());
