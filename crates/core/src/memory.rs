@@ -3,7 +3,7 @@
 //! A memory has two times: when it holds in the world, and when it became known here. What is superseded is kept with both, so that one
 //! can ask what held at some time, and what was known of that at another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -374,6 +374,29 @@ impl Recall {
             && memory.holds(self.at, self.known)
             && memory.expires.is_none_or(|expires| self.now < expires)
     }
+
+    /// The best of these memories, best first, with what is pinned before all else; by their numbers in the order in which words and
+    /// meaning have found them. What may not be recalled, or is neither pinned nor found, is not among them.
+    pub fn fuse(&self, memories: Vec<Remembered>, by_text: &[u64], by_vector: &[u64]) -> Vec<Recalled> {
+        let ranks = |numbers: &[u64]| numbers.iter().copied().zip(1..).collect::<HashMap<u64, u32>>();
+        let (by_text, by_vector) = (ranks(by_text), ranks(by_vector));
+        let mut found: Vec<Recalled> = memories
+            .into_iter()
+            .filter(|memory| self.allows(memory))
+            .map(|memory| {
+                let rank = |ranks: &HashMap<u64, u32>| ranks.get(&memory.number).copied();
+                let (by_text, by_vector) = (rank(&by_text), rank(&by_vector));
+                Recalled::new(memory, by_text, by_vector, self.weights)
+            })
+            .filter(|found| found.memory.pinned || found.by_text.is_some() || found.by_vector.is_some())
+            .collect();
+        found.sort_by(|a, b| {
+            let pinned = b.memory.pinned.cmp(&a.memory.pinned);
+            pinned.then(b.score.total_cmp(&a.score)).then(b.memory.number.cmp(&a.memory.number))
+        });
+        found.truncate(self.limit as usize);
+        found
+    }
 }
 
 /// A memory that was recalled.
@@ -391,8 +414,7 @@ pub struct Recalled {
 }
 
 impl Recalled {
-    /// A memory with its ranks.
-    pub fn new(memory: Remembered, by_text: Option<u32>, by_vector: Option<u32>, weights: Weights) -> Self {
+    fn new(memory: Remembered, by_text: Option<u32>, by_vector: Option<u32>, weights: Weights) -> Self {
         let share = |rank: Option<u32>| rank.map_or(0.0, |rank| 1.0 / (60.0 + f64::from(rank)));
         let score = weights.text * share(by_text) + weights.vector * share(by_vector);
         Recalled { memory, score, by_text, by_vector }

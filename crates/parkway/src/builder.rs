@@ -214,7 +214,7 @@ impl Builder {
         services.concurrency = self.parallel_calls.unwrap_or(services.concurrency);
         let places = self.parallel_runs.unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let models = Models::new(self.models, services.secrets.clone(), self.progress, self.require_gpu);
-        Ok(Parkway::new(services, models, root, settings, Semaphore::new(places)).with_meaning(meaning))
+        Ok(Parkway::new(services, models, root, settings, Semaphore::new(places), meaning))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use parkway_core::engine::{Control, Executor, ExecutorError, Preapproval, Services};
 use parkway_core::id::{RunId, Seq, StepKey};
@@ -61,7 +61,7 @@ struct Inner {
     /// A place for each run that may be executed at once.
     places: Arc<Semaphore>,
     /// What finds memories by their meaning.
-    meaning: OnceLock<Arc<Meaning>>,
+    meaning: Option<Arc<Meaning>>,
 }
 
 /// How a run is started or resumed.
@@ -101,18 +101,10 @@ impl Parkway {
         root: PathBuf,
         settings: Option<Arc<Settings>>,
         places: Semaphore,
+        meaning: Option<Arc<Meaning>>,
     ) -> Self {
-        let (places, meaning) = (Arc::new(places), OnceLock::new());
+        let places = Arc::new(places);
         Parkway { inner: Arc::new(Inner { services, models, root, settings, places, meaning }) }
-    }
-
-    /// Finds memories by their meaning, too.
-    pub(crate) fn with_meaning(self, meaning: Option<Arc<Meaning>>) -> Self {
-        if let Some(meaning) = meaning {
-            // It is set once, when the engine is put together.
-            let _ = self.inner.meaning.set(meaning);
-        }
-        self
     }
 
     /// A place for one more run, which may have to wait for one that ends.
@@ -144,12 +136,12 @@ impl Parkway {
 
     /// Whether memories are found by their meaning as well as by their words.
     pub fn finds_by_meaning(&self) -> bool {
-        self.inner.meaning.get().is_some()
+        self.inner.meaning.is_some()
     }
 
     /// What agents remember.
     pub fn memories(&self) -> Memories {
-        Memories::new(self.inner.services.clone(), self.inner.meaning.get().cloned())
+        Memories::new(self.inner.services.clone(), self.inner.meaning.clone())
     }
 
     /// The tools at hand.

@@ -1,4 +1,4 @@
-//! The form of built-in tools that wait for another machine: typed input and output, and an asynchronous body.
+//! The form of built-in tools that wait for another machine, or for the store: typed input and output, and an asynchronous body.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use parkway_core::id::EffectKey;
 use parkway_core::label::Labels;
 use parkway_core::tool::{Effect, Reconciled, SharedTool, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
+use parkway_core::write::ToolWrite;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +29,11 @@ pub(crate) trait Remote: Send + Sync + 'static {
         input: Self::Input,
         context: &ToolContext,
     ) -> impl Future<Output = Result<Self::Output, ToolError>> + Send;
+
+    /// What becomes true with the step. Only a transactional tool asks for any.
+    fn write(_output: &mut Self::Output) -> Option<ToolWrite> {
+        None
+    }
 
     /// Whether the call with `key` was carried out, as far as the other side tells.
     fn reconcile(
@@ -58,10 +64,11 @@ impl<T: Remote> Tool for Port<T> {
 
     async fn call(&self, input: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         let input = serde_json::from_value(input).map_err(|error| misfit(T::NAME, &error))?;
-        let output = self.tool.call(input, context).await?;
+        let mut output = self.tool.call(input, context).await?;
+        let write = T::write(&mut output);
         let value = serde_json::to_value(output)
             .map_err(|e| broken(format!("the output of `{}` cannot be written as JSON: {e}", T::NAME)))?;
-        Ok(ToolOutput::new(value))
+        Ok(ToolOutput { writes: write.into_iter().collect(), ..ToolOutput::new(value) })
     }
 
     async fn reconcile(&self, key: &EffectKey, context: &ToolContext) -> Result<Reconciled, ToolError> {

@@ -80,23 +80,9 @@ impl Memories {
             })
             .collect();
         by_vector.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let ranks = |numbers: Vec<u64>| numbers.into_iter().zip(1..).collect::<BTreeMap<u64, u32>>();
-        let by_text = ranks(by_text.into_iter().map(|(_, number)| number).collect());
-        let by_vector = ranks(by_vector.into_iter().map(|(_, number)| number).collect());
-        let mut found: Vec<Recalled> = allowed
-            .into_iter()
-            .map(|memory| {
-                let rank = |ranks: &BTreeMap<u64, u32>| ranks.get(&memory.number).copied();
-                Recalled::new(memory.clone(), rank(&by_text), rank(&by_vector), recall.weights)
-            })
-            .filter(|found| found.memory.pinned || found.by_text.is_some() || found.by_vector.is_some())
-            .collect();
-        found.sort_by(|a, b| {
-            let pinned = b.memory.pinned.cmp(&a.memory.pinned);
-            pinned.then(b.score.total_cmp(&a.score)).then(b.memory.number.cmp(&a.memory.number))
-        });
-        found.truncate(recall.limit as usize);
-        found
+        let by_text: Vec<u64> = by_text.into_iter().map(|(_, number)| number).collect();
+        let by_vector: Vec<u64> = by_vector.into_iter().map(|(_, number)| number).collect();
+        recall.fuse(allowed.into_iter().cloned().collect(), &by_text, &by_vector)
     }
 
     pub(super) fn list(&self, filter: &MemoryFilter) -> Vec<Remembered> {

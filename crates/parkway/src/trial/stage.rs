@@ -186,7 +186,7 @@ fn engine(
         bound.insert(name, model.into());
     }
     let models = Models::new(bound, services.secrets.clone(), None, false);
-    Ok(Parkway::new(services, models, folder.to_path_buf(), None, Semaphore::new(Semaphore::MAX_PERMITS)))
+    Ok(Parkway::new(services, models, folder.to_path_buf(), None, Semaphore::new(Semaphore::MAX_PERMITS), None))
 }
 
 /// What was answered so far.

@@ -47,7 +47,7 @@ pub(super) struct Prepared {
 impl Prepared {
     pub(super) fn new(commit: Commit) -> Result<Self, StoreError> {
         commit.check()?;
-        let changes = Change::all_of(&commit)?;
+        let changes = Change::all_of(&commit);
         let leaf = |event: &Event| Ok(Leaf::new(event.to_bytes()?));
         let leaves: Vec<Leaf> = commit.events.iter().map(leaf).collect::<Result<_, StoreError>>()?;
         let (mut own, mut others, mut consumes) = (None, Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
 //! `memory.forget`: what a memory says is gone, and that it was there stays.
 
 use parkway_core::label::Labels;
-use parkway_core::tool::{ToolContext, ToolError};
+use parkway_core::tool::{Effect, ToolContext, ToolError};
 use parkway_core::write::ToolWrite;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::find::Finder;
 use super::grants::{Access, Grants};
 use super::remember::MemoryName;
-use super::written::Written;
+use crate::remote::Remote;
 
 /// Forgets a memory: its text, its vector and what it is found by are erased. The runs that have seen it keep what they have seen.
 pub(crate) struct Forget {
@@ -30,17 +30,24 @@ pub(crate) struct Input {
 pub(crate) struct Output {
     /// Whether it was there; it is not now.
     forgotten: bool,
+    #[serde(skip)]
+    write: Option<ToolWrite>,
 }
 
-impl Written for Forget {
+impl Remote for Forget {
     const NAME: &'static str = "memory.forget";
     const DESCRIPTION: &'static str =
         "Forgets a memory for good: its text is erased. That something was forgotten, when and why, stays in the log.";
+    const EFFECT: Effect = Effect::Transactional;
     const LABELS: Labels = Labels::NONE;
     type Input = Input;
     type Output = Output;
 
-    async fn call(&self, input: Input, context: &ToolContext) -> Result<(Output, Option<ToolWrite>), ToolError> {
+    fn write(output: &mut Output) -> Option<ToolWrite> {
+        output.write.take()
+    }
+
+    async fn call(&self, input: Input, context: &ToolContext) -> Result<Output, ToolError> {
         let grants = Grants::of(context)?;
         let id = input.id.0;
         let unknown = || {
@@ -51,7 +58,7 @@ impl Written for Forget {
         };
         let memory = self.finder.get(id).await?.ok_or_else(unknown)?;
         if memory.forgotten.is_some() {
-            return Ok((Output { forgotten: false }, None));
+            return Ok(Output { forgotten: false, write: None });
         }
         // Whether it is there in a namespace of somebody else is nobody's business.
         let granted = |namespace: &str| grants.allows(namespace, Access::Write);
@@ -65,6 +72,6 @@ impl Written for Forget {
             return Err(ToolError::invalid("denied", message));
         }
         let write = ToolWrite::Forget { id, content: memory.commitment, note: input.note };
-        Ok((Output { forgotten: true }, Some(write)))
+        Ok(Output { forgotten: true, write: Some(write) })
     }
 }

@@ -5,7 +5,6 @@ mod forget;
 mod grants;
 mod recall;
 mod remember;
-mod written;
 
 use std::sync::Arc;
 
@@ -19,16 +18,15 @@ use crate::granted::family;
 use crate::remote::remote;
 use find::Finder;
 use grants::Grants;
-use written::written;
 
 /// The `memory` family: `memory.remember`, `memory.recall`, `memory.forget`, on the memories of `store`, which must be the one that keeps the
 /// runs. With `meaning` they are found by that as well as by words.
 pub fn memory(store: Arc<dyn Store>, meaning: Option<Arc<Meaning>>) -> Vec<SharedTool> {
     let finder = Finder::new(store, meaning);
     let tools = vec![
-        written(remember::Remember { finder: finder.clone() }),
+        remote(remember::Remember { finder: finder.clone() }),
         remote(recall::Recall { finder: finder.clone() }),
-        written(forget::Forget { finder }),
+        remote(forget::Forget { finder }),
     ];
     family(tools, grants::reach)
 }

@@ -1,16 +1,15 @@
 //! `memory.remember`: to write a memory, unless it is there.
 
 use parkway_core::id::{MemoryId, Time};
-use parkway_core::label::Labels;
 use parkway_core::memory::{self, Content, MemoryFilter, MemoryKind, NewMemory, Remembered};
-use parkway_core::tool::{ToolContext, ToolError};
+use parkway_core::tool::{Effect, ToolContext, ToolError};
 use parkway_core::write::ToolWrite;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::find::Finder;
 use super::grants::{Access, Grants};
-use super::written::Written;
+use crate::remote::Remote;
 
 /// From this likeness on, a memory is told of as similar.
 const SIMILAR: f64 = 0.6;
@@ -89,6 +88,8 @@ pub(crate) struct Output {
     superseded: Vec<MemoryName>,
     /// Memories of the namespace with much the same words, the most alike first.
     similar: Vec<Similar>,
+    #[serde(skip)]
+    write: Option<ToolWrite>,
 }
 
 /// A memory with much the same words.
@@ -101,15 +102,19 @@ struct Similar {
     likeness: f64,
 }
 
-impl Written for Remember {
+impl Remote for Remember {
     const NAME: &'static str = "memory.remember";
     const DESCRIPTION: &'static str = "Remembers a text in a namespace, exactly once, so that later runs can recall it. What is known already is \
          not written again; a text about a subject takes the place of the earlier one, which is kept as what held before.";
-    const LABELS: Labels = Labels::UNTRUSTED;
+    const EFFECT: Effect = Effect::Transactional;
     type Input = Input;
     type Output = Output;
 
-    async fn call(&self, input: Input, context: &ToolContext) -> Result<(Output, Option<ToolWrite>), ToolError> {
+    fn write(output: &mut Output) -> Option<ToolWrite> {
+        output.write.take()
+    }
+
+    async fn call(&self, input: Input, context: &ToolContext) -> Result<Output, ToolError> {
         let grants = Grants::of(context)?;
         let mut meant = grants.meant(input.namespace.into_iter().collect(), Access::Write)?;
         if meant.len() > 1 {
@@ -135,12 +140,12 @@ impl Written for Remember {
         let mut same = MemoryFilter::of(&namespace);
         same.digest = Some(content.digest());
         if let Some(known) = self.finder.holding(same, now).await?.pop() {
-            return Ok((output(known.id, namespace, true, Vec::new(), Vec::new()), None));
+            return Ok(known_already(known.id, namespace, Vec::new()));
         }
         let similar = self.similar(&content, now).await?;
         let alike = similar.iter().find(|similar| similar.likeness >= ALIKE && input.on_similar == OnSimilar::Skip);
         if let Some(known) = alike.map(|similar| similar.id.0) {
-            return Ok((output(known, namespace, true, Vec::new(), similar), None));
+            return Ok(known_already(known, namespace, similar));
         }
         let mut memory = NewMemory::new(MemoryId::of_call(&context.key), content, from);
         (memory.kind, memory.pinned) = (input.kind, input.pinned);
@@ -154,19 +159,15 @@ impl Written for Remember {
             let named = memory.supersedes.clone();
             memory.supersedes.extend(earlier.iter().map(|earlier| earlier.id).filter(|id| !named.contains(id)));
         }
-        let superseded = memory.supersedes.clone();
-        Ok((output(memory.id, namespace, false, superseded, similar), Some(ToolWrite::Remember(memory))))
+        let superseded = memory.supersedes.iter().copied().map(MemoryName).collect();
+        let id = MemoryName(memory.id);
+        Ok(Output { id, namespace, known: false, superseded, similar, write: Some(ToolWrite::Remember(memory)) })
     }
 }
 
-fn output(id: MemoryId, namespace: String, known: bool, superseded: Vec<MemoryId>, similar: Vec<Similar>) -> Output {
-    Output {
-        id: MemoryName(id),
-        namespace,
-        known,
-        superseded: superseded.into_iter().map(MemoryName).collect(),
-        similar,
-    }
+/// Nothing is written.
+fn known_already(id: MemoryId, namespace: String, similar: Vec<Similar>) -> Output {
+    Output { id: MemoryName(id), namespace, known: true, superseded: Vec::new(), similar, write: None }
 }
 
 impl Remember {

@@ -1,8 +1,5 @@
 //! Finding memories: by their words, by vectors, and by both.
 
-use std::cmp::Ordering;
-use std::collections::HashMap;
-
 use parkway_core::memory::{MemoryVector, Recall, Recalled, words};
 use parkway_core::store::StoreError;
 use serde_json::json;
@@ -55,27 +52,13 @@ pub(super) async fn recall(pool: &SqlitePool, vectors: &Vectors, recall: &Recall
         Some(vector) if recall.weights.vector > 0.0 => by_vector(pool, vectors, recall, vector, depth).await?,
         _ => Vec::new(),
     };
-    let ranks = |keys: &[i64]| keys.iter().copied().zip(1..).collect::<HashMap<i64, u32>>();
-    let (text_ranks, vector_ranks) = (ranks(&by_text), ranks(&by_vector));
-    let mut keys: Vec<i64> = pinned.into_iter().chain(by_text).chain(by_vector).collect();
+    let mut keys: Vec<i64> = pinned.iter().chain(&by_text).chain(&by_vector).copied().collect();
     keys.sort_unstable();
     keys.dedup();
-    let rank = |ranks: &HashMap<i64, u32>, key: i64| ranks.get(&key).copied();
-    let mut memories = row::by_key(pool, &keys).await?;
-    let mut found: Vec<Recalled> = Vec::new();
-    for key in keys {
-        let Some(memory) = memories.remove(&key) else { continue };
-        // The rows decide; what they say stands in the payload, which says where it belongs.
-        if recall.allows(&memory) {
-            found.push(Recalled::new(memory, rank(&text_ranks, key), rank(&vector_ranks, key), recall.weights));
-        }
-    }
-    found.sort_by(|a, b| match b.memory.pinned.cmp(&a.memory.pinned) {
-        Ordering::Equal => b.score.total_cmp(&a.score).then(b.memory.number.cmp(&a.memory.number)),
-        pinned => pinned,
-    });
-    found.truncate(recall.limit as usize);
-    Ok(found)
+    let memories = row::by_key(pool, &keys).await?;
+    // The key of a memory is its number. The rows decide; what they say stands in the payload, which says where it belongs.
+    let numbers = |keys: Vec<i64>| keys.into_iter().map(i64::unsigned_abs).collect::<Vec<u64>>();
+    Ok(recall.fuse(memories.into_values().collect(), &numbers(by_text), &numbers(by_vector)))
 }
 
 /// The keys that a query gives of what may be recalled, in this order.

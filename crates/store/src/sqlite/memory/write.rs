@@ -1,7 +1,7 @@
 //! The fold of what events say of memories and of texts that are gone, in the transaction of their commit.
 
 use parkway_core::id::{Digest, MemoryId, Time};
-use parkway_core::log::{Commitment, EventKind};
+use parkway_core::log::{Commitment, Event, EventKind};
 use parkway_core::memory::NewMemory;
 use parkway_core::store::{Commit, StoreError};
 use serde_json::json;
@@ -26,25 +26,19 @@ pub(crate) struct Written {
 }
 
 impl Change {
-    /// What the events of a commit change.
-    pub(crate) fn all_of(commit: &Commit) -> Result<Vec<Change>, StoreError> {
-        let mut changes = Vec::new();
-        for event in &commit.events {
-            match &event.kind {
-                EventKind::MemoryWritten { id, content, .. } => {
-                    let said = commit.content(*content);
-                    let written = said.and_then(|said| NewMemory::written(&event.kind, said));
-                    let (memory, commitment) = written
-                        .ok_or_else(|| StoreError::Malformed(format!("memory {id} is written without what it says")))?;
-                    let (seq, at) = (i64::try_from(event.seq.0).unwrap_or(i64::MAX), event.at);
-                    changes.push(Change::Written(Box::new(Written { seq, at, commitment, memory })));
-                }
-                EventKind::MemoryForgotten { id, .. } => changes.push(Change::Forgotten { id: *id, at: event.at }),
-                EventKind::PayloadErased { payloads, .. } => changes.push(Change::Erased(payloads.clone())),
-                _ => {}
+    /// What the events of a commit change that was checked: it has what its memories say.
+    pub(crate) fn all_of(commit: &Commit) -> Vec<Change> {
+        let change = |event: &Event| match &event.kind {
+            EventKind::MemoryWritten { content, .. } => {
+                let (memory, commitment) = NewMemory::written(&event.kind, commit.content(*content)?)?;
+                let (seq, at) = (i64::try_from(event.seq.0).unwrap_or(i64::MAX), event.at);
+                Some(Change::Written(Box::new(Written { seq, at, commitment, memory })))
             }
-        }
-        Ok(changes)
+            EventKind::MemoryForgotten { id, .. } => Some(Change::Forgotten { id: *id, at: event.at }),
+            EventKind::PayloadErased { payloads, .. } => Some(Change::Erased(payloads.clone())),
+            _ => None,
+        };
+        commit.events.iter().filter_map(change).collect()
     }
 
     /// The memory that it writes.
