@@ -105,7 +105,7 @@ pub struct Erase {
     pub run: Option<RunId>,
     /// Only of runs that have ended before this time.
     pub before: Option<Time>,
-    /// Only texts that have this in them, in whichever run; memories that do are forgotten.
+    /// Only texts that have this in them; memories of these runs that do are forgotten.
     pub text: Option<String>,
     /// Only of these classes.
     pub classes: BTreeSet<Class>,
@@ -178,8 +178,9 @@ impl AuditLog {
         }
         let holds = self.holds().await?;
         let mut found = Found::default();
-        for run in self.runs(what).await? {
-            let texts = self.texts_of(&run, what).await?;
+        let runs = self.runs(what).await?;
+        for run in &runs {
+            let texts = self.texts_of(run, what).await?;
             if texts.is_empty() {
                 continue;
             }
@@ -195,13 +196,15 @@ impl AuditLog {
             }
         }
         if let Some(text) = what.text.as_ref().filter(|_| holds.all.is_none()) {
+            // Those of other runs are not meant.
+            let meant: HashSet<RunId> = runs.iter().map(|run| run.run).collect();
             let mut filter = MemoryFilter::default();
             (filter.all, filter.limit) = (true, 1_000);
             loop {
                 let page = self.store.memory().list(&filter).await?;
                 let Some(last) = page.last() else { break };
                 filter.after = last.number;
-                for memory in page {
+                for memory in page.into_iter().filter(|memory| meant.contains(&memory.run)) {
                     let has = |said: &String| said.contains(text.as_str());
                     let content = memory.content.as_ref();
                     let said = content.is_some_and(|content| {

@@ -450,6 +450,10 @@ async fn what_is_erased_is_gone_from_every_run_and_the_proofs_stay() {
     audit.lift(&ada(), None, "done").await.unwrap();
     assert!(audit.lift(&ada(), None, "done").await.is_err());
     audit.lift(&ada(), Some(runs[1].run), "settled").await.unwrap();
+    // What is said of a run is not said of another.
+    let mut other = Erase::text(&needle);
+    other.run = Some(runs[0].run);
+    assert!(audit.erasable(&other).await.unwrap().is_empty());
     let erased = audit.erase(&ada(), &Erase::text(&needle), "asked for").await.unwrap();
     assert!(erased.purged && erased.found.held.is_empty());
     assert_eq!(erased.found.memories.len(), 1);
