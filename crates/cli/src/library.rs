@@ -1,86 +1,105 @@
-//! Plans that reached their goals, kept beside the project's runs: a planner learns from those that were for a goal like its own.
+//! Plans that reached their goals, remembered in the store of the runs: a planner learns from those that were for a goal like its own.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use parkway::Parkway;
 use parkway::definition::PlanExample;
-use parkway::planning::search;
-use parkway::{Effect, Labels, ToolSpec};
-use serde_json::{Value, json};
+use parkway::log::Channel;
+use parkway::memory::{Author, Content, Memories, MemoryFilter, MemoryKind};
+use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::out::say;
 use crate::project::Project;
+use crate::session::person;
 
-/// Where the plans are, from the project's folder.
+/// The namespace of the plans.
+pub(crate) const PLANS: &str = "parkway/plans";
+/// Where earlier versions kept them, from the project's folder.
 const FILE: &str = ".parkway/plans.jsonl";
 /// The most plans that a planner is shown: each takes room of the prompt.
 const SHOWN: usize = 2;
-/// Only so many of the newest are looked through.
-const LOOKED_AT: usize = 500;
+/// Only so many of those that fit best are looked through for some of the tools at hand.
+const LOOKED_AT: u32 = 100;
 
 /// The plans of a project.
-#[derive(Debug)]
 pub(crate) struct Library {
-    file: PathBuf,
+    memories: Memories,
+    earlier: PathBuf,
 }
 
 impl Library {
-    pub(crate) fn of(project: &Project) -> Self {
-        Library { file: project.root.join(FILE) }
+    pub(crate) fn of(project: &Project, parkway: &Parkway) -> Self {
+        Library { memories: parkway.memories(), earlier: project.root.join(FILE) }
     }
 
-    /// Those for the goals most like this one, of these tools alone. A line that is no plan is passed over: it may be of a newer
-    /// version.
-    pub(crate) fn nearest(&self, goal: &str, tools: &HashSet<String>) -> Result<Vec<PlanExample>, Failure> {
-        let plans: Vec<_> =
-            self.read()?.into_iter().rev().take(LOOKED_AT).filter(|plan| plans_with(plan, tools)).collect();
+    /// Those for the goals most like this one, of these tools alone. A memory that is no plan is passed over: it may be of a newer version.
+    pub(crate) async fn nearest(&self, goal: &str, tools: &HashSet<String>) -> Result<Vec<PlanExample>, Failure> {
+        self.move_earlier().await?;
+        let mut question = self.memories.question(vec![PLANS.into()], goal);
+        (question.kinds, question.limit) = (vec![MemoryKind::Procedural], LOOKED_AT);
+        let found = self.memories.recall(question).await?;
+        let plans = found.iter().filter_map(|found| plan(&found.memory.content.as_ref()?.text));
         let words = words(goal);
-        let specs: Vec<_> = (0_u32..).zip(&plans).map(|(number, plan)| spec(number, &plan.goal)).collect();
-        let found = search(&specs.iter().collect::<Vec<_>>(), goal, SHOWN);
-        let near = found.into_iter().filter_map(|spec| plans.get(spec.name.parse::<usize>().ok()?));
-        // What has no word in common teaches nothing.
-        Ok(near.filter(|plan| !words.is_disjoint(&self::words(&plan.goal))).cloned().collect())
+        // What has no word in common teaches nothing, whatever its steps have.
+        let near = plans.filter(|plan| plans_with(plan, tools) && !words.is_disjoint(&self::words(&plan.goal)));
+        Ok(near.take(SHOWN).collect())
     }
 
-    /// Adds a plan, unless it is there.
-    pub(crate) fn add(&self, plan: &PlanExample) -> Result<(), Failure> {
-        if self.read()?.contains(plan) {
-            return Ok(());
-        }
-        let line = json!({ "goal": plan.goal, "lines": plan.lines }).to_string() + "\n";
-        let written = self.file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
-            let mut file = File::options().append(true).create(true).open(&self.file)?;
-            file.write_all(line.as_bytes())
-        });
-        written.map_err(|e| Failure::failed(format!("the plan cannot be kept in {}: {e}", self.file.display())))
+    /// Remembers a plan, unless it is known.
+    pub(crate) async fn add(&self, plan: &PlanExample) -> Result<(), Failure> {
+        self.move_earlier().await?;
+        self.remember(std::slice::from_ref(plan)).await
     }
 
-    fn read(&self) -> Result<Vec<PlanExample>, Failure> {
-        match fs::read_to_string(&self.file) {
-            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(Failure::failed(format!("the plans in {} cannot be read: {error}", self.file.display()))),
+    async fn remember(&self, plans: &[PlanExample]) -> Result<(), Failure> {
+        let mut new = Vec::new();
+        for plan in plans {
+            let content = Content::new(PLANS, text(plan));
+            let mut same = MemoryFilter::of(PLANS);
+            (same.digest, same.limit) = (Some(content.digest()), 1);
+            if self.memories.list(&same).await?.is_empty() {
+                let mut memory = self.memories.new_memory(content);
+                memory.kind = MemoryKind::Procedural;
+                new.push(memory);
+            }
         }
+        Ok(self.memories.remember(&Author::new(person(), Channel::Command), new).await?)
     }
+
+    /// Moves what an earlier version has kept in a file.
+    async fn move_earlier(&self) -> Result<(), Failure> {
+        let failed = |e| Failure::failed(format!("the plans in {} cannot be moved: {e}", self.earlier.display()));
+        let text = match fs::read_to_string(&self.earlier) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            text => text.map_err(failed)?,
+        };
+        let plans: Vec<PlanExample> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        self.remember(&plans).await?;
+        fs::remove_file(&self.earlier).map_err(failed)?;
+        say(&format!("the plans in {} are memories now: parkway memory list {PLANS}", self.earlier.display()));
+        Ok(())
+    }
+}
+
+/// A plan as it is remembered: its goal, and a line for each step.
+fn text(plan: &PlanExample) -> String {
+    let lines: Vec<String> = plan.lines.iter().map(ToString::to_string).collect();
+    format!("{}\n{}", plan.goal.split_whitespace().collect::<Vec<_>>().join(" "), lines.join("\n"))
+}
+
+fn plan(text: &str) -> Option<PlanExample> {
+    let (goal, lines) = text.split_once('\n')?;
+    let lines: Result<_, _> = lines.lines().map(serde_json::from_str).collect();
+    Some(PlanExample { goal: goal.into(), lines: lines.ok()? })
 }
 
 /// Whether a plan calls these tools alone.
 fn plans_with(plan: &PlanExample, tools: &HashSet<String>) -> bool {
     plan.lines.iter().filter_map(|line| line.get("tool").and_then(Value::as_str)).all(|tool| tools.contains(tool))
-}
-
-/// A goal as what the search for tools reads.
-fn spec(number: u32, goal: &str) -> ToolSpec {
-    ToolSpec {
-        name: number.to_string(),
-        description: goal.into(),
-        input_schema: json!({}),
-        output_schema: json!({}),
-        effect: Effect::Pure,
-        labels: Labels::NONE,
-    }
 }
 
 /// The words that say what a goal is about.
@@ -91,25 +110,30 @@ fn words(text: &str) -> HashSet<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    #[test]
-    fn a_plan_for_another_goal_or_of_other_tools_is_not_shown() {
+    #[tokio::test]
+    async fn a_plan_for_another_goal_or_of_other_tools_is_not_shown() {
         let folder = tempfile::tempdir().unwrap();
-        let library = Library { file: folder.path().join(FILE) };
+        let parkway = Parkway::builder().store("sqlite::memory:").build().await.unwrap();
+        let library = Library { memories: parkway.memories(), earlier: folder.path().join("plans.jsonl") };
         let tools = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        assert!(library.nearest("Count the lines", &tools(&["files.list"])).unwrap().is_empty());
+        assert!(library.nearest("Count the lines", &tools(&["files.list"])).await.unwrap().is_empty());
         let plan = |goal: &str, tool: &str| PlanExample {
             goal: goal.into(),
             lines: vec![json!({ "id": "s1", "tool": tool, "args": {} }), json!({ "done": true })],
         };
         let count = plan("Count the lines of all files", "files.list");
-        for plan in
-            [&count, &count, &plan("Count the lines of a page", "http.get"), &plan("Send a letter", "files.list")]
-        {
-            library.add(plan).unwrap();
+        // One that an earlier version has kept in a file, beside what is no plan.
+        let line = json!({ "goal": count.goal, "lines": count.lines });
+        fs::write(&library.earlier, format!("{line}\nno plan\n")).unwrap();
+        for plan in [&count, &plan("Count the lines of a page", "http.get"), &plan("Send a letter", "files.list")] {
+            library.add(plan).await.unwrap();
         }
-        assert_eq!(library.read().unwrap().len(), 3);
-        assert_eq!(library.nearest("Count lines in docs", &tools(&["files.list"])).unwrap(), [count]);
+        assert!(!library.earlier.exists());
+        assert_eq!(library.memories.list(&MemoryFilter::of(PLANS)).await.unwrap().len(), 3);
+        assert_eq!(library.nearest("Count lines in docs", &tools(&["files.list"])).await.unwrap(), [count]);
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::Trust;
+use crate::chain::{KeyChain, Rotation};
 use crate::export::Line;
 use crate::note::Head;
 use crate::report::{Doubt, Report};
@@ -68,8 +69,10 @@ struct Check<'a> {
     /// What the event before points to, and has not come yet.
     here: HashSet<Hash>,
     last: Option<u64>,
-    /// Heads that nobody known has signed.
-    strange: u64,
+    /// The keys that count so far.
+    keys: KeyChain,
+    /// Heads that nobody known so far has signed.
+    strange: Vec<Head>,
     /// Runs whose first events are not there.
     headless: u64,
     ended: bool,
@@ -92,7 +95,8 @@ impl<'a> Check<'a> {
             erased: HashSet::new(),
             here: HashSet::new(),
             last: None,
-            strange: 0,
+            keys: KeyChain::new(&trust.keys),
+            strange: Vec::new(),
             headless: 0,
             ended: false,
             report: Report::default(),
@@ -140,22 +144,44 @@ impl<'a> Check<'a> {
         if !whole && self.newest.is_some() {
             return Err("a part of a log has one head".into());
         }
-        let mut counts = false;
-        for key in &self.trust.keys {
-            if head.note.is_signed_by(key)? {
-                counts = true;
-                self.report.keys.insert(key.to_string());
+        if self.counts(&head)? {
+            self.newest = Some(head);
+        } else if whole {
+            self.strange.push(head);
+        } else {
+            return Err(
+                "the export's head has no signature of a key that is trusted; where the log's key gave way to \
+                 another since, a part of the log is checked by the newest one, or the log exported whole"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether a key that counts has signed a head; it is noted if so.
+    fn counts(&mut self, head: &Head) -> Result<bool, String> {
+        let signers = self.keys.signers(head)?;
+        self.report.heads += u64::from(!signers.is_empty());
+        self.report.keys.extend(signers.iter().map(ToString::to_string));
+        Ok(!signers.is_empty())
+    }
+
+    /// A key gives way to another, behind as many events as there are.
+    fn rotated(&mut self, leaf: u64, event: &Value) -> Result<(), String> {
+        let note = event["kind"]["rotation"].as_str().unwrap_or_default();
+        let rotation: Rotation = note.parse().map_err(|why| format!("event {leaf}: {why}"))?;
+        let origin = self.begun.as_ref().map(|(origin, _)| origin);
+        if Some(&rotation.origin) != origin {
+            return Err(format!("event {leaf}: the keys are those of the log {}", rotation.origin));
+        }
+        if self.keys.rotate(leaf, rotation) {
+            // A key that leads to a trusted one may have signed earlier heads.
+            for head in std::mem::take(&mut self.strange) {
+                if !self.counts(&head)? {
+                    self.strange.push(head);
+                }
             }
         }
-        if !counts && !whole {
-            return Err("the export's head has no signature of a key that is trusted".into());
-        }
-        if !counts {
-            self.strange += 1;
-            return Ok(());
-        }
-        self.report.heads += 1;
-        self.newest = Some(head);
         Ok(())
     }
 
@@ -187,6 +213,7 @@ impl<'a> Check<'a> {
         match event["kind"]["type"].as_str() {
             Some("payload_erased") => commitments(&event["kind"]["payloads"], &mut self.erased),
             Some("memory_forgotten") => commitments(&event["kind"]["content"], &mut self.erased),
+            Some("key_rotated") => self.rotated(leaf, &event)?,
             _ => {}
         }
         self.meet()
@@ -280,8 +307,8 @@ impl<'a> Check<'a> {
         if self.headless > 0 {
             report.open.push(format!("how {} of these runs began: their first events are not here", self.headless));
         }
-        if self.strange > 0 {
-            report.open.push(format!("who has signed {} of the heads", self.strange));
+        if !self.strange.is_empty() {
+            report.open.push(format!("who has signed {} of the heads", self.strange.len()));
         }
         let (erased, missing): (Vec<&Hash>, Vec<&Hash>) =
             self.pointed.difference(&self.seen).partition(|text| self.erased.contains(*text));

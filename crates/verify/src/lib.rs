@@ -13,12 +13,14 @@
 //! }
 //! ```
 
+mod chain;
 mod check;
 mod export;
 mod note;
 mod report;
 pub mod tree;
 
+pub use chain::{KeyChain, Rotation};
 pub use check::verify;
 pub use note::{Head, Key, Note};
 pub use report::{Doubt, Report};

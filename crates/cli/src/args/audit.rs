@@ -11,7 +11,8 @@ Examples:
   parkway audit export audit.jsonl           all of it, for an auditor
   parkway audit prove 0197 12                event 12 of a run, with its proof
   parkway audit erase --run 0197 --note WHY  its texts; the proofs stay
-  parkway audit hold 0197 --note WHY         nothing of it may be erased";
+  parkway audit hold 0197 --note WHY         nothing of it may be erased
+  parkway audit rotate --note WHY            another key signs from now on";
 
 #[derive(Debug, ClapArgs)]
 #[command(before_help = AUDIT_EXAMPLES, disable_help_subcommand = true)]
@@ -89,6 +90,14 @@ pub(crate) enum AuditCommand {
         #[arg(long, value_name = "TEXT")]
         note: String,
     },
+    /// Have a new key sign the log from now on; the log says so, signed by both
+    Rotate {
+        #[command(flatten)]
+        key: KeyArgs,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        note: String,
+    },
     /// Write the log for an auditor, as lines that parkway-verify reads
     Export {
         /// The new file; `-` is stdout
@@ -97,6 +106,9 @@ pub(crate) enum AuditCommand {
         /// Only the events of this run, each with its proof
         #[arg(long, value_name = "RUN")]
         run: Option<String>,
+        /// Write a run as an agent audit trail in place of that: records of draft-sharif-agent-audit-trail-06, unsigned
+        #[arg(long, value_name = "NAME", requires = "run", value_parser = ["aat-06"])]
+        profile: Option<String>,
         #[command(flatten)]
         key: KeyArgs,
     },

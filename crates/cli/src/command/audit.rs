@@ -1,18 +1,21 @@
-//! `parkway audit head | verify | prove | export | erase | hold | lift`.
+//! `parkway audit head | verify | prove | export | erase | hold | lift | rotate`.
+
+mod keys;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use parkway::Parkway;
-use parkway::audit::{AuditLog, Class, Doubt, Erase, Erased, Exported, Extent, Head, Report, SigningKey, Trust};
+use parkway::audit::{AuditLog, Class, Doubt, Erase, Erased, Exported, Extent, Report};
 use parkway::id::{RunId, Seq, Time};
 use parkway::log::Channel;
 use parkway::memory::Author;
 use parkway::upkeep::{self, Checked, Depth};
 use serde_json::json;
 
-use crate::args::{AuditArgs, AuditCommand, EraseArgs, Global, KeyArgs};
+use self::keys::{rotate, sign, trust};
+use crate::args::{AuditArgs, AuditCommand, EraseArgs, Global};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::{Out, now, say};
@@ -98,7 +101,34 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
             out.text(&format!("the hold of {what} is lifted"))?;
             Ok(Exit::Done)
         }
-        AuditCommand::Export { file, run, key } => {
+        AuditCommand::Rotate { key, note } => {
+            let (head, key) = rotate(&log, &key, &note).await?;
+            out.text(head.trim_end())?;
+            say(&format!("the key that checks it now:  {}", key.public()));
+            say(
+                "tell it to whoever checks this log; the one before is gone, and what it signs from now on does not count",
+            );
+            Ok(Exit::Done)
+        }
+        AuditCommand::Export { file, run: Some(run), profile: Some(_), .. } => {
+            let run = parkway.find_run(&run).await?.run;
+            let records = log.trail(&parkway.record(run).await?).await?;
+            let mut lines = Vec::new();
+            records.iter().for_each(|record| lines.extend(format!("{record}\n").into_bytes()));
+            if file == Path::new("-") {
+                out.text(String::from_utf8_lossy(&lines).trim_end())?;
+            } else {
+                File::create_new(&file)
+                    .and_then(|mut made| made.write_all(&lines))
+                    .map_err(|e| unwritten(&file, &e))?;
+            }
+            say(&format!(
+                "{} of an agent audit trail; no signature is in them",
+                counted(records.len() as u64, "record")
+            ));
+            Ok(Exit::Done)
+        }
+        AuditCommand::Export { file, run, key, .. } => {
             let extent = match run {
                 Some(run) => Extent::Run(parkway.find_run(&run).await?.run),
                 None => Extent::Whole,
@@ -186,30 +216,6 @@ fn erased_value(done: &Erased, dry_run: bool) -> serde_json::Value {
     })
 }
 
-/// Signs the log as it is, by the key that is named or the user's own for it.
-async fn sign(log: &AuditLog, args: &KeyArgs) -> Result<(String, SigningKey), Failure> {
-    let key = key(log, args.sign_with.as_deref()).await?;
-    Ok((log.sign(&key).await?, key))
-}
-
-async fn key(log: &AuditLog, named: Option<&Path>) -> Result<SigningKey, Failure> {
-    let origin = log.origin().await?;
-    let path = place(&origin, named)?;
-    let new = !path.exists();
-    let key = SigningKey::open(&path, &origin)?;
-    if new {
-        say(&format!("a new key for this log is in {}; whoever has it can sign for you", path.display()));
-    }
-    Ok(key)
-}
-
-fn place(origin: &str, named: Option<&Path>) -> Result<PathBuf, Failure> {
-    let found = named.map(Path::to_path_buf).or_else(|| SigningKey::place(origin));
-    found.ok_or_else(|| {
-        Failure::invalid("there is no home folder for the key").help("name a file with `--sign-with FILE`")
-    })
-}
-
 /// Writes a head behind those in a file, on disk when this returns.
 fn keep(file: &Path, note: &str) -> Result<(), Failure> {
     let failed = |e: io::Error| Failure::failed(format!("{} cannot be written: {e}", file.display()));
@@ -217,33 +223,11 @@ fn keep(file: &Path, note: &str) -> Result<(), Failure> {
     kept.write_all(note.as_bytes()).and_then(|()| kept.sync_all()).map_err(failed)
 }
 
-/// Keys and heads that count: those that are named, and the key that signs here, if there is one.
-async fn trust(log: &AuditLog, heads: &[PathBuf], keys: &[String]) -> Result<Trust, Failure> {
-    let mut trust = Trust::default();
-    for file in heads {
-        let text = fs::read_to_string(file)
-            .map_err(|e| Failure::invalid(format!("{} cannot be read: {e}", file.display())))?;
-        let read = Head::read_all(&text).map_err(|why| Failure::invalid(format!("{}: {why}", file.display())))?;
-        trust.heads.extend(read);
-    }
-    for key in keys {
-        trust.keys.push(key.parse().map_err(|why: String| Failure::invalid(why))?);
-    }
-    let origin = log.origin().await?;
-    if let Some(path) = SigningKey::place(&origin).filter(|path| path.exists()) {
-        trust.keys.push(SigningKey::open(&path, &origin)?.public());
-    }
-    Ok(trust)
-}
-
 async fn export(log: &AuditLog, file: &Path, extent: Extent) -> Result<Exported, Failure> {
     if file == Path::new("-") {
         return Ok(log.export(&mut BufWriter::new(io::stdout()), extent).await?);
     }
-    let failed = |e: io::Error| {
-        let failure = Failure::failed(format!("{} cannot be written: {e}", file.display()));
-        if e.kind() == io::ErrorKind::AlreadyExists { failure.help("name another file") } else { failure }
-    };
+    let failed = |e: io::Error| unwritten(file, &e);
     let made = File::create_new(file).map_err(failed)?;
     let done = written(log, made, extent, failed).await;
     if done.is_err() {
@@ -251,6 +235,11 @@ async fn export(log: &AuditLog, file: &Path, extent: Extent) -> Result<Exported,
         let _ = fs::remove_file(file);
     }
     done
+}
+
+fn unwritten(file: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::failed(format!("{} cannot be written: {error}", file.display()));
+    if error.kind() == io::ErrorKind::AlreadyExists { failure.help("name another file") } else { failure }
 }
 
 /// Writes an export to a file, on disk when this returns.

@@ -39,7 +39,7 @@ pub(crate) async fn distil(global: &Global, args: DistilArgs, out: &mut Out) -> 
     let problems = problems(&tests)?;
     if problems.is_empty() {
         if let Some(plan) = &distilled.example {
-            Library::of(&project).add(plan)?;
+            Library::of(&project, &parkway).add(plan).await?;
         }
         say(&format!("its test passes; run it with: parkway run {}", quoted(&file.display().to_string())));
         return Ok(Exit::Done);

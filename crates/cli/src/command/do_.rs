@@ -20,7 +20,7 @@ pub(crate) async fn do_(global: &Global, args: DoArgs, out: &mut Out) -> Result<
     let project = Project::find(global)?;
     project.warn();
     let parkway = project.open(session.builder(&args.following)).await?;
-    let workflow = goal::workflow(global, &args.goal, &project, &parkway, false)?;
+    let workflow = goal::workflow(global, &args.goal, &project, &parkway, false).await?;
     let plan = parkway.check(&workflow)?;
     let options = session.options(given(&args.following, &plan)?);
     let start = parkway.start_with(workflow, Inputs::new(), options);
@@ -65,7 +65,7 @@ fn later(args: &DoArgs) {
 /// Keeps the plan for goals like this one.
 async fn remember(parkway: &Parkway, run: &Run, project: &Project) -> Result<(), Failure> {
     match distil::example(parkway, run.id()).await? {
-        Some(plan) => Library::of(project).add(&plan),
+        Some(plan) => Library::of(project, parkway).add(&plan).await,
         None => {
             say("the plan is not kept as an example: it was mended, or not all of it was done");
             Ok(())

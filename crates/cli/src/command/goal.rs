@@ -21,7 +21,7 @@ const GRANTS: [(&str, &str); 2] = [("files", "read"), ("git", "read")];
 const WORDS: usize = 5;
 
 /// The workflow that pursues the goal; `draft` is one that is only planned.
-pub(super) fn workflow(
+pub(super) async fn workflow(
     global: &Global,
     args: &GoalArgs,
     project: &Project,
@@ -34,7 +34,7 @@ pub(super) fn workflow(
     let grants = grants(&args.grant)?;
     let tools = tools(&args.tools, &grants, &args.grant, parkway)?;
     let offered = offered(&tools, parkway);
-    let examples = Library::of(project).nearest(&args.goal, &offered)?;
+    let examples = Library::of(project, parkway).nearest(&args.goal, &offered).await?;
     let mut goal = Goal::new(&args.goal).name(name(&args.goal)).model(model(global, project)?).tools(tools);
     for (family, grant) in grants {
         goal = goal.grant(family, Value::Object(grant));

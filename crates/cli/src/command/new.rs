@@ -28,6 +28,11 @@ macro_rules! template {
 
 const TEMPLATES: &[Template] = &[
     template!(
+        "consolidate",
+        "notes that agents remembered become facts, with a model and a person",
+        ["consolidate.yaml", "consolidate.test.yaml", "prompts/facts.md"]
+    ),
+    template!(
         "extract",
         "a folder of texts becomes checked records, with a model",
         ["extract.yaml", "extract.test.yaml", "prompts/extract.md", "data/01-letter.txt", "data/02-note.txt"]
@@ -51,7 +56,7 @@ const MARK: &str = "# Settings of this project; `parkway config --help` shows wh
 pub(crate) fn new(args: &NewArgs, out: &mut Out) -> Result<Exit, Failure> {
     let Some(name) = &args.template else {
         for template in TEMPLATES {
-            out.line(&format!("{:<9}{}", template.name, template.about))?;
+            out.line(&format!("{:<12} {}", template.name, template.about))?;
         }
         out.flush()?;
         say("begin with one: parkway new NAME [FOLDER]");

@@ -31,7 +31,7 @@ pub(crate) async fn plan(global: &Global, args: PlanArgs, out: &mut Out) -> Resu
     let project = Project::find(global)?;
     project.warn();
     let parkway = project.open(session.builder(&following)).await?;
-    let workflow = goal::workflow(global, &args.goal, &project, &parkway, true)?;
+    let workflow = goal::workflow(global, &args.goal, &project, &parkway, true).await?;
     let frozen = parkway.check(&workflow)?;
     let options = session.options(Vec::new());
     let start = parkway.start_with(workflow, Inputs::new(), options);

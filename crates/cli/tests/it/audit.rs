@@ -86,3 +86,41 @@ fn a_log_whose_end_was_cut_off_passes_for_whole() {
     let run = bench.runs().remove(0);
     bench.parkway(&["audit", "prove", &run, "999"]).code(1).says("has no event 999");
 }
+
+#[test]
+fn a_second_implementation_does_not_follow_from_key_to_key() {
+    let bench = Bench::new(FLOW);
+    let rotate = ["audit", "rotate", "--note", "once a year", "--sign-with", "log.key"];
+    bench.parkway(&["run", "flow.yaml"]).code(0);
+    bench.parkway(&rotate).code(2).says("makes the log's first key");
+    let sign = ["audit", "head", "--sign-with", "log.key", "--append", "heads.txt"];
+    let first = key(&bench.parkway(&sign).code(0));
+    let said = bench.parkway(&rotate).code(0);
+    let told = |said: &Ended| {
+        said.err.lines().find_map(|line| line.strip_prefix("the key that checks it now:  ").map(str::to_owned))
+    };
+    let second = told(&said).unwrap();
+    bench.parkway(&["run", "flow.yaml"]).code(0);
+    assert_eq!(key(&bench.parkway(&sign).code(0)), second);
+    bench.parkway(&["audit", "export", "whole.jsonl", "--sign-with", "log.key"]).code(0).says("3 heads");
+    let key_file = fs::read(bench.path("log.key")).unwrap();
+    let third = told(&bench.parkway(&rotate).code(0)).unwrap();
+    assert!(!bench.path("log.next").exists());
+    // Killed before the new key was put in its place: the old one does not sign, and the next try goes on.
+    fs::rename(bench.path("log.key"), bench.path("log.next")).unwrap();
+    fs::write(bench.path("log.key"), key_file).unwrap();
+    bench.parkway(&sign).code(1).says("was interrupted: begin it once more");
+    assert_eq!(told(&bench.parkway(&rotate).code(0)).as_ref(), Some(&third));
+    bench.parkway(&["audit", "export", "all.jsonl", "--sign-with", "log.key"]).code(0).says("4 heads");
+    for key in [&first, &second, &third] {
+        let (content, said) = self::second(&bench, "all.jsonl", key, &["heads.txt"]);
+        assert!(content && said.contains("4 heads"), "{said}");
+        bench
+            .parkway(&["audit", "verify", "--head", "heads.txt", "--key", key])
+            .code(0)
+            .says("4 with a signature that counts");
+    }
+    let export = fs::read_to_string(bench.path("all.jsonl")).unwrap();
+    bench.write("changed.jsonl", &export.replacen(&second[..60], &third[..60], 1));
+    assert!(!self::second(&bench, "changed.jsonl", &first, &[]).0);
+}

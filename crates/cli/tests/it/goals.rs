@@ -126,8 +126,8 @@ fn what_was_done_names_its_evidence_and_is_distilled() {
     insta::assert_snapshot!("distilled", redacted(&bench, &format!("{}\n{}", distilled.out, distilled.err)));
     bench.parkway(&["test", "first.test.yaml"]).code(0);
     bench.parkway(&["distil", "last", "--out", "first.yaml"]).code(2).says("first.yaml is there already");
-    let plans = fs::read_to_string(bench.path(".parkway/plans.jsonl")).unwrap();
-    assert_eq!(plans.lines().count(), 1, "{plans}");
+    let plans = bench.parkway(&["memory", "list", "parkway/plans"]).code(0).out;
+    assert_eq!(plans.matches(GOAL).count(), 1, "{plans}");
 }
 
 #[test]
@@ -188,5 +188,5 @@ fn a_goal_without_a_model_says_how_to_get_one() {
     bench.parkway(&["do", GOAL]).code(2).says("--model main=smollm2-135m-instruct");
     bench.parkway(&["plan", " "]).code(2).says("the goal is empty");
     bench.parkway(&["distil", "last"]).code(2).says("there are no runs yet");
-    assert!(!bench.path(".parkway/plans.jsonl").exists());
+    assert!(!bench.path(".parkway").exists());
 }

@@ -11,7 +11,7 @@ fn every_template_passes_its_check_and_its_own_tests() {
     fs::remove_file(bench.path("flow.yaml")).unwrap();
     let listed = bench.parkway(&["new"]).code(0).out;
     let names: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["extract", "report", "review"]);
+    assert_eq!(names, ["consolidate", "extract", "report", "review"]);
     for name in names {
         bench.parkway(&["new", name]).code(0).says("parkway test");
         let here = |args: &[&str]| {
@@ -38,7 +38,7 @@ fn a_template_is_never_written_over_what_is_there() {
     bench.parkway(&["new", "report", "."]).code(2).says("report.yaml").says("nothing was written");
     assert_eq!(fs::read_to_string(bench.path("report.yaml")).unwrap(), "mine");
     assert!(!bench.path("report.test.yaml").exists());
-    bench.parkway(&["new", "rapport"]).code(2).says("there are: extract, report, review");
+    bench.parkway(&["new", "rapport"]).code(2).says("there are: consolidate, extract, report, review");
     bench.parkway(&["new", "review", "deep/er"]).code(0);
     bench.parkway(&["new", "review", "deep/er"]).code(2);
 }

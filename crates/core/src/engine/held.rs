@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{RunId, Seq, Time};
+use super::outside::happened_outside;
+use crate::id::{RunId, Time};
 use crate::log::{Event, EventKind};
 use crate::store::{Log, StoreError};
 
@@ -33,23 +34,11 @@ impl Holds {
     }
 }
 
-/// Events that are read at once: a great many memories may have been written beside the holds.
-const PAGE: u32 = 4_096;
-
 /// The holds that are in place, by what the log says.
 pub async fn holds(log: &dyn Log) -> Result<Holds, StoreError> {
-    let (mut holds, mut after) = (Holds::default(), Seq(0));
-    loop {
-        let page = match log.audit().leaves_of(RunId::SYSTEM, after, PAGE).await {
-            Err(StoreError::NoRun(_)) => return Ok(holds),
-            page => page?,
-        };
-        let Some(last) = page.last() else { return Ok(holds) };
-        after = last.seq;
-        // Most events are about something else, and need not be read.
-        let about_holds = |bytes: &[u8]| bytes.windows(8).any(|part| part == b"\"hold_pl" || part == b"\"hold_li");
-        for leaf in page.iter().filter(|leaf| about_holds(&leaf.bytes)) {
-            holds.take(&Event::from_bytes(&leaf.bytes)?);
-        }
+    let mut holds = Holds::default();
+    for (_, event) in happened_outside(log, &["hold_placed", "hold_lifted"]).await? {
+        holds.take(&event);
     }
+    Ok(holds)
 }

@@ -47,7 +47,7 @@ pub use decide::{Command, decide};
 pub use executor::{Ended, Executor, ExecutorError};
 pub use fork::{Fork, ForkStep};
 pub use held::{Holds, holds};
-pub use outside::{Author, Outside, SYSTEM_WORKFLOW, record_outside};
+pub use outside::{Author, Outside, SYSTEM_WORKFLOW, happened_outside, record_outside};
 pub use reopen::Reopening;
 pub use reporter::{Notice, Reporter, Watched, Watcher};
 pub use services::{Environment, Services};

@@ -54,6 +54,13 @@ pub enum Outside {
         /// Why.
         note: String,
     },
+    /// A key that signs heads gives way to another.
+    RotateKey {
+        /// The note that both have signed.
+        rotation: String,
+        /// Why.
+        note: String,
+    },
 }
 
 /// Who makes something happen outside of runs.
@@ -111,6 +118,30 @@ pub async fn record_outside(services: &Services, by: &Author, what: &[Outside]) 
     Err(StoreError::Backend { message, retryable: true })
 }
 
+/// Events that are read at once: a great many memories may have been written beside the few that are asked for.
+const PAGE: u32 = 4_096;
+
+/// What has happened outside of runs of these names ([`EventKind::name`]), in order, each with its number over all runs, from 0.
+pub async fn happened_outside(log: &dyn Log, names: &[&str]) -> Result<Vec<(u64, Event)>, StoreError> {
+    let marks: Vec<String> = names.iter().map(|name| format!("\"type\":\"{name}\"")).collect();
+    let (mut happened, mut after) = (Vec::new(), Seq(0));
+    loop {
+        let page = match log.audit().leaves_of(RunId::SYSTEM, after, PAGE).await {
+            Err(StoreError::NoRun(_)) => return Ok(happened),
+            page => page?,
+        };
+        let Some(last) = page.last() else { return Ok(happened) };
+        after = last.seq;
+        for leaf in &page {
+            // Most events are about something else, and need not be read.
+            let text = String::from_utf8_lossy(&leaf.bytes);
+            if marks.iter().any(|mark| text.contains(mark)) {
+                happened.push((leaf.index, Event::from_bytes(&leaf.bytes)?));
+            }
+        }
+    }
+}
+
 /// The right to write, and behind which event.
 async fn turn(services: &Services) -> Result<(Lease, Seq, Vec<Write>), StoreError> {
     // It has always ended, so that no worker takes it up and nobody who died keeps it.
@@ -155,6 +186,10 @@ fn draft(clock: &dyn Clock, by: &Author, what: &[Outside]) -> Result<Draft, Payl
             Outside::LiftHold { run, note } => {
                 let note = draft.payload(clock, note)?;
                 draft.event_by(by.clone(), EventKind::HoldLifted { run: *run, note });
+            }
+            Outside::RotateKey { rotation, note } => {
+                let note = draft.payload(clock, note)?;
+                draft.event_by(by.clone(), EventKind::KeyRotated { rotation: rotation.clone(), note });
             }
         }
     }

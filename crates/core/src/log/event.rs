@@ -22,8 +22,8 @@ use crate::workflow::Turn;
 /// Version 2 has the events of waiting, rounds and doubts, runs within runs, and the places of secrets. Version 3 has runs
 /// that are reopened, and runs that are forked from others. Version 4 says with the start of a call by which rule it is let
 /// through, and names the process that holds the run only where it takes it over. Version 5 has plans that are written while the run
-/// goes on. Version 6 has memories, and the log of what happens outside of runs.
-pub const LOG_VERSION: u32 = 6;
+/// goes on. Version 6 has memories, and the log of what happens outside of runs. Version 7 has keys that give way to others.
+pub const LOG_VERSION: u32 = 7;
 
 /// A fact about a run: the envelope.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -679,6 +679,13 @@ pub enum EventKind {
         /// Why.
         note: Commitment,
     },
+    /// A key that signs heads of the log gives way to another.
+    KeyRotated {
+        /// The note that both have signed (C2SP `signed-note`): public keys and signatures, and nothing of anybody's.
+        rotation: String,
+        /// Why.
+        note: Commitment,
+    },
     /// Somebody wants the run to stop.
     CancelRequested {
         /// Why.
@@ -734,6 +741,7 @@ impl EventKind {
             EventKind::PayloadErased { .. } => "payload_erased",
             EventKind::HoldPlaced { .. } => "hold_placed",
             EventKind::HoldLifted { .. } => "hold_lifted",
+            EventKind::KeyRotated { .. } => "key_rotated",
             EventKind::CancelRequested { .. } => "cancel_requested",
             EventKind::RunCompleted { .. } => "run_completed",
             EventKind::RunFailed { .. } => "run_failed",
@@ -784,6 +792,7 @@ impl EventKind {
             | EventKind::PayloadErased { .. }
             | EventKind::HoldPlaced { .. }
             | EventKind::HoldLifted { .. }
+            | EventKind::KeyRotated { .. }
             | EventKind::CancelRequested { .. }
             | EventKind::RunCompleted { .. }
             | EventKind::RunFailed { .. }
@@ -807,7 +816,7 @@ mod tests {
         let bytes = event.to_bytes().unwrap();
         assert_eq!(
             String::from_utf8(bytes.clone()).unwrap(),
-            r#"{"at":"1970-01-01T00:00:00.000005Z","fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":6}"#
+            r#"{"at":"1970-01-01T00:00:00.000005Z","fence":"1","kind":{"type":"run_cancelled"},"run":"018bcfe5-6800-7707-8707-070707070707","seq":"9007199254740993","tenant":"default","v":7}"#
         );
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
         assert_eq!(Event::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);

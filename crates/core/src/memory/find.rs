@@ -57,6 +57,15 @@ impl Meaning {
         Ok(memory.recall(&recall).await?)
     }
 
+    /// Gives every memory its vector that has none yet, as far as it is short enough for one.
+    pub async fn complete(&self, memory: &dyn Memory) -> Result<(), RecallError> {
+        // The hash of the model's file is known when it has answered.
+        self.vector("a memory").await?;
+        let model = vector_model(self.embedder.info());
+        while self.catch_up(memory, &model).await? {}
+        Ok(())
+    }
+
     /// The vector of a text; none if it is too long for one.
     async fn vector(&self, text: &str) -> Result<Option<Vec<f32>>, RecallError> {
         match self.embedder.embed(&[text.to_owned()]).await {
@@ -66,9 +75,12 @@ impl Meaning {
         }
     }
 
-    async fn catch_up(&self, memory: &dyn Memory, model: &str) -> Result<(), RecallError> {
+    /// Gives some memories their vectors. Whether there was any without.
+    async fn catch_up(&self, memory: &dyn Memory, model: &str) -> Result<bool, RecallError> {
         let (mut made, mut seen) = (Vec::new(), self.seen.load(Ordering::Relaxed));
-        for lacking in memory.without_vector(model, seen, CATCH_UP).await? {
+        let lacking = memory.without_vector(model, seen, CATCH_UP).await?;
+        let any = !lacking.is_empty();
+        for lacking in lacking {
             seen = lacking.number;
             let Some(content) = lacking.content else { continue };
             let vector = self.vector(&content.text).await?;
@@ -79,6 +91,6 @@ impl Meaning {
         }
         // What is too long for a vector is not tried again.
         self.seen.fetch_max(seen, Ordering::Relaxed);
-        Ok(())
+        Ok(any)
     }
 }

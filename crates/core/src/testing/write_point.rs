@@ -96,6 +96,8 @@ points! {
     HoldPlaced "hold_placed"
     /// A commit with [`EventKind::HoldLifted`].
     HoldLifted "hold_lifted"
+    /// A commit with [`EventKind::KeyRotated`].
+    KeyRotated "key_rotated"
     /// A commit with [`EventKind::CancelRequested`].
     CancelRequested "cancel_requested"
     /// A commit with [`EventKind::RunCompleted`].
@@ -167,6 +169,7 @@ impl WritePoint {
             EventKind::PayloadErased { .. } => WritePoint::PayloadErased,
             EventKind::HoldPlaced { .. } => WritePoint::HoldPlaced,
             EventKind::HoldLifted { .. } => WritePoint::HoldLifted,
+            EventKind::KeyRotated { .. } => WritePoint::KeyRotated,
             EventKind::CancelRequested { .. } => WritePoint::CancelRequested,
             EventKind::RunCompleted { .. } => WritePoint::RunCompleted,
             EventKind::RunFailed { .. } => WritePoint::RunFailed,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use parkway_core::audit::SignedHead;
 use parkway_core::id::RunId;
+use parkway_verify::KeyChain;
 use parkway_verify::tree::{Tree, leaf_hash};
 
 use super::{AuditLog, Doubt, Head, Report, Trust};
@@ -35,8 +36,12 @@ impl AuditLog {
         for head in &trust.heads {
             due.entry(head.size).or_default().push(Due::Pinned(head.clone()));
         }
+        let keys = match self.chain(&trust.keys).await {
+            Err(Error::Audit(what)) => return Ok(Err(wrong(what))),
+            keys => keys?,
+        };
         let end = audit.tree().await?;
-        let mut check = Check { origin, trust, report: Report::default() };
+        let mut check = Check { origin, keys, report: Report::default() };
         let (mut tree, mut runs) = (Tree::default(), HashSet::<RunId>::new());
         if let Some(doubt) = check.meet(&tree, due.remove(&0)) {
             return Ok(Err(doubt));
@@ -87,9 +92,9 @@ enum Due {
     Pinned(Head),
 }
 
-struct Check<'a> {
+struct Check {
     origin: String,
-    trust: &'a Trust,
+    keys: KeyChain,
     report: Report,
 }
 
@@ -97,7 +102,7 @@ fn wrong(what: String) -> Doubt {
     Doubt { line: 0, what }
 }
 
-impl Check<'_> {
+impl Check {
     /// Holds what is known of the log at its present size against it.
     fn meet(&mut self, tree: &Tree, due: Option<Vec<Due>>) -> Option<Doubt> {
         due.into_iter().flatten().find_map(|due| {
@@ -116,18 +121,18 @@ impl Check<'_> {
         if head.root != *kept.head.root.as_bytes() {
             return Err(format!("the store says something else of the head of {size} events than its note"));
         }
-        let mut signed = false;
-        for key in &self.trust.keys {
-            if head.note.is_signed_by(key).map_err(|why| format!("the head of {size} events: {why}"))? {
-                signed = true;
-                self.report.keys.insert(key.to_string());
-            }
+        let signers = self.keys.signers(&head).map_err(|why| format!("the head of {size} events: {why}"))?;
+        if let (true, Some(rotation)) = (signers.is_empty(), self.keys.retired(&head)) {
+            let (from, to) = (&rotation.from, &rotation.to);
+            return Err(format!("the head of {size} events is signed by {from}, which had given way to {to} before"));
         }
-        if !signed && !self.trust.keys.is_empty() {
+        if signers.is_empty() && !self.keys.is_empty() {
             return Err(format!(
-                "the head of {size} events is not signed by a key that is trusted; an earlier key of this log is named with `--key`"
+                "the head of {size} events is not signed by a key that is trusted; another key of this log is named with `--key`"
             ));
         }
+        let signed = !signers.is_empty();
+        self.report.keys.extend(signers.iter().map(ToString::to_string));
         if signed {
             self.report.heads += 1;
             self.report.newest = Some((size, head.root));
@@ -157,7 +162,7 @@ impl Check<'_> {
     fn end(self, tree: &Tree) -> Result<Report, Doubt> {
         let mut report = self.report;
         // Whoever has a key for this log has signed it, so that heads are missing where there is none.
-        if report.heads == 0 && !self.trust.keys.is_empty() {
+        if report.heads == 0 && !self.keys.is_empty() {
             return Err(wrong(
                 "a key for this log is known, and no head that it has signed is kept: they were deleted, or never made"
                     .into(),
@@ -165,7 +170,7 @@ impl Check<'_> {
         }
         report.origin = self.origin;
         report.events = tree.size();
-        if self.trust.keys.is_empty() {
+        if self.keys.is_empty() {
             report.open.push("who has signed the heads that are kept: no key is known here".into());
         }
         let covered = report.newest.map_or(report.pinned_size, |(size, _)| size.max(report.pinned_size));

@@ -32,6 +32,8 @@ mod erase;
 mod export;
 mod hold;
 mod key;
+mod rotate;
+mod trail;
 
 use std::sync::Arc;
 
@@ -46,6 +48,7 @@ pub use parkway_verify::{Doubt, Head, Key, Report, Trust, verify as verify_expor
 pub use self::erase::{Class, Erase, Erased, Found};
 pub use self::export::{Exported, Extent};
 pub use self::key::SigningKey;
+pub use self::trail::TRAIL;
 use crate::error::Error;
 
 /// The log of a store, to be proven. Made by [`Parkway::audit`](crate::Parkway::audit).
@@ -76,14 +79,12 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// The key is that of another log, nothing has happened yet, or the store fails.
+    /// The key is that of another log, or has [given way](AuditLog::rotate) to another; nothing has happened yet; or the store fails.
     pub async fn sign(&self, key: &SigningKey) -> Result<String, Error> {
         let origin = self.origin().await?;
-        if key.name() != origin {
-            let name = key.name();
-            let message =
-                format!("the key is that of the log {name}, and this is {origin}; each log has a key of its own");
-            return Err(Error::Audit(message));
+        self.is_of_this_log(key).await?;
+        if let Some(other) = self.successor(&key.public()).await? {
+            return Err(rotate::gave_way(&key.public(), &other));
         }
         let audit = self.store.audit();
         let head = audit.tree().await?;
@@ -102,6 +103,15 @@ impl AuditLog {
         }
         audit.keep_head(&SignedHead { head, note: note.clone() }).await?;
         Ok(note)
+    }
+
+    async fn is_of_this_log(&self, key: &SigningKey) -> Result<(), Error> {
+        let (origin, name) = (self.origin().await?, key.name());
+        if name == origin {
+            return Ok(());
+        }
+        let message = format!("the key is that of the log {name}, and this is {origin}; each log has a key of its own");
+        Err(Error::Audit(message))
     }
 
     /// The newest head that was signed, as a note.

@@ -95,6 +95,8 @@ pub async fn evaluate(memories: &Memories, questions: &[Question], vectors: bool
     if !vectors {
         return Ok(Evaluated { text, vector: None, fused: None, weights: words });
     }
+    // Nothing is measured while some have no vector yet.
+    memories.complete_vectors().await?;
     let mut best = (ask(memories, &chosen_on, words).await?.recall_at_10, words);
     for vector in TRIED {
         let weights = Weights::new(1.0, vector);

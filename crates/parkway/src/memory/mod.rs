@@ -73,10 +73,14 @@ impl Memories {
     pub async fn recall(&self, recall: Recall) -> Result<Vec<Recalled>, Error> {
         let memory = self.services.store.memory();
         let Some(meaning) = &self.meaning else { return Ok(memory.recall(&recall).await?) };
-        meaning.recall(memory, recall).await.map_err(|error| match error {
-            RecallError::Store(error) => error.into(),
-            error => Error::Model { name: "embedder".into(), cause: error.to_string() },
-        })
+        meaning.recall(memory, recall).await.map_err(not_recalled)
+    }
+
+    /// Gives every memory its vector now, where the settings name an embedder. Else each call of [`recall`](Memories::recall) gives some
+    /// of them theirs.
+    pub async fn complete_vectors(&self) -> Result<(), Error> {
+        let Some(meaning) = &self.meaning else { return Ok(()) };
+        meaning.complete(self.services.store.memory()).await.map_err(not_recalled)
     }
 
     /// Memories, oldest first.
@@ -139,5 +143,12 @@ impl Memories {
             record_outside(&self.services, by, &[forgotten]).await?;
         }
         Ok(self.services.store.purge().await?)
+    }
+}
+
+fn not_recalled(error: RecallError) -> Error {
+    match error {
+        RecallError::Store(error) => error.into(),
+        error => Error::Model { name: "embedder".into(), cause: error.to_string() },
     }
 }

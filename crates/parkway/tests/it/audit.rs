@@ -4,8 +4,14 @@ use std::path::Path;
 
 use parkway::audit::{AuditLog, Extent, Head, SigningKey, Trust, verify_export};
 use parkway::id::{RunId, Seq};
+use parkway::log::Channel;
+use parkway::memory::Author;
+use parkway::store::RunFilter;
 use parkway::{Parkway, Workflow, inputs};
 use serde_json::Value;
+use sha2::Digest as _;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 
 const SOURCE: &str = "parkway: 1\ninputs: { who: { type: string } }\nsteps:\n  greet: { set: { text: \"Hello, ${{ inputs.who }}\" } }\noutputs: { text: \"${{ steps.greet.output.text }}\" }\n";
 
@@ -218,4 +224,133 @@ async fn a_log_that_nobody_vouches_for_is_believed() {
     for bad in ["", "parkway/1 2", "a+b"] {
         assert!(SigningKey::generate(bad).is_err(), "{bad:?}");
     }
+}
+
+#[tokio::test]
+async fn who_knows_one_key_of_a_log_cannot_follow_to_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let parkway = engine(&folder.path().join("runs.db")).await;
+    let log = parkway.audit();
+    let key = || async { SigningKey::generate(&log.origin().await.unwrap()).unwrap() };
+    let (first, second, third) = (key().await, key().await, key().await);
+    let by = Author::new("ada", Channel::Command);
+    greet(&parkway, "Ada").await;
+    log.sign(&first).await.unwrap();
+    log.rotate(&by, &first, &second, "once a year").await.unwrap();
+    greet(&parkway, "Bob").await;
+    log.sign(&second).await.unwrap();
+    let head = log.rotate(&by, &second, &third, "once a year").await.unwrap();
+    // Interrupted, and done again: nothing more happens.
+    assert_eq!(log.rotate(&by, &second, &third, "once a year").await.unwrap(), head);
+    let whole = exported(&log, Extent::Whole).await;
+    for key in [&first, &second, &third] {
+        let trust = Trust { keys: vec![key.public()], heads: Vec::new() };
+        for report in [verify_export(whole.as_bytes(), &trust).unwrap(), log.verify(&trust).await.unwrap().unwrap()] {
+            assert_eq!((report.heads, report.keys.len()), (4, 3), "{report}");
+            assert!(report.open.iter().all(|open| !open.contains("who has signed")), "{report}");
+        }
+    }
+    // A part of the log has the newest head alone.
+    let run = parkway.runs(&RunFilter::default()).await.unwrap()[0].run;
+    let part = exported(&log, Extent::Run(run)).await;
+    for (key, holds) in [(&first, false), (&second, false), (&third, true)] {
+        let trust = Trust { keys: vec![key.public()], heads: Vec::new() };
+        assert_eq!(verify_export(part.as_bytes(), &trust).is_ok(), holds);
+    }
+    let stranger = Trust { keys: vec![key().await.public()], heads: Vec::new() };
+    assert!(verify_export(whole.as_bytes(), &stranger).is_err());
+    assert!(log.verify(&stranger).await.unwrap().is_err());
+    for (from, to, why) in [
+        (&first, &third, "has given way to"),
+        (&third, &first, "does not come back"),
+        (&third, &third, "both keys are the same"),
+        (&SigningKey::generate("parkway/other").unwrap(), &third, "a key of its own"),
+    ] {
+        let error = log.rotate(&by, from, to, "").await.unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    greet(&parkway, "Eve").await;
+    let error = log.sign(&second).await.unwrap_err().to_string();
+    assert!(error.contains("has given way to"), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_that_gave_way_signs_as_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let parkway = engine(&path).await;
+    let log = parkway.audit();
+    let origin = log.origin().await.unwrap();
+    let (old, new) = (SigningKey::generate(&origin).unwrap(), SigningKey::generate(&origin).unwrap());
+    greet(&parkway, "Ada").await;
+    log.sign(&old).await.unwrap();
+    log.rotate(&Author::new("ada", Channel::Command), &old, &new, "it was seen").await.unwrap();
+    greet(&parkway, "Bob").await;
+    // The engine does not sign with it; a thief does, and puts the head in the place of the newest.
+    let head: Head = log.sign(&new).await.unwrap().parse().unwrap();
+    let stolen = old.sign(head.note.text());
+    let options = SqliteConnectOptions::new().filename(&path);
+    let mut connection = options.connect().await.unwrap();
+    let sql = "UPDATE parkway_head SET note = $1 WHERE size = $2";
+    sqlx::query(sql).bind(&stolen).bind(head.size as i64).execute(&mut connection).await.unwrap();
+    let whole = exported(&log, Extent::Whole).await;
+    for key in [&old, &new] {
+        let trust = Trust { keys: vec![key.public()], heads: Vec::new() };
+        let doubt = log.verify(&trust).await.unwrap().unwrap_err().to_string();
+        assert!(doubt.contains("which had given way to"), "{doubt}");
+        let doubt = verify_export(whole.as_bytes(), &trust).unwrap_err().to_string();
+        assert!(doubt.contains("nobody who is trusted has signed them"), "{doubt}");
+    }
+}
+
+#[tokio::test]
+async fn a_trail_for_others_is_broken_or_says_what_a_text_does() {
+    let source = "parkway: 1
+tools: { files: { read: [.] } }
+steps:
+  found: { tool: text.find, with: { text: hidden words, values: [words] } }
+  missing: { tool: files.read_text, with: { path: nowhere.txt }, on_error: continue }
+  note: { needs: [found, missing], set: { n: 1 } }
+";
+    let folder = tempfile::tempdir().unwrap();
+    let parkway = engine(&folder.path().join("runs.db")).await;
+    let run = parkway.start(Workflow::from_source("trail.yaml", source).unwrap(), inputs! {}).await.unwrap();
+    run.output::<Value>().await.unwrap();
+    let records = parkway.audit().trail(&parkway.record(run.id()).await.unwrap()).await.unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let acts: Vec<_> = records
+        .iter()
+        .map(|r| format!("{} {} {}", text(&r["action_type"]), text(&r["outcome"]), text(&r["record_phase"])))
+        .collect();
+    let count = |act: &str| acts.iter().filter(|a| *a == act).count();
+    assert_eq!(acts[0], "lifecycle success concurrent");
+    assert_eq!(acts.last().unwrap(), "lifecycle success post_execution");
+    assert_eq!(
+        (count("tool_call success pre_execution"), count("tool_response success post_execution")),
+        (2, 1),
+        "{acts:?}"
+    );
+    assert_eq!(count("tool_response failure post_execution"), 1, "{acts:?}");
+    assert!(records[0]["prev_hash"].is_null() && records[0]["parent_record_id"].is_null());
+    let mut hashes = Vec::new();
+    for pair in records.windows(2) {
+        // Sorted keys, no spaces, and nothing but texts and whole numbers: RFC 8785 has no other form for these.
+        let sorted: std::collections::BTreeMap<String, Value> = serde_json::from_value(pair[0].clone()).unwrap();
+        let hash = sha2::Sha256::digest(serde_json::to_vec(&sorted).unwrap());
+        assert_eq!(text(&pair[1]["prev_hash"]), hex::encode(hash));
+        assert_eq!(pair[1]["parent_record_id"], pair[0]["record_id"]);
+        assert!(text(&pair[1]["timestamp"]) >= text(&pair[0]["timestamp"]));
+        hashes.extend(hash);
+    }
+    let end = &records.last().unwrap()["action_detail"];
+    assert_eq!(text(&end["session_hash"]), hex::encode(sha2::Sha256::digest(&hashes)));
+    assert_eq!(
+        (&end["record_count"], &end["session_outcome"]),
+        (&Value::from(records.len()), &Value::from("completed"))
+    );
+    let responses: Vec<_> = records.iter().filter(|r| r["action_type"] == "tool_response").collect();
+    let calls: Vec<_> = records.iter().filter(|r| r["action_type"] == "tool_call").map(|r| &r["record_id"]).collect();
+    assert!(responses.iter().all(|r| calls.contains(&&r["action_detail"]["parent_call_id"])));
+    let all = serde_json::to_string(&records).unwrap();
+    assert!(!all.contains("hidden") && !all.contains("nowhere.txt"), "{all}");
 }

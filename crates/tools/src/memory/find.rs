@@ -43,9 +43,19 @@ impl Finder {
 
     /// Memories that hold now.
     pub(super) async fn holding(&self, filter: MemoryFilter, now: Time) -> Result<Vec<Remembered>, ToolError> {
-        let found = self.memory().list(&filter).await.map_err(|error| failed(&error))?;
+        Ok(self.page(&filter, now).await?.0)
+    }
+
+    /// Those of a list that hold now, and the number of the last one that was looked at; none if the list is empty.
+    pub(super) async fn page(
+        &self,
+        filter: &MemoryFilter,
+        now: Time,
+    ) -> Result<(Vec<Remembered>, Option<u64>), ToolError> {
+        let found = self.memory().list(filter).await.map_err(|error| failed(&error))?;
+        let last = found.last().map(|memory| memory.number);
         let holds = |memory: &Remembered| memory.holds(now, now) && memory.expires.is_none_or(|expires| now < expires);
-        Ok(found.into_iter().filter(holds).collect())
+        Ok((found.into_iter().filter(holds).collect(), last))
     }
 
     /// Whether nothing of a run may be erased now.

@@ -3,8 +3,10 @@
 mod find;
 mod forget;
 mod grants;
+mod list;
 mod recall;
 mod remember;
+mod told;
 
 use std::sync::Arc;
 
@@ -19,13 +21,14 @@ use crate::remote::remote;
 use find::Finder;
 use grants::Grants;
 
-/// The `memory` family: `memory.remember`, `memory.recall`, `memory.forget`, on the memories of `store`, which must be the one that keeps the
+/// The `memory` family: `memory.remember`, `memory.recall`, `memory.list`, `memory.forget`, on the memories of `store`, which must be the one that keeps the
 /// runs. With `meaning` they are found by that as well as by words.
 pub fn memory(store: Arc<dyn Store>, meaning: Option<Arc<Meaning>>) -> Vec<SharedTool> {
     let finder = Finder::new(store, meaning);
     let tools = vec![
         remote(remember::Remember { finder: finder.clone() }),
         remote(recall::Recall { finder: finder.clone() }),
+        remote(list::List { finder: finder.clone() }),
         remote(forget::Forget { finder }),
     ];
     family(tools, grants::reach)

@@ -54,9 +54,12 @@ impl Vectors {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => new.insert(Arc::default()).clone(),
         };
-        let mut model = model.lock().await;
+        let mut model = model.lock_owned().await;
         model.catch_up(pool, &asked.model).await?;
-        Ok(model.closest(namespaces, &asked.vector, limit))
+        // All of them are looked at, which takes the processor for a while.
+        let (namespaces, asked) = (namespaces.to_vec(), asked.vector.clone());
+        let closest = tokio::task::spawn_blocking(move || model.closest(&namespaces, &asked, limit)).await;
+        closest.map_err(|e| StoreError::Backend { message: e.to_string(), retryable: false })
     }
 }
 

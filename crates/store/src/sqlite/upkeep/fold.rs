@@ -320,6 +320,7 @@ fn happens_outside(kind: &EventKind) -> bool {
             | EventKind::PayloadErased { .. }
             | EventKind::HoldPlaced { .. }
             | EventKind::HoldLifted { .. }
+            | EventKind::KeyRotated { .. }
     )
 }
 

@@ -299,7 +299,8 @@ impl Life {
         }
         let placed = Outside::PlaceHold { run: Some(main), note: "in dispute".into() };
         let lifted = Outside::LiftHold { run: Some(main), note: "settled".into() };
-        for (name, what) in [("hold_placed", placed), ("hold_lifted", lifted)] {
+        let rotated = Outside::RotateKey { rotation: "a note".into(), note: "once a year".into() };
+        for (name, what) in [("hold_placed", placed), ("hold_lifted", lifted), ("key_rotated", rotated)] {
             let events = self.store.events(RunId::SYSTEM, Seq(0)).await.unwrap();
             if !events.iter().any(|event| event.kind.name() == name) {
                 self.outside(what).await;

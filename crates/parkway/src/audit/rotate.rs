@@ -1,0 +1,78 @@
+//! Keys that give way to others: the log says so, and both sign it.
+
+use parkway_core::engine::{Author, Outside, happened_outside, record_outside};
+use parkway_core::log::EventKind;
+use parkway_verify::{Key, KeyChain, Rotation};
+
+use super::{AuditLog, SigningKey, signature_of};
+use crate::error::Error;
+
+impl AuditLog {
+    /// Has a key give way to another: from now on only the other signs heads of this log. Signs the log with it, and gives that head. Who
+    /// knows either key can follow to the other, by a note in the log that both have signed. Done again with the same two keys, it goes
+    /// on where it was interrupted.
+    ///
+    /// # Errors
+    ///
+    /// A key is that of another log, both are the same, the earlier one has given way to a third, or the store fails.
+    pub async fn rotate(&self, by: &Author, from: &SigningKey, to: &SigningKey, note: &str) -> Result<String, Error> {
+        let origin = self.origin().await?;
+        self.is_of_this_log(from).await?;
+        self.is_of_this_log(to).await?;
+        let (old, new) = (from.public(), to.public());
+        if old == new {
+            return Err(Error::Audit("both keys are the same".into()));
+        }
+        let known = self.rotations().await?;
+        if known.iter().any(|(_, known)| known.from == new) {
+            return Err(Error::Audit(format!("the key {new} has given way before, and does not come back")));
+        }
+        let successor = known.into_iter().find(|(_, known)| known.from == old).map(|(_, known)| known.to);
+        match successor {
+            Some(other) if other != new => return Err(gave_way(&old, &other)),
+            Some(_) => {}
+            None => {
+                let text = Rotation::text(&origin, &old, &new);
+                let rotation = format!("{}{}", from.sign(&text), signature_of(&to.sign(&text)));
+                let what = Outside::RotateKey { rotation, note: note.into() };
+                record_outside(&self.services, by, &[what]).await?;
+            }
+        }
+        self.sign(to).await
+    }
+
+    /// The key that a key of this log has given way to, if it has.
+    pub(super) async fn successor(&self, key: &Key) -> Result<Option<Key>, Error> {
+        let known = self.rotations().await?;
+        Ok(known.into_iter().find(|(_, known)| known.from == *key).map(|(_, known)| known.to))
+    }
+
+    /// The keys that count where these are trusted, by what the log says of them.
+    pub(super) async fn chain(&self, trusted: &[Key]) -> Result<KeyChain, Error> {
+        let mut chain = KeyChain::new(trusted);
+        for (behind, rotation) in self.rotations().await? {
+            chain.rotate(behind, rotation);
+        }
+        Ok(chain)
+    }
+
+    /// Each key that gave way, and behind how many events. One that nobody has signed is an error: it was put there.
+    async fn rotations(&self) -> Result<Vec<(u64, Rotation)>, Error> {
+        let origin = self.origin().await?;
+        let mut known = Vec::new();
+        for (index, event) in happened_outside(&*self.store, &["key_rotated"]).await? {
+            let EventKind::KeyRotated { rotation, .. } = event.kind else { continue };
+            let rotation: Rotation = rotation.parse().map_err(|why| Error::Audit(format!("event {index}: {why}")))?;
+            if rotation.origin != origin {
+                return Err(Error::Audit(format!("event {index}: the keys are those of the log {}", rotation.origin)));
+            }
+            known.push((index, rotation));
+        }
+        Ok(known)
+    }
+}
+
+/// That a key does not sign any more.
+pub(super) fn gave_way(key: &Key, to: &Key) -> Error {
+    Error::Audit(format!("the key {key} has given way to {to}, which signs this log now"))
+}
