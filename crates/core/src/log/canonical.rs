@@ -1,12 +1,12 @@
-//! The canonical bytes of an event (RFC 8785), by putting the members of what serde_json writes in order. What is not as plain
+//! Canonical bytes (RFC 8785), as those of events, by putting the members of what serde_json writes in order. What is not as plain
 //! as events are, a number with a fraction or a name outside of ASCII, is left to the library that does all of the standard.
 
 use std::ops::Range;
 
 use serde::Serialize;
 
-/// The canonical bytes of a value.
-pub(super) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+/// The canonical bytes of a value. One that has no form in JSON is an error.
+pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
     let written = serde_json::to_vec(value).map_err(|e| e.to_string())?;
     match sorted(&written) {
         Some(canonical) => Ok(canonical),

@@ -1,7 +1,7 @@
 //! What did happen: events, the texts that they point to, and the state that is their fold. Pure data.
 
 mod budget;
-mod canonical;
+pub mod canonical;
 mod event;
 mod model_call;
 mod payload;

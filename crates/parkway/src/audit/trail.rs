@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use parkway_core::id::{Seq, StepKey, Time};
-use parkway_core::log::{Commitment, Event, EventKind, FailureReason, Payload, RunStatus, Verdict};
+use parkway_core::log::{Commitment, Event, EventKind, FailureReason, RunStatus, Verdict, canonical};
 use parkway_core::policy;
 use parkway_core::store::StoreError;
 use parkway_core::workflow::Verb;
@@ -219,9 +219,7 @@ impl<'a> Trail<'a> {
 
 /// The hash by which the next record names this one.
 fn link(record: &Value) -> Result<[u8; 32], Error> {
-    // The bytes of a payload are those of RFC 8785.
-    let payload = Payload::json(record, [0; 16]).map_err(|e| Error::Audit(e.to_string()))?;
-    Ok(Sha256::digest(&payload.bytes).into())
+    Ok(Sha256::digest(canonical::to_vec(record).map_err(Error::Audit)?).into())
 }
 
 fn lifecycle(event: &str, trigger: &str) -> Option<Act> {

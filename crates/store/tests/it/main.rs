@@ -8,6 +8,7 @@ mod blobs;
 mod conformance;
 mod grouping;
 mod kill;
+mod memories;
 mod migration;
 mod opening;
 mod processes;
