@@ -1,6 +1,7 @@
 //! What can be asked for on the command line.
 
 mod audit;
+mod cost;
 mod goal;
 mod memory;
 
@@ -10,6 +11,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::exit::EXIT_CODES;
 pub(crate) use audit::{AuditArgs, AuditCommand, EraseArgs, KeyArgs};
+pub(crate) use cost::CostArgs;
 pub(crate) use goal::{DistilArgs, DoArgs, GoalArgs, PlanArgs, PlanFormat};
 pub(crate) use memory::{MemoryArgs, MemoryCommand};
 
@@ -71,6 +73,8 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// List runs
     Runs(RunsArgs),
+    /// Tell what runs have cost, and what the same tokens cost elsewhere
+    Cost(CostArgs),
     /// Write all that is known of a run, as JSON
     Export(ExportArgs),
     /// Answer a step that asks
@@ -704,6 +708,8 @@ then by flags. What is nearer goes first; bounds and rules of all layers hold.
   gguf = { name = \"smollm2-135m-instruct\" }
   [secrets]                                 sources, never values
   TOKEN = { env = \"MY_TOKEN\" }             or { file = \"path\" }
+  [cost]                                    prices, for `parkway cost`
+  watts = 65                                also kwh, hour, currency, models
   [[policy]]                                rules for tool calls
   match = { tool = \"files.write*\" }
   verdict = \"ask\"                          or \"allow\", \"deny\"

@@ -6,7 +6,7 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Run", &["run", "resume", "retry", "fork", "approve", "input", "resolve", "signal", "cancel"]),
     ("Plan", &["plan", "do", "distil"]),
-    ("Look", &["show", "logs", "diff", "runs", "export", "audit", "memory", "graph"]),
+    ("Look", &["show", "logs", "diff", "runs", "cost", "export", "audit", "memory", "graph"]),
     ("Write", &["new", "check", "explain", "test", "schema"]),
     ("Set up", &["models", "config", "doctor", "store", "completions", "man"]),
     ("Try", &["try"]),

@@ -73,6 +73,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Completions(args) => command::completions::completions(&args, out_ref),
         Command::Man(args) => command::man::man(&args, out_ref),
         Command::Runs(args) => command::runs::runs(&global, args, out_ref).await,
+        Command::Cost(args) => command::cost::cost(&global, args, out_ref).await,
         Command::Approve(args) => command::approve::approve(&global, args).await,
         Command::Input(args) => command::input::input(&global, args).await,
         Command::Resolve(args) => command::resolve::resolve(&global, args).await,

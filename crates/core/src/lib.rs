@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod clock;
 pub mod embedder;
+pub mod energy;
 pub mod engine;
 pub mod host;
 pub mod id;

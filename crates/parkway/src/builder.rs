@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parkway_core::clock::{Clock, SystemClock};
 use parkway_core::embedder::{Embedder, SharedEmbedder};
+use parkway_core::energy::{EnergyMeter, Metering};
 use parkway_core::engine::Services;
 use parkway_core::id::WorkerId;
 use parkway_core::memory::Meaning;
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 use crate::binding::{LoadProgress, ModelBinding, Models};
 use crate::embed::Parkway;
 use crate::embedding::Named;
+use crate::energy;
 use crate::error::Error;
 use crate::settings::Settings;
 
@@ -38,6 +40,7 @@ pub struct Builder {
     parallel_runs: Option<usize>,
     parallel_calls: Option<usize>,
     tool_search: Option<SharedEmbedder>,
+    metering: Option<Metering>,
 }
 
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -164,6 +167,14 @@ impl Builder {
         self
     }
 
+    /// Has this meter tell what answers of models take of the machine's energy, which is recorded with them. Default: the meters
+    /// of this machine that this process may read ([`Powercap`](crate::energy::Powercap)).
+    #[must_use]
+    pub fn energy_meter(mut self, meter: impl EnergyMeter + 'static) -> Self {
+        self.metering = Some(Metering::new(vec![Box::new(meter)]));
+        self
+    }
+
     /// Opens the store. Models are loaded when the first run needs them.
     pub async fn build(self) -> Result<Parkway, Error> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
@@ -203,6 +214,7 @@ impl Builder {
             }),
             (None, None) => None,
         };
+        services.metering = self.metering.or_else(energy::metering);
         let meaning = services.tool_search.clone().map(|embedder| Arc::new(Meaning::new(embedder)));
         #[cfg(feature = "tools")]
         {

@@ -125,6 +125,11 @@ impl Parkway {
         self.place().await
     }
 
+    /// The settings that it keeps to.
+    pub(crate) fn site(&self) -> Option<&Settings> {
+        self.inner.settings.as_deref()
+    }
+
     pub(crate) fn services(&self) -> &Services {
         &self.inner.services
     }

@@ -1,12 +1,14 @@
 //! Parkway, an agentic workflow engine: the one dependency of a program that embeds it.
 //!
 //! A [`Workflow`] is read from a file; [`Parkway::start`] makes a [`Run`] of it, which is kept in a store, event by event,
-//! and can be resumed after a crash. Features choose the adapters: `sqlite`, `tools` and `openai`, for models at servers
-//! (default), `llama` for models in the process, `testing` for a scripted model.
+//! and can be resumed after a crash. Features choose the adapters: `sqlite`, `tools`, `openai`, for models at servers, and
+//! `prices`, the list prices of such models (default), `llama` for models in the process, `testing` for a scripted model.
 
 pub mod audit;
 pub mod blocking;
+pub mod cost;
 pub mod distil;
+pub mod energy;
 pub mod memory;
 pub mod models;
 pub mod settings;

@@ -6,6 +6,7 @@ pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod cost;
 pub(crate) mod diff;
 pub(crate) mod distil;
 pub(crate) mod do_;

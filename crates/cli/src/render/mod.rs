@@ -21,6 +21,7 @@ mod phrases;
 mod plain;
 
 mod bars;
+mod costs;
 mod progress;
 mod story;
 mod timeline;
@@ -31,6 +32,7 @@ mod question;
 mod steps;
 mod waves;
 
+pub(crate) use costs::Costs;
 pub use live::Live;
 pub use outline::{Outline, OutlineStep};
 pub(crate) use phrases::{closed, decided, fired, planned, repeated, resolved, ruled, skipped};

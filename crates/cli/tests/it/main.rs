@@ -7,6 +7,7 @@ mod audit;
 mod bench;
 
 mod codes;
+mod costs;
 
 mod letters;
 mod render;

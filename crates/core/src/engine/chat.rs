@@ -88,7 +88,8 @@ impl Executor {
         self.record(draft).await?;
         let Some(index) = self.state.index_of(&key) else { return Ok(()) };
         let (timeout, by_budget) = self.time_limit(node, site);
-        let call = ChatCall { key, model, request, schema, reporter: self.reporter.clone() };
+        let metering = self.services.metering.clone();
+        let call = ChatCall { key, model, request, schema, reporter: self.reporter.clone(), metering };
         let call = Call::Chat(Box::new(call));
         self.launch(Attempt { index, call, timeout, by_budget, cancel: Cancel::new(), after: None });
         Ok(())

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::Clock;
 use crate::embedder::SharedEmbedder;
+use crate::energy::Metering;
 use crate::engine::executor::ExecutorError;
 use crate::id::WorkerId;
 use crate::policy::Policy;
@@ -45,6 +46,8 @@ pub struct Services {
     pub secrets: Arc<dyn Secrets>,
     /// What tells, where a goal has more tools than a prompt lists, which of those that match its words mean the like of it.
     pub tool_search: Option<SharedEmbedder>,
+    /// What meters the energy that answers of models take.
+    pub metering: Option<Metering>,
     /// The value of an environment variable: asked when a run is created, for those that its plan declares.
     pub env: Environment,
 }
@@ -69,6 +72,7 @@ impl Services {
             snapshot_every: 5_000,
             secrets: Arc::new(NoSecrets),
             tool_search: None,
+            metering: None,
             env: Arc::new(|_| None),
         }
     }

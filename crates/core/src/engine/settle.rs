@@ -222,6 +222,7 @@ impl Executor {
             usage: end.usage,
             finish: end.finish,
             took_ms: u32::try_from(turn.took.as_millis()).unwrap_or(u32::MAX),
+            energy: turn.energy.clone(),
             confidence_milli: end.confidence.map(milli),
             valid: turn.valid,
         };

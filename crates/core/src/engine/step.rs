@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::energy::{Metering, Share};
 use crate::engine::calls::{GRACE, stopped};
 use crate::engine::child::{ChildEnd, ChildRun};
 use crate::engine::recorder::Disk;
@@ -13,7 +14,7 @@ use crate::engine::secret::Known;
 use crate::engine::{offer, writes};
 use crate::id::{Seq, StepKey};
 use crate::label::Labels;
-use crate::log::StepIndex;
+use crate::log::{Energy, StepIndex};
 use crate::model::{ChatMessage, ChatRequest, ChatResponse, Delta, FinishReason, ModelError, Role, SharedModel};
 use crate::schema::Schema;
 use crate::store::StoreError;
@@ -56,6 +57,8 @@ pub(crate) struct ChatCall {
     /// What the answer must look like; free text if absent.
     pub(crate) schema: Option<Arc<Schema>>,
     pub(crate) reporter: Reporter,
+    /// What meters the energy that the answer takes.
+    pub(crate) metering: Option<Metering>,
 }
 
 /// What came of an attempt.
@@ -109,6 +112,7 @@ pub(crate) struct Turn {
     pub(crate) messages: Vec<ChatMessage>,
     pub(crate) response: ChatResponse,
     pub(crate) took: Duration,
+    pub(crate) energy: Option<Energy>,
     pub(crate) valid: bool,
 }
 
@@ -223,14 +227,16 @@ async fn call_model(chat: ChatCall, turns: &mut Vec<Turn>) -> Result<Output, Fai
     let mut repairs = 0;
     loop {
         let started = Instant::now();
+        let share = chat.metering.as_ref().and_then(|metering| metering.begin(&chat.model.capabilities().device));
         let response = answer(&chat.model, &chat.key, &chat.reporter, request.clone()).await.map_err(model_failure)?;
+        let (took, energy) = (started.elapsed(), share.and_then(Share::end));
         let said = match request.tools.is_empty() {
             true => response.text.clone(),
             false => offer::output(&response).to_string(),
         };
         let judged = judge(&said, response.end.finish, chat.schema.as_deref());
         let valid = judged.is_ok();
-        turns.push(Turn { messages: request.messages.clone(), response, took: started.elapsed(), valid });
+        turns.push(Turn { messages: request.messages.clone(), response, took, energy, valid });
         let problem = match judged {
             Ok(value) => return Ok(Output { value, labels: Labels::NONE, writes: Vec::new() }),
             Err(problem) => problem,

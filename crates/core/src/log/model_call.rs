@@ -59,11 +59,24 @@ pub struct ModelCall {
     pub finish: FinishReason,
     /// How long it took, in milliseconds.
     pub took_ms: u32,
+    /// What it took of the machine's energy, where that was metered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy: Option<Energy>,
     /// How sure the model was where a constraint left it a choice, in thousandths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence_milli: Option<u16>,
     /// Whether the answer was of the form asked for; one that was not is asked again.
     pub valid: bool,
+}
+
+/// The energy of a call, as it was metered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Energy {
+    /// Millijoules: the call's share, by time, of what the meter counted.
+    pub mj: u64,
+    /// What was metered, for example `cpu`.
+    pub of: String,
 }
 
 mod string_number {

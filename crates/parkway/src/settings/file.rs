@@ -1,5 +1,7 @@
 //! One `parkway.toml`, read with the places of what it says. All that is wrong with it is told at once.
 
+mod cost;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
@@ -14,7 +16,8 @@ use toml::de::{DeTable, DeValue};
 use super::layers::RULES;
 use super::secret::SecretSource;
 
-const KEYS: [&str; 9] = ["store", "models", "embedder", "secrets", "env", "roots", "egress", "policy", "profile"];
+const KEYS: [&str; 10] =
+    ["store", "models", "embedder", "secrets", "env", "roots", "egress", "cost", "policy", "profile"];
 
 /// How profiles are written.
 const PROFILE: &str = "write `[profile.dev]` above the settings of a profile, and choose it with `--profile dev`";
@@ -114,6 +117,7 @@ impl Reader<'_> {
                     }
                 }
                 "env" | "egress" | "roots" => said.extend(self.list(key, node)),
+                "cost" => said.extend(self.cost(node)),
                 "policy" => said.extend(self.rules(node)),
                 "embedder" => {
                     let name = self.text(key, node);

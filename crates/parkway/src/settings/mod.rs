@@ -218,10 +218,11 @@ impl Settings {
         self.bounds("egress").find_map(|hosts| bound::beyond(host, private, &hosts))
     }
 
-    /// SHA-256 of what applies, but for the store.
+    /// SHA-256 of what applies, but for the store and for prices: no run does anything else for these.
     pub fn digest(&self) -> Digest {
+        let counts = |setting: &&Setting| setting.key != "store" && !setting.key.starts_with("cost.");
         let said: BTreeMap<&str, Vec<Value>> =
-            self.list.iter().filter(|setting| setting.key != "store").fold(BTreeMap::new(), |mut said, setting| {
+            self.list.iter().filter(counts).fold(BTreeMap::new(), |mut said, setting| {
                 said.entry(setting.key.as_str()).or_default().push(sorted(&setting.value));
                 said
             });

@@ -8,6 +8,7 @@ mod blocking;
 mod book;
 mod building;
 mod checking;
+mod costs;
 mod examples;
 mod goals;
 mod house;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use parkway::cost::Scope;
 use parkway::log::EventKind;
 use parkway::model::ModelError;
 use parkway::secret::{Secret, SecretError, Secrets};
@@ -187,6 +188,10 @@ async fn a_server_that_enforces_forms_is_asked_once_and_its_key_is_kept_nowhere(
     let run = engine.start(workflow(&url), inputs! {}).await.unwrap();
     assert_eq!(run.output::<Value>().await.unwrap(), json!({"n": 3}));
     assert_eq!(answers(&engine, &run).await, [(true, true)]);
+    // What a server computes takes nothing of this machine, and is not free for that.
+    let total = engine.ledger(&Scope::run(run.id())).await.unwrap().total();
+    assert_eq!((total.calls, total.prompt_tokens, total.output_tokens, total.machine), (1, 7, 3, Duration::ZERO));
+    assert_eq!((total.energy.unknown_calls, total.energy.known_mj(), total.money.unpriced_calls), (0, 0, 1));
     let asked = asked.lock().unwrap().clone();
     assert!(asked.iter().all(|(head, _)| head.contains(&format!("Bearer {KEY}"))), "{asked:?}");
     let schema = &asked.last().unwrap().1["response_format"]["json_schema"]["schema"];

@@ -498,3 +498,26 @@ fn a_link_in_a_project_does_not_lead_to_files_of_its_user() {
     let error = site.load().secret("TOKEN").unwrap_err().to_string();
     assert!(error.contains("leads out of the project") && !error.contains("hunter2"), "{error}");
 }
+
+#[test]
+fn a_price_that_means_nothing_is_taken() {
+    let site = Site::new(
+        "[cost]\nwatts = 65\nkwh = 0.31\ncurrency = \"EUR\"\n[cost.models.\"gpt-4.1\"]\ninput = 2\noutput = 8.5\nas_of = 2026-11-01\n",
+    )
+    .write("user.toml", "[cost]\nhour = 0.5\nwatts = 200\n[profile.idle.cost]\nwatts = 0\n");
+    let settings = site.load();
+    let rates = parkway::cost::Rates::of(&settings);
+    assert_eq!(
+        (rates.watts, rates.kwh, rates.hour, rates.currency.as_str()),
+        (Some(65.0), Some(0.31), Some(0.5), "EUR")
+    );
+    let price = &rates.models["gpt-4.1"];
+    assert_eq!((price.input, price.output, price.cached, price.as_of.as_str()), (2.0, 8.5, None, "2026-11-01"));
+    // Prices change nothing of what a run does.
+    assert_eq!(settings.digest(), Site::new("").load().digest());
+    let wrong = Site::new(
+        "[cost]\nwatt = 65\nkwh = -1\nhour = \"much\"\ncurrency = \"euro\"\n[cost.models.one]\ninput = 1\nas_of = \"soon\"\n\
+         [cost.models.two]\ninput = 1\noutputs = 2\n[cost.models.three]\ninput = 1\noutput = 2\n",
+    );
+    insta::assert_snapshot!(wrong.wrong(wrong.sources()));
+}
