@@ -9,7 +9,7 @@ use crate::out::now;
 
 const COST_EXAMPLES: &str = "\
 Examples:
-  parkway cost                              all workflows, and what a completed run costs
+  parkway cost                              all, and what a completed run costs
   parkway cost last                         a run, step by step
   parkway cost last --versus gpt-4o-mini --versus claude-sonnet-4-5
   parkway cost --workflow intake --since 7d

@@ -59,7 +59,7 @@ pub(crate) async fn cost(global: &Global, args: CostArgs, out: &mut Out) -> Resu
         (None, None) => costs.workflows(),
     };
     lines.extend(costs.notes());
-    if !elsewhere.is_empty() {
+    if !elsewhere.is_empty() && ledger.total().calls > 0 {
         lines.extend([String::new(), format!("elsewhere, an estimate: {VERSUS}")]);
         lines.extend(Costs::elsewhere(&elsewhere));
     }

@@ -110,6 +110,9 @@ impl Costs<'_> {
     /// What is measured, and what is not.
     pub(crate) fn notes(self) -> Vec<String> {
         let total = self.ledger.total();
+        if total.calls == 0 {
+            return vec![String::new(), "  no model was asked".into()];
+        }
         let mut lines = vec![
             String::new(),
             "  tokens  counted by the models".into(),
@@ -145,7 +148,7 @@ impl Costs<'_> {
             let calls = super::words::counted(money.unpriced_calls, "call");
             told.push(format!("no price set for {calls}: say `kwh`, `hour` or the model's price under `[cost]`"));
         }
-        lines.extend(listed("money", told, "no model was asked"));
+        lines.extend(listed("money", told, "nothing"));
         lines
     }
 
