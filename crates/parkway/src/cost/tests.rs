@@ -203,8 +203,7 @@ fn a_run_within_a_run_or_one_that_failed_is_left_out_of_what_a_success_costs() {
     let deeper = part.child("ask").starts(0, "ask", 1).asks(200, "ask", 100);
     let failed = Log::new(2).starts(0, "ask", 1).asks(300, "ask", 100).ended(RunStatus::Failed);
     let open = Log::new(3).ended(RunStatus::Waiting);
-    let mut rates = Rates::default();
-    rates.hour = Some(3_600.0);
+    let rates = Rates { hour: Some(3_600.0), ..Rates::default() };
     let ledger = ledger(&[&open, &failed, &deeper, &part, &whole], &rates);
     let flows = ledger.workflows();
     assert_eq!(flows.len(), 1);
@@ -231,8 +230,7 @@ fn what_has_no_price_is_free() {
     assert!(total.money.amounts.is_empty());
     assert_eq!((total.money.unpriced_calls, total.energy.unknown_calls), (2, 1));
     // A price of energy is of no use where the energy is not known.
-    let mut rates = Rates::default();
-    rates.kwh = Some(0.3);
+    let mut rates = Rates { kwh: Some(0.3), ..Rates::default() };
     assert_eq!(ledger(&[&log], &rates).total().money.unpriced_calls, 2);
     (rates.watts, rates.kwh) = (Some(100.0), None);
     let total = ledger(&[&log], &rates).total();
@@ -266,8 +264,7 @@ fn an_estimate_passes_for_a_measure() {
 fn a_price_of_ones_own_is_passed_over() {
     let place = "openai at https://api.openai.com";
     let log = Log::new(1).starts(0, "ask", 1).says(100, "ask", json!({ "device": place, "name": "gpt-4o-mini" }));
-    let mut rates = Rates::default();
-    rates.currency = "EUR".into();
+    let mut rates = Rates { currency: "EUR".into(), ..Rates::default() };
     let price = OwnPrice { input: 10.0, output: 100.0, cached: Some(1.0), as_of: "2026-11-01".into() };
     rates.models.insert("gpt-4o-mini".into(), price);
     let ledger = ledger(&[&log], &rates);
