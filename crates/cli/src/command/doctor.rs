@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use parkway::energy::{NoMeter, Powercap};
 use parkway::models::{Catalog, Presence};
 
 use crate::args::Global;
@@ -52,7 +53,7 @@ pub(crate) async fn doctor(global: &Global, out: &mut Out) -> Result<Exit, Failu
         root(&project),
         store(&project).await,
     ];
-    findings.push(Finding::good("processor", processor()));
+    findings.extend([Finding::good("processor", processor()), energy()]);
     findings.extend(backend());
     findings.extend(models());
     for finding in &findings {
@@ -109,6 +110,25 @@ fn processor() -> String {
     let features = features().into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect::<Vec<_>>();
     let features = if features.is_empty() { "no vector units that matter".into() } else { features.join(" ") };
     format!("{cores} cores; {features}")
+}
+
+/// Whether what models on the processor take can be measured.
+fn energy() -> Finding {
+    match Powercap::find() {
+        Ok(_) => Finding::good("energy", "measured, by the counters of the processor"),
+        Err(NoMeter::Unreadable { path, why }) => {
+            let text = format!("not measured: the counter {path} cannot be read: {why}");
+            Finding::lacking(
+                "energy",
+                text,
+                format!("sudo chmod a+r {path}, or `watts` under `[cost]` for an estimate"),
+            )
+        }
+        Err(_) => {
+            let fix = "to have an estimate, say `watts` under `[cost]` in parkway.toml";
+            Finding::lacking("energy", "not measured: the machine shows no counters of its processor", fix)
+        }
+    }
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]

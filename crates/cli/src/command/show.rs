@@ -283,12 +283,15 @@ impl StepStory {
         let finish = format!("{:?}", call.finish).to_lowercase();
         let valid = if call.valid { "" } else { ", not of the form asked for" };
         let sure = call.confidence_milli.map(|sure| format!(", confidence {}", f64::from(sure) / 1_000.0));
+        let energy =
+            call.energy.as_ref().map(|energy| format!(", {} mJ of the {} measured", energy.mj, clean(&energy.of)));
         self.lines.push(format!(
-            "  {} in ({} cached), {} out, {} ms, finish {finish}{}{valid}",
+            "  {} in ({} cached), {} out, {} ms{}, finish {finish}{}{valid}",
             usage.prompt_tokens,
             usage.cached_tokens,
             usage.output_tokens,
             call.took_ms,
+            energy.unwrap_or_default(),
             sure.unwrap_or_default()
         ));
         // Most calls ask what the arguments say; an answer that is asked for again has more messages.
