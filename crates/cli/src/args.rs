@@ -138,6 +138,7 @@ impl Command {
                 | Command::Cancel(_)
                 | Command::Plan(_)
                 | Command::Do(_)
+                | Command::Audit(AuditArgs { command: AuditCommand::Replay { .. } })
         )
     }
 }

@@ -269,6 +269,12 @@ impl Parkway {
         self.kept_models(plan, asked(plan, self.tools())).await
     }
 
+    /// The one of this name.
+    pub(crate) async fn kept_model(&self, plan: &Plan, name: &str) -> Result<SharedModel, Error> {
+        let found = self.kept_models(plan, BTreeSet::from([name.to_owned()])).await?.remove(name);
+        found.ok_or_else(|| Error::Model { name: name.into(), cause: "the run's plan does not have it".into() })
+    }
+
     /// Those of these names: a run keeps the models of its plan, unless others are named for this very command.
     async fn kept_models(&self, plan: &Plan, asked: BTreeSet<String>) -> Result<BTreeMap<String, SharedModel>, Error> {
         let mut specs = plan.models.clone();

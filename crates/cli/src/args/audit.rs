@@ -8,6 +8,7 @@ const AUDIT_EXAMPLES: &str = "\
 Examples:
   parkway audit head --append heads.txt      sign the log; keep heads elsewhere
   parkway audit verify --head heads.txt      is it the log that it was?
+  parkway audit replay 0197                  do its models still answer so?
   parkway audit export audit.jsonl           all of it, for an auditor
   parkway audit prove 0197 12                event 12 of a run, with its proof
   parkway audit erase --run 0197 --note WHY  its texts; the proofs stay
@@ -39,6 +40,18 @@ pub(crate) enum AuditCommand {
         /// A key whose signatures count, NAME+ID+KEY, beside the one that signs here; repeatable
         #[arg(long = "key", value_name = "KEY")]
         keys: Vec<String>,
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Decode the recorded calls of models again, and hold the answers against the recorded ones
+    Replay {
+        /// The run; the runs that its steps had for themselves belong to it
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// Also by another model file, template or adapter than the recorded one
+        #[arg(long)]
+        anyway: bool,
         /// Write JSON
         #[arg(long)]
         json: bool,

@@ -1,4 +1,4 @@
-//! `parkway audit head | verify | prove | export | erase | hold | lift | rotate`.
+//! `parkway audit head | verify | replay | prove | export | erase | hold | lift | rotate`.
 
 mod keys;
 
@@ -22,6 +22,8 @@ use crate::out::{Out, now, say};
 use crate::project::Project;
 use crate::render::{counted, memories};
 use crate::session::person;
+
+mod replay;
 
 /// Proves the log of the store.
 pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Result<Exit, Failure> {
@@ -64,6 +66,7 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
             }
             Ok(if holds { Exit::Done } else { Exit::Failed })
         }
+        AuditCommand::Replay { run, anyway, json } => replay::replay(&parkway, &run, anyway, json, out).await,
         AuditCommand::Prove { run, event, key } => {
             let run = parkway.find_run(&run).await?.run;
             sign(&log, &key).await?;

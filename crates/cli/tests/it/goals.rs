@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::bench::{ASK, Bench, redacted};
 
-const GOAL: &str = "What does the first file in letters say?";
+pub(crate) const GOAL: &str = "What does the first file in letters say?";
 
 /// A project with two letters, whose model answers with these values, one after the other.
-fn bench(answers: Vec<Value>) -> Bench {
+pub(crate) fn bench(answers: Vec<Value>) -> Bench {
     let bench = Bench::new(ASK);
     fs::create_dir_all(bench.path("letters")).unwrap();
     bench.write("letters/a.txt", "Two lamps, please.");
@@ -60,7 +60,7 @@ fn serve(listener: &TcpListener, answers: &[Value]) {
     }
 }
 
-fn planned() -> Vec<Value> {
+pub(crate) fn planned() -> Vec<Value> {
     vec![
         json!({"id": "s1", "tool": "files.list", "args": {"folder": "letters"}, "why": "which files there are"}),
         json!({"id": "s2", "tool": "files.read_text", "args": {"path": {"$ref": "s1.files[0].path"}}, "why": "what the first says"}),

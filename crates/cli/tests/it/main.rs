@@ -23,6 +23,7 @@ mod looks;
 mod memories;
 mod pictures;
 mod reading;
+mod replays;
 mod settings;
 mod shop;
 mod store;

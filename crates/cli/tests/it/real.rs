@@ -183,3 +183,42 @@ fn a_model_whose_process_is_killed_takes_the_run_with_it() {
     let log = bench.parkway(&["show", "--json"]).out;
     assert!(log.contains("step_retried"), "{log}");
 }
+
+#[test]
+fn a_run_is_decoded_again_to_other_tokens() {
+    let bench = intake();
+    succeeds(&bench, &RUN);
+    let replay = |args: &[&str]| {
+        let output = with_model(&bench, &[&["audit", "replay", "last", "--json"], args].concat()).output().unwrap();
+        let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), value)
+    };
+    let (code, alike) = replay(&[]);
+    assert_eq!((code, &alike["holds"]), (Some(0), &Value::Bool(true)), "{alike:#}");
+    let calls = alike["calls"].as_array().unwrap();
+    assert_eq!(calls.len(), answers(&bench).values().sum::<usize>());
+    assert!(calls.iter().all(|call| call["tokens"].as_u64().is_some_and(|tokens| tokens > 0)), "{alike:#}");
+    // A file with a byte more computes the same, and is another one.
+    let catalog = Catalog::open().unwrap();
+    let mut file = fs::read(catalog.resolve("smollm2-135m-instruct").unwrap()).unwrap();
+    file.push(0);
+    fs::write(bench.path("other.gguf"), file).unwrap();
+    let named = ["--model", "main=other.gguf"];
+    let (code, other) = replay(&named);
+    assert_eq!((code, &other["not_decoded"]), (Some(1), &serde_json::json!(calls.len())), "{other:#}");
+    assert!(other["calls"][0]["others"][0].as_str().unwrap().starts_with("another model file"), "{other:#}");
+    let (code, anyway) = replay(&[&named[..], &["--anyway"]].concat());
+    assert_eq!((code, &anyway["same"]), (Some(1), &serde_json::json!(calls.len())), "{anyway:#}");
+}
+
+#[test]
+fn tokens_that_were_sampled_are_sampled_otherwise() {
+    let model = "{ gguf: { name: smollm2-135m-instruct }, deterministic: true }";
+    let bench = Bench::new(&format!(
+        "parkway: 1\nmodels:\n  main: {model}\nsteps:\n  tell:\n    for_each: [fox, crow, bear]\n    chat: {{ model: main, prompt: \"A story of a ${{{{ item }}}}.\", max_tokens: 60, temperature: 1 }}\n"
+    ));
+    succeeds(&bench, &["run", "flow.yaml"]);
+    let output = with_model(&bench, &["audit", "replay", "last"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && told.contains("3 calls: 3 the same, 0 different, 0 not decoded"), "{told}");
+}

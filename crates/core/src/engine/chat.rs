@@ -1,6 +1,7 @@
 //! Asking a model: messages are evaluated at the edge, once, and recorded; then the call is launched.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use crate::engine::step::{self, Attempt, Call, ChatCall, Failure};
 use crate::engine::{budget, offer};
 use crate::id::StepKey;
 use crate::label::Labels;
-use crate::log::{Budget, EventKind};
+use crate::log::{AnswerForm, Budget, EventKind};
 use crate::model::{Capabilities, ChatMessage, ChatRequest, Constraint, ConstraintKind};
 use crate::tool::{Cancel, ToolSpec};
 use crate::workflow::{Chat, NodeIndex, REPAIRS, Template};
@@ -88,8 +89,10 @@ impl Executor {
         self.record(draft).await?;
         let Some(index) = self.state.index_of(&key) else { return Ok(()) };
         let (timeout, by_budget) = self.time_limit(node, site);
+        // The plan has an author's schema, and of tools their names.
+        let form = (!chat.tools.is_empty()).then(|| Arc::new(AnswerForm::from(&request)));
         let metering = self.services.metering.clone();
-        let call = ChatCall { key, model, request, schema, reporter: self.reporter.clone(), metering };
+        let call = ChatCall { key, model, request, schema, form, reporter: self.reporter.clone(), metering };
         let call = Call::Chat(Box::new(call));
         self.launch(Attempt { index, call, timeout, by_budget, cancel: Cancel::new(), after: None });
         Ok(())

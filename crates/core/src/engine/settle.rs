@@ -10,7 +10,7 @@ use crate::engine::recorder::Draft;
 use crate::engine::step::{self, Failure, Outcome, Turn};
 use crate::id::StepKey;
 use crate::label::Labels;
-use crate::log::{Budget, EventKind, ModelCall, StepIndex, StepStatus};
+use crate::log::{Budget, Commitment, EventKind, ModelCall, StepIndex, StepStatus};
 use crate::workflow::{Node, Template, Verb, expression_or_value};
 
 /// The longest that the other side may ask to be left alone before a step is tried again.
@@ -79,9 +79,12 @@ impl Executor {
         let plan = self.state.plan().clone();
         let node = plan.graph.node(step.node);
         let mut tokens = 0;
+        // All turns of an attempt are held to the same.
+        let form = turns.first().and_then(|turn| turn.form.as_deref());
+        let form = form.map(|form| self.value(draft, &json!(form))).transpose()?;
         for (i, turn) in turns.iter().enumerate() {
             tokens += turn.response.end.usage.total();
-            self.draft_turn(draft, node, index, u32::try_from(i).unwrap_or(u32::MAX) + 1, turn)?;
+            self.draft_turn(draft, node, index, u32::try_from(i).unwrap_or(u32::MAX) + 1, turn, form)?;
         }
         if result.as_ref().is_err_and(|failure| !failure.not_done) {
             // Nobody knows what the model had written by then.
@@ -175,6 +178,7 @@ impl Executor {
         index: StepIndex,
         number: u32,
         turn: &Turn,
+        form: Option<Commitment>,
     ) -> Result<(), ExecutorError> {
         let Some(asked) = self.asked(node) else { return Ok(()) };
         let step = self.state.at(index);
@@ -215,6 +219,7 @@ impl Executor {
             temperature_milli: asked.temperature_milli,
             max_tokens: asked.max_tokens,
             messages,
+            form,
             answer,
             thinking,
             tool_calls,

@@ -14,7 +14,7 @@ use crate::engine::secret::Known;
 use crate::engine::{offer, writes};
 use crate::id::{Seq, StepKey};
 use crate::label::Labels;
-use crate::log::{Energy, StepIndex};
+use crate::log::{AnswerForm, Energy, StepIndex};
 use crate::model::{ChatMessage, ChatRequest, ChatResponse, Delta, FinishReason, ModelError, Role, SharedModel};
 use crate::schema::Schema;
 use crate::store::StoreError;
@@ -56,6 +56,8 @@ pub(crate) struct ChatCall {
     pub(crate) request: ChatRequest,
     /// What the answer must look like; free text if absent.
     pub(crate) schema: Option<Arc<Schema>>,
+    /// What the answer is held to, where the plan does not say it.
+    pub(crate) form: Option<Arc<AnswerForm>>,
     pub(crate) reporter: Reporter,
     /// What meters the energy that the answer takes.
     pub(crate) metering: Option<Metering>,
@@ -110,6 +112,7 @@ impl Failure {
 /// One answer of a model.
 pub(crate) struct Turn {
     pub(crate) messages: Vec<ChatMessage>,
+    pub(crate) form: Option<Arc<AnswerForm>>,
     pub(crate) response: ChatResponse,
     pub(crate) took: Duration,
     pub(crate) energy: Option<Energy>,
@@ -236,7 +239,8 @@ async fn call_model(chat: ChatCall, turns: &mut Vec<Turn>) -> Result<Output, Fai
         };
         let judged = judge(&said, response.end.finish, chat.schema.as_deref());
         let valid = judged.is_ok();
-        turns.push(Turn { messages: request.messages.clone(), response, took, energy, valid });
+        let (messages, form) = (request.messages.clone(), chat.form.clone());
+        turns.push(Turn { messages, form, response, took, energy, valid });
         let problem = match judged {
             Ok(value) => return Ok(Output { value, labels: Labels::NONE, writes: Vec::new() }),
             Err(problem) => problem,

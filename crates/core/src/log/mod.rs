@@ -17,7 +17,7 @@ pub use event::{
     Actor, Channel, Does, Event, EventError, EventKind, FailureReason, Finish, LOG_VERSION, Parent, Planned, RunStatus,
     SkipReason, Verdict,
 };
-pub use model_call::{Energy, ModelCall};
+pub use model_call::{AnswerForm, Energy, ModelCall};
 pub use payload::{Codec, Commitment, Payload, PayloadError};
 pub(crate) use ready::Work;
 pub use state::{Forked, IllegalEvent, Question, RunState};

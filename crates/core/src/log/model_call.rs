@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::payload::Commitment;
-use crate::model::{FinishReason, Usage};
+use crate::model::{ChatRequest, Constraint, FinishReason, ToolDefinition, Usage};
 
 /// One answer of a model, with what is needed to decode it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub struct ModelCall {
     pub max_tokens: u32,
     /// The request's messages, and the prefix of the answer if there was one.
     pub messages: Commitment,
+    /// What the answer was held to, where the run's plan does not say it: [`AnswerForm`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<Commitment>,
     /// The answer's text.
     pub answer: Commitment,
     /// What the model thought before it answered.
@@ -77,6 +80,31 @@ pub struct Energy {
     pub mj: u64,
     /// What was metered, for example `cpu`.
     pub of: String,
+}
+
+/// What a request asks for beside its messages: what an answer is held to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AnswerForm {
+    /// What the answer must look like; free text if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constraint: Option<Constraint>,
+    /// The tools that the model may ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolDefinition>,
+    /// Text that the answer goes on after. Where it is the last of the recorded messages, too, it is no message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+}
+
+impl From<&ChatRequest> for AnswerForm {
+    fn from(request: &ChatRequest) -> Self {
+        AnswerForm {
+            constraint: request.constraint.clone(),
+            tools: request.tools.clone(),
+            prefix: request.assistant_prefix.clone(),
+        }
+    }
 }
 
 mod string_number {

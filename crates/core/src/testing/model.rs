@@ -100,6 +100,13 @@ impl ScriptedModel {
         self
     }
 
+    /// Passes for a model in a file of this content: tells the hash of the file, ids of tokens, and hashes of what held its answers.
+    #[must_use]
+    pub fn of_file(mut self, content: impl AsRef<[u8]>) -> Self {
+        self.capabilities.model_hash = Some(hex::encode(Sha256::digest(content)));
+        self
+    }
+
     /// Says that it enforces only these constraints.
     #[must_use]
     pub fn enforces(mut self, constraints: impl Into<Vec<ConstraintKind>>) -> Self {
@@ -182,9 +189,11 @@ impl Model for ScriptedModel {
         let prompt_tokens = words(&request);
         let offered = !request.tools.is_empty();
         let answer = self.answer(&request);
+        let form = request.constraint.as_ref().and_then(|constraint| serde_json::to_vec(constraint).ok());
         self.requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(request);
         let answer = answer?;
         let (delay, confidence) = (self.delay, self.confidence);
+        let of_file = self.capabilities.model_hash.is_some();
         let (sender, deltas) = Deltas::channel(64);
         tokio::spawn(async move {
             // Without a delay no timer is needed, nor a runtime that has one.
@@ -208,7 +217,11 @@ impl Model for ScriptedModel {
                 }
             }
             let usage = Usage { prompt_tokens, cached_tokens: 0, output_tokens, forced_tokens: 0 };
-            let end = ChatEnd { finish: FinishReason::Stop, usage, confidence, ..ChatEnd::default() };
+            let mut end = ChatEnd { finish: FinishReason::Stop, usage, confidence, ..ChatEnd::default() };
+            if of_file {
+                end.tokens = answer.split_inclusive(' ').map(id).collect();
+                end.grammar = form.map(|form| hex::encode(Sha256::digest(form)));
+            }
             sender.send(Ok(Delta::Done(end))).await;
         });
         Ok(deltas)
@@ -229,6 +242,12 @@ impl Model for ScriptedModel {
     fn count_tokens(&self, request: &ChatRequest) -> Option<usize> {
         Some(words(request) as usize)
     }
+}
+
+/// The id of a word.
+fn id(word: &str) -> u32 {
+    let digest = Sha256::digest(word);
+    u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
 }
 
 fn words(request: &ChatRequest) -> u32 {

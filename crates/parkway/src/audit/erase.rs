@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::AuditLog;
+use super::family::family;
 use crate::error::Error;
 
 /// Texts that are read at once, and named by one event.
@@ -88,7 +89,7 @@ impl Class {
             (EventKind::RunCreated { .. }, "plan") => Class::Plan,
             (_, "inputs" | "env") => Class::Inputs,
             (_, "output" | "outputs" | "payload" | "values") => Class::Outputs,
-            (_, "messages" | "prompt" | "shown") => Class::Prompts,
+            (EventKind::ModelCalled { .. }, "form") | (_, "messages" | "prompt" | "shown") => Class::Prompts,
             (_, "answer" | "thinking" | "tool_calls" | "tokens") => Class::Answers,
             (_, "message") => Class::Errors,
             (_, "note") => Class::Notes,
@@ -253,13 +254,7 @@ impl AuditLog {
             if !runs.iter().any(|found| found.run == run) {
                 return Err(StoreError::NoRun(run).into());
             }
-            let mut family = HashSet::from([run]);
-            // A run that a step has for itself is younger, or as old, and may have such runs itself.
-            while let Some(child) = runs.iter().find(|found| {
-                !family.contains(&found.run) && found.parent.is_some_and(|parent| family.contains(&parent))
-            }) {
-                family.insert(child.run);
-            }
+            let family = family(&runs, run);
             runs.retain(|found| family.contains(&found.run));
         } else if what.text.is_some() {
             let filter = RunFilter { run: Some(RunId::SYSTEM), ..RunFilter::default() };

@@ -30,8 +30,10 @@
 mod check;
 mod erase;
 mod export;
+mod family;
 mod hold;
 mod key;
+mod replay;
 mod rotate;
 mod trail;
 
@@ -48,6 +50,7 @@ pub use parkway_verify::{Doubt, Head, Key, Report, Trust, verify as verify_expor
 pub use self::erase::{Class, Erase, Erased, Found};
 pub use self::export::{Exported, Extent};
 pub use self::key::SigningKey;
+pub use self::replay::{Difference, Excerpt, Outcome, Replay, Replayed, Replaying};
 pub use self::trail::TRAIL;
 use crate::error::Error;
 

@@ -16,6 +16,7 @@ mod memories;
 mod older;
 mod promises;
 mod realistic;
+mod replaying;
 mod servers;
 mod settings;
 mod subworkflows;

@@ -2,6 +2,7 @@
 //! told is recorded.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use crate::engine::step::{self, Attempt, Call, ChatCall, Failure};
 use crate::engine::{budget, offer};
 use crate::id::StepKey;
 use crate::label::Labels;
-use crate::log::{Budget, EventKind, StepIndex};
+use crate::log::{AnswerForm, Budget, EventKind, StepIndex};
 use crate::model::{ChatMessage, ChatRequest, Constraint, ConstraintKind, Role, SharedModel};
 use crate::planning::{self, Seen};
 use crate::schema::{Schema, move_references};
@@ -102,9 +103,9 @@ impl Executor {
         }
         self.record(draft).await?;
         let (timeout, by_budget) = self.time_limit(node, site);
-        let schema = Some(std::sync::Arc::new(schema));
+        let (schema, form) = (Some(Arc::new(schema)), Some(Arc::new(AnswerForm::from(&request))));
         let metering = self.services.metering.clone();
-        let call = ChatCall { key, model, request, schema, reporter: self.reporter.clone(), metering };
+        let call = ChatCall { key, model, request, schema, form, reporter: self.reporter.clone(), metering };
         let call = Call::Chat(Box::new(call));
         self.launch(Attempt { index, call, timeout, by_budget, cancel: Cancel::new(), after: None });
         Ok(())
