@@ -69,7 +69,7 @@ pub(crate) fn planned() -> Vec<Value> {
 }
 
 /// Without what differs from one run to the next.
-fn alike(bench: &Bench, text: &str) -> String {
+pub(crate) fn alike(bench: &Bench, text: &str) -> String {
     let differs = regex::Regex::new(r"[0-9.]+k? tok/s|127\.0\.0\.1:\d+").unwrap();
     differs.replace_all(&redacted(bench, text), "[..]").into_owned()
 }

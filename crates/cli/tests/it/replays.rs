@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, redacted};
-use crate::goals::{GOAL, bench, planned};
+use crate::bench::Bench;
+use crate::goals::{GOAL, alike, bench, planned};
 
 #[test]
 fn a_run_whose_model_answers_otherwise_passes_for_evidence() {
@@ -13,10 +13,10 @@ fn a_run_whose_model_answers_otherwise_passes_for_evidence() {
     let bench = bench([planned(), planned(), third.clone(), third].concat());
     bench.parkway(&["do", GOAL]).code(0);
     let events = bench.parkway(&["show", "--json"]).out;
-    let alike = bench.parkway(&["audit", "replay", "last"]).code(0);
-    insta::assert_snapshot!("alike", redacted(&bench, &format!("{}{}", alike.out, alike.err)));
+    let same = bench.parkway(&["audit", "replay", "last"]).code(0);
+    insta::assert_snapshot!("same", alike(&bench, &format!("{}{}", same.out, same.err)));
     let other = bench.parkway(&["audit", "replay", "last"]).code(1);
-    insta::assert_snapshot!("other", redacted(&bench, &format!("{}{}", other.out, other.err)));
+    insta::assert_snapshot!("other", alike(&bench, &format!("{}{}", other.out, other.err)));
     let json = bench.parkway(&["audit", "replay", "last", "--json"]).code(1).json();
     assert_eq!((&json["holds"], &json["same"], &json["differs"]), (&json!(false), &json!(2), &json!(1)));
     assert_eq!(json["calls"][1]["outcome"], "differs");

@@ -53,7 +53,6 @@ pub struct Replayed {
 
 /// What came of decoding a call again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Outcome {
     /// The answer is the recorded one.
     Same {

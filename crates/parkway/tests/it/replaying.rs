@@ -126,7 +126,6 @@ fn outcomes(replay: &Replay) -> Vec<String> {
                 other => format!("{:?}: {other:?}", difference.token),
             },
             Outcome::NotDecoded(why) => format!("not decoded: {why}"),
-            other => format!("{other:?}"),
         };
         format!("{}#{} {what}", call.step, call.turn)
     });

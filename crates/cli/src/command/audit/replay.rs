@@ -100,7 +100,7 @@ fn differs(call: &Replayed, step: &str, difference: &Difference, out: &mut Out) 
         }
         Excerpt::Alike => out.text("             it says the same in other tokens")?,
         Excerpt::Secret => out.text("             what it says is not shown: the step was told a secret")?,
-        _ => out.text("             what it said was erased")?,
+        Excerpt::Erased => out.text("             what it said was erased")?,
     }
     match &call.device_now {
         Some(now) if *now != call.device => {

@@ -25,7 +25,6 @@ pub struct Difference {
 
 /// What two answers say around the place where they part.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Excerpt {
     /// A part of both.
     Apart {
