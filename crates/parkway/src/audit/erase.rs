@@ -31,7 +31,7 @@ pub enum Class {
     Arguments,
     /// Outputs of steps and runs, signals, filled forms.
     Outputs,
-    /// What models and people were asked.
+    /// What models and people were asked, and what answers were held to.
     Prompts,
     /// What models answered, also as token ids.
     Answers,
