@@ -43,9 +43,7 @@ async fn a_word_that_most_memories_have_hides_those_that_few_have() {
     let mut all: Vec<(MemoryKind, String)> = (0..1_100).map(|n| (Semantic, format!("order {n} has come"))).collect();
     all.extend((0..1_400).map(|n| (Semantic, format!("nothing to tell {n}"))));
     all.extend((0..80).map(|n| (Semantic, format!("lamp number {n}"))));
-    all.extend(
-        (0..5).map(|n| (Semantic, format!("{n} order lamp"))),
-    );
+    all.extend((0..5).map(|n| (Semantic, format!("{n} order lamp"))));
     all.extend((0..3).map(|n| (Semantic, format!("{n} Fridays"))));
     all.extend((0..4).map(|n| {
         (Procedural, format!("{n}: how a lamp is wrapped so that it does not break on its way to a customer abroad"))
