@@ -19,12 +19,12 @@ run: setup ## Build, fetch the starter model, run the order intake over 28 lette
 	@echo
 	scripts/evidence
 
-test: setup ## All tests: without a C++ toolchain first, then those on the real model
-	$(CARGO) test
+test: setup ## All tests, with canaries: without a C++ toolchain first, then those on the real model
+	scripts/canaries run $(CARGO) test
 	$(CARGO) build --release -p parkway-cli -p parkway-examples $(MODEL)
 	scripts/setup model
 	scripts/embedder
-	RUST_TEST_THREADS=1 $(CARGO) test --release -p parkway-llama -p parkway-cli -p parkway-examples $(MODEL)
+	RUST_TEST_THREADS=1 scripts/canaries run $(CARGO) test --release -p parkway-llama -p parkway-cli -p parkway-examples $(MODEL)
 
 times: setup ## A short table of times: a process, durable steps, tokens, beside load and sync cost
 	$(CARGO) build --release -p parkway-cli -p parkway-examples $(MODEL)

@@ -1,9 +1,13 @@
 //! The port to secrets: values that a tool call needs and that nothing else may see. The engine puts them into the call's
 //! arguments at the last moment; logs, questions and errors hold `[secret NAME]` in their place.
 
+mod scrub;
+
 use std::fmt;
 
 use async_trait::async_trait;
+
+pub use scrub::Scrub;
 
 /// A secret's value. It does not print.
 #[derive(Clone, PartialEq, Eq)]

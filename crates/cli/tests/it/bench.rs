@@ -70,7 +70,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// A project with this workflow as `flow.yaml`.
     pub(crate) fn new(workflow: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::kept::folder().unwrap();
         fs::write(folder.path().join("parkway.toml"), "").unwrap();
         let bench = Bench { folder };
         bench.write("flow.yaml", workflow);
@@ -106,6 +106,7 @@ impl Bench {
 
     pub(crate) fn parkway(&self, args: &[&str]) -> Ended {
         let output = self.command(args).output().unwrap();
+        crate::kept::said(self.folder.path(), &[&output.stdout, &output.stderr]);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }

@@ -20,7 +20,7 @@ fn cases(home: &Path) -> TestCases {
 
 #[test]
 fn commands_print_what_the_cases_say() {
-    let home = tempfile::tempdir().unwrap();
+    let home = crate::kept::folder().unwrap();
     let cases = cases(home.path());
     cases.insert_var("[HOME]", home.path().display().to_string()).unwrap();
     cases.case("tests/cmd/*.trycmd").skip("tests/cmd/resolve.trycmd");

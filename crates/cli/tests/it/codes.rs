@@ -6,7 +6,6 @@ use std::path::Path;
 
 use parkway::{Diagnostics, Error, Parkway, Workflow};
 use regex::Regex;
-use tempfile::TempDir;
 
 use crate::bench::Bench;
 
@@ -40,7 +39,7 @@ fn entries() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
 
 /// What is said of a file, with the files beside it.
 async fn said(parkway: &Parkway, text: &str, beside: &[(&str, &str)]) -> Diagnostics {
-    let folder = TempDir::new().unwrap();
+    let folder = crate::kept::folder().unwrap();
     for (name, text) in beside {
         fs::write(folder.path().join(name.strip_prefix("beside ").unwrap()), text).unwrap();
     }
@@ -52,7 +51,7 @@ async fn said(parkway: &Parkway, text: &str, beside: &[(&str, &str)]) -> Diagnos
 
 #[tokio::test]
 async fn no_code_is_explained_by_an_example_that_does_not_give_it() {
-    let folder = TempDir::new().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let store = format!("sqlite:{}", folder.path().join("runs.db").display());
     let parkway = Parkway::builder().root(folder.path()).store(store).build().await.unwrap();
     let mut wrong = Vec::new();

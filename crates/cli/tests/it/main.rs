@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
+#[path = "../../../parkway/tests/it/kept.rs"]
+mod kept;
+
 mod again;
 mod audit;
 mod bench;
@@ -32,6 +35,8 @@ mod timeline;
 mod trials;
 mod words;
 
+#[cfg(unix)]
+mod canaries;
 #[cfg(unix)]
 mod crash;
 #[cfg(all(unix, feature = "llama"))]

@@ -204,7 +204,7 @@ impl Executor {
             _ => "tool",
         };
         let failure = step::panicked(what, error.is_panic().then(|| error.into_panic()));
-        let result = Err(self.secrets.scrub_failure(failure));
+        let result = Err(self.secrets.kept_failure(failure, self.given_labels(index)));
         Outcome { index, result, turns: Vec::new(), cut_off: false, begun: true, child: None }
     }
 

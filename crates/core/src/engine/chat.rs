@@ -91,8 +91,16 @@ impl Executor {
         let (timeout, by_budget) = self.time_limit(node, site);
         // The plan has an author's schema, and of tools their names.
         let form = (!chat.tools.is_empty()).then(|| Arc::new(AnswerForm::from(&request)));
-        let metering = self.services.metering.clone();
-        let call = ChatCall { key, model, request, schema, form, reporter: self.reporter.clone(), metering };
+        let call = ChatCall {
+            key,
+            model,
+            request,
+            schema,
+            form,
+            reporter: self.reporter.clone(),
+            secrets: self.secrets.clone(),
+            metering: self.services.metering.clone(),
+        };
         let call = Call::Chat(Box::new(call));
         self.launch(Attempt { index, call, timeout, by_budget, cancel: Cancel::new(), after: None });
         Ok(())

@@ -11,7 +11,7 @@ use crate::engine::calls::{End, Purpose};
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::recorder::{Disk, Draft};
 use crate::engine::secret::Known;
-use crate::engine::step::words;
+use crate::engine::step::{Failure, words};
 use crate::id::{Seq, StepKey};
 use crate::log::{Actor, EventKind, Resolution, RunState, StepIndex, StepStatus};
 use crate::schema::Schema;
@@ -151,7 +151,8 @@ impl Executor {
     ) -> Result<(), ExecutorError> {
         let outcome = match outcome {
             Resolution::Done { output } => {
-                Resolution::Done { output: self.value(draft, &self.secrets.scrub_value(output))? }
+                let output = self.secrets.kept(output, self.given_labels(index));
+                Resolution::Done { output: self.value(draft, &output)? }
             }
             Resolution::NotDone => Resolution::NotDone,
             Resolution::Redo => return Ok(()),
@@ -186,7 +187,8 @@ async fn ask(asking: Asking) -> Result<End, StoreError> {
         found => Ok(found),
     });
     let found = found.unwrap_or_else(|error| {
-        let (code, message) = (secrets.scrub(&error.code), secrets.scrub(&error.message));
+        let failure = secrets.kept_failure(Failure::new(&error.code, error.message), tool.spec().labels);
+        let Failure { code, message, .. } = failure;
         tracing::warn!(code, message, "what became of the call could not be found out");
         Reconciled::Unknown
     });

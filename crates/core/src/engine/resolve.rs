@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::engine::executor::{Executor, ExecutorError};
 use crate::engine::recorder::Draft;
+use crate::engine::secret::is_withheld;
 use crate::engine::step::Failure;
 use crate::id::StepKey;
 use crate::label::Labels;
@@ -25,7 +26,8 @@ impl Executor {
             let outcome = match outcome {
                 Resolution::Done { output } => match self.check_output(&key, &output) {
                     Ok(()) => {
-                        let output = self.secrets.scrub_value(output);
+                        let labels = self.state.index_of(&key).map_or(Labels::NONE, |index| self.given_labels(index));
+                        let output = self.secrets.kept(output, labels);
                         Some(Resolution::Done { output: self.value(&mut draft, &output)? })
                     }
                     Err(problem) => {
@@ -50,8 +52,22 @@ impl Executor {
         let verb = node.map(|node| &self.state.plan().graph.node(node).verb);
         let Some(Verb::Tool { name, .. }) = verb else { return schema::check_depth(output) };
         let Some(tool) = self.services.tools.get(name) else { return schema::check_depth(output) };
+        // What the tool gave has gone by the schema, and not been kept.
+        if tool.spec().labels.secret && is_withheld(output) {
+            return Ok(());
+        }
         schema::check(&tool.spec().output_schema, output)
             .map_err(|error| format!("`{name}` cannot have returned this: {error}"))
+    }
+
+    /// The labels of what a step's tool gives.
+    pub(super) fn given_labels(&self, index: StepIndex) -> Labels {
+        let node = self.state.plan().graph.node(self.state.at(index).node);
+        let tool = match &node.verb {
+            Verb::Tool { name, .. } => self.services.tools.get(name),
+            _ => None,
+        };
+        tool.map_or(Labels::NONE, |tool| tool.spec().labels)
     }
 
     /// Records what follows of a person's word about a call in doubt.
@@ -78,11 +94,7 @@ impl Executor {
         let node = plan.graph.node(step.node);
         match outcome {
             Resolution::Done { output } => {
-                let labels = match &node.verb {
-                    Verb::Tool { name, .. } => self.services.tools.get(name).map(|tool| tool.spec().labels),
-                    _ => None,
-                };
-                let labels = labels.unwrap_or(Labels::NONE).union(step.arg_labels.scrubbed());
+                let labels = self.given_labels(index).union(step.arg_labels.scrubbed());
                 let (key, attempt, output) = (step.key.clone(), step.attempt, Some(*output));
                 draft.event(EventKind::StepCompleted { key, attempt, output, labels });
                 Ok(())

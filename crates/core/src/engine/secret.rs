@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 use crate::engine::executor::ExecutorError;
 use crate::engine::services::Services;
 use crate::engine::step::Failure;
-use crate::secret::Secret;
+use crate::label::Labels;
+use crate::model::ChatResponse;
+use crate::secret::{Scrub, Secret};
 use crate::workflow::Plan;
 
 /// A place in arguments where a secret belongs.
@@ -28,32 +30,19 @@ fn shown(name: &str) -> String {
     format!("[secret {name}]")
 }
 
-/// A line of a secret of several is searched for by itself where it is at least this long.
-const LONG: usize = 16;
+/// What stands in the place of an output that is a secret as a whole.
+const WHOLE: &str = "[secret]";
 
-/// A value as addresses have it: all encoded that may be, and what stands in a path or a query as it is.
-fn percent_encoded(value: &str) -> Vec<String> {
-    let encoded = |kept: &str| {
-        let mut text = String::new();
-        for byte in value.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => text.push(char::from(byte)),
-                byte if kept.as_bytes().contains(&byte) => text.push(char::from(byte)),
-                byte => text.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        text
-    };
-    // RFC 3986's unreserved characters; those of a form (WHATWG); those that a path keeps; those that a query keeps.
-    ["-._~", "-._*", "-._~!$&'()*+,;=:@/", "-._~!$&()*+,;=:@/?"].map(encoded).into()
+/// Whether an output stands in the place of one that is not kept.
+pub(crate) fn is_withheld(output: &Value) -> bool {
+    output == WHOLE
 }
 
 /// The secrets of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     values: BTreeMap<String, Secret>,
-    /// Forms in which a value may come back, longest first, and what takes their place.
-    forms: Vec<(String, String)>,
+    scrub: Scrub,
 }
 
 impl Known {
@@ -76,53 +65,31 @@ impl Known {
             };
             missing.push(format!("the secret `{name}` {why}"));
         }
-        if missing.is_empty() { Ok(Known::of(values)) } else { Err(ExecutorError::Missing(missing)) }
+        if !missing.is_empty() {
+            return Err(ExecutorError::Missing(missing));
+        }
+        // A server may say its key. One that cannot be had is told when the model is loaded.
+        for key in plan.models.values().filter_map(|model| model.openai.as_ref()?.key.as_ref()) {
+            if let (false, Ok(Some(secret))) = (values.contains_key(key), services.secrets.get(key).await) {
+                values.insert(key.clone(), secret);
+            }
+        }
+        Ok(Known::of(values))
     }
 
     fn of(values: BTreeMap<String, Secret>) -> Known {
-        let mut forms = Vec::new();
-        for (name, secret) in &values {
-            let value = secret.expose();
-            let quoted = Value::String(value.to_owned()).to_string();
-            // As it is, without the line's end, inside JSON, and in addresses and forms of the web.
-            let plain = [value.to_owned(), value.trim().to_owned(), quoted[1..quoted.len() - 1].to_owned()];
-            let on_the_web = percent_encoded(value.trim());
-            let spaced = on_the_web.iter().map(|form| form.replace("%20", "+")).collect::<Vec<_>>();
-            // A line of a key is as good as the key.
-            let lines = value.lines().map(str::trim).filter(|line| line.len() >= LONG).map(str::to_owned);
-            let all = plain.into_iter().chain(on_the_web).chain(spaced).chain(lines);
-            forms.extend(all.map(|form| (form, shown(name))));
-        }
-        forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
-        forms.dedup_by(|a, b| a.0 == b.0);
-        Known { values, forms }
+        let scrub = Scrub::new(values.iter().map(|(name, secret)| (shown(name), secret)));
+        Known { values, scrub }
     }
 
     /// A text without any secret.
     pub(crate) fn scrub(&self, text: &str) -> String {
-        if !self.forms.iter().any(|(form, _)| text.contains(form)) {
-            return text.to_owned();
-        }
-        let mut clean = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(next) = rest.chars().next() {
-            match self.forms.iter().find(|(form, _)| rest.starts_with(form)) {
-                Some((form, mark)) => {
-                    clean.push_str(mark);
-                    rest = &rest[form.len()..];
-                }
-                None => {
-                    clean.push(next);
-                    rest = &rest[next.len_utf8()..];
-                }
-            }
-        }
-        clean
+        self.scrub.clean(text)
     }
 
     /// A value without any secret.
     pub(crate) fn scrub_value(&self, value: Value) -> Value {
-        if self.forms.is_empty() {
+        if self.scrub.is_idle() {
             return value;
         }
         match value {
@@ -132,16 +99,41 @@ impl Known {
                 map.into_iter().map(|(key, item)| (self.scrub(&key), self.scrub_value(item))).collect()
             }
             // A secret of digits may come back as a number.
-            Value::Number(number) if self.forms.iter().any(|(form, _)| *form == number.to_string()) => {
+            Value::Number(number) if self.scrub.is_one(&number.to_string()) => {
                 Value::String(self.scrub(&number.to_string()))
             }
             other => other,
         }
     }
 
+    /// What a model answered, without any secret. The tokens of an answer that held one spell it, and go with it.
+    pub(crate) fn scrub_answer(&self, mut answer: ChatResponse) -> ChatResponse {
+        let (text, thinking) = (self.scrub(&answer.text), self.scrub(&answer.thinking));
+        if text != answer.text || thinking != answer.thinking {
+            (answer.end.tokens, answer.end.logprobs) = (Vec::new(), Vec::new());
+        }
+        (answer.text, answer.thinking) = (text, thinking);
+        for call in &mut answer.tool_calls {
+            (call.id, call.name) = (self.scrub(&call.id), self.scrub(&call.name));
+            call.arguments = self.scrub_value(std::mem::take(&mut call.arguments));
+        }
+        answer
+    }
+
     /// A failure whose words hold no secret.
     pub(crate) fn scrub_failure(&self, failure: Failure) -> Failure {
         Failure { code: self.scrub(&failure.code), message: self.scrub(&failure.message), ..failure }
+    }
+
+    /// What is kept of what a tool gave: all of it but secrets, and nothing where it is one as a whole.
+    pub(crate) fn kept(&self, value: Value, labels: Labels) -> Value {
+        if labels.secret { Value::String(WHOLE.into()) } else { self.scrub_value(value) }
+    }
+
+    /// What is kept of a tool's failure, whose words may quote what it would have given.
+    pub(crate) fn kept_failure(&self, failure: Failure, labels: Labels) -> Failure {
+        let failure = self.scrub_failure(failure);
+        if labels.secret { Failure { message: WHOLE.into(), ..failure } } else { failure }
     }
 
     /// Puts the secrets into their places.

@@ -59,6 +59,8 @@ pub(crate) struct ChatCall {
     /// What the answer is held to, where the plan does not say it.
     pub(crate) form: Option<Arc<AnswerForm>>,
     pub(crate) reporter: Reporter,
+    /// What must not be in an answer.
+    pub(crate) secrets: Arc<Known>,
     /// What meters the energy that the answer takes.
     pub(crate) metering: Option<Metering>,
 }
@@ -146,10 +148,10 @@ pub(crate) async fn make(attempt: Attempt) -> Result<Outcome, StoreError> {
                 Call::Tool { tool, input, context, output, secrets } => {
                     match call_tool(&tool, input, &context, &output).await {
                         Ok(Output { value, labels, writes }) => {
-                            let (value, writes) = (secrets.scrub_value(value), writes::scrub(&secrets, writes));
+                            let (value, writes) = (secrets.kept(value, labels), writes::scrub(&secrets, writes));
                             Ok(Output { value, labels, writes })
                         }
-                        Err(failure) => Err(secrets.scrub_failure(failure)),
+                        Err(failure) => Err(secrets.kept_failure(failure, tool.spec().labels)),
                     }
                 }
                 Call::Chat(chat) => call_model(*chat, &mut turns).await,
@@ -226,13 +228,15 @@ async fn call_tool(tool: &SharedTool, input: Value, context: &ToolContext, schem
 }
 
 async fn call_model(chat: ChatCall, turns: &mut Vec<Turn>) -> Result<Output, Failure> {
-    let mut request = chat.request;
+    let mut request = chat.request.clone();
     let mut repairs = 0;
     loop {
         let started = Instant::now();
         let share = chat.metering.as_ref().and_then(|metering| metering.begin(&chat.model.capabilities().device));
-        let response = answer(&chat.model, &chat.key, &chat.reporter, request.clone()).await.map_err(model_failure)?;
+        let response = answer(&chat, request.clone()).await;
+        let response = response.map_err(|error| chat.secrets.scrub_failure(model_failure(error)))?;
         let (took, energy) = (started.elapsed(), share.and_then(Share::end));
+        let response = chat.secrets.scrub_answer(response);
         let said = match request.tools.is_empty() {
             true => response.text.clone(),
             false => offer::output(&response).to_string(),
@@ -258,12 +262,8 @@ async fn call_model(chat: ChatCall, turns: &mut Vec<Turn>) -> Result<Output, Fai
 }
 
 /// Streams one answer, telling watchers as it comes.
-async fn answer(
-    model: &SharedModel,
-    key: &StepKey,
-    reporter: &Reporter,
-    request: ChatRequest,
-) -> Result<ChatResponse, ModelError> {
+async fn answer(chat: &ChatCall, request: ChatRequest) -> Result<ChatResponse, ModelError> {
+    let ChatCall { model, key, reporter, .. } = chat;
     let mut deltas = model.stream(request).await?;
     let mut response = ChatResponse::default();
     while let Some(delta) = deltas.next().await {

@@ -39,6 +39,8 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether its line is not quoted, since a secret may stand there.
+    pub unquoted: bool,
 }
 
 impl Diagnostic {
@@ -51,6 +53,7 @@ impl Diagnostic {
             place: place.into(),
             message: message.into(),
             help: None,
+            unquoted: false,
         }
     }
 
@@ -69,6 +72,12 @@ impl Diagnostic {
     pub(crate) fn in_file(mut self, file: impl Into<String>) -> Self {
         self.file = Some(file.into());
         self
+    }
+
+    /// The same, without its line being quoted: a secret may stand there.
+    #[must_use]
+    pub fn unquoted(self) -> Self {
+        Diagnostic { unquoted: true, ..self }
     }
 
     /// Adds what to do about it.

@@ -6,6 +6,7 @@ use parkway_core::engine::{Executor, ExecutorError};
 use parkway_core::id::RunId;
 use parkway_core::log::{EventKind, Resolution, RunStatus};
 use parkway_core::store::Log;
+use parkway_core::testing::ScriptedModel;
 use parkway_core::tool::{Effect, ToolContext, ToolError, ToolOutput, tool_fn};
 use parkway_core::workflow::{Plan, Verb};
 use serde_json::{Value, json};
@@ -286,4 +287,126 @@ async fn a_secret_that_a_person_tells_of_a_call_in_doubt_is_not_kept() {
     assert!(log.contains(r#"step_completed send {"echo":"sent [secret TOKEN]"}"#), "{log}");
     let state = world.state(run).await;
     assert!(!state.steps()[0].labels.secret);
+}
+
+#[tokio::test]
+async fn a_secret_comes_back_in_another_form_and_is_kept() {
+    let forms: [fn(&str) -> String; 4] = [
+        |value| hex::encode(value),
+        |value| hex::encode_upper(value),
+        |value| value.replace('ü', "%c3%bc").replace('-', "%2d"),
+        |value| value.replace('ü', "\\u00FC"),
+    ];
+    for form in forms {
+        let (world, _) = world();
+        let world = world
+            .tool(Acting::new("t.form", Effect::Pure, move |input: Value, _| async move {
+                Ok(json!(format!("<{}>", form(input["token"].as_str().unwrap()))))
+            }))
+            .tool(Acting::new("t.form_fails", Effect::Pure, move |input: Value, _| async move {
+                Err::<Value, _>(ToolError::invalid("no", format!("<{}>", form(input["token"].as_str().unwrap()))))
+            }));
+        let with = json!({"token": "${{ secrets.TOKEN }}"});
+        let gives = run(&world, sending(&world, "t.form", &with, "")).await;
+        assert!(world.log(gives).await.contains("step_completed send \"<[secret TOKEN]>\""));
+        let fails = run(&world, sending(&world, "t.form_fails", &with, "")).await;
+        assert!(world.log(fails).await.contains("step_failed send no: <[secret TOKEN]>"));
+        let kept = kept(&world).await;
+        assert!(!kept.contains("unter2") && !kept.contains(&form(VALUE)), "{kept}");
+    }
+}
+
+/// A tool that gives a secret, and one that fails to.
+fn safe(world: World) -> World {
+    let gives = |name: &str, effect, fails: bool| {
+        let tool = tool_fn(name, effect, move |_: Value| async move {
+            match fails {
+                true => Err(ToolError::invalid("locked", format!("{VALUE} does not open it"))),
+                false => Ok(json!({"token": VALUE, "lines": [VALUE, 7]})),
+            }
+        });
+        tool.labels(parkway_core::label::Labels { untrusted: false, secret: true })
+    };
+    world.tool(gives("safe.get", Effect::Read, false)).tool(gives("safe.fail", Effect::Read, true)).tool(gives(
+        "safe.take",
+        Effect::AtMostOnce,
+        false,
+    ))
+}
+
+#[tokio::test]
+async fn what_a_tool_gives_that_gives_secrets_is_kept() {
+    let (mut world, _) = world();
+    world.secrets = Vault::default();
+    let world = safe(world);
+    let yaml = |tool: &str| {
+        format!("parkway: 1\ntools: {{ safe: {{}} }}\nsteps: {{ get: {{ tool: {tool}, with: {{}}, retry: 0 }} }}\n")
+    };
+    for (tool, says) in
+        [("safe.get", "step_completed get \"[secret]\""), ("safe.fail", "step_failed get locked: [secret]")]
+    {
+        let (run, _) = world.run(&yaml(tool), json!({})).await;
+        let log = world.log(run).await;
+        assert!(log.contains(says), "{log}");
+        assert!(world.state(run).await.steps()[0].labels.secret || tool == "safe.fail");
+    }
+    let (run, ended) = world.run(&yaml("safe.take"), json!({})).await;
+    assert_eq!(ended.status, RunStatus::Waiting);
+    world.answer(run, "get", true).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+    assert!(world.log(run).await.contains("step_completed get \"[secret]\""));
+    let kept = kept(&world).await;
+    assert!(!kept.contains("hunter2"), "{kept}");
+}
+
+#[test]
+fn an_expression_finds_a_placeholder_where_a_tool_gave_a_secret() {
+    let world = safe(world().0);
+    let plan = world.plan(
+        "parkway: 1\ntools: { safe: {} }\nsteps:\n  get: { tool: safe.get, with: {} }\n  use: { set: { x: '${{ steps.get.output.token }}' } }\n",
+    );
+    let problems = plan.unwrap_err().to_string();
+    assert!(
+        problems.contains("error[secret-misused]: what `safe.get` gives is a secret")
+            && problems.contains("test.yaml:5:"),
+        "{problems}"
+    );
+    let fine = "parkway: 1\ntools: { safe: {} }\nsteps:\n  get: { tool: safe.get, with: {} }\n  use: { set: { x: '${{ steps.get.status }}' } }\n";
+    world.plan(fine).unwrap();
+}
+
+#[tokio::test]
+async fn what_a_person_says_that_a_tool_of_secrets_gave_is_kept() {
+    let (world, _) = world();
+    let lost = tool_fn("safe.lost", Effect::AtMostOnce, |_: Value| async move {
+        Err::<Value, _>(ToolError::transient("net", format!("the line broke at {VALUE}")))
+    });
+    let world = world.tool(lost.labels(parkway_core::label::Labels { untrusted: false, secret: true }));
+    let yaml = "parkway: 1\ntools: { safe: {} }\nsteps: { get: { tool: safe.lost, with: {} } }\n";
+    let (run, _) = world.run(yaml, json!({})).await;
+    world.answer(run, "get", true).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Waiting);
+    world.resolve(run, "get", Resolution::Done { output: json!({"token": VALUE}) }).await;
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+    let log = world.log(run).await;
+    assert!(log.contains("step_completed get \"[secret]\""), "{log}");
+    assert!(!kept(&world).await.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_model_that_says_the_key_of_its_server_has_it_kept() {
+    let (mut world, _) = world();
+    world.secrets = Vault([("KEY".to_owned(), VALUE.to_owned())].into());
+    let world = world.model(ScriptedModel::new().otherwise(format!("my key is {VALUE}, {}", hex::encode(VALUE))));
+    let yaml = "
+parkway: 1
+secrets: [KEY]
+models: { main: { openai: { url: http://localhost:1/v1, model: m, key: '${{ secrets.KEY }}' } } }
+steps: { ask: { chat: { model: main, prompt: hello } } }
+outputs: { said: '${{ steps.ask.output }}' }
+";
+    let (run, _) = world.run(yaml, json!({})).await;
+    assert_eq!(world.outputs(run).await, json!({"said": "my key is [secret KEY], [secret KEY]"}));
+    let kept = kept(&world).await;
+    assert!(!kept.contains("hunter2") && !kept.contains(&hex::encode(VALUE)), "{kept}");
 }

@@ -46,10 +46,13 @@ pub(super) fn read(path: &Path, source: &str, of_project: bool) -> Result<File, 
     let (table, errors) = DeTable::parse_recoverable(source);
     let mut reader = Reader { source, folder: (!of_project).then(|| folder_of(path)), path, problems: Vec::new() };
     for error in errors {
-        let place = error.span().map(|span| place(source, span.start));
+        let start = error.span().map(|span| span.start);
+        let place = start.map(|start| place(source, start));
         // What follows on a line follows from the first slip.
         if !reader.problems.iter().any(|known| known.place.map(|p| p.line) == place.map(|p| p.line)) {
-            reader.problems.push(Diagnostic::new("toml", place, error.message().trim().replace('\n', ", ")));
+            let mut problem = Diagnostic::new("toml", place, error.message().trim().replace('\n', ", "));
+            problem.unquoted = start.is_some_and(|start| may_hold_a_secret(source, start));
+            reader.problems.push(problem);
         }
     }
     // After a slip of the pen in the form, what the rest means is not certain.
@@ -93,6 +96,7 @@ impl Reader<'_> {
     fn problem(&mut self, code: &'static str, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
         let mut problem = Diagnostic::new(code, place(self.source, span.start), message);
         problem.help = help;
+        problem.unquoted = may_hold_a_secret(self.source, span.start);
         self.problems.push(problem);
     }
 
@@ -229,6 +233,19 @@ impl Reader<'_> {
                 self.misfit(key, node, &error.to_string());
                 continue;
             }
+            let secret = value.get("key").and_then(Value::as_str).filter(|_| part == "openai");
+            if secret.is_some_and(|secret| !is_name(secret)) {
+                let line = self.line(key.span());
+                let message = format!(
+                    "the key of the model `{}` stands in line {line}; a file of settings names the secret that holds it",
+                    name.get_ref()
+                );
+                let mut problem = Diagnostic::new("inline-secret", None, message);
+                let help = "write `key = \"NAME\"`, and under `[secrets]` `NAME = { env = \"NAME\" }`; and give the key a new value";
+                problem.help = Some(help.to_owned());
+                self.problems.push(problem);
+                continue;
+            }
             if part == "adapters" {
                 for (_, adapter) in value.as_object_mut().into_iter().flatten() {
                     let path = if adapter.is_object() { &mut adapter["path"] } else { adapter };
@@ -314,6 +331,10 @@ impl Reader<'_> {
             let help = did_you_mean(quoted, known);
             return self.problem("unknown-setting", span, format!("`{quoted}` is no setting here"), help);
         }
+        if may_hold_a_secret(self.source, node.span().start) {
+            let message = format!("`{name}` is not of its form; it is not quoted, since a secret may stand there");
+            return self.problem("bad-setting", key.span(), message, None);
+        }
         if error.starts_with("unknown variant") {
             let help = did_you_mean(quoted, known);
             let span = text_within(node, quoted).unwrap_or_else(|| node.span());
@@ -367,6 +388,12 @@ fn in_order<'n, 'i>(table: &'n DeTable<'i>) -> Entries<'n, 'i> {
     entries
 }
 
+/// Whether a text can be the name of a secret.
+fn is_name(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.chars().all(fits) && !text.starts_with(|c: char| c.is_ascii_digit()) && !text.is_empty()
+}
+
 /// Where a key stands within a value.
 fn key_within(node: &Node<'_>, name: &str) -> Option<Range<usize>> {
     match node.get_ref() {
@@ -398,6 +425,20 @@ fn described(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
+}
+
+/// Whether the line at a place may hold a secret that somebody wrote there, so that it is not quoted: one below `[secrets]`, and one
+/// that says so itself.
+fn may_hold_a_secret(source: &str, offset: usize) -> bool {
+    let end = source.get(offset..).and_then(|rest| rest.find('\n')).map_or(source.len(), |length| offset + length);
+    let mut above = source.get(..end).unwrap_or(source).lines().rev();
+    let line = above.next().unwrap_or_default();
+    let header = std::iter::once(line).chain(above).find(|line| line.trim_start().starts_with('['));
+    let says = |text: &str| {
+        let text = text.to_lowercase();
+        ["secret", "key", "token", "passw"].iter().any(|word| text.contains(word))
+    };
+    says(line) || header.is_some_and(says)
 }
 
 fn place(source: &str, offset: usize) -> Place {

@@ -44,7 +44,7 @@ struct Case {
 }
 
 async fn case() -> Case {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let parkway = engine(&folder.path().join("runs.db")).await;
     let log = parkway.audit();
     let key = SigningKey::generate(&log.origin().await.unwrap()).unwrap();
@@ -168,7 +168,7 @@ async fn who_is_not_trusted_is_believed() {
 
 #[tokio::test]
 async fn a_part_of_the_log_that_is_not_signed_is_exported() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let parkway = engine(&folder.path().join("runs.db")).await;
     let log = parkway.audit();
     let run = greet(&parkway, "Ada").await;
@@ -206,7 +206,7 @@ async fn a_part_of_the_log_that_is_not_signed_is_exported() {
 
 #[tokio::test]
 async fn a_log_that_nobody_vouches_for_is_believed() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let parkway = engine(&folder.path().join("runs.db")).await;
     let log = parkway.audit();
     let key = SigningKey::generate(&log.origin().await.unwrap()).unwrap();

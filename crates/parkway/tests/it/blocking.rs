@@ -19,7 +19,7 @@ fn ask() -> Workflow {
 
 #[test]
 fn a_program_without_a_runtime_runs_answers_and_listens() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let store = format!("sqlite:{}", folder.path().join("runs.db").display());
     let parkway = blocking::Parkway::build(Parkway::builder().store(&store)).unwrap();
     let run = parkway.start(ask(), inputs! { who: "Ada" }).unwrap();

@@ -228,7 +228,7 @@ fn a_name_given_twice_is_no_name_lost() {
 
 #[test]
 fn files_are_looked_up_in_the_folder_and_nowhere_else() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     std::fs::write(folder.path().join("child.yaml"), "parkway: 1\nsteps: { b: { set: { x: 1 } } }\n").unwrap();
     std::fs::write(folder.path().join("ask.md"), "Who?").unwrap();
     let builder = Workflow::builder("parent")

@@ -84,7 +84,7 @@ async fn asked(parkway: &Parkway, files: &str) -> Run {
 
 #[tokio::test]
 async fn a_distilled_plan_runs_without_a_model_and_with_other_inputs() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let parkway = engine(folder.path(), &planned()).await;
     let (run, answer) = ended(&parkway, goal().output_schema(form())).await;
     assert_eq!(answer, json!({ "first": "Two lamps, please.", "kept": "out/first.txt" }));
@@ -104,7 +104,7 @@ async fn a_distilled_plan_runs_without_a_model_and_with_other_inputs() {
 
 #[tokio::test]
 async fn a_step_that_the_answer_does_not_need_is_left_out() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let answers = [
         ("line_1", json!({"id": "s1", "tool": "files.list", "args": {"folder": "letters"}, "why": "the files"})),
         (
@@ -132,7 +132,7 @@ async fn a_step_that_the_answer_does_not_need_is_left_out() {
 
 #[tokio::test]
 async fn what_an_agent_copied_out_of_a_result_becomes_a_reference() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let answers = [
         ("turn_1", json!({"why": "look", "calls": [{"tool": "files.list", "args": {"folder": "letters"}}]})),
         ("turn_2", json!({"why": "read", "calls": [{"tool": "files.read_text", "args": {"path": "letters/a.txt"}}]})),
@@ -148,7 +148,7 @@ async fn what_an_agent_copied_out_of_a_result_becomes_a_reference() {
 
 #[tokio::test]
 async fn a_draft_is_a_workflow_that_checks() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let parkway = engine(folder.path(), &planned()).await;
     let (run, answer) = ended(&parkway, goal().output_schema(form()).draft()).await;
     assert_eq!(answer["lines"].as_array().unwrap().len(), 4);
@@ -181,7 +181,7 @@ fn conditional(is: &str) -> Vec<(&'static str, Value)> {
 #[tokio::test]
 async fn a_step_that_is_done_on_a_condition_leaves_a_file_that_checks() {
     for is in ["not_empty", "empty"] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::kept::folder().unwrap();
         let parkway = engine(folder.path(), &conditional(is)).await;
         let goal = || goal().output_schema(form());
         let (run, answer) = ended(&parkway, goal()).await;
@@ -199,7 +199,7 @@ async fn a_step_that_is_done_on_a_condition_leaves_a_file_that_checks() {
 
 #[tokio::test]
 async fn an_answer_is_written_also_where_a_step_before_it_was_skipped() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let mut answers = conditional("empty");
     answers[2].1 = json!({"done": true});
     let parkway = engine(folder.path(), &answers).await;
@@ -211,7 +211,7 @@ async fn an_answer_is_written_also_where_a_step_before_it_was_skipped() {
 
 #[tokio::test]
 async fn what_an_agent_did_in_turns_is_not_done_at_once() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let calls = |tool: &str, args: &[Value]| json!({"why": "go on", "calls": args.iter().map(|args| json!({"tool": tool, "args": args})).collect::<Vec<_>>()});
     let answers = [
         ("turn_1", calls("files.read_text", &[json!({"path": "letters/a.txt"}), json!({"path": "letters/b.txt"})])),
@@ -241,7 +241,7 @@ async fn what_an_agent_did_in_turns_is_not_done_at_once() {
 
 #[tokio::test]
 async fn what_a_patch_changed_is_not_changed_before_what_the_plan_looked_at() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let write = json!({"path": "out/first.txt", "text": "kept"});
     let answers = [
         ("line_1", json!({"id": "s1", "tool": "files.list", "args": {"folder": "letters"}, "why": "the files"})),
@@ -266,7 +266,7 @@ async fn what_a_patch_changed_is_not_changed_before_what_the_plan_looked_at() {
 
 #[tokio::test]
 async fn a_plan_that_was_approved_is_not_done_unasked_from_its_file() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let parkway = engine(folder.path(), &planned()).await;
     let goal = || goal().approve(true).output_schema(form());
     let mut options = RunOptions::default();
@@ -288,7 +288,7 @@ async fn a_plan_that_was_approved_is_not_done_unasked_from_its_file() {
 
 #[tokio::test]
 async fn a_line_that_was_refused_is_no_example() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let [first, second, third, done] = planned().map(|(_, line)| line);
     let answers = [
         ("line_1", json!({"id": "s1", "tool": "files.list", "args": {"folder": 3}, "why": "wrong"})),
@@ -307,7 +307,7 @@ async fn a_line_that_was_refused_is_no_example() {
 
 #[tokio::test]
 async fn a_run_without_a_goal_is_not_distilled() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let parkway = engine(folder.path(), &[]).await;
     let workflow = Workflow::from_source("a.yaml", "parkway: 1\nsteps: { a: { set: { b: 1 } } }\n").unwrap();
     let run = parkway.start(workflow, inputs! {}).await.unwrap();

@@ -12,6 +12,7 @@ mod costs;
 mod examples;
 mod goals;
 mod house;
+mod kept;
 mod memories;
 mod older;
 mod promises;

@@ -378,7 +378,7 @@ const STEM: &str = "yxquorbl";
 
 #[tokio::test]
 async fn what_is_forgotten_is_found_by_nobody_and_its_bytes_are_gone() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let parkway = on_disk(&path).await;
     let memories = parkway.memories();
@@ -426,7 +426,7 @@ async fn what_is_forgotten_is_found_by_nobody_and_its_bytes_are_gone() {
 
 #[tokio::test]
 async fn what_is_erased_is_gone_from_every_run_and_the_proofs_stay() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let parkway = on_disk(&path).await;
     for who in ["Anna", "Bob"] {
@@ -532,7 +532,7 @@ async fn memories_are_taken_elsewhere_and_back() {
 
 #[tokio::test]
 async fn many_at_once_lose_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let engines = [on_disk(&path).await, on_disk(&path).await];
     let mut tasks = Vec::new();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_run_of_an_older_version_does_not_go_on_to_its_end() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     // The fixture, and how it came about, belong to the store.
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../store/tests/fixtures/v1.db"), &path).unwrap();

@@ -96,7 +96,7 @@ fn meaning(line: &str, body: &Value, _: usize) -> String {
 #[tokio::test]
 async fn the_embedder_of_the_settings_finds_the_tools_for_a_goal() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let settings = |embedder: &str| {
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let toml = format!(
@@ -181,7 +181,7 @@ async fn answers(engine: &Parkway, run: &parkway::Run) -> Vec<(bool, bool)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_enforces_forms_is_asked_once_and_its_key_is_kept_nowhere() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let (listener, url) = listen().await;
     let asked = serve(listener, enforcing).await;
     let engine = parkway(folder.path()).await;
@@ -207,7 +207,7 @@ async fn a_server_that_enforces_forms_is_asked_once_and_its_key_is_kept_nowhere(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_of_the_kind_that_the_workflow_names() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let (listener, url) = listen().await;
     // A gateway, which knows one address alone.
     let asked = serve(listener, |line, body, _| match line {
@@ -236,7 +236,7 @@ fn each_kind_of_server_that_a_workflow_may_name_is_known() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_of_a_server_that_enforces_nothing_is_checked_and_asked_for_again() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let (listener, url) = listen().await;
     let asked = serve(listener, |line, body, chats| match (line, chats) {
         ("POST /v1/chat/completions HTTP/1.1", _) if !body["response_format"].is_null() => nothing(),
@@ -257,7 +257,7 @@ async fn an_answer_of_a_server_that_enforces_nothing_is_checked_and_asked_for_ag
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_server_is_left_alone_as_long_as_it_asks() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let (listener, url) = listen().await;
     serve(listener, |line, body, chats| match chats {
         0 if line.starts_with("POST") => whole("429 Too Many Requests", "Retry-After: 1\r\n", "later"),
@@ -283,7 +283,7 @@ async fn a_busy_server_is_left_alone_as_long_as_it_asks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_waited_for_as_long_as_the_workflow_says() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let (listener, url) = listen().await;
     // It takes connections, and is silent.
     let silent = tokio::spawn(async move {
@@ -303,7 +303,7 @@ async fn a_server_is_waited_for_as_long_as_the_workflow_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_comes_later_is_asked_then_what_it_can_do() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let (listener, url) = listen().await;
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -319,7 +319,7 @@ async fn a_server_that_comes_later_is_asked_then_what_it_can_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_may_be_bound_by_the_program() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let (listener, url) = listen().await;
     serve(listener, enforcing).await;
     let text = r#"
@@ -338,7 +338,7 @@ outputs: { text: "${{ steps.ask.output }}" }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_key_has_no_source_does_not_begin() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let engine = Parkway::builder().store("sqlite::memory:").root(folder.path()).build().await.unwrap();
     let error = engine.start(workflow("http://localhost:1/v1"), inputs! {}).await.unwrap_err();
     assert!(matches!(error, Error::Model { .. }), "{error}");

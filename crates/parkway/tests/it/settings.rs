@@ -17,7 +17,7 @@ struct Site {
 
 impl Site {
     fn new(project: &str) -> Site {
-        let site = Site { folder: tempfile::tempdir().unwrap() };
+        let site = Site { folder: crate::kept::folder().unwrap() };
         fs::create_dir(site.path("project")).unwrap();
         fs::write(site.path("project/parkway.toml"), project).unwrap();
         site

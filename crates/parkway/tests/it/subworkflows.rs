@@ -79,7 +79,7 @@ async fn parkway(folder: &std::path::Path) -> Parkway {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workflows_in_files_run_within_a_run_and_as_runs_of_their_own() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     fs::create_dir(folder.path().join("parts")).unwrap();
     for (name, text) in [("main.yaml", PARENT), ("parts/greet.yaml", GREET), ("parts/confirm.yaml", CONFIRM)] {
         fs::write(folder.path().join(name), text).unwrap();

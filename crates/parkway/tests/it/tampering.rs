@@ -372,7 +372,7 @@ struct Made {
 
 impl Made {
     async fn new() -> Made {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::kept::folder().unwrap();
         let path = folder.path().join("runs.db");
         let parkway = engine(&path).await;
         let key = SigningKey::generate(&parkway.audit().origin().await.unwrap()).unwrap();

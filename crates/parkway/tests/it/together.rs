@@ -79,7 +79,7 @@ async fn a_limit_of_nothing_is_refused() {
 
 #[tokio::test]
 async fn engines_of_one_program_share_a_file_or_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let at = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
     let answers = |text: &str| ScriptedModel::new().otherwise(text);
     let build =
@@ -102,7 +102,7 @@ async fn a_recorded_run_answers_in_a_test() {
     let real = engine().model("main", ScriptedModel::new().otherwise("Good day, Ada.")).build().await.unwrap();
     let run = real.start(workflow(yaml), inputs! { name: "Ada" }).await.unwrap();
     run.output::<Value>().await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let file = folder.path().join("greet.json");
     std::fs::write(&file, trial::record(&real, run.id()).await.unwrap()).unwrap();
 

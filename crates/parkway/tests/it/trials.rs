@@ -20,7 +20,7 @@ models: { main: {} }
 
 /// A folder with the workflow, the recording of a run of it, and this file of tests.
 async fn recorded(tests: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     fs::write(folder.path().join("flow.yaml"), FLOW).unwrap();
     fs::write(folder.path().join("flow.test.yaml"), tests).unwrap();
     let store = Arc::new(MemoryStore::new(Arc::new(parkway::clock::SystemClock)));
@@ -61,7 +61,7 @@ tests:
 
 #[tokio::test]
 async fn a_tool_of_the_embedder_is_played_and_never_called_by_chance() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let flow = "parkway: 1\ntools: { mail: {} }\nsteps:\n  send: { tool: mail.send, with: { to: ada }, retry: 0 }\n";
     fs::write(folder.path().join("flow.yaml"), flow).unwrap();
     let tests = "tests:\n  played: { tools: { mail.send: [{ output: sent }] }, expect: { steps: { send: { output: sent } } } }\n  open: { expect: { code: no_answer } }\n";
@@ -79,7 +79,7 @@ async fn a_tool_of_the_embedder_is_played_and_never_called_by_chance() {
 /// Its family is that of a built-in tool; it is not one of them.
 #[test]
 fn a_database_tool_of_the_embedder_is_not_called_by_chance() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let flow =
         "parkway: 1\ntools: { sql: {} }\nsteps:\n  ask: { tool: sql.orders, with: { database: prod }, retry: 0 }\n";
     fs::write(folder.path().join("flow.yaml"), flow).unwrap();
@@ -115,7 +115,7 @@ tests:
   there: { inputs: { database: there }, expect: { code: no_answer } }
   nowhere: { inputs: { database: other }, expect: { code: denied } }
 "#;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     fs::write(folder.path().join("flow.yaml"), flow).unwrap();
     fs::write(folder.path().join("flow.test.yaml"), tests).unwrap();
     for name in ["here", "there", "nowhere"] {

@@ -38,7 +38,7 @@ async fn uses(path: &Path) -> Vec<i64> {
 
 #[tokio::test]
 async fn a_large_text_is_kept_twice_or_shared_between_tenants() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let payloads: Vec<Payload> = (0..4).map(|_| payload()).collect();
@@ -64,7 +64,7 @@ async fn a_large_text_is_kept_twice_or_shared_between_tenants() {
 
 #[tokio::test]
 async fn a_payload_that_comes_again_is_counted_again() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let payload = payload();
@@ -92,7 +92,7 @@ async fn a_payload_that_comes_again_is_counted_again() {
 
 #[tokio::test]
 async fn an_erased_payload_leaves_its_text_or_takes_another_ones() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let (one, two) = (payload(), payload());
@@ -110,7 +110,7 @@ async fn an_erased_payload_leaves_its_text_or_takes_another_ones() {
 
 #[tokio::test]
 async fn a_blob_that_was_altered_or_lost_is_read() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let payload = payload();

@@ -24,7 +24,7 @@ struct Sqlite {
 
 impl Sqlite {
     async fn in_file() -> Self {
-        let (clock, folder) = (Arc::new(FakeClock::default()), tempfile::tempdir().unwrap());
+        let (clock, folder) = (Arc::new(FakeClock::default()), crate::kept::folder().unwrap());
         let store = SqliteStore::open(folder.path().join("runs.db"), clock.clone()).await.unwrap();
         Sqlite { clock, store: Arc::new(store), folder: Some(folder) }
     }

@@ -14,7 +14,7 @@ use crate::tree;
 
 #[tokio::test]
 async fn every_commit_waits_for_the_disk_alone() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let store = Arc::new(open(folder.path().join("runs.db")).await);
     let chain = |store: Arc<_>| async move {
         let store: Arc<parkway_store::SqliteStore> = store;
@@ -36,7 +36,7 @@ async fn every_commit_waits_for_the_disk_alone() {
 
 #[tokio::test]
 async fn two_commits_of_one_run_in_one_batch_lose_their_order() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let store = open(folder.path().join("runs.db")).await;
     let (lease, first) = creation("w");
     let (second, third) = (extension(&lease, Seq(1)), extension(&lease, Seq(2)));
@@ -59,7 +59,7 @@ async fn two_commits_of_one_run_in_one_batch_lose_their_order() {
 
 #[tokio::test]
 async fn a_commit_too_large_for_the_disk_takes_its_neighbours_with_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let store = open(SqliteConfig::new(folder.path().join("runs.db")).max_bytes(400_000)).await;
     let (lease, commit) = creation("w");
     store.commit(commit).await.unwrap();
@@ -77,7 +77,7 @@ async fn a_commit_too_large_for_the_disk_takes_its_neighbours_with_it() {
 
 #[tokio::test]
 async fn renewals_at_one_moment_are_mixed_up_or_each_waits_for_the_disk() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let mut leases = Vec::new();
@@ -114,7 +114,7 @@ async fn renewals_at_one_moment_are_mixed_up_or_each_waits_for_the_disk() {
 
 #[tokio::test]
 async fn a_commit_that_is_alone_takes_many_statements_or_passes_for_what_it_is_not() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let (lease, commit) = creation("w");
@@ -146,7 +146,7 @@ async fn a_commit_that_is_alone_takes_many_statements_or_passes_for_what_it_is_n
 
 #[tokio::test]
 async fn a_commit_that_is_alone_and_fails_midway_leaves_a_part_of_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let (lease, commit) = creation("w");
@@ -165,7 +165,7 @@ async fn a_commit_that_is_alone_and_fails_midway_leaves_a_part_of_it() {
 
 #[tokio::test]
 async fn events_of_an_odd_tenant_are_given_back_in_other_bytes() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     for tenant in ["default", "a b", "ä\"', \\ \u{1}", ""] {
@@ -187,7 +187,7 @@ async fn events_of_an_odd_tenant_are_given_back_in_other_bytes() {
 
 #[tokio::test]
 async fn processes_that_take_turns_number_their_leaves_alike() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let stores = [open(&path).await, open(&path).await];
     let mut leases = Vec::new();
@@ -208,7 +208,7 @@ async fn processes_that_take_turns_number_their_leaves_alike() {
 
 #[tokio::test]
 async fn each_run_that_looks_into_its_inbox_asks_for_itself() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = Arc::new(open(&path).await);
     let mut runs = Vec::new();
@@ -243,7 +243,7 @@ async fn each_run_that_looks_into_its_inbox_asks_for_itself() {
 
 #[test]
 fn an_inbox_is_never_read_again_after_its_reader_was_dropped() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let stays = runtime();

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
 mod flows;
+#[path = "../../../parkway/tests/it/kept.rs"]
+mod kept;
 mod runs;
 
 mod blobs;

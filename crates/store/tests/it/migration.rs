@@ -59,7 +59,7 @@ async fn something_of_an_older_version_is_lost_or_changed() {
 }
 
 async fn something_is_lost_or_changed(version: u32) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = old(folder.path(), version);
     let (events, texts) = (bodies(&path).await, texts(&path).await);
     assert_eq!((events.len(), texts.len()), (28, 21));
@@ -98,7 +98,7 @@ async fn an_open_run_of_an_older_version_cannot_go_on() {
 }
 
 async fn an_open_run_cannot_go_on(version: u32) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = old(folder.path(), version);
     let store = open(&path).await;
     let (letters, releases) = (runs(&store, "letters").await, runs(&store, "release").await);
@@ -129,7 +129,7 @@ async fn is_untouched(path: &Path, events: &[Body], texts: &[Text]) {
 
 #[tokio::test]
 async fn a_migration_that_finds_no_space_leaves_half_of_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = old(folder.path(), 1);
     let (events, texts) = (bodies(&path).await, texts(&path).await);
     let config = SqliteConfig::new(&path).max_bytes(100_000);
@@ -150,7 +150,7 @@ async fn migrates_in_a_process_of_its_own() {
 
 #[tokio::test]
 async fn a_migration_that_is_killed_leaves_half_of_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = old(folder.path(), 1);
     // So much that it reaches the disk long before it is done.
     let more = "WITH RECURSIVE more (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < 20000)

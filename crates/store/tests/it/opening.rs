@@ -17,7 +17,7 @@ async fn refusal(path: impl Into<std::path::PathBuf>) -> StoreError {
 
 #[tokio::test]
 async fn an_event_is_kept_in_other_bytes() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let (lease, commit) = creation("w");
@@ -32,7 +32,7 @@ async fn an_event_is_kept_in_other_bytes() {
 
 #[tokio::test]
 async fn a_newer_schema_is_written_to() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     open(&path).await.close().await.unwrap();
     let mut connection = raw(&path).await;
@@ -47,7 +47,7 @@ async fn a_newer_schema_is_written_to() {
 
 #[tokio::test]
 async fn a_file_of_another_kind_is_written_to() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("notes.txt");
     std::fs::write(&path, "milk, bread, ".repeat(1_000)).unwrap();
     let error = refusal(&path).await;
@@ -57,7 +57,7 @@ async fn a_file_of_another_kind_is_written_to() {
 
 #[tokio::test]
 async fn a_missing_folder_is_refused_without_a_way_out() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let error = refusal(folder.path().join("missing").join("runs.db")).await.to_string();
     assert!(error.contains("does not exist; make it (mkdir -p") && error.contains("missing/runs.db"), "{error}");
     let error = refusal(folder.path()).await.to_string();
@@ -66,7 +66,7 @@ async fn a_missing_folder_is_refused_without_a_way_out() {
 
 #[tokio::test]
 async fn the_tables_of_the_program_are_in_the_way() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("app.db");
     let mut connection = raw(&path).await;
     let sql = "CREATE TABLE run (x); CREATE TABLE event (x); CREATE TABLE _sqlx_migrations (x)";
@@ -78,7 +78,7 @@ async fn the_tables_of_the_program_are_in_the_way() {
 
 #[tokio::test]
 async fn many_that_open_a_new_file_at_once_fail() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let tasks: Vec<_> = (0..8)
         .map(|n| {
@@ -93,7 +93,7 @@ async fn many_that_open_a_new_file_at_once_fail() {
 
 #[tokio::test]
 async fn a_closed_store_hangs() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let (lease, commit) = creation("w");
@@ -110,7 +110,7 @@ async fn a_closed_store_hangs() {
 
 #[tokio::test]
 async fn a_file_of_another_encoding_gets_events_that_nobody_can_read() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let mut connection = raw(&path).await;
     let own = "PRAGMA encoding = 'UTF-16le'; CREATE TABLE own (a TEXT)";

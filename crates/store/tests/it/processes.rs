@@ -102,7 +102,7 @@ async fn plays_its_role() {
 
 #[tokio::test]
 async fn a_dead_owner_holds_its_run_until_the_lease_ends() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let mut other = Other::start("hold", &path);
@@ -125,7 +125,7 @@ async fn a_dead_owner_holds_its_run_until_the_lease_ends() {
 
 #[tokio::test]
 async fn a_message_from_another_process_is_not_seen() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let (lease, commit) = creation("w");
@@ -137,7 +137,7 @@ async fn a_message_from_another_process_is_not_seen() {
 
 #[tokio::test]
 async fn a_process_that_commits_without_a_pause_locks_the_others_out() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let mut other = Other::start("commit", &path);
     let run: RunId = other.says().unwrap().split_once(' ').unwrap().0.parse().unwrap();
@@ -157,7 +157,7 @@ async fn a_process_that_commits_without_a_pause_locks_the_others_out() {
 
 #[tokio::test]
 async fn a_commit_acknowledged_before_a_kill_is_lost() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     for round in 0..4 {
         let path = folder.path().join(format!("runs-{round}.db"));
         let mut other = Other::start("commit", &path);
@@ -190,7 +190,7 @@ async fn a_commit_acknowledged_before_a_kill_is_lost() {
 
 #[tokio::test]
 async fn processes_that_open_a_new_file_at_once_fail() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("my runs – µ.db");
     let mut others: Vec<Other> = (0..4).map(|_| Other::start("commit", &path)).collect();
     for other in &mut others {

@@ -67,7 +67,7 @@ struct Shop {
 
 impl Shop {
     async fn new() -> Shop {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::kept::folder().unwrap();
         let path = folder.path().join("shop.db");
         let store = Arc::new(open(&path).await);
         execute(&path, "CREATE TABLE stock (part TEXT PRIMARY KEY, pieces INTEGER)").await;

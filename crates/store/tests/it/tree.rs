@@ -41,7 +41,7 @@ pub(crate) async fn check(path: &Path) -> usize {
 
 #[tokio::test]
 async fn a_node_is_missing_or_wrong_in_a_chain_of_commits() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let (lease, commit) = creation("w");
@@ -66,7 +66,7 @@ async fn a_node_is_missing_or_wrong_in_a_chain_of_commits() {
 
 #[tokio::test]
 async fn two_processes_number_their_leaves_apart() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let chain = |worker: &'static str| {
         let path = path.clone();
@@ -87,7 +87,7 @@ async fn two_processes_number_their_leaves_apart() {
 
 #[tokio::test]
 async fn a_commit_that_is_rolled_back_leaves_a_gap() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(SqliteConfig::new(&path).max_bytes(600_000)).await;
     let (lease, commit) = creation("w");

@@ -52,7 +52,7 @@ async fn a_full_disk_hangs_a_run_or_loses_what_was_told() {
     let pad = format!("inputs: {{ pad: {{ type: string, default: {} }}, ", "x".repeat(20_000));
     let flow = ITEMS.replace("inputs: { ", &pad);
     for kib in (20..300).step_by(7) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::kept::folder().unwrap();
         let path = folder.path().join("runs.db");
         let config = SqliteConfig::new(&path).max_bytes(kib << 10);
         let words = |error: &StoreError| {
@@ -138,7 +138,7 @@ fn limited(path: &Path, kib: u32) -> Vec<String> {
 #[tokio::test]
 async fn a_disk_that_refuses_hangs_a_run_or_loses_what_was_told() {
     for kib in [8, 300, 600, 1_200] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::kept::folder().unwrap();
         let path = folder.path().join("runs.db");
         let said = limited(&path, kib);
         let last = said.last().unwrap();
@@ -160,7 +160,7 @@ async fn a_disk_that_refuses_hangs_a_run_or_loses_what_was_told() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_checkpoint_that_fails_loses_what_was_told() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     open(&path).await.close().await.unwrap();
     let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
@@ -192,7 +192,7 @@ async fn works_without_rights() {
 async fn a_store_that_may_not_be_written_is_refused_without_a_way_out() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::os::unix::process::CommandExt;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = Arc::new(open(&path).await);
     run(store.clone(), ITEMS).await.unwrap();
@@ -243,7 +243,7 @@ async fn commits_to_a_file_that_is_gone_are_acknowledged() {
     let remove_log: Change = |path| fs::remove_file(path.with_extension("db-wal")).unwrap();
     let remove_folder: Change = |path| fs::remove_dir_all(path.parent().unwrap()).unwrap();
     for change in [remove, rename, replace, remove_log, remove_folder] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::kept::folder().unwrap();
         let path = folder.path().join("deep").join("runs.db");
         fs::create_dir(path.parent().unwrap()).unwrap();
         let store = open(&path).await;
@@ -263,7 +263,7 @@ async fn commits_to_a_file_that_is_gone_are_acknowledged() {
 
 #[tokio::test]
 async fn a_long_reader_leaves_a_long_log() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = open(&path).await;
     let (lease, commit) = creation("w");

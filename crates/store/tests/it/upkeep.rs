@@ -41,7 +41,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_sound_store_is_said_to_be_damaged() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = filled(&path).await;
     // Beside the process that has it open, and after that has ended; the second time the log is gone.
@@ -135,7 +135,7 @@ async fn damage_goes_unseen() {
         ("INSERT INTO parkway_message (run, at, body) VALUES (99, 1, '{}')", "that is not in parkway_run", None),
     ];
     for (sql, words, event) in cases {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::kept::folder().unwrap();
         let checked = damaged(&folder.path().join("runs.db"), sql).await;
         let problem = checked.problems.iter().find(|problem| problem.to_string().contains(words));
         let Some(problem) = problem else { unreachable!("{sql}: {:?}", checked.problems) };
@@ -147,7 +147,7 @@ async fn damage_goes_unseen() {
 
 #[tokio::test]
 async fn a_file_with_other_bytes_passes() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     filled(&path).await.close().await.unwrap();
     let whole = fs::read(&path).unwrap();
@@ -168,7 +168,7 @@ async fn a_file_with_other_bytes_passes() {
 
 #[tokio::test]
 async fn what_is_no_store_is_checked_as_one() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("other.db");
     let said = async |path: &Path| check(path, Depth::Full).await.unwrap_err().to_string();
     assert!(said(&path).await.contains("there is no file"), "{}", said(&path).await);
@@ -195,7 +195,7 @@ async fn what_is_no_store_is_checked_as_one() {
 
 #[tokio::test]
 async fn a_backup_of_a_store_in_use_is_not_one_moment_of_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("my runs – µ%20?#.db");
     let store = filled(&path).await;
     let stop = Arc::new(AtomicBool::new(false));
@@ -230,7 +230,7 @@ async fn a_backup_of_a_store_in_use_is_not_one_moment_of_it() {
 
 #[tokio::test]
 async fn a_backup_is_written_over_or_left_half_made() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let (path, to) = (folder.path().join("runs.db"), folder.path().join("backup.db"));
     filled(&path).await.close().await.unwrap();
     fs::write(&to, "precious").unwrap();
@@ -249,7 +249,7 @@ async fn a_backup_is_written_over_or_left_half_made() {
 
 #[tokio::test]
 async fn a_damaged_store_gives_a_backup() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     damaged(&path, "DELETE FROM parkway_event WHERE leaf = 7").await;
     let error = backup(&path, &folder.path().join("b.db")).await.unwrap_err();
@@ -264,7 +264,7 @@ async fn a_damaged_store_gives_a_backup() {
 
 #[tokio::test]
 async fn a_restored_store_is_not_as_it_was_at_the_backup() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let (path, to) = (folder.path().join("runs.db"), folder.path().join("backup.db"));
     let store = filled(&path).await;
     let lease = store.claim(&claim("w", None)).await.unwrap();
@@ -300,7 +300,7 @@ async fn a_restored_store_is_not_as_it_was_at_the_backup() {
 
 #[tokio::test]
 async fn a_store_that_is_damaged_beyond_reading_is_in_the_way_of_its_backup() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let (path, to) = (folder.path().join("runs.db"), folder.path().join("backup.db"));
     filled(&path).await.close().await.unwrap();
     backup(&path, &to).await.unwrap();
@@ -320,7 +320,7 @@ async fn a_store_that_is_damaged_beyond_reading_is_in_the_way_of_its_backup() {
 #[tokio::test]
 async fn a_store_behind_a_link_is_replaced_by_a_file() {
     use std::os::unix::fs::{PermissionsExt, symlink};
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let (real, link, to) = (folder.path().join("real.db"), folder.path().join("link.db"), folder.path().join("b.db"));
     filled(&real).await.close().await.unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o600)).unwrap();
@@ -340,7 +340,7 @@ async fn a_store_behind_a_link_is_replaced_by_a_file() {
 
 #[tokio::test]
 async fn a_vacuum_gives_nothing_back_or_loses_something() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let store = filled(&path).await;
     let mut before = Vec::new();
@@ -368,7 +368,7 @@ async fn a_vacuum_gives_nothing_back_or_loses_something() {
 
 #[tokio::test]
 async fn a_store_of_an_older_version_cannot_be_backed_up_before_it_is_changed() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let (path, to) = (folder.path().join("runs.db"), folder.path().join("backup.db"));
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1.db"), &path).unwrap();
     let before = fs::read(&path).unwrap();
@@ -388,7 +388,7 @@ async fn a_store_of_an_older_version_cannot_be_backed_up_before_it_is_changed() 
 
 #[tokio::test]
 async fn damage_in_a_store_of_the_version_before_goes_unseen() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let path = folder.path().join("runs.db");
     let older = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v2.db");
     for (damage, says) in [

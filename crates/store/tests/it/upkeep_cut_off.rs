@@ -52,7 +52,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn upkeep_that_is_killed_leaves_neither_the_old_nor_the_new_store() {
-    let prepared = tempfile::tempdir().unwrap();
+    let prepared = crate::kept::folder().unwrap();
     let (path, to) = (prepared.path().join("runs.db"), prepared.path().join("backup.db"));
     let store = filled(&path).await;
     // So large that a copy takes its time.
@@ -67,7 +67,7 @@ async fn upkeep_that_is_killed_leaves_neither_the_old_nor_the_new_store() {
     for role in ["backup", "restore", "vacuum"] {
         let mut cut = 0;
         for round in 0..7_u64 {
-            let folder = tempfile::tempdir().unwrap();
+            let folder = crate::kept::folder().unwrap();
             let path = folder.path().join("runs.db");
             for name in ["runs.db", "backup.db"] {
                 fs::copy(prepared.path().join(name), folder.path().join(name)).unwrap();

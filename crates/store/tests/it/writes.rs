@@ -22,7 +22,7 @@ struct Bench {
 
 impl Bench {
     async fn new(tables: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::kept::folder().unwrap();
         let path = folder.path().join("app.db");
         let store = open(&path).await;
         let stock = "CREATE TABLE stock (part TEXT PRIMARY KEY, pieces INTEGER CHECK (pieces >= 0))";

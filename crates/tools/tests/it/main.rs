@@ -5,6 +5,8 @@
 mod documents;
 mod files;
 mod git;
+#[path = "../../../parkway/tests/it/kept.rs"]
+mod kept;
 mod moving;
 mod patch;
 mod port;

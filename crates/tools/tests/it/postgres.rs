@@ -40,7 +40,7 @@ impl Cluster {
     }
 
     fn start(programs: PathBuf) -> Cluster {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::kept::folder().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let cluster = Cluster { folder, programs, port };
         if is_root() {

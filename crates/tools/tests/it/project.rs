@@ -17,7 +17,7 @@ pub(crate) struct Project {
 impl Project {
     pub(crate) fn new() -> Self {
         let project =
-            Project { parent: tempfile::tempdir().unwrap(), grants: json!({"read": ["data"], "write": ["out"]}) };
+            Project { parent: crate::kept::folder().unwrap(), grants: json!({"read": ["data"], "write": ["out"]}) };
         project.put("data/letters/a.txt", "first");
         project.put("data/letters/b.txt", "second");
         project.put("private/keys.txt", "key");

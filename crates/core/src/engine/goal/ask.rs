@@ -104,8 +104,16 @@ impl Executor {
         self.record(draft).await?;
         let (timeout, by_budget) = self.time_limit(node, site);
         let (schema, form) = (Some(Arc::new(schema)), Some(Arc::new(AnswerForm::from(&request))));
-        let metering = self.services.metering.clone();
-        let call = ChatCall { key, model, request, schema, form, reporter: self.reporter.clone(), metering };
+        let call = ChatCall {
+            key,
+            model,
+            request,
+            schema,
+            form,
+            reporter: self.reporter.clone(),
+            secrets: self.secrets.clone(),
+            metering: self.services.metering.clone(),
+        };
         let call = Call::Chat(Box::new(call));
         self.launch(Attempt { index, call, timeout, by_budget, cancel: Cancel::new(), after: None });
         Ok(())

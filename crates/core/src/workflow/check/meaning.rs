@@ -7,7 +7,7 @@ use crate::workflow::compile::Site;
 use crate::workflow::definition::{StepDef, VerbDef, WaitDef};
 use crate::workflow::diagnostic::{Diagnostic, Place};
 use crate::workflow::graph::NodeIndex;
-use crate::workflow::template::{Type, Use};
+use crate::workflow::template::{Reference, Type, Use};
 use crate::workflow::tree::{Kind, Tree};
 
 impl<'a> Types<'_, 'a> {
@@ -102,6 +102,16 @@ impl<'a> Types<'_, 'a> {
         let message = format!("`{key}` must be true or false, and this is {what}");
         let help = "compare it: `value == 'x'`, `value | length > 0`, `value is not none`";
         self.tell(frame, Diagnostic::new("not-boolean", tree.place, message).help(help));
+    }
+
+    /// What a tool gives that gives a secret is not kept, so that there is nothing to refer to.
+    pub(super) fn withheld(&mut self, site: &Site<'a>, place: Place, reference: &Reference) {
+        let [step, part, ..] = reference.path.as_slice() else { return };
+        let tool = self.step_named(site, step).filter(|_| part == "output").and_then(|index| self.tool_of(index));
+        let Some(tool) = tool.filter(|tool| tool.labels.secret) else { return };
+        let message = format!("what `{}` gives is a secret, and is not kept: there is nothing to refer to", tool.name);
+        let help = "let the tool that needs it fetch it, or declare it under `secrets` and name its source in `parkway.toml`";
+        self.site_problem(site, Diagnostic::new("secret-misused", place, message).help(help));
     }
 
     /// A secret may stand by itself in the arguments of a tool: what else is made of it could be read in the log.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::fit::misfit;
 use super::unused::Named;
-use crate::tool::Toolbox;
+use crate::tool::{ToolSpec, Toolbox};
 use crate::workflow::compile::{Compiled, Scope, Site, leaves, said};
 use crate::workflow::definition::{InputsDef, SchemaDef, StepDef, VerbDef};
 use crate::workflow::diagnostic::Diagnostic;
@@ -147,6 +147,14 @@ impl<'a> Types<'_, 'a> {
         self.arguments(index, step);
     }
 
+    /// The tool of a step.
+    pub(super) fn tool_of(&self, index: NodeIndex) -> Option<&ToolSpec> {
+        match &self.step_of(index).verb {
+            Some(VerbDef::Tool { name, .. }) => self.tools.get(&name.value).map(|tool| tool.spec()),
+            _ => None,
+        }
+    }
+
     /// Whether a step may be skipped, or fail and count as completed.
     pub(super) fn may_be_missing(&self, index: NodeIndex) -> bool {
         self.skipped[index.0 as usize] || self.compiled.graph.node(index).on_error == OnError::Continue
@@ -172,6 +180,9 @@ impl<'a> Types<'_, 'a> {
         }
         for one in uses.iter().filter(|one| one.reference.root == "secrets") {
             self.secret(site, site.locate_span(one.span), one.bare);
+        }
+        for one in uses.iter().filter(|one| one.reference.root == "steps") {
+            self.withheld(site, site.locate_span(one.span), &one.reference);
         }
         self.guards(site, &uses);
         let names = uses.into_iter().map(|one| one.reference).filter(|reference| reference.root != "steps");

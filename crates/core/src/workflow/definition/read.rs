@@ -35,7 +35,7 @@ pub(super) fn top(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<Top> {
     let description = keys.get(reader, "description").and_then(|tree| reader.text(tree));
     let inputs = inputs(reader, &mut keys);
     let env = keys.get(reader, "env").map(|tree| names(reader, tree)).unwrap_or_default();
-    let secrets = keys.get(reader, "secrets").map(|tree| names(reader, tree)).unwrap_or_default();
+    let secrets = keys.get(reader, "secrets").map(|tree| secrets(reader, tree)).unwrap_or_default();
     let models = keys.get(reader, "models");
     let models = models.map(|tree| reader.entries(tree, |reader, _, tree| read_model(reader, tree)));
     let tools = keys.get(reader, "tools").map(|tree| reader.values(tree)).unwrap_or_default();
@@ -158,6 +158,18 @@ pub(super) fn text(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<TextDef> 
         tree.kind = Kind::Text(text);
     }
     Some(TextDef { tree, file: None })
+}
+
+/// Names of secrets. What is none may be the secret itself, and is not quoted.
+fn secrets(reader: &mut Reader<'_, '_>, tree: &Tree) -> Vec<At<String>> {
+    let before = reader.problems.len();
+    let names = names(reader, tree);
+    for problem in reader.problems[before..].iter_mut().filter(|problem| problem.code != "duplicate-key") {
+        problem.message = "`secrets` lists names, and this is none".into();
+        problem.help = Some("write `secrets: [TOKEN]`, and where it comes from in `parkway.toml`".into());
+        problem.unquoted = true;
+    }
+    names
 }
 
 /// Names of environment variables or of secrets.

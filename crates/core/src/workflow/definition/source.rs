@@ -326,7 +326,15 @@ fn read_openai(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<OpenAiSpec> {
     let mut keys = reader.keys(tree, "`openai`")?;
     let url = keys.required(reader, "url").and_then(|tree| reader.text(tree));
     let model = keys.required(reader, "model").and_then(|tree| reader.text(tree));
-    let key = keys.get(reader, "key").and_then(|tree| read_key(reader, tree));
+    let key = keys.get(reader, "key").and_then(|tree| {
+        let before = reader.problems.len();
+        let key = read_key(reader, tree);
+        // What stands there may be the key itself.
+        for problem in &mut reader.problems[before..] {
+            *problem = key_in_file(tree);
+        }
+        key
+    });
     let server = keys.get(reader, "server").and_then(|tree| reader.word(tree, &SERVERS.map(|kind| (kind, kind))));
     let tools = keys.get(reader, "tools").and_then(|tree| reader.flag(tree));
     let timeouts = keys.get(reader, "timeouts").and_then(|tree| read_timeouts(reader, tree)).unwrap_or_default();
@@ -367,9 +375,13 @@ fn read_key(reader: &mut Reader<'_, '_>, tree: &Tree) -> Option<String> {
     let inner = text.value.trim().strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}"));
     let name = inner.and_then(|inner| inner.trim().strip_prefix("secrets."));
     if name.is_none() {
-        let message = "a key is never written into a file";
-        let help = "name the secret that holds it, and declare it: `key: ${{ secrets.NAME }}`, `secrets: [NAME]`";
-        reader.problem(Diagnostic::new("bad-key-source", tree.place, message).help(help));
+        reader.problem(key_in_file(tree));
     }
     name.map(str::to_owned)
+}
+
+fn key_in_file(tree: &Tree) -> Diagnostic {
+    let message = "a key is never written into a file";
+    let help = "name the secret that holds it, and declare it: `key: ${{ secrets.NAME }}`, `secrets: [NAME]`";
+    Diagnostic::new("bad-key-source", tree.place, message).help(help).unquoted()
 }

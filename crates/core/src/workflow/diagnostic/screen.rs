@@ -61,6 +61,7 @@ impl Diagnostics {
                 text.push_str(&format!("\n  --> {file}:{}:{}", place.line, place.column));
                 // A byte order mark counts as no column.
                 let line = source.trim_start_matches('\u{feff}').lines().nth(place.line.saturating_sub(1) as usize);
+                let line = line.filter(|_| !diagnostic.unquoted);
                 text.push_str(&line.map(|line| quoted(line, place)).unwrap_or_default());
             }
             None => text.push_str(&format!("\n  --> {file}")),

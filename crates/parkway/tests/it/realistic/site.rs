@@ -26,7 +26,7 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn new() -> Site {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::kept::folder().unwrap();
         copy(&workspace().join("examples/data"), &folder.path().join("examples/data"));
         // 2026-11-23T06:00:00Z, a Monday.
         let clock = Arc::new(FakeClock::new(Time::from_micros(1_795_413_600_000_000)).paced());

@@ -147,7 +147,7 @@ pub(crate) struct Undisturbed {
 }
 
 pub(crate) async fn undisturbed(scenario: Scenario, template: &Path) -> Undisturbed {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     undisturbed_in(folder.path(), scenario, template).await
 }
 
@@ -203,7 +203,7 @@ fn run_case(case: Case, template: &Path, calm: &Undisturbed) -> Came {
 /// A case whose first process is killed at one of the first `times` passes of its point, if it comes there so often.
 fn try_case(case: Case, template: &Path, calm: &Undisturbed, times: u32) -> Came {
     let Case { scenario, side } = case;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let files = Files::at(folder.path());
     fs::copy(template, &files.database).unwrap();
     let mut came = Came { violations: calm.violations.clone(), ..Came::default() };
@@ -292,7 +292,7 @@ pub(crate) struct Table {
 /// Runs the cases, several at once.
 pub(crate) fn run(cases: &[Case]) -> Table {
     let begun = Instant::now();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let template = runtime().block_on(template(folder.path()));
     let (next, processes, acknowledged) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));

@@ -15,7 +15,7 @@ use super::scenario::{Class, Scenario};
 
 /// Runs a workflow undisturbed, does something to what it left, and gives what the oracle says.
 async fn after(class: Class, ledger: impl Fn(&str) -> String, sql: &str, acknowledged: &[String]) -> Vec<String> {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let template = template(folder.path()).await;
     let scenario = Scenario { point: WritePoint::Commit, class, seed: 4 };
     let calm = undisturbed_in(folder.path(), scenario, &template).await;
@@ -64,7 +64,7 @@ async fn the_oracle_overlooks_what_is_wrong() {
 
 #[tokio::test]
 async fn the_oracle_overlooks_an_old_fence() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let template = template(folder.path()).await;
     let scenario = Scenario { point: WritePoint::Claim, class: Class::Pure, seed: 1 };
     undisturbed_in(folder.path(), scenario, &template).await;

@@ -262,7 +262,7 @@ impl Pair {
         dice: &mut Dice,
         place: Place,
     ) -> Result<Came, String> {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::kept::folder().unwrap();
         let around = Around::begin(scenario, folder.path(), template);
         self.losses = [0; 2];
         self.acknowledged.clear();
@@ -344,7 +344,7 @@ fn play_round(scenario: Scenario, pair: &mut Pair, template: &Path, tally: &Tall
 /// Plays so many rounds, several at once.
 pub(crate) fn run(rounds: u64, points: &[WritePoint], classes: &[Class]) -> (Tally, Duration) {
     let begun = Instant::now();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::kept::folder().unwrap();
     let template = runtime().block_on(template(folder.path()));
     let (tally, next) = (Tally::default(), AtomicU64::new(0));
     std::thread::scope(|scope| {
