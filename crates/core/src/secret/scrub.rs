@@ -12,14 +12,15 @@ const LINE: usize = 16;
 /// A secret of fewer bytes is not searched for in hex, in Base64 or in letters of the other case: what it is there stands in other
 /// texts by chance.
 const ENCODED: usize = 6;
-/// The beginning of a secret that a text was cut after is taken out from this length on, if it is half of the secret or more.
+/// The beginning of a secret that a text was cut after is taken out from this length on, if it is two thirds of the secret or
+/// more: less of an address may be known to everybody.
 const CUT: usize = 8;
 
 /// Takes the values of secrets out of texts.
 ///
 /// A character of a value is known as it is, in the other case, as `%2F` (in small letters, too), as `\/`, `\"` or `\u002f`
 /// however often it was quoted, as `&quot;`, as `\*`, and the space as `+`; which of its characters a text writes in which way makes
-/// no difference. Where a text was cut, so is half of a value. The whole value is known in hex and in Base64, of both alphabets
+/// no difference. Where a text was cut, so are two thirds of a value. The whole value is known in hex and in Base64, of both alphabets
 /// and wherever in the encoded bytes it begins. What was made of it in another way is not known: packed, encrypted, turned
 /// round, or cut to pieces.
 ///
@@ -93,6 +94,9 @@ impl Scrub {
 
     /// The text without the secrets.
     pub fn clean(&self, text: &str) -> String {
+        if self.is_idle() {
+            return text.to_owned();
+        }
         let mut clean = String::new();
         let (mut done, mut at) = (0, 0);
         let mut encoded = self.encoded_after(text, 0);
@@ -150,7 +154,7 @@ fn spelling(text: &str, at: usize, value: &[char]) -> Option<usize> {
         next.dedup();
         if next.is_empty() {
             let is_cut = |place: &&usize| ["", "…", "...", " …", " ..."].contains(&&text[**place..]);
-            let enough = count >= CUT && count * 2 >= value.len();
+            let enough = count >= CUT && count * 3 >= value.len() * 2;
             return places.iter().rfind(is_cut).filter(|_| enough).copied();
         }
         places = next;
@@ -328,9 +332,9 @@ mod tests {
     }
 
     #[test]
-    fn half_of_a_secret_stays_where_a_text_was_cut() {
-        check("hunter2 and more", "it says: hunter2 an", "it says: [secret]");
-        check("hunter2 and more", "it says: hunter2%20and …", "it says: [secret]…");
+    fn most_of_a_secret_stays_where_a_text_was_cut() {
+        check("hunter2 and more", "it says: hunter2 and m", "it says: [secret]");
+        check("hunter2 and more", "it says: hunter2%20and m …", "it says: [secret] …");
         check("hunter2 and more", "it says: \"hunter2…", "it says: \"hunter2…");
         check("hunter2 and more", "hunter2 and less", "hunter2 and less");
         check("https://hooks.example/T0/B1/XyZ-0123456789", "https://hooks.example", "https://hooks.example");

@@ -2,7 +2,7 @@
 
 mod screen;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A place in a source text; lines and columns count from 1, columns in characters.
@@ -109,6 +109,10 @@ impl Diagnostics {
             (&a.file, order(a), &a.message).cmp(&(&b.file, order(b), &b.message))
         });
         list.dedup();
+        // What else is wrong with a line would quote it as well.
+        let line = |d: &Diagnostic| (d.file.clone(), d.place.map(|place| place.line));
+        let unquoted: BTreeSet<_> = list.iter().filter(|d| d.unquoted).map(line).collect();
+        list.iter_mut().for_each(|d| d.unquoted = unquoted.contains(&line(d)));
         Diagnostics { file: file.into(), source: source.into(), list, texts: Arc::default() }
     }
 

@@ -212,6 +212,7 @@ fn mistakes() -> Vec<(&'static str, String)> {
         flow("secrets: ['SECRET']"),
         flow("secrets: [TOKEN, 'SECRET']"),
         flow("models: { main: { openai: { url: 'http://localhost:1/v1', model: m, key: 'SECRET' } } }"),
+        flow("models: { main: { openai: { url: 'localhost:8080', model: m, key: 'SECRET' } } }"),
         flow("models: { main: { openai: { url: 'http://localhost:1/v1', model: m, key: { value: 'SECRET' } } } }"),
     ]
 }

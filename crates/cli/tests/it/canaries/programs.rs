@@ -104,6 +104,7 @@ fn lost(input: &Value) -> Result<Value, ToolError> {
     Err(ToolError::transient("net", format!("nobody knows what became of {input}")))
 }
 
+#[expect(clippy::panic, reason = "a tool may panic")]
 fn tools() -> Vec<Own> {
     let (read, once) = (Effect::Read, Effect::AtMostOnce);
     vec![

@@ -166,7 +166,9 @@ pub(crate) fn scan(places: &[PathBuf], values: &[(&str, &str)]) -> String {
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
         Some(0) => String::new(),
-        Some(1) => said,
-        _ => panic!("{said}"),
+        code => {
+            assert_eq!(code, Some(1), "{said}");
+            said
+        }
     }
 }

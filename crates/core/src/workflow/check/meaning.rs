@@ -110,7 +110,8 @@ impl<'a> Types<'_, 'a> {
         let tool = self.step_named(site, step).filter(|_| part == "output").and_then(|index| self.tool_of(index));
         let Some(tool) = tool.filter(|tool| tool.labels.secret) else { return };
         let message = format!("what `{}` gives is a secret, and is not kept: there is nothing to refer to", tool.name);
-        let help = "let the tool that needs it fetch it, or declare it under `secrets` and name its source in `parkway.toml`";
+        let help =
+            "let the tool that needs it fetch it, or declare it under `secrets` and name its source in `parkway.toml`";
         self.site_problem(site, Diagnostic::new("secret-misused", place, message).help(help));
     }
 
