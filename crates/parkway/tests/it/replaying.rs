@@ -69,11 +69,9 @@ impl Scene {
             calls.fetch_add(1, Ordering::Relaxed);
             async { Ok(json!("two old lamps")) }
         });
-        let hush = tool_fn("t.hush", Effect::Pure, |_: Value| async { Ok(json!("two old lamps")) });
-        let hush = hush.labels(Labels { untrusted: false, secret: true });
         let store: Arc<dyn Store> = self.store.clone();
         let builder = Parkway::builder().store_with(store).root(self.folder.path()).model("main", model);
-        builder.tool(look).tool(hush).build().await.unwrap()
+        builder.tool(look).build().await.unwrap()
     }
 
     /// Runs a file's workflow to its end.
@@ -248,20 +246,6 @@ async fn erased_texts_count_as_the_same() {
     assert_eq!(erased(&[Class::Answers]).await, "free#1 not decoded: the ids of its tokens were erased");
     let plan = erased(&[Class::Plan]).await;
     assert!(plan.starts_with("free#1 not decoded: the plan of run ") && plan.contains("was erased"), "{plan}");
-}
-
-#[tokio::test]
-async fn a_secret_is_shown_where_answers_part() {
-    let text = "
-parkway: 1
-models: { main: {} }
-steps:
-  look: { tool: t.hush, with: {} }
-  ask: { chat: { model: main, prompt: 'Praise ${{ steps.look.output }}.' } }";
-    let scene = Scene::new();
-    let run = scene.run_text(scripted().of_file("a"), text).await;
-    let (replay, _) = scene.replay(run, ScriptedModel::new().otherwise("What is this").of_file("a")).await;
-    assert_eq!(outcomes(&replay), ["ask#1 Some(2): Secret"]);
 }
 
 #[tokio::test]

@@ -154,4 +154,18 @@ mod tests {
         assert_eq!(parting(&[1, 2, 3], &[1, 2]), Some(2));
         assert_eq!(parting(&[1], &[2]), Some(0));
     }
+
+    #[test]
+    fn a_secret_is_shown_where_answers_part() {
+        // An older Parkway kept what tools give whose labels say `secret`, and told it to models.
+        let answer = Answer { tokens: None, said: Some("hunter2 is it".into()) };
+        let mut response = ChatResponse::default();
+        response.text = "hunter2 it is".into();
+        let difference = |excerpt| Outcome::Differs(Difference { token: None, tokens: None, excerpt });
+        assert_eq!(answer.against(&response, true), difference(Excerpt::Secret));
+        assert!(matches!(
+            answer.against(&response, false),
+            Outcome::Differs(Difference { excerpt: Excerpt::Apart { .. }, .. })
+        ));
+    }
 }
