@@ -250,7 +250,7 @@ fn events_on_stdout_are_json_and_nothing_else() {
     let bench = Bench::new(ASK);
     let ended = bench.parkway(&["run", "flow.yaml", "--yes", "--json"]).code(0);
     let events: Vec<serde_json::Value> = ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(events.iter().all(|event| event["v"] == 6));
+    assert!(events.iter().all(|event| event["v"] == 7));
     assert_eq!(events[0]["kind"]["type"], "run_created");
     assert_eq!(events.last().unwrap()["kind"]["type"], "run_completed");
     assert_eq!(ended.out, bench.parkway(&["show", "--json"]).out);
