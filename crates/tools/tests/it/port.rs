@@ -69,6 +69,7 @@ fn every_tool_says_what_it_does() {
     time.between pure
     memory.remember transactional untrusted
     memory.recall read untrusted
+    memory.list read untrusted
     memory.forget transactional
     ");
     assert_eq!(shown, 4, "examples of arguments");
