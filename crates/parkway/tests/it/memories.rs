@@ -553,3 +553,64 @@ async fn many_at_once_lose_nothing() {
     let checked = upkeep::check(&path, Depth::Full).await.unwrap();
     assert!(checked.is_sound(), "{:?}", checked.problems);
 }
+
+/// A list of `memory.list` with these arguments.
+async fn listed(parkway: &Parkway, args: Value) -> Result<Value, parkway::Error> {
+    let source = format!(
+        "parkway: 1\nmodels: {{ main: {{}} }}\ntools: {{ memory: {{ namespaces: [shop, 'customers/*'] }} }}\nsteps:\n  \
+         list: {{ tool: memory.list, with: {args} }}\n  ask: {{ chat: {{ model: main, prompt: hello }} }}\noutputs: {{ list: \"${{{{ steps.list.output }}}}\" }}\n"
+    );
+    Ok(run(parkway, &source, inputs! {}).await?["list"].take())
+}
+
+#[tokio::test]
+async fn a_list_in_parts_leaves_something_out_or_tells_it_twice() {
+    let clock = Arc::new(FakeClock::default());
+    let store = Arc::new(parkway::sqlite::SqliteStore::in_memory(clock.clone()).await.unwrap());
+    let model = parkway::testing::ScriptedModel::new().script(|_| Ok("{}".into()));
+    let builder = Parkway::builder().store_with(store).clock(clock.clone()).model("main", model);
+    let parkway = builder.build().await.unwrap();
+    let memories = parkway.memories();
+    let mut new: Vec<NewMemory> =
+        (0..1_203).map(|n| memories.new_memory(Content::new("shop", format!("note number {n}")))).collect();
+    new.iter_mut().step_by(2).for_each(|memory| memory.kind = MemoryKind::Episodic);
+    // Gone before anybody lists.
+    new[4].expires = Some(clock.now().after(Duration::from_secs(5)));
+    let mut about = memories.new_memory(Content::new("shop", "open at nine"));
+    about.content.subject = Some("hours".into());
+    new.push(about);
+    memories.remember(&ada(), new).await.unwrap();
+    memories.remember(&ada(), vec![memories.new_memory(Content::new("customers/anna", "drinks tea"))]).await.unwrap();
+    clock.advance(Duration::from_secs(10));
+    let (mut told, mut after) = (Vec::new(), json!(0));
+    loop {
+        let part = listed(&parkway, json!({"kinds": ["episodic"], "limit": 250, "after": after})).await.unwrap();
+        let part_of: Vec<String> =
+            part["memories"].as_array().unwrap().iter().map(|m| m["text"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(part["text"], part_of.join("\n"));
+        after = part["last"].clone();
+        told.extend(part_of);
+        if part["more"] == false {
+            break;
+        }
+    }
+    let wanted: Vec<String> = (0..1_203).step_by(2).filter(|n| *n != 4).map(|n| format!("note number {n}")).collect();
+    assert_eq!(told, wanted);
+    let end = listed(&parkway, json!({"kinds": ["episodic"], "after": after})).await.unwrap();
+    assert_eq!((&end["memories"], &end["last"], &end["more"]), (&json!([]), &after, &json!(false)));
+    let about = listed(&parkway, json!({"subject": "hours"})).await.unwrap();
+    assert_eq!((&about["text"], &about["more"]), (&json!("open at nine"), &json!(false)));
+    let anna = listed(&parkway, json!({"namespace": "customers/anna"})).await.unwrap();
+    assert_eq!(anna["text"], "drinks tea");
+    let short = listed(&parkway, json!({"max_tokens": 20, "model": "main"})).await.unwrap();
+    let count = short["memories"].as_array().unwrap().len();
+    assert!(count > 0 && count < 50 && short["more"] == true, "{short}");
+    for (args, why) in [
+        (json!({"namespace": "house"}), "is not granted"),
+        (json!({"max_tokens": 5}), "needs `model`"),
+        (json!({"max_tokens": 1, "model": "main"}), "no list would ever go past it"),
+    ] {
+        let error = listed(&parkway, args).await.unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}

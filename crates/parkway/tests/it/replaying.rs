@@ -12,7 +12,7 @@ use parkway::memory::Author;
 use parkway::model::{ChatRequest, ConstraintKind, Hints, SharedModel};
 use parkway::store::{Commit, Lease, Log as _, NewRun, RunFilter, Store, Write};
 use parkway::testing::{MemoryStore, ScriptedModel};
-use parkway::{Answer, Effect, Goal, Labels, Parkway, Workflow, inputs, tool_fn};
+use parkway::{Answer, Effect, Goal, Parkway, Workflow, inputs, tool_fn};
 use serde_json::{Value, json};
 
 /// Chats of every kind: free, held to a form, with tools on offer, an item each, in a run of its own.
