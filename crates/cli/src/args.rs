@@ -731,6 +731,10 @@ Examples:
   parkway store check                     is it as it was written?
   parkway store backup /safe/runs-1.db    while others use it
   parkway store restore /safe/runs-1.db   when nobody does
+  parkway store backup /safe/runs-2.age --seal /keys
+                                          encrypted, with a key of its own
+  parkway store shred --before 30 --keys /keys --note WHY
+                                          nobody reads older ones any more
   parkway store vacuum";
 
 #[derive(Debug, ClapArgs)]
@@ -747,6 +751,9 @@ pub(crate) enum StoreCommand {
         /// The file [default: the store]
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// FILE is a sealed backup, whose key is in this folder; it is opened beside the store for as long as this takes
+        #[arg(long, value_name = "KEYS", requires = "file")]
+        keys: Option<PathBuf>,
         /// Only the file's structure and the numbers of events
         #[arg(long)]
         quick: bool,
@@ -759,15 +766,47 @@ pub(crate) enum StoreCommand {
         /// The new file
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Encrypt it with a new key, which is put into this folder; keep that where the backups are not
+        #[arg(long, value_name = "KEYS")]
+        seal: Option<PathBuf>,
     },
     /// Put a backup in the store's place, and keep the old file beside it
     Restore {
         /// The backup
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// It is sealed, and its key is in this folder
+        #[arg(long, value_name = "KEYS")]
+        keys: Option<PathBuf>,
+    },
+    /// Destroy keys of sealed backups: nobody can read any copy of them again
+    Shred {
+        #[command(flatten)]
+        what: ShredArgs,
+        /// The folder of the keys
+        #[arg(long, value_name = "KEYS")]
+        keys: PathBuf,
+        /// Why; it stays
+        #[arg(long, value_name = "TEXT")]
+        note: String,
+        /// Say which, and destroy nothing
+        #[arg(long, requires = "before")]
+        dry_run: bool,
     },
     /// Give back the room that deleted rows have left
     Vacuum,
+}
+
+/// Which backups are shredded.
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ShredArgs {
+    /// A sealed backup, or its id, which its key is named after
+    #[arg(value_name = "BACKUP")]
+    pub(crate) backup: Option<PathBuf>,
+    /// All that were made before this time, as 2027-01-31T12:00:00Z, or more than so many days ago
+    #[arg(long, value_name = "TIME|DAYS")]
+    pub(crate) before: Option<String>,
 }
 
 const TRY_EXAMPLES: &str = "\

@@ -204,7 +204,9 @@ fn tell_erased(done: &Erased, dry_run: bool, out: &mut Out) -> Result<(), Failur
         say("  another process reads the store: the bytes leave its file when that ends");
     }
     if !dry_run && !found.is_empty() {
-        say("  backups and exports that were made before have them still");
+        say("  backups and exports that were made before have them still; make a sealed backup, and shred older ones:");
+        say("    parkway store backup FILE --seal KEYS");
+        say("    parkway store shred --before TIME --keys KEYS --note WHY");
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
-//! `parkway store check | backup | restore | vacuum`.
+//! `parkway store check | backup | restore | shred | vacuum`.
+
+mod shred;
 
 use std::path::Path;
 
-use parkway::upkeep::{self, Checked, Depth, Extent};
+use parkway::upkeep::{self, Checked, Depth, Extent, Keys};
 use serde_json::{Value, json};
 
 use crate::args::{Global, StoreArgs, StoreCommand};
@@ -16,25 +18,47 @@ use crate::render::local;
 pub(crate) async fn store(global: &Global, args: StoreArgs, out: &mut Out) -> Result<Exit, Failure> {
     let project = Project::find(global)?;
     match args.command {
-        StoreCommand::Check { file, quick, json } => {
+        StoreCommand::Check { file, keys, quick, json } => {
             let path = match &file {
                 Some(file) => file,
                 None => there(&project)?,
             };
             let depth = if quick { Depth::Quick } else { Depth::Full };
-            let checked = upkeep::check(path, depth).await.map_err(failure)?;
+            let checked = match keys {
+                Some(keys) => {
+                    project.make_folder()?;
+                    upkeep::check_sealed(named(&project)?, path, &Keys::at(keys), depth).await
+                }
+                None => upkeep::check(path, depth).await,
+            };
+            let checked = checked.map_err(failure)?;
             tell(path, &checked, json, out)
         }
-        StoreCommand::Backup { file } => {
-            let made = upkeep::backup(there(&project)?, &file).await.map_err(failure)?;
+        StoreCommand::Backup { file, seal } => {
+            let path = there(&project)?;
+            let made = match &seal {
+                Some(keys) => upkeep::backup_sealed(path, &file, &Keys::at(keys), now()).await,
+                None => upkeep::backup(path, &file).await,
+            };
+            let made = made.map_err(failure)?;
             out.text(&format!("{}: {}", file.display(), bytes(made.bytes)))?;
             out.text(&format!("  it is sound: {}", counted(&made.checked)))?;
+            if let (Some(id), Some(keys)) = (made.sealed, seal) {
+                let keys = keys.display();
+                out.text(&format!(
+                    "  it is sealed: its id is {id}, and its key is in {keys}; without the key nobody reads it"
+                ))?;
+            }
             Ok(Exit::Done)
         }
-        StoreCommand::Restore { file } => {
+        StoreCommand::Restore { file, keys } => {
             let path = named(&project)?;
             project.make_folder()?;
-            let done = upkeep::restore(path, &file, now()).await.map_err(failure)?;
+            let done = match keys {
+                Some(keys) => upkeep::restore_sealed(path, &file, &Keys::at(keys), now()).await,
+                None => upkeep::restore(path, &file, now()).await,
+            };
+            let done = done.map_err(failure)?;
             out.text(&format!("{} is now as it was at the backup: {}", shown(path), extent(&done.now)))?;
             if let Some(kept) = done.kept {
                 let before = done.before.map_or_else(|| "it cannot be read".to_owned(), |before| extent(&before));
@@ -44,6 +68,9 @@ pub(crate) async fn store(global: &Global, args: StoreArgs, out: &mut Out) -> Re
                 "  what its open runs did after the backup they do again when they are resumed: parkway runs --open",
             )?;
             Ok(Exit::Done)
+        }
+        StoreCommand::Shred { what, keys, note, dry_run } => {
+            shred::shred(&project, &what, &Keys::at(keys), &note, dry_run, out).await
         }
         StoreCommand::Vacuum => {
             let path = there(&project)?;

@@ -773,7 +773,7 @@ fn no_event_is_new_to_those_who_tell_it() {
          step_retried step_skipped step_cancelled step_in_doubt step_resolved step_repeated step_waiting timer_fired signal_received \
          input_received model_called policy_decided approval_requested approval_decided plan_extended plan_closed \
          budget_reserved budget_settled memory_written memory_forgotten payload_erased hold_placed hold_lifted \
-         key_rotated cancel_requested run_completed run_failed run_cancelled"
+         key_rotated backup_shredded cancel_requested run_completed run_failed run_cancelled"
     );
     let source = include_str!("../../../core/src/log/waiting.rs");
     let variants = |name: &str| {

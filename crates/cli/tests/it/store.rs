@@ -78,3 +78,73 @@ fn a_backup_cannot_be_gone_back_to() {
     let vacuumed = bench.parkway(&["store", "vacuum"]).code(0).out;
     assert!(vacuumed.contains("runs.db: ") && vacuumed.contains(" before, "), "{vacuumed}");
 }
+
+/// The ids of the keys in the folder `keys`, the oldest first.
+fn keys(bench: &Bench) -> Vec<String> {
+    let names =
+        fs::read_dir(bench.path("keys")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.map(|name| name.strip_suffix(".key").unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_sealed_backup_cannot_be_gone_back_to_or_can_be_when_it_was_shredded() {
+    let bench = begun();
+    fs::create_dir(bench.path("safe")).unwrap();
+    let made = bench.parkway(&["store", "backup", "safe/one.age", "--seal", "keys"]).code(0).out;
+    let id = keys(&bench).remove(0);
+    assert!(made.contains(&format!("it is sealed: its id is {id}, and its key is in keys")), "{made}");
+    bench.parkway(&["store", "backup", "two.age", "--seal", "."]).code(1).says("would lie beside the backup");
+    for refused in [["store", "check", "safe/one.age"], ["store", "restore", "safe/one.age"]] {
+        bench.parkway(&refused).code(1).says("is a sealed backup; name the folder of its key with `--keys`");
+    }
+    let checked = bench.parkway(&["store", "check", "safe/one.age", "--keys", "keys"]).code(0).out;
+    assert!(checked.contains("looked at: 1 run (1 folded)") && checked.ends_with("it is sound\n"), "{checked}");
+    bench.parkway(&["approve", "last", "confirm"]).code(0);
+    bench.parkway(&["resume"]).code(0);
+    bench.parkway(&["store", "restore", "safe/one.age", "--keys", "keys"]).code(0);
+    assert_eq!(bench.parkway(&["runs", "--open", "--json"]).code(0).json()["status"], "waiting");
+    bench.parkway(&["store", "backup", "safe/two.age", "--seal", "keys"]).code(0);
+    bench.parkway(&["store", "backup", "safe/three.age", "--seal", "keys"]).code(0);
+    let all = keys(&bench);
+    assert_eq!((all.len(), &all[0]), (3, &id));
+    // By the file, by the id, and by age.
+    let shred =
+        |what: &[&str]| bench.parkway(&[&["store", "shred"], what, &["--keys", "keys", "--note", "why"]].concat());
+    shred(&["none.age"]).code(2).says("is neither a file nor the id of a backup");
+    shred(&["flow.yaml"]).code(1).says("does not begin as a sealed backup does");
+    shred(&[]).code(2);
+    shred(&["--before", "yesterday"]).code(2).says("is not a time such as");
+    let none = shred(&["--before", "30"]).code(0).out;
+    assert_eq!((none.as_str(), keys(&bench).len()), ("no key here is of a backup that old\n", 3));
+    let told = shred(&["safe/one.age"]).code(0).says("no copy of it can be read any more").out;
+    assert!(
+        told.starts_with(&format!("the key of the backup {id}, made ")) && told.ends_with(" is destroyed\n"),
+        "{told}"
+    );
+    assert_eq!(keys(&bench), all[1..]);
+    bench.parkway(&["store", "restore", "safe/one.age", "--keys", "keys"]).code(1).says("it was shredded");
+    shred(&[&id]).code(1).says("there is no key of the backup");
+    shred(&[&all[1]]).code(0);
+    let dry = shred(&["--before", "2100-01-01T00:00:00Z", "--dry-run"]).code(0).out;
+    assert!(dry.contains(&all[2]) && dry.ends_with("would be destroyed\n") && keys(&bench).len() == 1, "{dry}");
+    shred(&["--before", "0"]).code(0);
+    assert_eq!(keys(&bench), [] as [&str; 0]);
+    bench.parkway(&["audit", "export", "all.jsonl"]).code(0);
+    let log = fs::read_to_string(bench.path("all.jsonl")).unwrap();
+    assert!(all.iter().all(|id| log.contains(id.as_str())) && log.matches("backup_shredded").count() == 3, "{log}");
+    bench.parkway(&["audit", "verify"]).code(0);
+}
+
+#[test]
+fn a_key_cannot_be_destroyed_where_there_is_no_store_any_more() {
+    let bench = begun();
+    fs::create_dir(bench.path("safe")).unwrap();
+    bench.parkway(&["store", "backup", "safe/one.age", "--seal", "keys"]).code(0);
+    fs::remove_dir_all(bench.path(".parkway")).unwrap();
+    let args = ["store", "shred", "safe/one.age", "--keys", "keys", "--note", "why"];
+    bench.parkway(&args).code(0).says("it is written down nowhere: there is no store at");
+    assert_eq!(keys(&bench), [] as [&str; 0]);
+    assert!(!bench.path(".parkway").exists());
+}

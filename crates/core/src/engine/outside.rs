@@ -61,6 +61,13 @@ pub enum Outside {
         /// Why.
         note: String,
     },
+    /// The key of a sealed backup was destroyed.
+    ShredBackup {
+        /// The id of the backup.
+        backup: String,
+        /// Why.
+        note: String,
+    },
 }
 
 /// Who makes something happen outside of runs.
@@ -190,6 +197,10 @@ fn draft(clock: &dyn Clock, by: &Author, what: &[Outside]) -> Result<Draft, Payl
             Outside::RotateKey { rotation, note } => {
                 let note = draft.payload(clock, note)?;
                 draft.event_by(by.clone(), EventKind::KeyRotated { rotation: rotation.clone(), note });
+            }
+            Outside::ShredBackup { backup, note } => {
+                let note = draft.payload(clock, note)?;
+                draft.event_by(by.clone(), EventKind::BackupShredded { backup: backup.clone(), note });
             }
         }
     }

@@ -22,7 +22,8 @@ use crate::workflow::Turn;
 /// Version 2 has the events of waiting, rounds and doubts, runs within runs, and the places of secrets. Version 3 has runs
 /// that are reopened, and runs that are forked from others. Version 4 says with the start of a call by which rule it is let
 /// through, and names the process that holds the run only where it takes it over. Version 5 has plans that are written while the run
-/// goes on. Version 6 has memories, and the log of what happens outside of runs. Version 7 has keys that give way to others.
+/// goes on. Version 6 has memories, and the log of what happens outside of runs. Version 7 has keys that give way to others, and
+/// backups whose keys were destroyed.
 pub const LOG_VERSION: u32 = 7;
 
 /// A fact about a run: the envelope.
@@ -686,6 +687,13 @@ pub enum EventKind {
         /// Why.
         note: Commitment,
     },
+    /// The key of a sealed backup was destroyed, so that nobody can read any copy of it.
+    BackupShredded {
+        /// The id of the backup: 32 hexadecimal digits, of which the first 12 are its time in milliseconds.
+        backup: String,
+        /// Why.
+        note: Commitment,
+    },
     /// Somebody wants the run to stop.
     CancelRequested {
         /// Why.
@@ -742,6 +750,7 @@ impl EventKind {
             EventKind::HoldPlaced { .. } => "hold_placed",
             EventKind::HoldLifted { .. } => "hold_lifted",
             EventKind::KeyRotated { .. } => "key_rotated",
+            EventKind::BackupShredded { .. } => "backup_shredded",
             EventKind::CancelRequested { .. } => "cancel_requested",
             EventKind::RunCompleted { .. } => "run_completed",
             EventKind::RunFailed { .. } => "run_failed",
@@ -793,6 +802,7 @@ impl EventKind {
             | EventKind::HoldPlaced { .. }
             | EventKind::HoldLifted { .. }
             | EventKind::KeyRotated { .. }
+            | EventKind::BackupShredded { .. }
             | EventKind::CancelRequested { .. }
             | EventKind::RunCompleted { .. }
             | EventKind::RunFailed { .. }

@@ -98,6 +98,8 @@ points! {
     HoldLifted "hold_lifted"
     /// A commit with [`EventKind::KeyRotated`].
     KeyRotated "key_rotated"
+    /// A commit with [`EventKind::BackupShredded`].
+    BackupShredded "backup_shredded"
     /// A commit with [`EventKind::CancelRequested`].
     CancelRequested "cancel_requested"
     /// A commit with [`EventKind::RunCompleted`].
@@ -170,6 +172,7 @@ impl WritePoint {
             EventKind::HoldPlaced { .. } => WritePoint::HoldPlaced,
             EventKind::HoldLifted { .. } => WritePoint::HoldLifted,
             EventKind::KeyRotated { .. } => WritePoint::KeyRotated,
+            EventKind::BackupShredded { .. } => WritePoint::BackupShredded,
             EventKind::CancelRequested { .. } => WritePoint::CancelRequested,
             EventKind::RunCompleted { .. } => WritePoint::RunCompleted,
             EventKind::RunFailed { .. } => WritePoint::RunFailed,

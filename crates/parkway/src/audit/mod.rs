@@ -35,6 +35,8 @@ mod hold;
 mod key;
 mod replay;
 mod rotate;
+#[cfg(feature = "sqlite")]
+mod shred;
 mod trail;
 
 use std::sync::Arc;

@@ -20,6 +20,7 @@ mod realistic;
 mod replaying;
 mod servers;
 mod settings;
+mod shredding;
 mod subworkflows;
 mod tampering;
 mod together;

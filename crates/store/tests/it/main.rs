@@ -14,6 +14,7 @@ mod memories;
 mod migration;
 mod opening;
 mod processes;
+mod sealed;
 mod transactional;
 mod tree;
 mod trouble;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parkway_core::clock::{Clock, SystemClock};
 use parkway_core::id::{RunId, Seq};
 use parkway_core::store::{Log, RunFilter};
-use parkway_store::upkeep::{Depth, backup, check, restore, vacuum};
+use parkway_store::upkeep::{Depth, Keys, backup, backup_sealed, check, restore, restore_sealed, vacuum};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
@@ -28,6 +28,10 @@ async fn upkeep(role: &str, folder: &Path) {
     let (path, to) = (folder.join("runs.db"), folder.join("backup.db"));
     match role {
         "backup" => drop(backup(&path, &folder.join("new.db")).await.unwrap()),
+        "seal" => {
+            let keys = Keys::at(folder.join("keys"));
+            drop(backup_sealed(&path, &folder.join("new.db"), &keys, SystemClock.now()).await.unwrap());
+        }
         "restore" => drop(restore(&path, &to, SystemClock.now()).await.unwrap()),
         _ => drop(vacuum(&path).await.unwrap()),
     }
@@ -64,7 +68,7 @@ async fn upkeep_that_is_killed_leaves_neither_the_old_nor_the_new_store() {
     run(store.clone(), ASK).await.unwrap();
     store.close().await.unwrap();
     let (new, old) = (runs(&path).await, runs(&to).await);
-    for role in ["backup", "restore", "vacuum"] {
+    for role in ["backup", "restore", "seal", "vacuum"] {
         let mut cut = 0;
         for round in 0..7_u64 {
             let folder = crate::kept::folder().unwrap();
@@ -90,10 +94,18 @@ async fn upkeep_that_is_killed_leaves_neither_the_old_nor_the_new_store() {
                 assert_eq!(runs(&made).await, new);
                 fs::remove_file(&made).unwrap();
             }
+            if role == "seal" && made.exists() {
+                // It has its name, and so its key is there.
+                let (other, keys) = (tempfile::tempdir().unwrap(), Keys::at(folder.path().join("keys")));
+                let restored = other.path().join("runs.db");
+                restore_sealed(&restored, &made, &keys, SystemClock.now()).await.unwrap();
+                assert_eq!(runs(&restored).await, new);
+                fs::remove_file(&made).unwrap();
+            }
             upkeep(role, folder.path()).await;
             assert_eq!(runs(&path).await, if role == "restore" { old.clone() } else { new.clone() });
             let left = names(folder.path());
-            let is_own = |name: &&String| ["runs.db", "backup.db", "new.db"].contains(&name.as_str());
+            let is_own = |name: &&String| ["runs.db", "backup.db", "new.db", "keys"].contains(&name.as_str());
             let others: Vec<_> = left.iter().filter(|name| !is_own(name)).collect();
             // What was restored before the kill is kept, too.
             let replaced = others.iter().filter(|name| name.starts_with("runs.db.replaced-") && !name.contains("-wal"));

@@ -321,6 +321,7 @@ fn happens_outside(kind: &EventKind) -> bool {
             | EventKind::HoldPlaced { .. }
             | EventKind::HoldLifted { .. }
             | EventKind::KeyRotated { .. }
+            | EventKind::BackupShredded { .. }
     )
 }
 

@@ -6,8 +6,9 @@ use parkway_core::id::Time;
 use parkway_core::store::StoreError;
 use sqlx::{ConnectOptions, Connection};
 
-use super::copy::{copy, prove};
+use super::copy::{copy, discard, prove};
 use super::report::Checked;
+use super::seal::{Keys, Sealed, unseal};
 use super::source::{Source, beside, options};
 use super::swap::{KEPT, Swap};
 use crate::sqlite::error::from_sqlx;
@@ -56,8 +57,30 @@ pub async fn restore(path: &Path, from: &Path, at: Time) -> Result<Restored, Sto
     let (copied, name) = (copy(&mut source, &swap.new).await, source.name.clone());
     source.close().await?;
     copied?;
+    put(swap, &name, at).await
+}
+
+/// Puts the sealed backup `from` in the place of the store at `path`, as [`restore`] does with a plain one. It is decrypted beside the store.
+///
+/// # Errors
+///
+/// It is no sealed backup, its key is not in `keys`, or it is not as it was sealed; as for [`restore`].
+pub async fn restore_sealed(path: &Path, from: &Path, keys: &Keys, at: Time) -> Result<Restored, StoreError> {
+    check_place(path)?;
+    let sealed = Sealed::open(from, keys)?;
+    let swap = Swap::begin(path)?;
+    let swap = unseal(sealed, swap.new.clone(), swap).await?;
+    match Source::open(&swap.new, true).await {
+        Ok(source) => source.close().await?,
+        Err(e) => return discard(&swap.new).and(Err(e)),
+    }
+    put(swap, &format!("`{}`", from.display()), at).await
+}
+
+/// Puts the copy that was made in the place of the store.
+async fn put(swap: Swap, name: &str, at: Time) -> Result<Restored, StoreError> {
     free(&swap.new).await?;
-    let checked = prove(&swap.new, &name).await?;
+    let checked = prove(&swap.new, name).await?;
     let now = extent(&swap.new).await?;
     // A log beside a file that cannot be read would be lost if anybody opened it to write.
     match Source::open(&swap.at, true).await {

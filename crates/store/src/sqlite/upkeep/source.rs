@@ -8,6 +8,7 @@ use parkway_core::store::StoreError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
+use super::seal::is_sealed;
 use crate::sqlite::error::{code, from_sqlx};
 use crate::sqlite::open::{check_place, in_words, named};
 use crate::sqlite::schema::newest;
@@ -34,6 +35,10 @@ impl Source {
         check_place(path)?;
         if !path.exists() {
             let message = format!("there is no file {name}; name one that is there");
+            return Err(StoreError::Backend { message, retryable: false });
+        }
+        if is_sealed(path) {
+            let message = format!("{name} is a sealed backup; name the folder of its key with `--keys`");
             return Err(StoreError::Backend { message, retryable: false });
         }
         let mut options = options(path);

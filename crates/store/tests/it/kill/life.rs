@@ -300,7 +300,11 @@ impl Life {
         let placed = Outside::PlaceHold { run: Some(main), note: "in dispute".into() };
         let lifted = Outside::LiftHold { run: Some(main), note: "settled".into() };
         let rotated = Outside::RotateKey { rotation: "a note".into(), note: "once a year".into() };
-        for (name, what) in [("hold_placed", placed), ("hold_lifted", lifted), ("key_rotated", rotated)] {
+        let shredded =
+            Outside::ShredBackup { backup: "019bbb8a3b5a0102030405060708090a".into(), note: "retention".into() };
+        let others =
+            [("hold_placed", placed), ("hold_lifted", lifted), ("key_rotated", rotated), ("backup_shredded", shredded)];
+        for (name, what) in others {
             let events = self.store.events(RunId::SYSTEM, Seq(0)).await.unwrap();
             if !events.iter().any(|event| event.kind.name() == name) {
                 self.outside(what).await;

@@ -96,7 +96,15 @@ async fn tended(store: &dyn Store) -> Vec<String> {
     let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
     let events = store.events(RunId::SYSTEM, Seq(0)).await.unwrap();
     events.iter().for_each(|event| *counted.entry(event.kind.name()).or_default() += 1);
-    let wanted = ["hold_lifted", "hold_placed", "key_rotated", "memory_forgotten", "memory_written", "payload_erased"];
+    let wanted = [
+        "backup_shredded",
+        "hold_lifted",
+        "hold_placed",
+        "key_rotated",
+        "memory_forgotten",
+        "memory_written",
+        "payload_erased",
+    ];
     let mut wrong = Vec::new();
     if counted != wanted.map(|name| (name, 1)).into() {
         wrong.push(format!("outside of the runs was done {counted:?}"));

@@ -112,8 +112,19 @@ impl Scenario {
 
     /// Whether the store is tended when the run has ended: something is remembered, forgotten, erased, held, signed.
     pub(crate) fn is_tended(&self) -> bool {
-        use WritePoint::{HoldLifted, HoldPlaced, KeepHead, KeyRotated, MemoryForgotten, MemoryWritten, PayloadErased};
-        let outside = [HoldLifted, HoldPlaced, KeepHead, KeyRotated, MemoryForgotten, MemoryWritten, PayloadErased];
+        use WritePoint::{
+            BackupShredded, HoldLifted, HoldPlaced, KeepHead, KeyRotated, MemoryForgotten, MemoryWritten, PayloadErased,
+        };
+        let outside = [
+            BackupShredded,
+            HoldLifted,
+            HoldPlaced,
+            KeepHead,
+            KeyRotated,
+            MemoryForgotten,
+            MemoryWritten,
+            PayloadErased,
+        ];
         outside.contains(&self.point)
     }
 

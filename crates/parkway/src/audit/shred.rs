@@ -1,0 +1,51 @@
+//! Destroying the keys of sealed backups. What was erased in the store is then gone from these backups as well, wherever copies of them are.
+
+use parkway_core::engine::{Author, Outside, record_outside};
+use parkway_store::upkeep::{BackupId, Keys};
+
+use super::AuditLog;
+use crate::error::Error;
+
+impl AuditLog {
+    /// Destroys the keys of these backups, so that nobody can read any copy of them. Each is an event with who, when and why, which is written
+    /// when the key is destroyed and not before. Interrupted, it is to be done again for the same backups.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+    /// # use parkway::clock::{Clock, SystemClock};
+    /// # use parkway::log::Channel;
+    /// # use parkway::memory::Author;
+    /// use parkway::Parkway;
+    /// use parkway::upkeep::{Keys, backup_sealed, restore_sealed};
+    ///
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let (path, safe) = (folder.path().join("runs.db"), folder.path().join("safe.age"));
+    /// let parkway = Parkway::builder().store(format!("sqlite:{}", path.display())).build().await?;
+    /// let keys = Keys::at(folder.path().join("keys"));
+    /// let made = backup_sealed(&path, &safe, &keys, SystemClock.now()).await?;
+    /// let by = Author::new("Ada", Channel::Command);
+    /// parkway.audit().shred(&by, &keys, &made.sealed.into_iter().collect::<Vec<_>>(), "retention").await?;
+    /// let other = folder.path().join("other.db");
+    /// assert!(restore_sealed(&other, &safe, &keys, SystemClock.now()).await.is_err());
+    /// # Ok::<_, parkway::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// There is no such key, nothing at all may be erased (a [hold](AuditLog::hold) of everything), or the store fails. Keys of backups before
+    /// the one that is named stay destroyed.
+    pub async fn shred(&self, by: &Author, keys: &Keys, backups: &[BackupId], note: &str) -> Result<(), Error> {
+        if self.holds().await?.all.is_some() {
+            let message = "nothing may be erased, and no key destroyed, until the hold of everything is lifted";
+            return Err(Error::Audit(message.into()));
+        }
+        for backup in backups {
+            keys.destroy(*backup)?;
+            let shredded = Outside::ShredBackup { backup: backup.to_string(), note: note.into() };
+            record_outside(&self.services, by, &[shredded]).await?;
+            keys.clear_away(*backup)?;
+        }
+        Ok(())
+    }
+}
