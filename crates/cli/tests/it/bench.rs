@@ -162,6 +162,7 @@ pub(crate) fn redacted(bench: &Bench, text: &str) -> String {
         (r"\b\d+ (events|references|texts)\b", "0 $1"),
         (r"\d{8}T\d{6}\.\d{6}Z", "20260101T000000.000000Z"),
         (r"\b[0-9a-f]{64}\b", "00000000"),
+        (r"\b[0-9a-f]{32}\b", "00000000"),
         ("[█░·]{8,}", "████████"),
     ];
     patterns.iter().fold(text.to_owned(), |text, (pattern, with)| {

@@ -118,9 +118,10 @@ fn a_sealed_backup_cannot_be_gone_back_to_or_can_be_when_it_was_shredded() {
     shred(&["--before", "yesterday"]).code(2).says("is not a time such as");
     let none = shred(&["--before", "30"]).code(0).out;
     assert_eq!((none.as_str(), keys(&bench).len()), ("no key here is of a backup that old\n", 3));
-    let told = shred(&["safe/one.age"]).code(0).says("no copy of it can be read any more").out;
+    let told = shred(&["safe/one.age"]).code(0).out;
     assert!(
-        told.starts_with(&format!("the key of the backup {id}, made ")) && told.ends_with(" is destroyed\n"),
+        told.starts_with(&format!("the key of the backup {id}, made "))
+            && told.contains(" is destroyed\n  no copy of it can be read any more"),
         "{told}"
     );
     assert_eq!(keys(&bench), all[1..]);

@@ -43,7 +43,7 @@ pub(super) async fn shred(
         out.text(&format!("the key of the backup {backup}, made {}, {would}", local(backup.at())))?;
     }
     if !dry_run {
-        say("  no copy of it can be read any more, unless somebody has kept a copy of the key");
+        out.text("  no copy of it can be read any more, unless somebody has kept a copy of the key")?;
         if parkway.is_none() {
             say(&format!("  it is written down nowhere: there is no store at {}", project.store));
         }

@@ -15,7 +15,7 @@ use crate::sqlite::upkeep::backup::{Backup, Place};
 use crate::sqlite::upkeep::copy::{create_like, discard, failed, fill, judge, refused};
 use crate::sqlite::upkeep::source::{Source, size};
 
-/// Copies the store at `path` to the new file `to`, as [`backup`](super::backup()) does, and encrypts it with a new key, which is kept in `keys`
+/// Copies the store at `path` to the new file `to`, as [`backup`](fn@super::super::backup) does, and encrypts it with a new key, which is kept in `keys`
 /// under the id of the backup. The key is on disk before the backup has its name.
 ///
 /// For the time of this a plain copy lies beside the store, which only its owner may read. `at` is the time that the id begins with.

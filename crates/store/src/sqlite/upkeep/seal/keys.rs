@@ -152,6 +152,7 @@ impl Keys {
 
     fn make_folder(&self) -> Result<(), StoreError> {
         let mut builder = fs::DirBuilder::new();
+        builder.recursive(false);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         match builder.create(&self.folder) {
