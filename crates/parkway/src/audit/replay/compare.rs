@@ -159,8 +159,7 @@ mod tests {
     fn a_secret_is_shown_where_answers_part() {
         // An older Parkway kept what tools give whose labels say `secret`, and told it to models.
         let answer = Answer { tokens: None, said: Some("hunter2 is it".into()) };
-        let mut response = ChatResponse::default();
-        response.text = "hunter2 it is".into();
+        let response = ChatResponse { text: "hunter2 it is".into(), ..ChatResponse::default() };
         let difference = |excerpt| Outcome::Differs(Difference { token: None, tokens: None, excerpt });
         assert_eq!(answer.against(&response, true), difference(Excerpt::Secret));
         assert!(matches!(
