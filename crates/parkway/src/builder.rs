@@ -215,7 +215,8 @@ impl Builder {
             (None, None) => None,
         };
         services.metering = self.metering.or_else(energy::metering);
-        let meaning = services.tool_search.clone().map(|embedder| Arc::new(Meaning::new(embedder)));
+        let weights = settings.as_ref().map(|settings| settings.weights()).unwrap_or_default();
+        let meaning = services.tool_search.clone().map(|embedder| Arc::new(Meaning::new(embedder, weights)));
         #[cfg(feature = "tools")]
         {
             let memory = parkway_tools::memory(services.store.clone(), meaning.clone());

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Memory, MemoryVector, Recall, Recalled};
+use super::{Memory, MemoryVector, Recall, Recalled, Weights};
 use crate::embedder::{EmbedderInfo, SharedEmbedder};
 use crate::model::ModelError;
 use crate::store::StoreError;
@@ -34,14 +34,20 @@ fn vector_model(info: &EmbedderInfo) -> String {
 #[derive(Debug)]
 pub struct Meaning {
     embedder: SharedEmbedder,
+    weights: Weights,
     /// The newest memory that was looked at for a vector.
     seen: AtomicU64,
 }
 
 impl Meaning {
-    /// With the vectors of this embedder.
-    pub fn new(embedder: SharedEmbedder) -> Self {
-        Meaning { embedder, seen: AtomicU64::new(0) }
+    /// With the vectors of this embedder. The weights are those of whoever asks without naming others.
+    pub fn new(embedder: SharedEmbedder, weights: Weights) -> Self {
+        Meaning { embedder, weights, seen: AtomicU64::new(0) }
+    }
+
+    /// How much words and meaning are to count.
+    pub fn weights(&self) -> Weights {
+        self.weights
     }
 
     /// What fits best, best first. Memories that have no vector yet get one, 64 in each call. A text that is longer than the embedder takes

@@ -58,9 +58,11 @@ impl Memories {
         Memories { services, meaning }
     }
 
-    /// A question for what holds now.
+    /// A question for what holds now, with the weights of the settings.
     pub fn question(&self, namespaces: Vec<String>, text: &str) -> Recall {
-        Recall::new(namespaces, text, self.services.clock.now())
+        let mut recall = Recall::new(namespaces, text, self.services.clock.now());
+        recall.weights = self.meaning.as_ref().map_or_else(Weights::default, |meaning| meaning.weights());
+        recall
     }
 
     /// A memory with a new id that holds from now on.

@@ -16,8 +16,8 @@ use toml::de::{DeTable, DeValue};
 use super::layers::RULES;
 use super::secret::SecretSource;
 
-const KEYS: [&str; 10] =
-    ["store", "models", "embedder", "secrets", "env", "roots", "egress", "cost", "policy", "profile"];
+const KEYS: [&str; 11] =
+    ["store", "models", "embedder", "meaning", "secrets", "env", "roots", "egress", "cost", "policy", "profile"];
 
 /// How profiles are written.
 const PROFILE: &str = "write `[profile.dev]` above the settings of a profile, and choose it with `--profile dev`";
@@ -126,6 +126,10 @@ impl Reader<'_> {
                 "embedder" => {
                     let name = self.text(key, node);
                     said.extend(name.map(|name| self.said("embedder", json!(name), key.span())));
+                }
+                "meaning" => {
+                    let weight = self.amount(key, node);
+                    said.extend(weight.map(|weight| self.said("meaning", weight, key.span())));
                 }
                 "profile" if top => {}
                 other => {

@@ -195,6 +195,7 @@ pub(super) fn is_rule(key: &str) -> bool {
 }
 
 fn rank(key: &str) -> usize {
-    let kinds = ["store", "models", "embedder", "secrets", "env", "roots", "egress", "cost", RULES, PROJECT_RULES];
+    let kinds =
+        ["store", "models", "embedder", "meaning", "secrets", "env", "roots", "egress", "cost", RULES, PROJECT_RULES];
     kinds.iter().position(|kind| key.starts_with(kind)).unwrap_or(kinds.len())
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use parkway_core::host::HostPattern;
 use parkway_core::id::Digest;
+use parkway_core::memory::Weights;
 use parkway_core::policy::{Rule, RulePolicy, Verdict};
 use parkway_core::workflow::ModelSpec;
 use serde_json::{Map, Value, json};
@@ -178,6 +179,13 @@ impl Settings {
             )));
         }
         Ok(Some((name, spec)))
+    }
+
+    /// How much words and meaning count where something is recalled.
+    pub(crate) fn weights(&self) -> Weights {
+        let said = self.list.iter().find(|setting| setting.key == "meaning");
+        let weight = said.and_then(|setting| setting.value.as_f64());
+        weight.map_or_else(Weights::default, |weight| Weights::new(1.0, weight))
     }
 
     /// Where a secret comes from; `None` if nothing is said of it.

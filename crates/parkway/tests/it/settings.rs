@@ -5,7 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use parkway::embedder::{Embedder, EmbedderInfo, Embeddings};
 use parkway::log::{Channel, Verdict};
+use parkway::memory::{Author, Content};
+use parkway::model::ModelError;
 use parkway::settings::{SecretSource, Settings, Sources};
 use parkway::{Error, Parkway, Reopening, RunOptions, Workflow, inputs};
 use tempfile::TempDir;
@@ -520,4 +523,39 @@ fn a_price_that_means_nothing_is_taken() {
          [cost.models.two]\ninput = 1\noutputs = 2\n[cost.models.three]\ninput = 1\noutput = 2\n",
     );
     insta::assert_snapshot!(wrong.wrong(wrong.sources()));
+}
+
+/// Finds near what is about pots, and what asks for tea.
+struct Pots(EmbedderInfo);
+
+#[async_trait::async_trait]
+impl Embedder for Pots {
+    fn info(&self) -> &EmbedderInfo {
+        &self.0
+    }
+
+    async fn embed(&self, texts: &[String]) -> Result<Embeddings, ModelError> {
+        let near = |text: &String| if text.contains("pot") || text == "tea" { vec![1.0, 0.0] } else { vec![0.0, 1.0] };
+        Ok(Embeddings::normalized(texts.iter().map(near).collect(), 1))
+    }
+}
+
+#[tokio::test]
+async fn how_much_meaning_counts_is_not_what_the_settings_say() {
+    for (project, first) in [("", "tea is hot"), ("meaning = 20", "pot 9"), ("meaning = 0", "tea is hot")] {
+        let info = EmbedderInfo { name: "pots".into(), dimensions: Some(2), max_tokens: None, model_hash: None };
+        let builder = Parkway::builder().settings(Site::new(project).load()).store("sqlite::memory:");
+        let parkway = builder.tool_search(Pots(info)).build().await.unwrap();
+        let memories = parkway.memories();
+        let texts = (0..10).map(|n| format!("pot {n}")).chain(["tea is hot".into()]);
+        let new = texts.map(|text| memories.new_memory(Content::new("house", text))).collect();
+        memories.remember(&Author::new("ada", Channel::Program), new).await.unwrap();
+        let found = memories.recall(memories.question(vec!["house".into()], "tea")).await.unwrap();
+        assert_eq!(found[0].memory.content.as_ref().unwrap().text, first, "{project}");
+        let source = "parkway: 1\ntools: { memory: { read: [house] } }\nsteps:\n  a: { tool: memory.recall, with: { query: tea } }\noutputs: { first: \"${{ steps.a.output.memories[0].text }}\" }\n";
+        let run = parkway.start(Workflow::from_source("a.yaml", source).unwrap(), inputs! {}).await.unwrap();
+        assert_eq!(run.output::<serde_json::Value>().await.unwrap()["first"], first, "{project}");
+    }
+    let site = Site::new("meaning = -1");
+    assert!(site.wrong(site.sources()).contains("`meaning` takes a number from 0 upwards, not -1"));
 }

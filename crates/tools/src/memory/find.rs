@@ -25,8 +25,9 @@ impl Finder {
     }
 
     /// What fits best, by words and meaning.
-    pub(super) async fn recall(&self, recall: Recall) -> Result<Vec<Recalled>, ToolError> {
+    pub(super) async fn recall(&self, mut recall: Recall) -> Result<Vec<Recalled>, ToolError> {
         let Some(meaning) = &self.meaning else { return self.by_words(&recall).await };
+        recall.weights = meaning.weights();
         meaning.recall(self.memory(), recall).await.map_err(|error| match error {
             RecallError::Store(error) => failed(&error),
             RecallError::Embedder(error) => {

@@ -38,7 +38,7 @@ impl Reader<'_> {
     }
 
     /// A number that is not below 0.
-    fn amount(&mut self, key: &Key<'_>, node: &Node<'_>) -> Option<Value> {
+    pub(super) fn amount(&mut self, key: &Key<'_>, node: &Node<'_>) -> Option<Value> {
         let value = self.json(node)?;
         if value.as_f64().is_some_and(|number| number >= 0.0) {
             return Some(value);
