@@ -121,7 +121,7 @@ pub(crate) enum AuditCommand {
         run: Option<String>,
         /// Write a run as an agent audit trail in place of that: records of draft-sharif-agent-audit-trail-06, unsigned
         #[arg(long, value_name = "NAME", requires = "run", value_parser = ["aat-06"])]
-        profile: Option<String>,
+        form: Option<String>,
         #[command(flatten)]
         key: KeyArgs,
     },

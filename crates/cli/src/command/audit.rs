@@ -113,7 +113,7 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
             );
             Ok(Exit::Done)
         }
-        AuditCommand::Export { file, run: Some(run), profile: Some(_), .. } => {
+        AuditCommand::Export { file, run: Some(run), form: Some(_), .. } => {
             let run = parkway.find_run(&run).await?.run;
             let records = log.trail(&parkway.record(run).await?).await?;
             let mut lines = Vec::new();

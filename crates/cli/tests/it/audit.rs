@@ -68,6 +68,23 @@ fn a_second_implementation_sees_another_log() {
 }
 
 #[test]
+fn a_trail_is_no_lines_of_json_or_is_written_over_another() {
+    let bench = Bench::new(FLOW);
+    bench.parkway(&["run", "flow.yaml"]).code(0);
+    let args = ["audit", "export", "trail.jsonl", "--run", "last", "--form", "aat-06"];
+    bench.parkway(&args).code(0).says("of an agent audit trail; no signature is in them");
+    let trail = fs::read_to_string(bench.path("trail.jsonl")).unwrap();
+    let records: Vec<serde_json::Value> = trail.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records[0]["action_detail"]["event"], "session_start");
+    assert_eq!(records.last().unwrap()["action_detail"]["event"], "session_end");
+    bench.parkway(&args).code(1).says("name another file");
+    let printed = bench.parkway(&["audit", "export", "-", "--run", "last", "--form", "aat-06"]).code(0).out;
+    assert_eq!(printed, trail);
+    bench.parkway(&["audit", "export", "all.jsonl", "--form", "aat-06"]).code(2);
+    bench.parkway(&["audit", "export", "all.jsonl", "--run", "last", "--form", "aat-99"]).code(2).says("aat-06");
+}
+
+#[test]
 fn a_log_whose_end_was_cut_off_passes_for_whole() {
     let bench = Bench::new(FLOW);
     bench.parkway(&["run", "flow.yaml"]).code(0);
