@@ -81,9 +81,10 @@ impl KeyChain {
         for (behind, Rotation { from, to, .. }) in &self.rotations {
             let place = |key: &Key| self.keys.iter().position(|(known, _)| known == key);
             match (place(from), place(to)) {
+                // A key that has given way before cannot do so again: whoever has stolen it would name one of their own.
+                (Some(place), _) if self.keys[place].1 < *behind => {}
                 (Some(place), next) => {
-                    let until = &mut self.keys[place].1;
-                    *until = (*until).min(*behind);
+                    self.keys[place].1 = *behind;
                     if next.is_none() {
                         self.keys.push((to.clone(), u64::MAX));
                         return true;
@@ -116,5 +117,69 @@ impl KeyChain {
             head.size > *behind && head.note.is_signed_by(&rotation.from) == Ok(true)
         };
         self.rotations.iter().find(gave_way).map(|(_, rotation)| rotation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    use ed25519_dalek::{Signer as _, SigningKey};
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    const LOG: &str = "parkway/1";
+
+    fn secret(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn key(seed: u8) -> Key {
+        let public = [&[1], secret(seed).verifying_key().as_bytes().as_slice()].concat();
+        let id = Sha256::new().chain_update(LOG).chain_update([b'\n']).chain_update(&public).finalize();
+        format!("{LOG}+{}+{}", hex::encode(&id[..4]), BASE64_STANDARD.encode(public)).parse().unwrap()
+    }
+
+    fn signed(text: &str, seeds: &[u8]) -> String {
+        let line = |seed: &u8| {
+            let id = key(*seed).to_string();
+            let id = hex::decode(id.split('+').nth(1).unwrap()).unwrap();
+            let bytes = [id, secret(*seed).sign(text.as_bytes()).to_bytes().to_vec()].concat();
+            format!("\u{2014} {LOG} {}\n", BASE64_STANDARD.encode(bytes))
+        };
+        format!("{text}\n{}", seeds.iter().map(line).collect::<String>())
+    }
+
+    fn rotation(from: u8, to: u8) -> Rotation {
+        signed(&Rotation::text(LOG, &key(from), &key(to)), &[from, to]).parse().unwrap()
+    }
+
+    fn head(size: u64, by: u8) -> Head {
+        signed(&format!("{LOG}\n{size}\n{}\n", BASE64_STANDARD.encode([7; 32])), &[by]).parse().unwrap()
+    }
+
+    #[test]
+    fn a_key_that_gave_way_names_another_once_more() {
+        // Key 1 gave way to key 2 behind 10 events; who has stolen it says behind 20 that it gave way to key 3.
+        for trusted in [1, 2] {
+            let mut chain = KeyChain::new(&[key(trusted)]);
+            assert!(chain.rotate(10, rotation(1, 2)));
+            assert!(!chain.rotate(20, rotation(1, 3)));
+            let counts = |size, by| !chain.signers(&head(size, by)).unwrap().is_empty();
+            assert!(counts(10, 1) && counts(25, 2), "{trusted}");
+            assert!(!counts(11, 1) && !counts(25, 3), "{trusted}");
+            assert_eq!(chain.retired(&head(25, 1)).map(|found| &found.to), Some(&key(2)));
+        }
+    }
+
+    #[test]
+    fn a_note_that_not_both_have_signed_is_taken() {
+        let text = Rotation::text(LOG, &key(1), &key(2));
+        for seeds in [&[1][..], &[2], &[1, 3], &[3]] {
+            assert!(signed(&text, seeds).parse::<Rotation>().is_err(), "{seeds:?}");
+        }
+        assert!(signed(&Rotation::text(LOG, &key(1), &key(1)), &[1]).parse::<Rotation>().is_err());
+        assert!(signed(&text, &[1, 2]).parse::<Head>().is_err(), "it passes for a head");
     }
 }
