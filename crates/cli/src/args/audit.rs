@@ -120,7 +120,7 @@ pub(crate) enum AuditCommand {
         #[arg(long, value_name = "RUN")]
         run: Option<String>,
         /// Write a run as an agent audit trail in place of that: records of draft-sharif-agent-audit-trail-06, unsigned
-        #[arg(long, value_name = "NAME", requires = "run", value_parser = ["aat-06"])]
+        #[arg(long, value_name = "NAME", requires = "run", value_parser = [parkway::audit::TRAIL])]
         form: Option<String>,
         #[command(flatten)]
         key: KeyArgs,

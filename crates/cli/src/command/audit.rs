@@ -1,6 +1,7 @@
 //! `parkway audit head | verify | replay | prove | export | erase | hold | lift | rotate`.
 
 mod keys;
+mod replay;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
@@ -22,8 +23,6 @@ use crate::out::{Out, now, say};
 use crate::project::Project;
 use crate::render::{counted, memories};
 use crate::session::person;
-
-mod replay;
 
 /// Proves the log of the store.
 pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Result<Exit, Failure> {
@@ -122,7 +121,7 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
                 out.text(String::from_utf8_lossy(&lines).trim_end())?;
             } else {
                 File::create_new(&file)
-                    .and_then(|mut made| made.write_all(&lines))
+                    .and_then(|mut made| made.write_all(&lines).and_then(|()| made.sync_all()))
                     .map_err(|e| unwritten(&file, &e))?;
             }
             say(&format!(
