@@ -3,7 +3,7 @@
 //! A memory has two times: when it holds in the world, and when it became known here. What is superseded is kept with both, so that one
 //! can ask what held at some time, and what was known of that at another.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -300,6 +300,12 @@ impl Weights {
     pub fn new(text: f64, vector: f64) -> Self {
         Weights { text: text.max(0.0), vector: vector.max(0.0) }
     }
+
+    /// The weighted reciprocals of ranks (Cormack, Clarke and Büttcher 2009, k = 60).
+    fn score(self, by_text: Option<u32>, by_vector: Option<u32>) -> f64 {
+        let share = |rank: Option<u32>| rank.map_or(0.0, |rank| 1.0 / (60.0 + f64::from(rank)));
+        self.text * share(by_text) + self.vector * share(by_vector)
+    }
 }
 
 impl Default for Weights {
@@ -378,25 +384,36 @@ impl Recall {
     /// The best of these memories, best first, with what is pinned before all else; by their numbers in the order in which words and
     /// meaning have found them. What may not be recalled, or is neither pinned nor found, is not among them.
     pub fn fuse(&self, memories: Vec<Remembered>, by_text: &[u64], by_vector: &[u64]) -> Vec<Recalled> {
-        let ranks = |numbers: &[u64]| numbers.iter().copied().zip(1..).collect::<HashMap<u64, u32>>();
-        let (by_text, by_vector) = (ranks(by_text), ranks(by_vector));
-        let mut found: Vec<Recalled> = memories
-            .into_iter()
-            .filter(|memory| self.allows(memory))
-            .map(|memory| {
-                let rank = |ranks: &HashMap<u64, u32>| ranks.get(&memory.number).copied();
-                let (by_text, by_vector) = (rank(&by_text), rank(&by_vector));
-                Recalled::new(memory, by_text, by_vector, self.weights)
-            })
-            .filter(|found| found.memory.pinned || found.by_text.is_some() || found.by_vector.is_some())
-            .collect();
-        found.sort_by(|a, b| {
-            let pinned = b.memory.pinned.cmp(&a.memory.pinned);
-            pinned.then(b.score.total_cmp(&a.score)).then(b.memory.number.cmp(&a.memory.number))
-        });
-        found.truncate(self.limit as usize);
-        found
+        let (text, vector) = (ranks(by_text), ranks(by_vector));
+        let mut allowed: HashMap<u64, Remembered> =
+            memories.into_iter().filter(|memory| self.allows(memory)).map(|memory| (memory.number, memory)).collect();
+        let pinned: Vec<u64> = allowed.values().filter(|memory| memory.pinned).map(|memory| memory.number).collect();
+        let best = self.order(&pinned, by_text, by_vector).into_iter().filter_map(|number| allowed.remove(&number));
+        let recalled = |memory: Remembered| {
+            let (by_text, by_vector) = (text.get(&memory.number).copied(), vector.get(&memory.number).copied());
+            Recalled { score: self.weights.score(by_text, by_vector), memory, by_text, by_vector }
+        };
+        best.take(self.limit as usize).map(recalled).collect()
     }
+
+    /// The numbers of what is pinned or was found, in the order of [`Recall::fuse`]: a store need not read more of them than it gives.
+    pub fn order(&self, pinned: &[u64], by_text: &[u64], by_vector: &[u64]) -> Vec<u64> {
+        let (text, vector) = (ranks(by_text), ranks(by_vector));
+        let pins: HashSet<u64> = pinned.iter().copied().collect();
+        let all: BTreeSet<u64> = pinned.iter().chain(by_text).chain(by_vector).copied().collect();
+        let place = |number: u64| {
+            let score = self.weights.score(text.get(&number).copied(), vector.get(&number).copied());
+            (pins.contains(&number), score, number)
+        };
+        let mut order: Vec<(bool, f64, u64)> = all.into_iter().map(place).collect();
+        order.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(b.2.cmp(&a.2)));
+        order.into_iter().map(|(_, _, number)| number).collect()
+    }
+}
+
+/// From 1, in this order.
+fn ranks(numbers: &[u64]) -> HashMap<u64, u32> {
+    numbers.iter().copied().zip(1..).collect()
 }
 
 /// A memory that was recalled.
@@ -405,20 +422,12 @@ impl Recall {
 pub struct Recalled {
     /// The memory.
     pub memory: Remembered,
-    /// How well it fits: the weighted reciprocals of its ranks (Cormack, Clarke and Büttcher 2009, k = 60).
+    /// How well it fits: the weighted reciprocals of its ranks.
     pub score: f64,
     /// Its rank by words, from 1.
     pub by_text: Option<u32>,
     /// Its rank by meaning, from 1.
     pub by_vector: Option<u32>,
-}
-
-impl Recalled {
-    fn new(memory: Remembered, by_text: Option<u32>, by_vector: Option<u32>, weights: Weights) -> Self {
-        let share = |rank: Option<u32>| rank.map_or(0.0, |rank| 1.0 / (60.0 + f64::from(rank)));
-        let score = weights.text * share(by_text) + weights.vector * share(by_vector);
-        Recalled { memory, score, by_text, by_vector }
-    }
 }
 
 /// Which memories to list, oldest first.

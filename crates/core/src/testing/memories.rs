@@ -67,11 +67,12 @@ impl Memories {
             said.map_or(0, |said| asked.intersection(&said).count())
         };
         let mut by_text: Vec<_> = allowed.iter().map(|memory| (hits(memory), memory.number)).collect();
-        by_text.retain(|(hits, _)| *hits > 0);
+        by_text.retain(|(hits, _)| *hits > 0 && recall.weights.text > 0.0);
         by_text.sort_by_key(|(hits, number)| (Reverse(*hits), Reverse(*number)));
         let mut by_vector: Vec<(f32, u64)> = recall
             .vector
             .iter()
+            .filter(|_| recall.weights.vector > 0.0)
             .flat_map(|asked| {
                 allowed.iter().filter_map(|memory| {
                     let vector = self.vectors.get(&(memory.id, asked.model.clone()))?;

@@ -26,17 +26,17 @@ const ALLOWED: &str = "memory.namespace IN (SELECT value FROM json_each($1))
     AND (memory.expires IS NULL OR $5 < memory.expires)";
 
 /// A word that stands in more than one of so many memories is common.
-const COMMON: u64 = 16;
+const COMMON: i64 = 16;
 /// In a store with fewer memories than this, no word is.
-const SMALL: u64 = 1_000;
+const SMALL: i64 = 1_000;
+/// A word that one of fewer memories has tells too little of them to be worth its price.
+const TELLING: f64 = 3.0;
 
 pub(super) async fn recall(pool: &SqlitePool, vectors: &Vectors, recall: &Recall) -> Result<Vec<Recalled>, StoreError> {
     if recall.namespaces.is_empty() || recall.limit == 0 {
         return Ok(Vec::new());
     }
     let depth = recall.limit.saturating_mul(DEPTH).max(50);
-    let sql = "SELECT memory.key FROM parkway_memory AS memory WHERE memory.pinned AND {ALLOWED} ORDER BY memory.key LIMIT $6";
-    let pinned = by_sql(pool, recall, sql, None, recall.limit).await?;
     let by_text = async {
         let asked = asked(recall);
         if asked.is_empty() || recall.weights.text <= 0.0 {
@@ -50,15 +50,28 @@ pub(super) async fn recall(pool: &SqlitePool, vectors: &Vectors, recall: &Recall
             _ => Ok(Vec::new()),
         }
     };
-    let (by_text, by_vector) = tokio::try_join!(by_text, by_vector)?;
-    let mut keys: Vec<i64> =
-        pinned.into_iter().flatten().chain(by_text.iter().copied()).chain(by_vector.iter().copied()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let memories = row::by_key(pool, &keys).await?;
-    // The key of a memory is its number. The rows decide; what they say stands in the payload, which says where it belongs.
+    let (pinned, by_text, by_vector) = tokio::try_join!(pinned(pool, recall), by_text, by_vector)?;
+    // The key of a memory is its number.
     let numbers = |keys: Vec<i64>| keys.into_iter().map(i64::unsigned_abs).collect::<Vec<u64>>();
-    Ok(recall.fuse(memories.into_values().collect(), &numbers(by_text), &numbers(by_vector)))
+    let (pinned, by_text, by_vector) = (numbers(pinned), numbers(by_text), numbers(by_vector));
+    let best = recall.order(&pinned, &by_text, &by_vector);
+    let mut wanted = recall.limit as usize;
+    loop {
+        let keys: Vec<i64> = best.iter().take(wanted).map(|number| number.cast_signed()).collect();
+        let memories = row::by_key(pool, &keys).await?;
+        // The rows decide; what they say stands in the payload, which says where it belongs.
+        let found = recall.fuse(memories.into_values().collect(), &by_text, &by_vector);
+        if found.len() >= recall.limit as usize || wanted >= best.len() {
+            return Ok(found);
+        }
+        wanted = wanted.saturating_mul(8);
+    }
+}
+
+async fn pinned(pool: &SqlitePool, recall: &Recall) -> Result<Vec<i64>, StoreError> {
+    let sql = "SELECT memory.key FROM parkway_memory AS memory WHERE memory.pinned AND {ALLOWED} LIMIT $6";
+    let found = by_sql(pool, recall, sql, None, u32::MAX).await?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// The keys that a query gives, in its order; none for what may not be recalled. `{ALLOWED}` in it is what may be, `$6` the limit, and `$7`
@@ -72,17 +85,16 @@ async fn by_sql(
 ) -> Result<Vec<Option<i64>>, StoreError> {
     let kinds: Vec<&str> = recall.kinds.iter().map(|kind| kind.as_str()).collect();
     // The parts are ours; what is asked is bound.
-    let query = sqlx::query_scalar(AssertSqlSafe(sql.replace("{ALLOWED}", ALLOWED)))
+    let mut query = sqlx::query_scalar(AssertSqlSafe(sql.replace("{ALLOWED}", ALLOWED)))
         .bind(json!(recall.namespaces).to_string())
         .bind(json!(kinds).to_string())
         .bind(recall.at.micros())
         .bind(recall.known.micros())
         .bind(recall.now.micros())
         .bind(i64::from(limit));
-    let query = match asked {
-        Some(asked) => query.bind(asked.to_owned()),
-        None => query,
-    };
+    if let Some(asked) = asked {
+        query = query.bind(asked);
+    }
     query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))
 }
 
@@ -100,30 +112,59 @@ fn asked(recall: &Recall) -> Vec<String> {
 /// The keys that fit the words best. Where the rarer words find enough, the common ones only order that: to rank every memory that has one
 /// is most of the work, and one that has no other word comes last.
 async fn by_text(pool: &SqlitePool, recall: &Recall, asked: &[String], depth: u32) -> Result<Vec<i64>, StoreError> {
-    let (rare, common) = by_frequency(pool, asked).await?;
-    if !rare.is_empty() && !common.is_empty() {
-        let found = ranked(pool, recall, &question(recall, &rare, &common), depth).await?;
-        if found.len() >= depth as usize {
+    let Words { rare, common } = by_frequency(pool, asked).await?;
+    // So many of the common words, the least common first, find something as well.
+    let mut finding = usize::from(rare.is_empty());
+    loop {
+        let (more, others) = common.split_at(finding.min(common.len()));
+        let words = rare.iter().chain(more.iter().map(|common| &common.word));
+        let order = others.iter().filter(|common| common.orders).map(|common| &common.word);
+        let found = ranked(pool, recall, &question(recall, words, order), depth).await?;
+        if found.len() >= recall.limit as usize || others.is_empty() {
             return Ok(found);
         }
+        finding = finding.saturating_mul(4).max(1);
     }
-    ranked(pool, recall, &question(recall, asked, &[]), depth).await
 }
 
-/// The words of which not many memories of the store have one, and the others.
-async fn by_frequency(pool: &SqlitePool, asked: &[String]) -> Result<(Vec<String>, Vec<String>), StoreError> {
-    let query = sqlx::query_scalar("SELECT coalesce(max(key), 0) FROM parkway_memory");
-    let all: i64 = query.fetch_one(pool).await.map_err(|e| from_sqlx(&e))?;
-    let most = (all.unsigned_abs() / COMMON).max(SMALL);
-    // It is counted no further than that.
-    let sql = "SELECT asked.value, (SELECT count(*) FROM (SELECT 1 FROM parkway_memory_text
-            WHERE parkway_memory_text MATCH '{text context} : \"' || asked.value || '\"' LIMIT $2 + 1)) > $2
+/// The words of a question.
+struct Words {
+    /// Those of which not many memories of the store have one.
+    rare: Vec<String>,
+    /// The others, the least common first.
+    common: Vec<Common>,
+}
+
+struct Common {
+    word: String,
+    /// Of so many memories one has it, as far as was looked.
+    of: f64,
+    /// It tells something of a memory that has it.
+    orders: bool,
+}
+
+async fn by_frequency(pool: &SqlitePool, asked: &[String]) -> Result<Words, StoreError> {
+    // It is looked no further than to the first memory beyond so many that have the word; where that stands tells how common it is.
+    let sql = "WITH store AS (SELECT max(key) AS newest FROM parkway_memory),
+            most AS (SELECT max(newest / $2, $3) AS many FROM store)
+        SELECT asked.value, (SELECT rowid FROM parkway_memory_text
+            WHERE parkway_memory_text MATCH '{text context} : \"' || asked.value || '\"' LIMIT 1 OFFSET (SELECT many FROM most)),
+            (SELECT many FROM most)
         FROM json_each($1) AS asked";
-    let query = sqlx::query_as(sql).bind(json!(asked).to_string()).bind(most.cast_signed());
-    let counted: Vec<(String, bool)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
-    let (common, rare): (Vec<_>, Vec<_>) = counted.into_iter().partition(|(_, common)| *common);
-    let words = |counted: Vec<(String, bool)>| counted.into_iter().map(|(word, _)| word).collect();
-    Ok((words(rare), words(common)))
+    let query = sqlx::query_as(sql).bind(json!(asked).to_string()).bind(COMMON).bind(SMALL);
+    let seen: Vec<(String, Option<i64>, Option<i64>)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    let mut words = Words { rare: Vec::new(), common: Vec::new() };
+    for (word, beyond, many) in seen {
+        match (beyond, many) {
+            (Some(beyond), Some(many)) => {
+                let of = beyond as f64 / many as f64;
+                words.common.push(Common { word, of, orders: of > TELLING });
+            }
+            _ => words.rare.push(word),
+        }
+    }
+    words.common.sort_by(|a, b| b.of.total_cmp(&a.of));
+    Ok(words)
 }
 
 /// The best of what the index of texts finds that may be recalled.
@@ -149,11 +190,17 @@ async fn ranked(pool: &SqlitePool, recall: &Recall, question: &str, limit: u32) 
 }
 
 /// What the index of texts is asked: any of these words, within the namespaces. Of others, those that are there count as well.
-fn question(recall: &Recall, words: &[String], others: &[String]) -> String {
-    let any = |words: &[String]| words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" OR ");
-    let scopes: Vec<String> = recall.namespaces.iter().map(|namespace| scope(namespace)).collect();
-    let within = format!("scope : ({})", any(&scopes));
-    let question = format!("{within} AND {{text context}} : ({})", any(words));
+fn question<'a>(
+    recall: &Recall,
+    words: impl Iterator<Item = &'a String>,
+    others: impl Iterator<Item = &'a String>,
+) -> String {
+    let quoted = |word: &String| format!("\"{word}\"");
+    let any = |words: Vec<String>| words.join(" OR ");
+    let scopes = recall.namespaces.iter().map(|namespace| quoted(&scope(namespace))).collect();
+    let within = format!("scope : ({})", any(scopes));
+    let question = format!("{within} AND {{text context}} : ({})", any(words.map(quoted).collect()));
+    let others: Vec<String> = others.map(quoted).collect();
     if others.is_empty() {
         return question;
     }
@@ -194,7 +241,7 @@ mod tests {
     #[test]
     fn nothing_that_is_asked_is_an_operator() {
         let recall = Recall::new(vec!["a".into()], "x\" OR scope:* NEAR(b) -c ^d", Time::default());
-        let asked = question(&recall, &asked(&recall), &[]);
+        let asked = question(&recall, asked(&recall).iter(), [].iter());
         assert!(asked.ends_with(r#": ("x" OR "scope" OR "near" OR "b" OR "c" OR "d")"#), "{asked}");
         let nothing = Recall::new(vec!["a".into()], " -*\"", Time::default());
         assert_eq!(super::asked(&nothing), [""; 0]);

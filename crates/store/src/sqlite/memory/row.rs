@@ -36,6 +36,7 @@ named_row! {
         body: Vec<u8>,
         salt: Option<Vec<u8>>,
         bytes: Option<Vec<u8>>,
+        contradicts: String,
     }
 }
 
@@ -43,7 +44,10 @@ named_row! {
 const BY_KEY: &str =
     "SELECT memory.key, memory.id, run.id AS run, memory.seq, kind, untrusted, secret, pinned, known, valid_from,
         valid_until, expires, superseded_by, superseded_at, superseded_from, forgotten, log.body, payload.salt,
-        coalesce(payload.bytes, blob.bytes) AS bytes
+        coalesce(payload.bytes, blob.bytes) AS bytes,
+        (SELECT json_group_array(hex(other.id)) FROM (SELECT other.id FROM parkway_memory_contradiction AS said
+            JOIN parkway_memory AS other ON other.key = said.memory + said.other - memory.key
+            WHERE said.memory = memory.key OR said.other = memory.key ORDER BY other.key) AS other) AS contradicts
     FROM json_each($1) AS asked
         JOIN parkway_memory AS memory ON memory.key = asked.value
         JOIN parkway_run AS run ON run.key = memory.run
@@ -57,22 +61,10 @@ pub(super) async fn by_key(pool: &SqlitePool, keys: &[i64]) -> Result<HashMap<i6
     if keys.is_empty() {
         return Ok(found);
     }
-    let asked = json!(keys).to_string();
-    let query = sqlx::query_as(BY_KEY).bind(&asked);
+    let query = sqlx::query_as(BY_KEY).bind(json!(keys).to_string());
     let rows: Vec<Row> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     for row in rows {
         found.insert(row.key, remembered(row)?);
-    }
-    let sql =
-        "SELECT this.key, other.id FROM json_each($1) AS asked JOIN parkway_memory AS this ON this.key = asked.value
-            JOIN parkway_memory_contradiction AS said ON this.key IN (said.memory, said.other)
-            JOIN parkway_memory AS other ON other.key = said.memory + said.other - this.key
-        ORDER BY this.key, other.key";
-    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(sql).bind(asked).fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
-    for (key, other) in rows {
-        if let Some(memory) = found.get_mut(&key) {
-            memory.contradicts.push(id(other)?);
-        }
     }
     Ok(found)
 }
@@ -97,6 +89,8 @@ fn remembered(row: Row) -> Result<Remembered, StoreError> {
     let mut memory = Remembered::new(number, new, commitment, time(row.known), run, seq);
     memory.content = content.filter(|_| row.forgotten.is_none());
     memory.forgotten = row.forgotten.map(time);
+    memory.contradicts =
+        serde_json::from_str(&row.contradicts).map_err(|_| corrupt("contradictions", &row.contradicts))?;
     if let (Some(by), Some(at), Some(from)) = (row.superseded_by, row.superseded_at, row.superseded_from) {
         memory.superseded = Some(Superseded::new(id(by)?, time(at), time(from)));
     }
