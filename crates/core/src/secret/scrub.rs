@@ -3,26 +3,26 @@
 
 use std::fmt;
 
-use aho_corasick::{AhoCorasick, MatchKind};
-
+use self::encoded::{Encoded, Joined};
+use self::spelled::{beginnings, from_percent, spelling};
 use super::Secret;
+
+mod encoded;
+mod spelled;
 
 /// A line of a secret of several is searched for by itself where it is at least this long.
 const LINE: usize = 16;
 /// A secret of fewer bytes is not searched for in hex, in Base64 or in letters of the other case: what it is there stands in other
 /// texts by chance.
 const ENCODED: usize = 6;
-/// The beginning of a secret that a text was cut after is taken out from this length on, if it is two thirds of the secret or
-/// more: less of an address may be known to everybody.
-const CUT: usize = 8;
 
 /// Takes the values of secrets out of texts.
 ///
 /// A character of a value is known as it is, in the other case, as `%2F` (in small letters, too), as `\/`, `\"` or `\u002f`
 /// however often it was quoted, as `&quot;`, as `\*`, and the space as `+`; which of its characters a text writes in which way makes
-/// no difference. Where a text was cut, so are two thirds of a value. The whole value is known in hex and in Base64, of both alphabets
-/// and wherever in the encoded bytes it begins. What was made of it in another way is not known: packed, encrypted, turned
-/// round, or cut to pieces.
+/// no difference. Where a text was cut, so are two thirds of a value. The whole value is known in hex and in Base64, of both alphabets,
+/// wherever in the encoded bytes it begins, and across the lines that it was broken into. What was made of it in another way is not
+/// known: packed, encrypted, turned round, or cut to pieces.
 ///
 /// ```
 /// use parkway_core::secret::{Scrub, Secret};
@@ -36,9 +36,7 @@ pub struct Scrub {
     spelled: Vec<(Vec<char>, String)>,
     /// Whether a spelling of a value may begin with a byte.
     begins: Vec<bool>,
-    encoded: Option<AhoCorasick>,
-    /// What takes the place of each of the patterns of `encoded`.
-    marks: Vec<String>,
+    encoded: Option<Encoded>,
 }
 
 impl fmt::Debug for Scrub {
@@ -50,7 +48,7 @@ impl fmt::Debug for Scrub {
 impl Scrub {
     /// What takes the values of these secrets out of texts, and puts the mark beside each in its place.
     pub fn new<'a>(secrets: impl IntoIterator<Item = (impl Into<String>, &'a Secret)>) -> Self {
-        let (mut spelled, mut patterns, mut marks) = (Vec::<(Vec<char>, String)>::new(), Vec::new(), Vec::new());
+        let (mut spelled, mut encoded) = (Vec::<(Vec<char>, String)>::new(), Vec::new());
         for (mark, secret) in secrets {
             let (mark, value) = (mark.into(), secret.expose());
             // A line of a key is as good as the key.
@@ -63,23 +61,15 @@ impl Scrub {
             for value in known.into_iter().filter(|value| !value.trim().is_empty()) {
                 spelled.push((value.chars().collect(), mark.clone()));
                 if value.len() >= ENCODED {
-                    let forms = encodings(value.as_bytes());
-                    marks.extend(std::iter::repeat_n(mark.clone(), forms.len()));
-                    patterns.extend(forms);
+                    encoded.push((value.to_owned(), mark.clone()));
                 }
             }
         }
         let mut begins = vec![false; 256];
-        for (value, _) in &spelled {
-            let mut bytes = [0; 4];
-            let first = value.first().map_or(b'%', |c| c.encode_utf8(&mut bytes).as_bytes()[0]);
-            for byte in [first, first.to_ascii_lowercase(), first.to_ascii_uppercase()].into_iter().chain(*b"%\\&+") {
-                begins[usize::from(byte)] = true;
-            }
+        for byte in spelled.iter().flat_map(|(value, _)| beginnings(value)) {
+            begins[usize::from(byte)] = true;
         }
-        // Texts of this kind and number always make one.
-        let encoded = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&patterns).ok();
-        Scrub { spelled, begins, encoded: encoded.filter(|_| !patterns.is_empty()), marks }
+        Scrub { spelled, begins, encoded: Encoded::new(&encoded) }
     }
 
     /// Whether no value is looked for.
@@ -99,10 +89,12 @@ impl Scrub {
         }
         let mut clean = String::new();
         let (mut done, mut at) = (0, 0);
-        let mut encoded = self.encoded_after(text, 0);
+        let joined = Joined::new(text);
+        let after = |at: usize| self.encoded.as_ref()?.after(&joined, at);
+        let mut encoded = after(0);
         while at < text.len() {
             if encoded.as_ref().is_some_and(|(start, _, _)| *start < at) {
-                encoded = self.encoded_after(text, at);
+                encoded = after(at);
             }
             let spelled = self.spelled_at(text, at);
             let found = match &encoded {
@@ -124,12 +116,6 @@ impl Scrub {
         clean
     }
 
-    /// The next value in hex or Base64: where it begins and ends, and its mark.
-    fn encoded_after(&self, text: &str, at: usize) -> Option<(usize, usize, &str)> {
-        let found = self.encoded.as_ref()?.find(aho_corasick::Input::new(text).span(at..text.len()))?;
-        Some((found.start(), found.end(), &self.marks[found.pattern().as_usize()]))
-    }
-
     /// Where a value ends that is spelled at a place, the longest one that is, and its mark.
     fn spelled_at(&self, text: &str, at: usize) -> Option<(usize, &str)> {
         if !self.begins.get(usize::from(text.as_bytes()[at])).is_some_and(|begins| *begins) {
@@ -140,150 +126,12 @@ impl Scrub {
     }
 }
 
-/// Where a value ends that is spelled in a text from `at` on.
-fn spelling(text: &str, at: usize, value: &[char]) -> Option<usize> {
-    let any_case = value.iter().map(|c| c.len_utf8()).sum::<usize>() >= ENCODED;
-    // Mostly one place: a value that looks encoded itself can be read in two ways.
-    let mut places = vec![at];
-    for (count, c) in value.iter().enumerate() {
-        let mut next = Vec::new();
-        for place in &places {
-            next.extend(ways(&text[*place..], *c, any_case).into_iter().map(|length| place + length));
-        }
-        next.sort_unstable();
-        next.dedup();
-        if next.is_empty() {
-            let is_cut = |place: &&usize| ["", "…", "...", " …", " ..."].contains(&&text[**place..]);
-            let enough = count >= CUT && count * 3 >= value.len() * 2;
-            return places.iter().rfind(is_cut).filter(|_| enough).copied();
-        }
-        places = next;
-    }
-    places.last().copied()
-}
-
-/// How many bytes at the beginning of a text spell a character, in each of the ways that do.
-fn ways(text: &str, c: char, any_case: bool) -> Vec<usize> {
-    let same = |other: char| other == c || any_case && other.eq_ignore_ascii_case(&c);
-    let Some(first) = text.chars().next() else { return Vec::new() };
-    let mut ways = Vec::from_iter(same(first).then(|| first.len_utf8()));
-    match first {
-        '%' => ways.extend(in_percent(text, c.len_utf8()).filter(|(other, _)| same(*other)).map(|(_, length)| length)),
-        '\\' => in_json(text, same, &mut ways),
-        '&' => ways.extend(in_page(text).filter(|(other, _)| same(*other)).map(|(_, length)| length)),
-        '+' if c == ' ' => ways.push(1),
-        _ => {}
-    }
-    ways
-}
-
-/// A value as it is in an address, where what it holds of `%` and two digits stands for a byte.
-fn from_percent(value: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), value.as_bytes());
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// As addresses have it: `%` and two digits for each byte. The character, and how long it is.
-fn in_percent(text: &str, bytes: usize) -> Option<(char, usize)> {
-    let byte = |index: usize| {
-        let digits = text.get(index * 3..index * 3 + 3)?.strip_prefix('%')?;
-        u8::from_str_radix(digits, 16).ok()
-    };
-    let bytes: Vec<u8> = (0..bytes).map(byte).collect::<Option<_>>()?;
-    let c = std::str::from_utf8(&bytes).ok()?.chars().next()?;
-    Some((c, bytes.len() * 3))
-}
-
-/// As JSON has it, behind backslashes: one, or more where a text was quoted in a text.
-fn in_json(text: &str, same: impl Fn(char) -> bool, ways: &mut Vec<usize>) {
-    let before = text.bytes().take_while(|byte| *byte == b'\\').count();
-    if same('\\') {
-        ways.extend((1..4).map(|times| 1 << times).filter(|length| *length <= before));
-    }
-    let rest = &text[before..];
-    let short = match rest.chars().next() {
-        Some('n') => '\n',
-        Some('t') => '\t',
-        Some('r') => '\r',
-        Some('b') => '\u{8}',
-        Some('f') => '\u{c}',
-        Some('u') => {
-            let unit = |at: usize| u16::from_str_radix(rest.get(at + 1..at + 5)?, 16).ok();
-            let Some(first) = unit(0) else { return };
-            // The second half of a character beyond the first 65,536, behind as many backslashes.
-            let second = rest[5..].strip_prefix(&text[..before]).and_then(|_| unit(5 + before));
-            for units in [vec![first], [Some(first), second].into_iter().flatten().collect()] {
-                let length = units.len() * (before + 5);
-                let c = char::decode_utf16(units).collect::<Result<Vec<_>, _>>();
-                ways.extend(c.ok().filter(|c| c.len() == 1 && same(c[0])).map(|_| length));
-            }
-            ways.dedup();
-            return;
-        }
-        // Markdown does the same with every sign.
-        Some(c) if c.is_ascii_punctuation() => c,
-        _ => return,
-    };
-    ways.extend(same(short).then_some(before + 1));
-}
-
-/// As pages have it: between `&` and `;`. The character, and how long it is.
-fn in_page(text: &str) -> Option<(char, usize)> {
-    let name = &text[1..text.bytes().take(10).position(|byte| byte == b';')?];
-    let c = match name.strip_prefix('#') {
-        Some(number) => char::from_u32(match number.strip_prefix(['x', 'X']) {
-            Some(digits) => u32::from_str_radix(digits, 16).ok()?,
-            None => number.parse().ok()?,
-        })?,
-        None => match name {
-            "amp" => '&',
-            "lt" => '<',
-            "gt" => '>',
-            "quot" => '"',
-            "apos" => '\'',
-            _ => return None,
-        },
-    };
-    Some((c, name.len() + 2))
-}
-
-/// A value in hex, and in Base64 wherever it begins there.
-fn encodings(value: &[u8]) -> Vec<String> {
-    let hex = hex::encode(value);
-    let mut forms = vec![hex.to_uppercase(), hex];
-    for shift in 0..3 {
-        let text = in_base64(value, shift);
-        forms.push(text.replace('+', "-").replace('/', "_"));
-        // As JSON and addresses may write it in their turn.
-        forms.push(text.replace('/', "\\/"));
-        forms.push(text.replace('+', "%2B").replace('/', "%2F"));
-        forms.push(text);
-    }
-    forms.sort_unstable();
-    forms.dedup();
-    forms
-}
-
-/// The characters that a value has to itself in Base64, where `shift` bytes stand before it.
-fn in_base64(value: &[u8], shift: usize) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bit = |at: usize| (value[at / 8 - shift] >> (7 - at % 8)) & 1;
-    // Six bits a character; those that hold bits of what stands around are left out.
-    let (first, end) = ((shift * 8).div_ceil(6), (shift + value.len()) * 8 / 6);
-    let sextet = |at: usize| (at * 6..at * 6 + 6).fold(0, |sextet, at| (sextet << 1) | usize::from(bit(at)));
-    (first..end).map(|at| char::from(ALPHABET[sextet(at)])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    use super::encoded::in_base64;
 
     fn scrub(value: &str) -> Scrub {
         Scrub::new([("[secret]", &Secret::new(value))])
@@ -310,6 +158,8 @@ mod tests {
             r"a+\\/=\\u0022<&%2F\\u00fc b",
             "A+/=\"<&%2fü B",
             r#"a\+/=\"\<\&%2Fü b"#,
+            "a&plus;&sol;&equals;&quot;&lt;&amp;&percnt;2Fü b",
+            "A+/=\"<&%2FÜ B",
             "a+/=\"<&/ü b",
             "612b2f3d223c26253246c3bc2062",
             "612B2F3D223C26253246C3BC2062",
@@ -329,6 +179,35 @@ mod tests {
         ] {
             check("hunter2-and?>more", text, clean);
         }
+    }
+
+    #[test]
+    fn a_secret_stays_in_lines_that_an_encoder_breaks() {
+        // `base64` breaks behind 76 characters, and `xxd -p` behind 60.
+        let value = "sk-live-0123456789-abcdefghij";
+        for broken in ["\n", "\r\n", "\\n", "\\r\\n", "\\\\n", "\n  \t"] {
+            for (name, whole) in [("base64", in_base64(value.as_bytes(), 0)), ("hex", hex::encode(value))] {
+                for at in 1..whole.len() {
+                    let text = format!("<{}{broken}{}>{broken}more", &whole[..at], &whole[at..]);
+                    let clean = scrub(value).clean(&text);
+                    assert!(clean.starts_with("<[secret]"), "{name}: {text}: {clean}");
+                    assert!(clean.ends_with(&format!(">{broken}more")), "{name}: {clean}");
+                }
+                // What looks like a break may belong to the value.
+                let text = format!("\\{whole}");
+                assert_eq!(scrub(value).clean(&text), "\\[secret]", "{name}");
+                let lines: Vec<String> = whole.chars().map(String::from).collect();
+                assert!(scrub(value).clean(&lines.join(broken)).starts_with("[secret]"), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_of_backslashes_is_counted_from_each_of_its_places() {
+        // To its end, this takes minutes.
+        let row = "\\".repeat(1 << 18);
+        check("hunter2", &row, &row);
+        check("hunter2", &format!("{row}hunter2"), &format!("{row}[secret]"));
     }
 
     #[test]
