@@ -288,6 +288,9 @@ pub struct Usage {
     /// Of these, tokens that the constraint left no choice about, so that none was sampled.
     #[serde(default)]
     pub forced_tokens: u32,
+    /// Nobody counted them: they were guessed from the length of the texts, rather too many.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guessed: bool,
 }
 
 impl Usage {

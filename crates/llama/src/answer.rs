@@ -245,6 +245,7 @@ impl Answer {
             cached_tokens: count(self.cached),
             output_tokens: count(self.tokens.len()),
             forced_tokens: count(self.forced),
+            guessed: false,
         };
         let grammar = self.guide.as_ref().map(|guide| guide.hash().to_owned());
         Ok(ChatEnd {

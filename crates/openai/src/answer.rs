@@ -230,6 +230,7 @@ impl Answer {
         Usage {
             prompt_tokens: tokens(self.asked_bytes),
             output_tokens: tokens(self.said_bytes).min(self.max_tokens),
+            guessed: true,
             ..Usage::default()
         }
     }
@@ -256,7 +257,7 @@ fn usage(piece: &Value) -> Option<Usage> {
             prompt_tokens,
             cached_tokens: cached.unwrap_or(0).min(prompt_tokens),
             output_tokens: number(&told["completion_tokens"]).unwrap_or(0),
-            forced_tokens: 0,
+            ..Usage::default()
         });
     }
     let times = &piece["timings"];
@@ -265,7 +266,7 @@ fn usage(piece: &Value) -> Option<Usage> {
         prompt_tokens: read.saturating_add(cached),
         cached_tokens: cached,
         output_tokens: number(&times["predicted_n"])?,
-        forced_tokens: 0,
+        ..Usage::default()
     })
 }
 

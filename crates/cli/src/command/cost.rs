@@ -36,7 +36,12 @@ pub(crate) async fn cost(global: &Global, args: CostArgs, out: &mut Out) -> Resu
         None => Ledger::default(),
     };
     if let (Some(parkway), Some(name), true) = (&parkway, &args.workflow, ledger.runs.is_empty()) {
-        let known = parkway.ledger(&Scope::default()).await?.workflows();
+        let all = parkway.ledger(&Scope::default()).await?;
+        let known = all.workflows();
+        if all.runs.iter().any(|run| run.workflow == *name) && args.since.is_none() {
+            let failure = Failure::invalid(format!("`{name}` was run by steps of other workflows only"));
+            return Err(failure.help("its runs are counted with theirs; `parkway runs` names them"));
+        }
         if !known.iter().any(|workflow| workflow.workflow == *name) {
             let help = did_you_mean(name, known.iter().map(|workflow| workflow.workflow.as_str()));
             let failure = Failure::invalid(format!("no run is one of a workflow called `{name}`"));

@@ -113,14 +113,18 @@ impl Costs<'_> {
         if total.calls == 0 {
             return vec![String::new(), "  no model was asked".into()];
         }
-        let mut lines = vec![
-            String::new(),
-            "  tokens  counted by the models".into(),
-            format!(
-                "  time    measured; models of this machine computed for {}, calls at the same time counted once",
-                elapsed(total.machine)
-            ),
-        ];
+        let mut tokens = vec!["counted by the models".to_owned()];
+        if total.guessed_calls > 0 {
+            let calls = super::words::counted(total.guessed_calls, "call");
+            tokens.push(format!("estimate for {calls}: the server counts none, and a token is taken for 3 bytes"));
+        }
+        let time = format!(
+            "measured; models of this machine computed for {}, calls at the same time counted once",
+            elapsed(total.machine)
+        );
+        let mut lines = vec![String::new()];
+        lines.extend(listed("tokens", tokens, ""));
+        lines.extend(listed("time", vec![time], ""));
         let mut energy = Vec::new();
         if total.energy.measured_calls > 0 {
             let parts: Vec<_> = total.energy.measured.iter().map(|part| clean(part)).collect();
@@ -141,12 +145,15 @@ impl Costs<'_> {
         let mut told: Vec<_> = money.prices.iter().map(|price| clean(price)).collect();
         if money.estimate {
             told.push(
-                "an estimate: energy that was not metered, or list prices, which need not be what was billed".into(),
+                "an estimate: energy that was not metered, tokens that nobody counted, or list prices, which need not be what was billed"
+                    .into(),
             );
         }
         if money.unpriced_calls > 0 {
             let calls = super::words::counted(money.unpriced_calls, "call");
-            told.push(format!("no price set for {calls}: say `kwh`, `hour` or the model's price under `[cost]`"));
+            told.push(format!(
+                "no price set for {calls}: say `kwh` or `hour` of this machine, or the price of a server's model, under `[cost]`"
+            ));
         }
         lines.extend(listed("money", told, "nothing"));
         lines

@@ -391,6 +391,7 @@ impl RunState {
                 self.usage.cached_tokens = self.usage.cached_tokens.saturating_add(call.usage.cached_tokens);
                 self.usage.output_tokens = self.usage.output_tokens.saturating_add(call.usage.output_tokens);
                 self.usage.forced_tokens = self.usage.forced_tokens.saturating_add(call.usage.forced_tokens);
+                self.usage.guessed |= call.usage.guessed;
             }
             EventKind::ApprovalRequested { prompt, shown, expires, .. } => {
                 self.steps[index.0].approval =

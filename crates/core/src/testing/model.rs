@@ -216,7 +216,7 @@ impl Model for ScriptedModel {
                     return;
                 }
             }
-            let usage = Usage { prompt_tokens, cached_tokens: 0, output_tokens, forced_tokens: 0 };
+            let usage = Usage { prompt_tokens, output_tokens, ..Usage::default() };
             let mut end = ChatEnd { finish: FinishReason::Stop, usage, confidence, ..ChatEnd::default() };
             if of_file {
                 end.tokens = answer.split_inclusive(' ').map(id).collect();

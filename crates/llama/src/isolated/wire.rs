@@ -230,7 +230,7 @@ mod tests {
         let call = ToolCall { id: "1".into(), name: "look".into(), arguments: json!({"at": [1, null]}) };
         let end = ChatEnd {
             finish: FinishReason::Length,
-            usage: Usage { prompt_tokens: 9, cached_tokens: 1, output_tokens: 2, forced_tokens: 1 },
+            usage: Usage { prompt_tokens: 9, cached_tokens: 1, output_tokens: 2, forced_tokens: 1, guessed: false },
             tokens: vec![1, 2],
             grammar: Some("ab".into()),
             logprobs: vec![TokenLogprob { text: "x".into(), logprob: Some(-0.1), top: vec![("y".into(), -1.5e-7)] }],

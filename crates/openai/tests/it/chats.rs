@@ -121,10 +121,10 @@ async fn tokens_are_counted_even_by_a_server_that_counts_none() {
     let timings = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"length"}],"timings":{"prompt_n":4,"cache_n":6,"predicted_n":9}}"#;
     let response = answer(&[HELLO, timings, DONE], request("Hi")).await.unwrap();
     let usage = response.end.usage;
-    assert_eq!((usage.prompt_tokens, usage.cached_tokens, usage.output_tokens), (10, 6, 9));
+    assert_eq!((usage.prompt_tokens, usage.cached_tokens, usage.output_tokens, usage.guessed), (10, 6, 9, false));
     assert_eq!(response.end.finish, FinishReason::Length);
     let usage = answer(&[HELLO, STOP, DONE], request("Hi")).await.unwrap().end.usage;
-    assert!(usage.prompt_tokens > 20 && usage.output_tokens == 2, "{usage:?}");
+    assert!(usage.prompt_tokens > 20 && usage.output_tokens == 2 && usage.guessed, "{usage:?}");
 }
 
 fn tools() -> Vec<ToolDefinition> {

@@ -20,6 +20,10 @@ use super::spent::{Spent, millis, rounded};
 pub struct Ledger {
     /// The runs, newest first, those that steps have for themselves among them.
     pub runs: Vec<RunCost>,
+    /// Where in it each run is.
+    places: HashMap<RunId, usize>,
+    /// Where in it the runs are that steps of each have for themselves.
+    children: HashMap<RunId, Vec<usize>>,
     calls: Vec<Usage>,
 }
 
@@ -136,7 +140,14 @@ impl Ledger {
                 steps,
             });
         }
-        Ledger { runs, calls }
+        let places: HashMap<RunId, usize> = runs.iter().enumerate().map(|(place, run)| (run.run, place)).collect();
+        let mut children: HashMap<RunId, Vec<usize>> = HashMap::new();
+        for (place, run) in runs.iter().enumerate() {
+            if let Some(parent) = &run.parent {
+                children.entry(parent.run).or_default().push(place);
+            }
+        }
+        Ledger { runs, places, children, calls }
     }
 
     /// All that was spent.
@@ -151,11 +162,11 @@ impl Ledger {
 
     /// A run with those that its steps have for themselves, and so on; itself first.
     pub fn with_children(&self, run: RunId) -> Vec<&RunCost> {
-        let mut found: Vec<_> = self.runs.iter().filter(|one| one.run == run).collect();
+        let mut found: Vec<_> = self.place_of(run).into_iter().collect();
         let mut next = 0;
         while let Some(parent) = found.get(next).map(|one| one.run) {
-            let is_child = |one: &&RunCost| one.parent.as_ref().is_some_and(|of| of.run == parent);
-            found.extend(self.runs.iter().filter(is_child));
+            let children = self.children.get(&parent).into_iter().flatten();
+            found.extend(children.filter_map(|place| self.runs.get(*place)));
             next += 1;
         }
         found
@@ -164,10 +175,9 @@ impl Ledger {
     /// What each workflow has spent, by tenants and names.
     pub fn workflows(&self) -> Vec<WorkflowCost> {
         let mut workflows: BTreeMap<(String, String), WorkflowCost> = BTreeMap::new();
-        let places: HashMap<_, _> = self.runs.iter().map(|run| (run.run, run)).collect();
         for run in &self.runs {
             let mut root = run;
-            while let Some(parent) = root.parent.as_ref().and_then(|parent| places.get(&parent.run)) {
+            while let Some(parent) = self.parent_of(root) {
                 root = parent;
             }
             let entry = workflows.entry((root.tenant.clone(), root.workflow.clone()));
@@ -204,8 +214,11 @@ impl Ledger {
     }
 
     fn parent_of(&self, run: &RunCost) -> Option<&RunCost> {
-        let parent = run.parent.as_ref()?.run;
-        self.runs.iter().find(|one| one.run == parent)
+        self.place_of(run.parent.as_ref()?.run)
+    }
+
+    fn place_of(&self, run: RunId) -> Option<&RunCost> {
+        self.runs.get(*self.places.get(&run)?)
     }
 }
 

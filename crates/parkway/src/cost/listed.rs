@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn tokens_that_are_kept_are_paid_for_as_others() {
         let usage =
-            Usage { prompt_tokens: 1_000_000, cached_tokens: 400_000, output_tokens: 100_000, forced_tokens: 0 };
+            Usage { prompt_tokens: 1_000_000, cached_tokens: 400_000, output_tokens: 100_000, ..Usage::default() };
         let mini = Listed::named("gpt-4o-mini").unwrap();
         let near = |amount: Option<f64>, expected: f64| (amount.unwrap() - expected).abs() < 1e-9;
         assert!(near(mini.amount(usage, None, false), 0.15 + 0.06));

@@ -98,6 +98,7 @@ impl Rates {
             [&call.name, &call.model].into_iter().find_map(|name| self.models.get_key_value(name))
         {
             money.put(&self.currency, price.amount(call.usage, true));
+            money.estimate = call.usage.guessed;
             money.prices.insert(format!("{name}: your price of {}", price.as_of));
             return;
         }

@@ -12,6 +12,8 @@ use serde::{Serialize, Serializer};
 pub struct Spent {
     /// Answers of models. One that never came whole is not counted: nobody told its tokens.
     pub calls: u64,
+    /// Of these, answers of servers that count no tokens. What they stand with here was guessed from the length of the texts.
+    pub guessed_calls: u64,
     /// Tokens of prompts, as the models counted them.
     pub prompt_tokens: u64,
     /// Of these, tokens that were not computed again.
@@ -58,7 +60,8 @@ pub struct Money {
     /// By currencies.
     #[serde(serialize_with = "amounts")]
     pub amounts: BTreeMap<String, f64>,
-    /// Whether a part of it is an estimate: energy that was not metered, or a list price, which need not be what was billed.
+    /// Whether a part of it is an estimate: energy that was not metered, tokens that nobody counted, or a list price, which need
+    /// not be what was billed.
     pub estimate: bool,
     /// Calls for which no price is known, or not the whole of it. What is not known is not in the amounts, and not free.
     pub unpriced_calls: u64,
@@ -71,6 +74,7 @@ impl Spent {
     pub(super) fn of(usage: Usage, model: Duration, machine: Duration) -> Spent {
         Spent {
             calls: 1,
+            guessed_calls: usage.guessed.into(),
             prompt_tokens: usage.prompt_tokens.into(),
             cached_tokens: usage.cached_tokens.into(),
             output_tokens: usage.output_tokens.into(),
@@ -84,6 +88,7 @@ impl Spent {
     /// Adds what else was spent.
     pub fn add(&mut self, other: &Spent) {
         self.calls += other.calls;
+        self.guessed_calls += other.guessed_calls;
         self.prompt_tokens += other.prompt_tokens;
         self.cached_tokens += other.cached_tokens;
         self.output_tokens += other.output_tokens;

@@ -305,3 +305,21 @@ fn a_name_that_nobody_knows_leads_nowhere() {
     // A model without a price per token, and others of its name that have one.
     assert!(near("github-copilot/gpt-4o-mini").iter().any(|name| name.ends_with("/gpt-4o-mini")));
 }
+
+#[test]
+fn tokens_that_nobody_counted_pass_for_counted() {
+    let rates = Rates {
+        models: [("m".to_owned(), OwnPrice { input: 1.0, output: 1.0, cached: None, as_of: "2026-11-01".into() })]
+            .into(),
+        ..Rates::default()
+    };
+    let call = |guessed: bool| {
+        let usage = json!({ "prompt_tokens": 100, "output_tokens": 10, "guessed": guessed });
+        json!({ "name": "m", "device": "vllm at http://x:1", "usage": usage })
+    };
+    let log = Log::new(1).starts(0, "a", 1).says(9, "a", call(false));
+    let spent = ledger(&[&log], &rates).total();
+    assert_eq!((spent.guessed_calls, spent.money.estimate), (0, false));
+    let spent = ledger(&[&log.says(20, "a", call(true))], &rates).total();
+    assert_eq!((spent.calls, spent.guessed_calls, spent.money.estimate), (2, 1, true));
+}
