@@ -145,22 +145,22 @@ struct Common {
 
 async fn by_frequency(pool: &SqlitePool, asked: &[String]) -> Result<Words, StoreError> {
     // It is looked no further than to the first memory beyond so many that have the word; where that stands tells how common it is.
-    let sql = "WITH store AS (SELECT max(key) AS newest FROM parkway_memory),
+    let sql = "WITH store AS (SELECT coalesce(max(key), 0) AS newest FROM parkway_memory),
             most AS (SELECT max(newest / $2, $3) AS many FROM store)
         SELECT asked.value, (SELECT rowid FROM parkway_memory_text
             WHERE parkway_memory_text MATCH '{text context} : \"' || asked.value || '\"' LIMIT 1 OFFSET (SELECT many FROM most)),
             (SELECT many FROM most)
         FROM json_each($1) AS asked";
     let query = sqlx::query_as(sql).bind(json!(asked).to_string()).bind(COMMON).bind(SMALL);
-    let seen: Vec<(String, Option<i64>, Option<i64>)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+    let seen: Vec<(String, Option<i64>, i64)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     let mut words = Words { rare: Vec::new(), common: Vec::new() };
     for (word, beyond, many) in seen {
-        match (beyond, many) {
-            (Some(beyond), Some(many)) => {
+        match beyond {
+            Some(beyond) => {
                 let of = beyond as f64 / many as f64;
                 words.common.push(Common { word, of, orders: of > TELLING });
             }
-            _ => words.rare.push(word),
+            None => words.rare.push(word),
         }
     }
     words.common.sort_by(|a, b| b.of.total_cmp(&a.of));
