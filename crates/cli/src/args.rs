@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::exit::EXIT_CODES;
-pub(crate) use audit::{AuditArgs, AuditCommand, EraseArgs, KeyArgs};
+pub(crate) use audit::{AuditArgs, AuditCommand, EraseArgs, KeyArgs, PlaceArgs};
 pub(crate) use cost::CostArgs;
 pub(crate) use goal::{DistilArgs, DoArgs, GoalArgs, PlanArgs, PlanFormat};
 pub(crate) use memory::{MemoryArgs, MemoryCommand};
@@ -699,7 +699,8 @@ pub(crate) struct ConfigArgs {
 const SETTINGS: &str = "\
 Settings are said in parkway.toml: the system's (/etc/parkway), the user's
 (~/.config/parkway), the project's (the nearest one upwards); then in variables,
-then by flags. What is nearer goes first; bounds and rules of all layers hold.
+then by flags. What is nearer goes first; bounds, rules and places of heads
+of all layers hold.
 
   store = \"sqlite:runs.db\"                  where runs are kept
   roots = [\"data\", \"out\"]                 folders that workflows may be granted
@@ -711,6 +712,8 @@ then by flags. What is nearer goes first; bounds and rules of all layers hold.
   TOKEN = { env = \"MY_TOKEN\" }             or { file = \"path\" }
   [cost]                                    prices, for `parkway cost`
   watts = 65                                also kwh, hour, currency, models
+  [audit]                                   where heads of the log are kept
+  append = \"/mnt/elsewhere/\"                also commit, post, after_runs
   [[policy]]                                rules for tool calls
   match = { tool = \"files.write*\" }
   verdict = \"ask\"                          or \"allow\", \"deny\"

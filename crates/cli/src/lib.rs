@@ -13,6 +13,7 @@ mod project;
 pub mod render;
 mod session;
 mod signals;
+mod signing;
 mod spin;
 mod step;
 mod verbose;

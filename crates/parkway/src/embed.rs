@@ -154,6 +154,11 @@ impl Parkway {
         &self.inner.services.tools
     }
 
+    /// The site settings that it keeps to.
+    pub fn settings(&self) -> Option<&Settings> {
+        self.inner.settings.as_deref()
+    }
+
     /// The folder that paths are relative to.
     pub fn root(&self) -> &Path {
         &self.inner.root

@@ -16,12 +16,14 @@
 mod chain;
 mod check;
 mod export;
+mod heads;
 mod note;
 mod report;
 pub mod tree;
 
 pub use chain::{KeyChain, Rotation};
 pub use check::verify;
+pub use heads::Heads;
 pub use note::{Head, Key, Note};
 pub use report::{Doubt, Report};
 

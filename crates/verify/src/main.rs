@@ -3,9 +3,10 @@
 
 use std::fs::File;
 use std::io::{BufReader, Write as _, stdin, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 
-use parkway_verify::{Head, Trust, verify};
+use parkway_verify::{Heads, Trust, verify};
 
 const USAGE: &str = "usage: parkway-verify EXPORT --key KEY… [--head FILE]…
 
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     if args.iter().any(|arg| arg == "-h" || arg == "--help") {
         return told(&format!("{USAGE}\n"), ExitCode::SUCCESS);
     }
-    let (export, trust) = match asked(args.into_iter()) {
+    let (export, trust, cut) = match asked(args.into_iter()) {
         Ok(asked) => asked,
         Err(why) => {
             eprintln!("{why}");
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         },
     };
     match found {
-        Ok(report) => told(&report.to_string(), ExitCode::SUCCESS),
+        Ok(report) => told(&format!("{report}{cut}"), ExitCode::SUCCESS),
         Err(doubt) => told(&format!("doubt: {doubt}\n"), ExitCode::FAILURE),
     }
 }
@@ -51,8 +52,9 @@ fn told(text: &str, code: ExitCode) -> ExitCode {
     code
 }
 
-fn asked(mut args: impl Iterator<Item = String>) -> Result<(String, Trust), String> {
-    let (mut export, mut trust) = (None, Trust::default());
+/// The export, what is trusted, and what in the files of heads is no head.
+fn asked(mut args: impl Iterator<Item = String>) -> Result<(String, Trust, String), String> {
+    let (mut export, mut trust, mut cut) = (None, Trust::default(), String::new());
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--key" => {
@@ -66,13 +68,17 @@ fn asked(mut args: impl Iterator<Item = String>) -> Result<(String, Trust), Stri
             }
             "--head" => {
                 let path = args.next().ok_or(USAGE)?;
-                trust.heads.extend(Head::read_all(&read(&path)?).map_err(|why| format!("{path}: {why}"))?);
+                let read = Heads::read(Path::new(&path))?;
+                trust.heads.extend(read.heads);
+                read.cut.iter().for_each(|line| {
+                    cut += &format!("not read: {path}, line {line}: a head that was not written to its end\n");
+                });
             }
             _ if export.is_none() && (arg == "-" || !arg.starts_with('-')) => export = Some(arg),
             _ => return Err(USAGE.into()),
         }
     }
-    Ok((export.ok_or(USAGE)?, trust))
+    Ok((export.ok_or(USAGE)?, trust, cut))
 }
 
 fn read(path: &str) -> Result<String, String> {

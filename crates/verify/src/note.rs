@@ -136,26 +136,6 @@ pub struct Head {
     pub note: Note,
 }
 
-impl Head {
-    /// The heads in a text that has one behind the other, as a file that is only ever appended to.
-    pub fn read_all(text: &str) -> Result<Vec<Head>, String> {
-        let (mut heads, mut from, mut signed) = (Vec::new(), 0, false);
-        let mut at = 0;
-        for line in text.split_inclusive('\n') {
-            let signature = line.starts_with("\u{2014} ");
-            // A line behind signatures that is none begins the next one.
-            if signed && !signature {
-                heads.push(text[from..at].parse()?);
-                from = at;
-            }
-            signed = signature;
-            at += line.len();
-        }
-        heads.push(text[from..].parse()?);
-        Ok(heads)
-    }
-}
-
 impl FromStr for Head {
     type Err = String;
 
@@ -181,7 +161,12 @@ fn decimal(text: &str) -> Option<u64> {
     (number.to_string() == text).then_some(number)
 }
 
-fn signature(line: &str) -> Option<(String, [u8; 4], Vec<u8>)> {
+/// Whether it begins as the line of a signature does.
+pub(crate) fn is_signature(line: &str) -> bool {
+    line.starts_with("\u{2014} ")
+}
+
+pub(crate) fn signature(line: &str) -> Option<(String, [u8; 4], Vec<u8>)> {
     let (name, signature) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
     let bytes = BASE64_STANDARD.decode(signature).ok()?;
     let (id, signature) = bytes.split_at_checked(4)?;

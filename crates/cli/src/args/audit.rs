@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Subcommand};
 const AUDIT_EXAMPLES: &str = "\
 Examples:
   parkway audit head --append heads.txt      sign the log; keep heads elsewhere
+  parkway audit head --commit ../heads       the same, in a repository of git
   parkway audit verify --head heads.txt      is it the log that it was?
   parkway audit replay 0197                  do its models still answer so?
   parkway audit export audit.jsonl           all of it, for an auditor
@@ -28,9 +29,8 @@ pub(crate) enum AuditCommand {
     Head {
         #[command(flatten)]
         key: KeyArgs,
-        /// Write it behind the heads in this file, too
-        #[arg(long, value_name = "FILE")]
-        append: Option<PathBuf>,
+        #[command(flatten)]
+        places: PlaceArgs,
     },
     /// Check the store, the tree over all of its events, and the heads
     Verify {
@@ -125,6 +125,20 @@ pub(crate) enum AuditCommand {
         #[command(flatten)]
         key: KeyArgs,
     },
+}
+
+/// Where a head is kept beside the places that the settings name.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlaceArgs {
+    /// Write it behind the heads in this file, or in FOLDER/ to LOG.heads; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) append: Vec<PathBuf>,
+    /// Write it to LOG.heads in this working tree of git, commit that, and push it if the branch has an upstream; repeatable
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) commit: Vec<PathBuf>,
+    /// Send it there, as a text; repeatable
+    #[arg(long, value_name = "URL")]
+    pub(crate) post: Vec<String>,
 }
 
 /// What is erased.

@@ -3,26 +3,27 @@
 mod keys;
 mod replay;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
 use parkway::Parkway;
-use parkway::audit::{AuditLog, Class, Doubt, Erase, Erased, Exported, Extent, Report};
+use parkway::audit::{Anchor, AuditLog, Class, Doubt, Erase, Erased, Exported, Extent, Report};
 use parkway::id::{RunId, Seq, Time};
 use parkway::log::Channel;
 use parkway::memory::Author;
 use parkway::upkeep::{self, Checked, Depth};
 use serde_json::json;
 
-use self::keys::{rotate, sign, trust};
-use crate::args::{AuditArgs, AuditCommand, EraseArgs, Global};
+use self::keys::{Known, rotate};
+use crate::args::{AuditArgs, AuditCommand, EraseArgs, Global, PlaceArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::{Out, now, say};
 use crate::project::Project;
 use crate::render::{counted, memories};
 use crate::session::person;
+use crate::signing::{keep, sign};
 
 /// Proves the log of the store.
 pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Result<Exit, Failure> {
@@ -30,14 +31,17 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
     let parkway = project.need().await?;
     let log = parkway.audit();
     match args.command {
-        AuditCommand::Head { key, append } => {
-            let (note, key) = sign(&log, &key).await?;
-            if let Some(file) = &append {
-                keep(file, &note)?;
-            }
+        AuditCommand::Head { key, places } => {
+            let anchors = anchors(&project, &places)?;
+            let (note, key) = sign(&log, key.sign_with.as_deref()).await?;
             out.text(note.trim_end())?;
+            out.flush()?;
             say(&format!("the key that checks it:  {}", key.public()));
-            if append.is_none() {
+            let kept = keep(&note, &anchors).await;
+            kept.map_err(|failure| failure.help("mend that, and sign once more: `parkway audit head`"))?
+                .iter()
+                .for_each(|done| say(done));
+            if anchors.is_empty() {
                 say(
                     "keep it where the store is not: who can change the store can then no longer change the past unseen",
                 );
@@ -47,12 +51,16 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
         AuditCommand::Verify { head, keys, json } => {
             let path =
                 project.file().ok_or_else(|| Failure::invalid(format!("{} is kept in no file", project.store)))?;
-            let trust = trust(&log, &head, &keys).await?;
-            let checked =
+            let known = Known::of(&log, &head, &keys, &project.settings.anchors()).await?;
+            let mut checked =
                 upkeep::check(path, Depth::Full).await.map_err(|error| Failure::from(parkway::Error::from(error)))?;
             // A store that cannot be read is a doubt as well, beside what was found before.
             let mut found =
-                log.verify(&trust).await.unwrap_or_else(|error| Err(Doubt { line: 0, what: error.to_string() }));
+                log.verify(&known.trust).await.unwrap_or_else(|error| Err(Doubt { line: 0, what: error.to_string() }));
+            if let (Ok(_), Some(what)) = (&found, known.doubt) {
+                found = Err(Doubt { line: 0, what });
+            }
+            checked.unchecked.extend(known.open);
             if let Ok(report) = &mut found {
                 // They are looked at with the store.
                 report.payloads = checked.counts.texts;
@@ -68,7 +76,7 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
         AuditCommand::Replay { run, anyway, json } => replay::replay(&parkway, &run, anyway, json, out).await,
         AuditCommand::Prove { run, event, key } => {
             let run = parkway.find_run(&run).await?.run;
-            sign(&log, &key).await?;
+            sign(&log, key.sign_with.as_deref()).await?;
             let mut lines = Vec::new();
             log.export(&mut lines, Extent::Event(run, Seq(event))).await?;
             out.text(String::from_utf8_lossy(&lines).trim_end())?;
@@ -135,7 +143,7 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
                 Some(run) => Extent::Run(parkway.find_run(&run).await?.run),
                 None => Extent::Whole,
             };
-            let (_, key) = sign(&log, &key).await?;
+            let (_, key) = sign(&log, key.sign_with.as_deref()).await?;
             let done = export(&log, &file, extent).await?;
             let (events, texts, heads) =
                 (counted(done.events, "event"), counted(done.texts, "text"), counted(done.heads, "head"));
@@ -220,11 +228,18 @@ fn erased_value(done: &Erased, dry_run: bool) -> serde_json::Value {
     })
 }
 
-/// Writes a head behind those in a file, on disk when this returns.
-fn keep(file: &Path, note: &str) -> Result<(), Failure> {
-    let failed = |e: io::Error| Failure::failed(format!("{} cannot be written: {e}", file.display()));
-    let mut kept = OpenOptions::new().append(true).create(true).open(file).map_err(failed)?;
-    kept.write_all(note.as_bytes()).and_then(|()| kept.sync_all()).map_err(failed)
+/// The places where a head is kept: those that the settings name, and those of the command.
+fn anchors(project: &Project, places: &PlaceArgs) -> Result<Vec<Anchor>, Failure> {
+    let mut anchors = project.settings.anchors();
+    let posted = places.post.iter().map(|url| Anchor::post(url, None));
+    let named = places.append.iter().map(Anchor::append).chain(places.commit.iter().map(Anchor::commit)).map(Ok);
+    for anchor in named.chain(posted) {
+        let anchor = anchor.map_err(|error| Failure::invalid(error.to_string()))?;
+        if !anchors.contains(&anchor) {
+            anchors.push(anchor);
+        }
+    }
+    Ok(anchors)
 }
 
 async fn export(log: &AuditLog, file: &Path, extent: Extent) -> Result<Exported, Failure> {

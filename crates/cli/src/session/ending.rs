@@ -41,6 +41,11 @@ impl Ending {
         Ok(Ending { json: following.json, json_output: following.json_output.clone(), next })
     }
 
+    /// Names the commands that come next.
+    pub(crate) fn next(&self) -> &Next {
+        &self.next
+    }
+
     /// Tells how the run ended: outputs on stdout, the rest on stderr.
     pub(crate) async fn tell(
         &self,

@@ -17,9 +17,10 @@ use crate::args::{Following, Global};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::next::Next;
-use crate::out::{Out, now};
+use crate::out::{Out, now, say};
 use crate::render::{Live, Outline, RunView, Symbols};
 use crate::signals::Signals;
+use crate::signing;
 
 /// How often the drawing moves.
 const TICK: Duration = Duration::from_millis(100);
@@ -88,7 +89,11 @@ impl<'a> Session<'a> {
         earlier: Option<&Record>,
     ) -> Result<Exit, Failure> {
         match self.end_of(parkway, plan, start, earlier).await? {
-            Ok((run, ended)) => self.ending.tell(parkway, &run, &ended, self.out).await,
+            Ok((run, ended)) => {
+                let told = self.ending.tell(parkway, &run, &ended, self.out).await;
+                self.sign(parkway).await;
+                told
+            }
             Err(exit) => Ok(exit),
         }
     }
@@ -101,9 +106,25 @@ impl<'a> Session<'a> {
         start: impl Future<Output = Result<Run, Error>>,
     ) -> Result<Result<Run, Exit>, Failure> {
         match self.end_of(parkway, plan, start, None).await? {
-            Ok((run, ended)) if ended.status == RunStatus::Completed => Ok(Ok(run)),
-            Ok((run, ended)) => Ok(Err(self.ending.tell(parkway, &run, &ended, self.out).await?)),
+            Ok((run, ended)) => {
+                let completed = ended.status == RunStatus::Completed;
+                let told = if completed { None } else { Some(self.ending.tell(parkway, &run, &ended, self.out).await) };
+                self.sign(parkway).await;
+                told.map_or(Ok(Ok(run)), |exit| exit.map(Err))
+            }
             Err(exit) => Ok(Err(exit)),
+        }
+    }
+
+    /// Signs the log, where the settings say so after a run. Whoever interrupts that does not interrupt the run.
+    async fn sign(&mut self, parkway: &Parkway) {
+        let next = self.ending.next();
+        tokio::select! {
+            () = signing::after_run(parkway, next) => {}
+            () = self.signals.next() => {
+                say("warning: interrupted before the head of the log was kept");
+                say(&signing::by_hand(next));
+            }
         }
     }
 

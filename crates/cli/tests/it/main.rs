@@ -6,6 +6,7 @@
 mod kept;
 
 mod again;
+mod anchors;
 mod audit;
 mod bench;
 

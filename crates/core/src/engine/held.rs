@@ -37,7 +37,7 @@ impl Holds {
 /// The holds that are in place, by what the log says.
 pub async fn holds(log: &dyn Log) -> Result<Holds, StoreError> {
     let mut holds = Holds::default();
-    for (_, event) in happened_outside(log, &["hold_placed", "hold_lifted"]).await? {
+    for (_, event) in happened_outside(log, &["hold_placed", "hold_lifted"], 0).await? {
         holds.take(&event);
     }
     Ok(holds)

@@ -128,10 +128,11 @@ pub async fn record_outside(services: &Services, by: &Author, what: &[Outside]) 
 /// Events that are read at once: a great many memories may have been written beside the few that are asked for.
 const PAGE: u32 = 4_096;
 
-/// What has happened outside of runs of these names ([`EventKind::name`]), in order, each with its number over all runs, from 0.
-pub async fn happened_outside(log: &dyn Log, names: &[&str]) -> Result<Vec<(u64, Event)>, StoreError> {
+/// What has happened outside of runs of these names ([`EventKind::name`]), in order, each with its number over all runs, from 0: of
+/// number `from` or later.
+pub async fn happened_outside(log: &dyn Log, names: &[&str], from: u64) -> Result<Vec<(u64, Event)>, StoreError> {
     let marks: Vec<String> = names.iter().map(|name| format!("\"type\":\"{name}\"")).collect();
-    let (mut happened, mut after) = (Vec::new(), Seq(0));
+    let (mut happened, mut after) = (Vec::new(), place(log, from).await?);
     loop {
         let page = match log.audit().leaves_of(RunId::SYSTEM, after, PAGE).await {
             Err(StoreError::NoRun(_)) => return Ok(happened),
@@ -142,11 +143,34 @@ pub async fn happened_outside(log: &dyn Log, names: &[&str]) -> Result<Vec<(u64,
         for leaf in &page {
             // Most events are about something else, and need not be read.
             let text = String::from_utf8_lossy(&leaf.bytes);
-            if marks.iter().any(|mark| text.contains(mark)) {
+            if leaf.index >= from && marks.iter().any(|mark| text.contains(mark)) {
                 happened.push((leaf.index, Event::from_bytes(&leaf.bytes)?));
             }
         }
     }
+}
+
+/// The last event of the system run before number `from` over all runs. Looked for in ever larger steps and then in ever smaller ones:
+/// what lies before it need not be read.
+async fn place(log: &dyn Log, from: u64) -> Result<Seq, StoreError> {
+    if from == 0 {
+        return Ok(Seq(0));
+    }
+    let earlier = async |seq: u64| match log.audit().leaves_of(RunId::SYSTEM, Seq(seq - 1), 1).await {
+        Err(StoreError::NoRun(_)) => Ok(false),
+        next => next.map(|next| next.first().is_some_and(|leaf| leaf.index < from)),
+    };
+    let (mut last, mut step) = (0, 1);
+    while earlier(last + step).await? {
+        (last, step) = (last + step, step * 2);
+    }
+    while step > 1 {
+        step /= 2;
+        if earlier(last + step).await? {
+            last += step;
+        }
+    }
+    Ok(Seq(last))
 }
 
 /// The right to write, and behind which event.

@@ -27,6 +27,8 @@
 //! # }).unwrap();
 //! ```
 
+#[cfg(feature = "anchors")]
+mod anchor;
 mod check;
 mod erase;
 mod export;
@@ -43,12 +45,17 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use parkway_core::audit::{SignedHead, TreeHead};
+use parkway_core::audit::{SignedHead, TreeHead, hashes};
 pub use parkway_core::engine::Holds;
 use parkway_core::engine::Services;
+use parkway_core::log::proof::Span;
 use parkway_core::store::Store;
-pub use parkway_verify::{Doubt, Head, Key, Report, Trust, verify as verify_export};
+pub use parkway_verify::{Doubt, Head, Heads, Key, Report, Trust, verify as verify_export};
 
+#[cfg(feature = "anchors")]
+pub use self::anchor::Anchor;
+#[cfg(feature = "anchors")]
+pub(crate) use self::anchor::address;
 pub use self::erase::{Class, Erase, Erased, Found};
 pub use self::export::{Exported, Extent};
 pub use self::key::SigningKey;
@@ -84,19 +91,26 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// The key is that of another log, or has [given way](AuditLog::rotate) to another; nothing has happened yet; or the store fails.
+    /// The key is that of another log, or has [given way](AuditLog::rotate) to another; the log does not begin with what the key has
+    /// signed last; nothing has happened yet; or the store fails.
     pub async fn sign(&self, key: &SigningKey) -> Result<String, Error> {
-        let origin = self.origin().await?;
         self.is_of_this_log(key).await?;
-        if let Some(other) = self.successor(&key.public()).await? {
+        let signed = self.signed_by(&key.public()).await?;
+        self.sign_behind(key, signed).await
+    }
+
+    /// Signs the log by a key that did not give way within its first `known` events.
+    async fn sign_behind(&self, key: &SigningKey, known: u64) -> Result<String, Error> {
+        let audit = self.store.audit();
+        // Before it is asked whether the key gave way: nothing that comes in between is signed.
+        let head = audit.tree().await?;
+        if let Some(other) = self.successor(&key.public(), known).await? {
             return Err(rotate::gave_way(&key.public(), &other));
         }
-        let audit = self.store.audit();
-        let head = audit.tree().await?;
         if head.size == 0 {
             return Err(Error::Audit("nothing has happened yet that could be signed".into()));
         }
-        let text = text_of(&origin, head);
+        let text = text_of(&self.origin().await?, head);
         let mut note = key.sign(&text);
         if let Some(newest) = audit.newest_head().await?.filter(|newest| newest.head == head) {
             match newest.note.parse::<Head>() {
@@ -108,6 +122,28 @@ impl AuditLog {
         }
         audit.keep_head(&SignedHead { head, note: note.clone() }).await?;
         Ok(note)
+    }
+
+    /// Of how many events the newest head is, where this key has signed it; else 0. When it did, it had not given way within them, and by
+    /// their hashes the log still begins with them: so nobody has put anything there since, and they need not be read again.
+    async fn signed_by(&self, key: &Key) -> Result<u64, Error> {
+        let audit = self.store.audit();
+        let newest = audit.newest_head().await?.and_then(|newest| newest.note.parse::<Head>().ok());
+        let Some(head) = newest.filter(|head| head.note.is_signed_by(key) == Ok(true)) else { return Ok(0) };
+        let size = audit.tree().await?.size;
+        let root = match head.size {
+            0 => None,
+            end if end <= size => hashes(audit, &[Span { first: 0, end }]).await?.pop(),
+            _ => None,
+        };
+        if head.origin == self.origin().await? && root.is_some_and(|root| *root.as_bytes() == head.root) {
+            return Ok(head.size);
+        }
+        Err(Error::Audit(format!(
+            "the key {key} has signed {} events that the log does not begin with: it was changed, or its end was cut off; \
+             `parkway audit verify` says more",
+            head.size
+        )))
     }
 
     async fn is_of_this_log(&self, key: &SigningKey) -> Result<(), Error> {

@@ -23,7 +23,9 @@ impl AuditLog {
         if old == new {
             return Err(Error::Audit("both keys are the same".into()));
         }
-        let known = self.rotations().await?;
+        // All of it: a key that gave way at any time does not come back.
+        let read = self.store.audit().tree().await?.size;
+        let known = self.rotations(0).await?;
         if known.iter().any(|(_, known)| known.from == new) {
             return Err(Error::Audit(format!("the key {new} has given way before, and does not come back")));
         }
@@ -38,29 +40,29 @@ impl AuditLog {
                 record_outside(&self.services, by, &[what]).await?;
             }
         }
-        self.sign(to).await
+        self.sign_behind(to, read).await
     }
 
-    /// The key that a key of this log has given way to, if it has.
-    pub(super) async fn successor(&self, key: &Key) -> Result<Option<Key>, Error> {
-        let known = self.rotations().await?;
+    /// The key that a key of this log has given way to, if it has done so behind `from` events.
+    pub(super) async fn successor(&self, key: &Key, from: u64) -> Result<Option<Key>, Error> {
+        let known = self.rotations(from).await?;
         Ok(known.into_iter().find(|(_, known)| known.from == *key).map(|(_, known)| known.to))
     }
 
     /// The keys that count where these are trusted, by what the log says of them.
     pub(super) async fn chain(&self, trusted: &[Key]) -> Result<KeyChain, Error> {
         let mut chain = KeyChain::new(trusted);
-        for (behind, rotation) in self.rotations().await? {
+        for (behind, rotation) in self.rotations(0).await? {
             chain.rotate(behind, rotation);
         }
         Ok(chain)
     }
 
-    /// Each key that gave way, and behind how many events. One that nobody has signed is an error: it was put there.
-    async fn rotations(&self) -> Result<Vec<(u64, Rotation)>, Error> {
+    /// Each key that gave way behind `from` events or more, and behind how many. One that nobody has signed is an error: it was put there.
+    async fn rotations(&self, from: u64) -> Result<Vec<(u64, Rotation)>, Error> {
         let origin = self.origin().await?;
         let mut known = Vec::new();
-        for (index, event) in happened_outside(&*self.store, &["key_rotated"]).await? {
+        for (index, event) in happened_outside(&*self.store, &["key_rotated"], from).await? {
             let EventKind::KeyRotated { rotation, .. } = event.kind else { continue };
             let rotation: Rotation = rotation.parse().map_err(|why| Error::Audit(format!("event {index}: {why}")))?;
             if rotation.origin != origin {

@@ -1,5 +1,6 @@
 //! One `parkway.toml`, read with the places of what it says. All that is wrong with it is told at once.
 
+mod audit;
 mod cost;
 
 use std::collections::BTreeMap;
@@ -16,8 +17,9 @@ use toml::de::{DeTable, DeValue};
 use super::layers::RULES;
 use super::secret::SecretSource;
 
-const KEYS: [&str; 11] =
-    ["store", "models", "embedder", "meaning", "secrets", "env", "roots", "egress", "cost", "policy", "profile"];
+const KEYS: [&str; 12] = [
+    "store", "models", "embedder", "meaning", "secrets", "env", "roots", "egress", "cost", "audit", "policy", "profile",
+];
 
 /// How profiles are written.
 const PROFILE: &str = "write `[profile.dev]` above the settings of a profile, and choose it with `--profile dev`";
@@ -100,6 +102,13 @@ impl Reader<'_> {
         self.problems.push(problem);
     }
 
+    /// The same of a line that is not quoted, since a secret stands there.
+    fn unquoted(&mut self, code: &'static str, span: Range<usize>, message: impl Into<String>) {
+        let mut problem = Diagnostic::new(code, place(self.source, span.start), message);
+        problem.unquoted = true;
+        self.problems.push(problem);
+    }
+
     fn line(&self, span: Range<usize>) -> u32 {
         place(self.source, span.start).line
     }
@@ -122,6 +131,7 @@ impl Reader<'_> {
                 }
                 "env" | "egress" | "roots" => said.extend(self.list(key, node)),
                 "cost" => said.extend(self.cost(node)),
+                "audit" => said.extend(self.audit(key, node)),
                 "policy" => said.extend(self.rules(node)),
                 "embedder" => {
                     let name = self.text(key, node);

@@ -12,6 +12,8 @@ use crate::error::Error;
 
 /// What bounds workflows: each layer that says something about it must allow a thing.
 pub(super) const BOUNDS: [&str; 3] = ["env", "roots", "egress"];
+/// Places where heads are kept: in those of each layer.
+pub(super) const ANCHORS: [&str; 3] = ["audit.append", "audit.commit", "audit.post"];
 /// How decisions call the site's rules.
 pub(super) const RULES: &str = "site";
 /// How decisions call the rules of the project's file, which only tighten.
@@ -158,8 +160,9 @@ impl Layered {
                     list.push(Setting { key, value, origin, over: Vec::new() });
                     continue;
                 }
-                // A profile may say a bound again within its own layer only.
-                let from = if BOUNDS.contains(&key.as_str()) { before } else { 0 };
+                // A profile may say again within its own layer only what all layers say together.
+                let adds = BOUNDS.iter().chain(&ANCHORS).any(|known| key == *known);
+                let from = if adds { before } else { 0 };
                 match list.iter_mut().skip(from).find(|setting| replaces(&key, &setting.key)) {
                     Some(setting) => {
                         let nearer = Setting { key, value, origin, over: std::mem::take(&mut setting.over) };
@@ -195,7 +198,19 @@ pub(super) fn is_rule(key: &str) -> bool {
 }
 
 fn rank(key: &str) -> usize {
-    let kinds =
-        ["store", "models", "embedder", "meaning", "secrets", "env", "roots", "egress", "cost", RULES, PROJECT_RULES];
+    let kinds = [
+        "store",
+        "models",
+        "embedder",
+        "meaning",
+        "secrets",
+        "env",
+        "roots",
+        "egress",
+        "cost",
+        "audit",
+        RULES,
+        PROJECT_RULES,
+    ];
     kinds.iter().position(|kind| key.starts_with(kind)).unwrap_or(kinds.len())
 }

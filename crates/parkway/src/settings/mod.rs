@@ -2,6 +2,8 @@
 //! name, name the store and the sources of secrets, and set bounds that no workflow leaves. Nothing here is read unless a
 //! program asks for it: the command line does, and an embedder may.
 
+#[cfg(feature = "anchors")]
+mod anchors;
 mod bound;
 mod file;
 mod layers;
@@ -62,7 +64,7 @@ pub struct Setting {
     pub value: Value,
     /// Where it is said.
     pub origin: Origin,
-    /// What is said elsewhere and does not apply, nearest first. Bounds and rules all apply, and override nothing.
+    /// What is said elsewhere and does not apply, nearest first. Bounds, rules and places of heads all apply, and override nothing.
     pub over: Vec<(Value, Origin)>,
 }
 
@@ -226,9 +228,15 @@ impl Settings {
         self.bounds("egress").find_map(|hosts| bound::beyond(host, private, &hosts))
     }
 
-    /// SHA-256 of what applies, but for the store and for prices: no run does anything else for these.
+    /// Whether a head is to be signed, and kept in all the places that are named, whenever a program has executed a run.
+    pub fn signs_after_runs(&self) -> bool {
+        self.list.iter().any(|setting| setting.key == "audit.after_runs" && setting.value == true)
+    }
+
+    /// SHA-256 of what applies, but for the store, for prices and for what becomes of heads: no run does anything else for these.
     pub fn digest(&self) -> Digest {
-        let counts = |setting: &&Setting| setting.key != "store" && !setting.key.starts_with("cost.");
+        let beside = |key: &str| key == "store" || key.starts_with("cost.") || key.starts_with("audit.");
+        let counts = |setting: &&Setting| !beside(&setting.key);
         let said: BTreeMap<&str, Vec<Value>> =
             self.list.iter().filter(counts).fold(BTreeMap::new(), |mut said, setting| {
                 said.entry(setting.key.as_str()).or_default().push(sorted(&setting.value));

@@ -303,6 +303,66 @@ async fn a_key_that_gave_way_signs_as_before() {
     }
 }
 
+#[tokio::test]
+async fn signing_reads_again_what_the_key_has_signed_or_signs_what_does_not_begin_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let parkway = engine(&path).await;
+    let log = parkway.audit();
+    let origin = log.origin().await.unwrap();
+    let key = || SigningKey::generate(&origin).unwrap();
+    let (first, second, third) = (key(), key(), key());
+    let by = Author::new("ada", Channel::Command);
+    greet(&parkway, "Ada").await;
+    for n in 0..9 {
+        log.hold(&by, None, &format!("hold {n}")).await.unwrap();
+    }
+    log.sign(&first).await.unwrap();
+    // What is behind the newest head is read, however many events of other runs and outside of them lie there.
+    greet(&parkway, "Bob").await;
+    log.hold(&by, None, "one more").await.unwrap();
+    log.rotate(&by, &first, &second, "").await.unwrap();
+    for n in 0..5 {
+        log.hold(&by, None, &format!("later {n}")).await.unwrap();
+        greet(&parkway, "Eve").await;
+        let error = log.sign(&first).await.unwrap_err().to_string();
+        assert!(error.contains("has given way to"), "{error}");
+    }
+    log.sign(&second).await.unwrap();
+    // A body that nobody can read stands where the first key gave way.
+    let options = SqliteConnectOptions::new().filename(&path);
+    let mut connection = options.connect().await.unwrap();
+    let garble = "UPDATE parkway_event SET body = CAST(replace(body, 'rotation', 'station!') AS BLOB) WHERE body LIKE '%key_rotated%'";
+    assert_eq!(sqlx::query(garble).execute(&mut connection).await.unwrap().rows_affected(), 1);
+    greet(&parkway, "Zoe").await;
+    log.sign(&second).await.unwrap();
+    assert!(log.sign(&third).await.is_err(), "a key that has signed nothing is not looked for in all of the log");
+    // The log is cut off behind what was signed.
+    let cut = "DELETE FROM parkway_event WHERE leaf = (SELECT max(leaf) FROM parkway_event)";
+    sqlx::query(cut).execute(&mut connection).await.unwrap();
+    let error = log.sign(&second).await.unwrap_err().to_string();
+    assert!(error.contains("does not begin with"), "{error}");
+}
+
+#[tokio::test]
+async fn another_log_is_signed_in_the_place_of_the_one_that_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let parkway = engine(&path).await;
+    let log = parkway.audit();
+    let key = SigningKey::generate(&log.origin().await.unwrap()).unwrap();
+    greet(&parkway, "Ada").await;
+    log.sign(&key).await.unwrap();
+    greet(&parkway, "Bob").await;
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    sqlx::query("UPDATE parkway_event SET hash = zeroblob(length(hash)) WHERE leaf < 5")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let error = log.sign(&key).await.unwrap_err().to_string();
+    assert!(error.contains("does not begin with"), "{error}");
+}
+
 /// Sorted keys, no spaces, and nothing but texts and whole numbers: RFC 8785 has no other form for these.
 fn canonical(value: &Value) -> String {
     let Value::Object(fields) = value else { return value.to_string() };

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first thing that is not as it should be")]
 
+#[cfg(feature = "anchors")]
+mod anchors;
 mod api;
 mod audit;
 mod blocking;

@@ -1,40 +1,24 @@
-//! The key that signs the log: found, made, trusted, and given up for another.
+//! The key that signs the log, trusted, and given up for another; and the heads that are known from elsewhere.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use parkway::audit::{AuditLog, Head, SigningKey, Trust};
+use parkway::audit::{Anchor, AuditLog, Heads, SigningKey, Trust};
 use parkway::log::Channel;
 use parkway::memory::Author;
 
 use crate::args::KeyArgs;
 use crate::failure::Failure;
 use crate::out::say;
+use crate::render::counted;
 use crate::session::person;
-
-/// How the file of the key ends that is about to take the other's place.
-const NEXT: &str = "next";
-
-/// Signs the log as it is, by the key that is named or the user's own for it.
-pub(super) async fn sign(log: &AuditLog, args: &KeyArgs) -> Result<(String, SigningKey), Failure> {
-    let (path, origin) = place(log, args).await?;
-    let new = !path.exists();
-    let key = SigningKey::open(&path, &origin)?;
-    if new {
-        say(&format!("a new key for this log is in {}; whoever has it can sign for you", path.display()));
-    }
-    let signed = log.sign(&key).await.map_err(|error| match path.with_extension(NEXT).exists() {
-        true => Failure::from(error).help("`parkway audit rotate` was interrupted: begin it once more"),
-        false => error.into(),
-    });
-    Ok((signed?, key))
-}
+use crate::signing::{NEXT, place};
 
 /// Has a new key take the place of the one that signs. Killed at any point and begun again, it goes on with the same new key: that lies
 /// beside the other until the log has taken note of it.
 pub(super) async fn rotate(log: &AuditLog, args: &KeyArgs, note: &str) -> Result<(String, SigningKey), Failure> {
-    let (path, origin) = place(log, args).await?;
+    let (path, origin) = place(log, args.sign_with.as_deref()).await?;
     if !path.exists() {
         return Err(Failure::invalid(format!("there is no key in {}", path.display()))
             .help("`parkway audit head` makes the log's first key; `--sign-with FILE` names the one that signs"));
@@ -57,30 +41,82 @@ pub(super) async fn rotate(log: &AuditLog, args: &KeyArgs, note: &str) -> Result
     Ok((head, to))
 }
 
-/// Keys and heads that count: those that are named, and the key that signs here, if there is one.
-pub(super) async fn trust(log: &AuditLog, heads: &[PathBuf], keys: &[String]) -> Result<Trust, Failure> {
-    let mut trust = Trust::default();
-    for file in heads {
-        let text = fs::read_to_string(file)
-            .map_err(|e| Failure::invalid(format!("{} cannot be read: {e}", file.display())))?;
-        let read = Head::read_all(&text).map_err(|why| Failure::invalid(format!("{}: {why}", file.display())))?;
-        trust.heads.extend(read);
-    }
-    for key in keys {
-        trust.keys.push(key.parse().map_err(|why: String| Failure::invalid(why))?);
-    }
-    let origin = log.origin().await?;
-    if let Some(path) = SigningKey::place(&origin).filter(|path| path.exists()) {
-        trust.keys.push(SigningKey::open(&path, &origin)?.public());
-    }
-    Ok(trust)
+/// What is known of a log from elsewhere.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) trust: Trust,
+    /// What was not looked at.
+    pub(super) open: Vec<String>,
+    /// Why a place where heads are kept shows nothing of a log that was signed.
+    pub(super) doubt: Option<String>,
 }
 
-async fn place(log: &AuditLog, args: &KeyArgs) -> Result<(PathBuf, String), Failure> {
-    let origin = log.origin().await?;
-    let found = args.sign_with.clone().or_else(|| SigningKey::place(&origin));
-    let path = found.ok_or_else(|| {
-        Failure::invalid("there is no home folder for the key").help("name a file with `--sign-with FILE`")
-    })?;
-    Ok((path, origin))
+impl Known {
+    /// Keys and heads that count: those that are named, the key that signs here, if there is one, and the heads in the places that the
+    /// settings name.
+    pub(super) async fn of(
+        log: &AuditLog,
+        heads: &[PathBuf],
+        keys: &[String],
+        anchors: &[Anchor],
+    ) -> Result<Self, Failure> {
+        let mut known = Known::default();
+        for file in heads {
+            let read = Heads::read(file).map_err(Failure::invalid)?;
+            known.take(file, read);
+        }
+        for key in keys {
+            known.trust.keys.push(key.parse().map_err(|why: String| Failure::invalid(why))?);
+        }
+        let origin = log.origin().await?;
+        if let Some(path) = SigningKey::place(&origin).filter(|path| path.exists()) {
+            known.trust.keys.push(SigningKey::open(&path, &origin)?.public());
+        }
+        let signed = log.newest_head().await?.is_some();
+        for anchor in anchors {
+            match anchor.file(&origin)? {
+                Some(file) => known.look(&file, &origin, signed),
+                None => known.open.push(format!("the heads at {anchor}")),
+            }
+        }
+        Ok(known)
+    }
+
+    /// Takes the heads of a log in a place that the settings name. Where it was signed, there is one.
+    fn look(&mut self, file: &Path, origin: &str, signed: bool) {
+        let read = Heads::read(file).map(|mut read| {
+            // Several logs may share a file.
+            read.heads.retain(|head| head.origin == origin);
+            read
+        });
+        let why = match read {
+            Ok(read) if !read.heads.is_empty() => {
+                say(&format!(
+                    "{} of {} that the settings name",
+                    counted(read.heads.len() as u64, "head"),
+                    file.display()
+                ));
+                return self.take(file, read);
+            }
+            Ok(_) => format!("no head of this log is in {}", file.display()),
+            Err(why) => why,
+        };
+        if !signed {
+            self.open.push(format!("{why}; nothing was signed yet"));
+        } else if self.doubt.is_none() {
+            self.doubt = Some(format!(
+                "the settings keep heads there, and the log was signed, but {why}: it was moved or changed, is not mounted, or \
+                 `parkway audit head` has not kept one there yet"
+            ));
+        }
+    }
+
+    fn take(&mut self, file: &Path, read: Heads) {
+        self.trust.heads.extend(read.heads);
+        let cut = read
+            .cut
+            .iter()
+            .map(|line| format!("{}, line {line}: a head that was not written to its end", file.display()));
+        self.open.extend(cut);
+    }
 }
