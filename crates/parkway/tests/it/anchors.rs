@@ -75,6 +75,40 @@ async fn a_folder_that_is_gone_becomes_a_file() {
     assert!(anchor.keep("no head").await.is_err());
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_git_that_waits_for_ever_is_waited_for_or_leaves_its_lock() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = crate::kept::folder().unwrap();
+    let git = |args: &[&str]| {
+        let status = std::process::Command::new("git").arg("-C").arg(folder.path()).args(args).status().unwrap();
+        assert!(status.success(), "{args:?}");
+    };
+    git(&["init", "-q"]);
+    git(&["config", "user.name", "Ada"]);
+    git(&["config", "user.email", "ada@example.com"]);
+    let hook = folder.path().join(".git/hooks/pre-commit");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, "#!/bin/sh\ntouch began\nexec sleep 20\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let anchor = Anchor::commit(folder.path());
+    let error = anchor.clone().within(Duration::from_secs(3)).keep(&note(5)).await.unwrap_err().to_string();
+    assert!(
+        error.contains("is written to 5e3e76ce.heads there, and not committed: `git commit` did not end in time"),
+        "{error}"
+    );
+    assert!(folder.path().join("began").exists());
+    fs::remove_file(&hook).unwrap();
+    // It goes away in its own time.
+    let lock = folder.path().join(".git/index.lock");
+    while lock.exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    anchor.keep(&note(6)).await.unwrap();
+    assert_eq!(sizes(&folder.path().join("5e3e76ce.heads")), [5, 6]);
+}
+
 /// A server that answers each request with this, or with nothing; and what it was asked.
 fn server(answer: &'static str) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

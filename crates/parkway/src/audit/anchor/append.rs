@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -48,7 +48,7 @@ pub(super) async fn lock(file: File, until: Instant) -> Result<File, String> {
     }
 }
 
-fn write(mut file: File, path: &PathBuf, note: &str) -> io::Result<bool> {
+fn write(mut file: File, path: &Path, note: &str) -> io::Result<bool> {
     let length = file.metadata()?.len();
     let mut tail = Vec::new();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;

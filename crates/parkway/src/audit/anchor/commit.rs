@@ -112,19 +112,23 @@ impl Git<'_> {
         }
         // It asks nobody anything, neither here nor in a window.
         command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "").env("GCM_INTERACTIVE", "never");
-        command.env("SSH_ASKPASS_REQUIRE", "never").env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
+        command.env("SSH_ASKPASS_REQUIRE", "never").env("LC_ALL", "C").stdin(Stdio::null());
         if args.first() == Some(&"push")
             && let Some(ssh) = self.ssh().await
         {
             command.env("GIT_SSH_COMMAND", ssh);
         }
-        let output = timeout_at(self.until, command.output()).await;
-        let late =
-            || format!("`git {}` did not end in time; it may have waited for an answer that nobody gives", args[0]);
-        let Output { status, stdout, stderr } = output.map_err(|_| late())?.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => "git is not there: install it, or keep heads in a file (`--append`)".to_owned(),
-            _ => format!("git cannot be started: {error}"),
+        let child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| match error.kind() {
+                ErrorKind::NotFound => "git is not there: install it, or keep heads in a file (`--append`)".to_owned(),
+                _ => format!("git cannot be started: {error}"),
+            })?;
+        let process = child.id();
+        let output = timeout_at(self.until, child.wait_with_output()).await.map_err(|_| {
+            process.into_iter().for_each(stop);
+            format!("`git {}` did not end in time; it may have waited for an answer that nobody gives", args[0])
         })?;
+        let Output { status, stdout, stderr } = output.map_err(|error| format!("git cannot be heard: {error}"))?;
         match status.success() {
             true => Ok(String::from_utf8_lossy(&stdout).trim_end().to_owned()),
             false => Err(words(&String::from_utf8_lossy(&stderr))),
@@ -142,6 +146,16 @@ impl Git<'_> {
         let program = Path::new(said.split_whitespace().next()?).file_stem()?;
         (program == "ssh").then(|| format!("{said} -o BatchMode=yes"))
     }
+}
+
+/// Has git end. It is asked to, so that it takes its locks away; it is killed neither here nor with this program.
+fn stop(process: u32) {
+    #[cfg(unix)]
+    if let Some(process) = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+    }
+    #[cfg(not(unix))]
+    let _ = process;
 }
 
 /// What git says, on one line: without its advice, and of addresses without what may be secret in them.
