@@ -103,9 +103,9 @@ impl Reader<'_> {
     }
 
     /// The same of a line that is not quoted, since a secret stands there.
-    fn unquoted(&mut self, code: &'static str, span: Range<usize>, message: impl Into<String>) {
+    fn unquoted(&mut self, code: &'static str, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
         let mut problem = Diagnostic::new(code, place(self.source, span.start), message);
-        problem.unquoted = true;
+        (problem.help, problem.unquoted) = (help, true);
         self.problems.push(problem);
     }
 

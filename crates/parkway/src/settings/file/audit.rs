@@ -64,7 +64,7 @@ impl Reader<'_> {
                     _ => {
                         let help = "write `token = \"NAME\"`, and under `[secrets]` `NAME = { env = \"NAME\" }`";
                         let message = "a token for heads is the name of a secret";
-                        self.problem("inline-secret", node.span(), message, Some(help.to_owned()));
+                        self.unquoted("inline-secret", node.span(), message, Some(help.to_owned()));
                         return None;
                     }
                 },
@@ -87,7 +87,7 @@ impl Reader<'_> {
         let text = self.text(key, node)?.to_owned();
         #[cfg(feature = "anchors")]
         if let Err(why) = crate::audit::address(&text) {
-            self.unquoted("bad-setting", node.span(), format!("heads cannot be sent there: {why}"));
+            self.unquoted("bad-setting", node.span(), format!("heads cannot be sent there: {why}"), None);
             return None;
         }
         Some(text)
