@@ -234,25 +234,36 @@ impl ChildRun {
         let Some(EventKind::RunCreated { plan, .. }) = events.first().map(|event| &event.kind) else {
             return Ok(None);
         };
-        let plan = Plan::from_value(self.payload(*plan).await?).map_err(StoreError::Corrupt)?;
+        let Some(plan) = self.payload(*plan).await? else {
+            let (run, path) = (self.run, &self.path);
+            return Err(ExecutorError::NotAgain(format!("the plan of run {run} of `{path}` was erased")));
+        };
+        let plan = Plan::from_value(plan).map_err(StoreError::Corrupt)?;
         Ok(Some(RunState::replay(self.run, Arc::new(plan), events)?))
     }
 
-    async fn payload(&self, commitment: Commitment) -> Result<Value, StoreError> {
+    /// The value of a text; none if it was erased.
+    async fn payload(&self, commitment: Commitment) -> Result<Option<Value>, StoreError> {
         let payload = self.services.store.payloads(&[commitment]).await?.pop().flatten();
-        Ok(payload.map_or(Ok(Value::Null), |payload| payload.value())?)
+        Ok(payload.map(|payload| payload.value()).transpose()?)
     }
 
     /// What the run gives to its step.
     async fn result(&self, state: &RunState) -> Result<Result<Output, Failure>, StoreError> {
         Ok(match state.finish() {
-            Some(Finish::Completed(outputs)) => {
-                let labels = labels_named(state, Site::TOP, Template::Value(&state.plan().outputs));
-                Ok(Output { value: self.payload(*outputs).await?, labels, writes: Vec::new() })
-            }
+            Some(Finish::Completed(outputs)) => match self.payload(*outputs).await? {
+                Some(value) => {
+                    let labels = labels_named(state, Site::TOP, Template::Value(&state.plan().outputs));
+                    Ok(Output { value, labels, writes: Vec::new() })
+                }
+                None => {
+                    let message = format!("the outputs of run {} of `{}` were erased", self.run, self.path);
+                    Err(Failure { not_done: false, ..Failure::new("erased", message) })
+                }
+            },
             Some(Finish::Failed(reason)) => {
                 let message = match reason.message {
-                    Some(message) => self.payload(message).await?,
+                    Some(message) => self.payload(message).await?.unwrap_or_default(),
                     None => Value::Null,
                 };
                 let at = reason.step.as_ref().map(|step| format!(" at `{step}`")).unwrap_or_default();

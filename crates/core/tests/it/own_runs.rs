@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use parkway_core::engine::{Control, Executor};
+use parkway_core::engine::{Author, Control, Executor, Outside, record_outside};
 use parkway_core::id::{CommitId, RunId, Seq, WorkerId};
 use parkway_core::log::{Channel, Commitment, EventKind, Resolution, RunStatus, StepStatus, WaitFor};
 use parkway_core::store::{Commit, Lease, Log, Message, NewRun, Queue, RunFilter, Write};
@@ -137,6 +137,20 @@ async fn a_run_that_waits_for_a_person_lets_its_parent_wait_and_go_on() {
         assert_eq!(world.outputs(run).await, json!({"by": "ada"}));
         assert_eq!(world.state(child).await.status(), RunStatus::Completed);
     }
+}
+
+#[tokio::test]
+async fn what_was_erased_of_a_run_is_nothing_to_its_parent() {
+    let world = World::new();
+    let caller = "steps: { sub: { on_error: continue, set: {} } }\noutputs: { code: '${{ steps.sub.error.code }}' }";
+    let (run, child, _) = run(&world, parent(&world, caller, ASKING)).await;
+    world.answer(child, "confirm", true).await;
+    world.resume(child).await.unwrap();
+    let EventKind::RunCompleted { outputs } = world.events(child).await.pop().unwrap().kind else { panic!() };
+    let erased = Outside::Erase { payloads: vec![outputs], note: "old".into() };
+    record_outside(&world.services(), &Author::new("ada", Channel::Command), &[erased]).await.unwrap();
+    assert_eq!(world.resume(run).await.unwrap().status, RunStatus::Completed);
+    assert_eq!(world.outputs(run).await, json!({"code": "erased"}));
 }
 
 #[tokio::test]
