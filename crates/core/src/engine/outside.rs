@@ -92,13 +92,31 @@ const ATTEMPTS: u32 = 200;
 
 /// Makes these things happen, in one commit. They are on disk when this returns.
 pub async fn record_outside(services: &Services, by: &Author, what: &[Outside]) -> Result<(), StoreError> {
-    if what.is_empty() {
-        return Ok(());
+    if !what.is_empty() {
+        record_outside_if(services, by, || std::future::ready(Ok(what.to_vec()))).await?;
     }
-    let draft = draft(&*services.clock, by, what)?;
+    Ok(())
+}
+
+/// Makes happen what `decide` says when it is its turn, in one commit, and gives what that was. Nothing else happens outside of runs between the
+/// word of `decide` and the commit: it is asked again where another process was quicker.
+pub async fn record_outside_if<F, W>(
+    services: &Services,
+    by: &Author,
+    mut decide: F,
+) -> Result<Vec<Outside>, StoreError>
+where
+    F: FnMut() -> W,
+    W: Future<Output = Result<Vec<Outside>, StoreError>>,
+{
     let id = CommitId::new(services.clock.random());
     for _ in 0..ATTEMPTS {
         let (lease, head, writes) = turn(services).await?;
+        let what = decide().await?;
+        if what.is_empty() {
+            return Ok(what);
+        }
+        let draft = draft(&*services.clock, by, &what)?;
         let at = services.clock.now();
         let event = |(seq, (by, kind)): (u64, &(Option<Actor>, EventKind))| {
             Event::new(TENANT, RunId::SYSTEM, Seq(seq), at, lease.fence, by.clone().unwrap_or_default(), kind.clone())
@@ -107,7 +125,7 @@ pub async fn record_outside(services: &Services, by: &Author, what: &[Outside]) 
             id,
             expect: head,
             events: (head.0 + 1..).zip(&draft.events).map(event).collect(),
-            payloads: draft.payloads.clone(),
+            payloads: draft.payloads,
             writes,
             status: RunStatus::Completed,
             wake: None,
@@ -118,7 +136,7 @@ pub async fn record_outside(services: &Services, by: &Author, what: &[Outside]) 
             Err(StoreError::Fenced { .. } | StoreError::Conflict { .. }) => {
                 tokio::time::sleep(services.clock.jitter(Duration::from_millis(20))).await;
             }
-            done => return done,
+            done => return done.map(|()| what),
         }
     }
     let message = "other processes change the store without a pause; try again later".into();
@@ -131,19 +149,30 @@ const PAGE: u32 = 4_096;
 /// What has happened outside of runs of these names ([`EventKind::name`]), in order, each with its number over all runs, from 0: of
 /// number `from` or later.
 pub async fn happened_outside(log: &dyn Log, names: &[&str], from: u64) -> Result<Vec<(u64, Event)>, StoreError> {
+    let mut happened = happened_since(log, names, &mut place(log, from).await?).await?;
+    happened.retain(|(index, _)| *index >= from);
+    Ok(happened)
+}
+
+/// What has happened behind this event, which becomes the newest one.
+pub(super) async fn happened_since(
+    log: &dyn Log,
+    names: &[&str],
+    after: &mut Seq,
+) -> Result<Vec<(u64, Event)>, StoreError> {
     let marks: Vec<String> = names.iter().map(|name| format!("\"type\":\"{name}\"")).collect();
-    let (mut happened, mut after) = (Vec::new(), place(log, from).await?);
+    let mut happened = Vec::new();
     loop {
-        let page = match log.audit().leaves_of(RunId::SYSTEM, after, PAGE).await {
+        let page = match log.audit().leaves_of(RunId::SYSTEM, *after, PAGE).await {
             Err(StoreError::NoRun(_)) => return Ok(happened),
             page => page?,
         };
         let Some(last) = page.last() else { return Ok(happened) };
-        after = last.seq;
+        *after = last.seq;
         for leaf in &page {
             // Most events are about something else, and need not be read.
             let text = String::from_utf8_lossy(&leaf.bytes);
-            if leaf.index >= from && marks.iter().any(|mark| text.contains(mark)) {
+            if marks.iter().any(|mark| text.contains(mark)) {
                 happened.push((leaf.index, Event::from_bytes(&leaf.bytes)?));
             }
         }

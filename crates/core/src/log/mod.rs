@@ -9,6 +9,7 @@ pub mod proof;
 mod ready;
 mod state;
 mod step;
+mod texts;
 pub mod tree;
 mod waiting;
 

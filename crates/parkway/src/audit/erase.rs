@@ -3,16 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use parkway_core::engine::{Author, Outside, record_outside};
-use parkway_core::id::{RunId, Seq, Time};
-use parkway_core::log::{Actor, Commitment, Event, EventKind, Payload};
+use parkway_core::engine::{Author, Outside, record_outside_if};
+use parkway_core::id::{MemoryId, RunId, Seq, Time};
+use parkway_core::log::{Commitment, EventKind};
 use parkway_core::memory::MemoryFilter;
-use parkway_core::store::{RunFilter, RunSummary, StoreError};
+use parkway_core::store::{Log, RunFilter, RunSummary, StoreError};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use tokio::sync::Mutex;
 
 use super::AuditLog;
+use super::contains::{contains, says};
 use super::family::family;
+use super::keeping::{Keeping, Why};
 use crate::error::Error;
 
 /// Texts that are read at once, and named by one event.
@@ -83,7 +85,7 @@ impl Class {
             (
                 EventKind::MemoryWritten { .. } | EventKind::MemoryForgotten { .. } | EventKind::PayloadErased { .. },
                 _,
-            ) if field != "note" => {
+            ) if !matches!(field, "note" | "by") => {
                 return None;
             }
             (EventKind::RunCreated { .. }, "plan") => Class::Plan,
@@ -93,6 +95,7 @@ impl Class {
             (_, "answer" | "thinking" | "tool_calls" | "tokens") => Class::Answers,
             (_, "message") => Class::Errors,
             (_, "note") => Class::Notes,
+            (_, "by") => Class::Names,
             _ => Class::Arguments,
         })
     }
@@ -142,11 +145,41 @@ pub struct Found {
     /// How many there are of each class.
     pub classes: BTreeMap<Class, u64>,
     /// Memories that have the text in them.
-    pub memories: Vec<(parkway_core::id::MemoryId, Commitment)>,
-    /// Runs that have such texts and have not ended: they keep them.
+    pub memories: Vec<(MemoryId, Commitment)>,
+    /// Runs that have not ended, and for which such texts are kept: their own, those of the runs that their steps have for themselves, and
+    /// what other runs, forked from them or from which they were forked, have in common with them.
     pub open: Vec<RunId>,
-    /// Runs that have such texts and are held: they keep them.
+    /// Runs that are held, and for which such texts are kept in the same way.
     pub held: Vec<RunId>,
+}
+
+/// What was found, while it is looked at.
+#[derive(Default)]
+struct Looked {
+    texts: BTreeMap<Commitment, (RunId, Class)>,
+    memories: Vec<(MemoryId, Commitment, RunId)>,
+    open: BTreeSet<RunId>,
+    held: BTreeSet<RunId>,
+}
+
+impl Looked {
+    fn keep(&mut self, why: Why) {
+        match why {
+            Why::Open(run) => self.open.insert(run),
+            Why::Held(run) => self.held.insert(run),
+        };
+    }
+
+    fn found(self) -> Found {
+        let mut found = Found::default();
+        for (text, (run, class)) in self.texts {
+            *found.classes.entry(class).or_default() += 1;
+            found.texts.entry(run).or_default().insert(text);
+        }
+        found.memories = self.memories.into_iter().map(|(id, content, _)| (id, content)).collect();
+        (found.open, found.held) = (self.open.into_iter().collect(), self.held.into_iter().collect());
+        found
+    }
 }
 
 impl Found {
@@ -177,26 +210,27 @@ impl AuditLog {
         if what.text.as_ref().is_some_and(|text| text.trim().is_empty()) {
             return Err(Error::Audit("every text has an empty one in it; say what is to be erased".into()));
         }
-        let holds = self.holds().await?;
-        let mut found = Found::default();
+        Ok(self.look(what, &mut Keeping::read(self.store.clone()).await?).await?.found())
+    }
+
+    async fn look(&self, what: &Erase, keeping: &mut Keeping) -> Result<Looked, Error> {
+        let mut looked = Looked::default();
         let runs = self.runs(what).await?;
         for run in &runs {
             let texts = self.texts_of(run, what).await?;
             if texts.is_empty() {
                 continue;
             }
-            if !run.status.ended() {
-                found.open.push(run.run);
-            } else if holds.cover(run.run) {
-                found.held.push(run.run);
-            } else {
-                for class in texts.values() {
-                    *found.classes.entry(*class).or_default() += 1;
+            keeping.read_kin(run.run).await?;
+            for (text, class) in texts {
+                match keeping.why(run.run, text) {
+                    Some(why) => looked.keep(why),
+                    // What forks have in common is one text.
+                    None => drop(looked.texts.entry(text).or_insert((run.run, class))),
                 }
-                found.texts.insert(run.run, texts.into_keys().collect());
             }
         }
-        if let Some(text) = what.text.as_ref().filter(|_| holds.all.is_none()) {
+        if let Some(text) = &what.text {
             // Those of other runs are not meant.
             let meant: HashSet<RunId> = runs.iter().map(|run| run.run).collect();
             let mut filter = MemoryFilter::default();
@@ -206,22 +240,20 @@ impl AuditLog {
                 let Some(last) = page.last() else { break };
                 filter.after = last.number;
                 for memory in page.into_iter().filter(|memory| meant.contains(&memory.run)) {
-                    let has = |said: &String| said.contains(text.as_str());
+                    let has = |said: &String| contains(said, text);
                     let content = memory.content.as_ref();
                     let said = content.is_some_and(|content| {
                         has(&content.text) || has(&content.namespace) || content.subject.as_ref().is_some_and(has)
                     });
-                    if said && holds.cover(memory.run) {
-                        found.held.push(memory.run);
-                    } else if said {
-                        found.memories.push((memory.id, memory.commitment));
+                    match keeping.held(memory.run).filter(|_| said) {
+                        Some(by) => looked.keep(Why::Held(by)),
+                        None if said => looked.memories.push((memory.id, memory.commitment, memory.run)),
+                        None => {}
                     }
                 }
             }
-            found.held.sort_unstable();
-            found.held.dedup();
         }
-        Ok(found)
+        Ok(looked)
     }
 
     /// Erases texts of runs that have ended and are not held. Each erasure is an event with who, when and why; the events that pointed to the
@@ -231,20 +263,70 @@ impl AuditLog {
     ///
     /// The store fails: what was erased by then stays erased.
     pub async fn erase(&self, by: &Author, what: &Erase, note: &str) -> Result<Erased, Error> {
-        let found = self.erasable(what).await?;
-        let texts: Vec<Commitment> = found.texts.values().flatten().copied().collect();
+        let mut keeping = Keeping::read(self.store.clone()).await?;
+        let mut looked = self.look(what, &mut keeping).await?;
+        let keeping = Mutex::new(keeping);
+        let (mut erased, mut forgotten) = (BTreeSet::new(), BTreeSet::new());
+        // The texts of a run are erased together.
+        let mut texts: Vec<(RunId, Commitment)> = looked.texts.iter().map(|(text, (run, _))| (*run, *text)).collect();
+        texts.sort_unstable();
         for part in texts.chunks(PART) {
-            let erased = Outside::Erase { payloads: part.to_vec(), note: note.into() };
-            record_outside(&self.services, by, &[erased]).await?;
+            // Somebody may have placed a hold, gone on with a run, or erased the same meanwhile.
+            let still = || async {
+                let payloads = self.still_there(part, &mut *keeping.lock().await).await?;
+                let any = !payloads.is_empty();
+                Ok(any.then(|| Outside::Erase { payloads, note: note.into() }).into_iter().collect())
+            };
+            for done in record_outside_if(&self.services, by, still).await? {
+                if let Outside::Erase { payloads, .. } = done {
+                    erased.extend(payloads);
+                }
+            }
         }
-        for part in found.memories.chunks(PART) {
-            let forget =
-                |(id, content): &(_, _)| Outside::Forget { id: *id, content: *content, note: Some(note.into()) };
-            let forgotten: Vec<Outside> = part.iter().map(forget).collect();
-            record_outside(&self.services, by, &forgotten).await?;
+        for part in looked.memories.chunks(PART) {
+            let still = || async {
+                let mut keeping = keeping.lock().await;
+                keeping.renew().await?;
+                let mut forget = Vec::new();
+                for (id, content, run) in part {
+                    if keeping.held(*run).is_none() && is_there(&*self.store, *id).await? {
+                        forget.push(Outside::Forget { id: *id, content: *content, note: Some(note.into()) });
+                    }
+                }
+                Ok(forget)
+            };
+            for done in record_outside_if(&self.services, by, still).await? {
+                if let Outside::Forget { id, .. } = done {
+                    forgotten.insert(id);
+                }
+            }
         }
+        let keeping = keeping.into_inner();
+        for (run, text) in texts.iter().filter(|(_, text)| !erased.contains(text)) {
+            looked.texts.remove(text);
+            keeping.why(*run, *text).into_iter().for_each(|why| looked.keep(why));
+        }
+        let spared = looked.memories.extract_if(.., |(id, ..)| !forgotten.contains(id));
+        let spared: Vec<RunId> = spared.map(|(_, _, run)| run).collect();
+        spared.into_iter().filter_map(|run| keeping.held(run)).for_each(|by| looked.keep(Why::Held(by)));
         let purged = self.store.purge().await?;
-        Ok(Erased { found, purged })
+        Ok(Erased { found: looked.found(), purged })
+    }
+
+    /// Those of these texts that are to be erased still, now.
+    async fn still_there(
+        &self,
+        texts: &[(RunId, Commitment)],
+        keeping: &mut Keeping,
+    ) -> Result<Vec<Commitment>, StoreError> {
+        keeping.renew().await?;
+        for runs in texts.chunk_by(|a, b| a.0 == b.0) {
+            keeping.read_kin(runs[0].0).await?;
+        }
+        let free = texts.iter().filter(|(run, text)| keeping.why(*run, *text).is_none());
+        let free: Vec<Commitment> = free.map(|(_, text)| *text).collect();
+        let there = self.store.payloads(&free).await?;
+        Ok(there.into_iter().flatten().map(|payload| payload.commitment).collect())
     }
 
     /// The runs that are looked at, and what happened outside of them where a text is looked for.
@@ -271,7 +353,9 @@ impl AuditLog {
         let events = self.store.events(run.run, Seq(0)).await?;
         let mut all = BTreeMap::new();
         for event in &events {
-            all.extend(classified(event).into_iter().filter(|(_, class)| what.classes.contains(class)));
+            let texts = event.texts().into_iter();
+            let classed = texts.filter_map(|(field, text)| Some((text, Class::of_field(&event.kind, field)?)));
+            all.extend(classed.filter(|(_, class)| what.classes.contains(class)));
         }
         let commitments: Vec<Commitment> = all.keys().copied().collect();
         let mut kept = HashSet::new();
@@ -297,45 +381,9 @@ impl AuditLog {
     }
 }
 
-/// The texts that an event points to, each with its class.
-fn classified(event: &Event) -> Vec<(Commitment, Class)> {
-    let mut found = Vec::new();
-    let value = serde_json::to_value(&event.kind).unwrap_or_default();
-    walk(&value, "", &mut |field, text| {
-        if let (Ok(commitment), Some(class)) = (text.parse(), Class::of_field(&event.kind, field)) {
-            found.push((commitment, class));
-        }
-    });
-    if let Actor::Person { name, .. } = &event.by {
-        found.push((*name, Class::Names));
-    }
-    found
-}
-
-/// Calls `take` with each text and the key that it stands under; what is called a hash is none that is kept.
-fn walk(value: &Value, field: &str, take: &mut impl FnMut(&str, &str)) {
-    match value {
-        Value::String(text) => take(field, text),
-        Value::Array(items) => items.iter().for_each(|item| walk(item, field, take)),
-        Value::Object(fields) => {
-            let fields = fields.iter().filter(|(name, _)| !name.ends_with("_hash"));
-            fields.for_each(|(name, value)| walk(value, name, take));
-        }
-        _ => {}
-    }
-}
-
-/// Whether a payload has a text in it: in a string, or in the name of a field.
-fn says(payload: &Payload, text: &str) -> bool {
-    fn within(value: &Value, text: &str) -> bool {
-        match value {
-            Value::String(said) => said.contains(text),
-            Value::Array(items) => items.iter().any(|item| within(item, text)),
-            Value::Object(fields) => fields.iter().any(|(name, value)| name.contains(text) || within(value, text)),
-            Value::Number(said) => said.to_string() == text,
-            Value::Bool(_) | Value::Null => false,
-        }
-    }
-    // What is no JSON cannot be searched, and is not taken for clean.
-    payload.value::<Value>().map_or(true, |value| within(&value, text))
+/// Whether a memory was not forgotten.
+async fn is_there(log: &dyn Log, id: MemoryId) -> Result<bool, StoreError> {
+    let mut filter = MemoryFilter::default();
+    (filter.all, filter.id) = (true, Some(id));
+    Ok(log.memory().list(&filter).await?.first().is_some_and(|memory| memory.forgotten.is_none()))
 }

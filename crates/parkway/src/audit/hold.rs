@@ -1,4 +1,4 @@
-//! Holds: nothing of a run may be erased as long as one is in place.
+//! Holds: nothing of a run may be erased as long as one is in place, nor of the runs that its steps have for themselves.
 
 use parkway_core::engine::{Author, Holds, Outside, holds, record_outside};
 use parkway_core::id::RunId;
@@ -12,7 +12,8 @@ impl AuditLog {
         Ok(holds(&*self.store).await?)
     }
 
-    /// Has nothing of a run be erased until [`lift`](AuditLog::lift); nothing at all, where no run is named.
+    /// Has nothing of a run be erased until [`lift`](AuditLog::lift), nor of the runs that its steps have for themselves; nothing at all, where no run
+    /// is named. What is under way spares what it has not come to when this returns.
     pub async fn hold(&self, by: &Author, run: Option<RunId>, note: &str) -> Result<(), Error> {
         Ok(record_outside(&self.services, by, &[Outside::PlaceHold { run, note: note.into() }]).await?)
     }

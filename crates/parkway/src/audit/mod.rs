@@ -30,10 +30,12 @@
 #[cfg(feature = "anchors")]
 mod anchor;
 mod check;
+mod contains;
 mod erase;
 mod export;
 mod family;
 mod hold;
+mod keeping;
 mod key;
 mod replay;
 mod rotate;

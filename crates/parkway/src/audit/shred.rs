@@ -1,6 +1,9 @@
 //! Destroying the keys of sealed backups. What was erased in the store is then gone from these backups as well, wherever copies of them are.
 
-use parkway_core::engine::{Author, Outside, record_outside};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+use parkway_core::engine::{Author, Outside, holds, record_outside_if};
 use parkway_store::upkeep::{BackupId, Keys};
 
 use super::AuditLog;
@@ -36,14 +39,23 @@ impl AuditLog {
     /// There is no such key, nothing at all may be erased (a [hold](AuditLog::hold) of everything), or the store fails. Keys of backups before
     /// the one that is named stay destroyed.
     pub async fn shred(&self, by: &Author, keys: &Keys, backups: &[BackupId], note: &str) -> Result<(), Error> {
-        if self.holds().await?.all.is_some() {
-            let message = "nothing may be erased, and no key destroyed, until the hold of everything is lifted";
-            return Err(Error::Audit(message.into()));
-        }
         for backup in backups {
-            keys.destroy(*backup)?;
-            let shredded = Outside::ShredBackup { backup: backup.to_string(), note: note.into() };
-            record_outside(&self.services, by, &[shredded]).await?;
+            let destroyed = AtomicBool::new(false);
+            // A hold that was placed meanwhile counts. What is destroyed is written down, whatever was placed since.
+            let destroy = || async {
+                if !destroyed.load(Relaxed) {
+                    if holds(&*self.store).await?.all.is_some() {
+                        return Ok(Vec::new());
+                    }
+                    keys.destroy(*backup)?;
+                    destroyed.store(true, Relaxed);
+                }
+                Ok(vec![Outside::ShredBackup { backup: backup.to_string(), note: note.into() }])
+            };
+            if record_outside_if(&self.services, by, destroy).await?.is_empty() {
+                let message = "nothing may be erased, and no key destroyed, until the hold of everything is lifted";
+                return Err(Error::Audit(message.into()));
+            }
             keys.clear_away(*backup)?;
         }
         Ok(())

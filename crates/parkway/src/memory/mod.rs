@@ -29,7 +29,7 @@ mod lines;
 use std::sync::Arc;
 
 pub use parkway_core::engine::Author;
-use parkway_core::engine::{Outside, Services, holds, record_outside};
+use parkway_core::engine::{Outside, Services, holds, line_of, record_outside, record_outside_if};
 use parkway_core::id::MemoryId;
 pub use parkway_core::memory::{
     Content, MemoryFilter, MemoryKind, MemoryVector, NewMemory, Recall, Recalled, Remembered, Superseded, Weights,
@@ -133,16 +133,23 @@ impl Memories {
     /// keep what they have seen: [`AuditLog::erase`](crate::audit::AuditLog::erase) erases that. `false` where somebody reads the store's file who
     /// keeps the bytes there for now.
     pub async fn forget(&self, by: &Author, memory: &Remembered, note: Option<&str>) -> Result<bool, Error> {
-        if holds(&*self.services.store).await?.cover(memory.run) {
+        if memory.forgotten.is_some() {
+            return Ok(self.services.store.purge().await?);
+        }
+        let store = &*self.services.store;
+        // A hold that was placed meanwhile counts.
+        let forget = || async {
+            if holds(store).await?.cover(&line_of(store, memory.run).await?) {
+                return Ok(Vec::new());
+            }
+            let note = note.map(str::to_owned);
+            Ok(vec![Outside::Forget { id: memory.id, content: memory.commitment, note }])
+        };
+        if record_outside_if(&self.services, by, forget).await?.is_empty() {
             let (id, run) = (memory.id, memory.run);
             return Err(Error::Memory(format!(
                 "memory {id} is of run {run}, which is held: nothing of it is erased until that is lifted (`parkway audit lift`)"
             )));
-        }
-        if memory.forgotten.is_none() {
-            let note = note.map(str::to_owned);
-            let forgotten = Outside::Forget { id: memory.id, content: memory.commitment, note };
-            record_outside(&self.services, by, &[forgotten]).await?;
         }
         Ok(self.services.store.purge().await?)
     }

@@ -11,6 +11,7 @@ mod book;
 mod building;
 mod checking;
 mod costs;
+mod erasing;
 mod examples;
 mod goals;
 mod house;

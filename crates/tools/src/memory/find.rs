@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parkway_core::engine::holds;
+use parkway_core::engine::{holds, line_of};
 use parkway_core::id::{MemoryId, RunId, Time};
 use parkway_core::memory::{Meaning, Memory, MemoryFilter, Recall, RecallError, Recalled, Remembered};
 use parkway_core::store::{Store, StoreError};
@@ -61,7 +61,8 @@ impl Finder {
 
     /// Whether nothing of a run may be erased now.
     pub(super) async fn is_held(&self, run: RunId) -> Result<bool, ToolError> {
-        Ok(holds(&*self.store).await.map_err(|error| failed(&error))?.cover(run))
+        let line = line_of(&*self.store, run).await.map_err(|error| failed(&error))?;
+        Ok(holds(&*self.store).await.map_err(|error| failed(&error))?.cover(&line))
     }
 
     /// The memory with this id, whatever became of it.
