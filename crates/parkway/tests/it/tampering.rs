@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use parkway::audit::{Head, SigningKey, Trust};
+use parkway::audit::{Class, Erase, Head, SigningKey, Trust};
 use parkway::id::Digest;
 use parkway::log::tree::{Frontier, leaf_hash};
 use parkway::log::{Channel, Payload, RunStatus};
@@ -49,6 +49,8 @@ enum How {
     RolledBack,
     /// All heads are signed anew by another key.
     Resigned,
+    /// The plan of the second run is erased, as may be, and then statements.
+    WithoutPlan(&'static str),
 }
 
 use How::*;
@@ -128,6 +130,62 @@ const TAMPERS: &[Tamper] = &[
         Alone,
         Rewritten(
             "UPDATE parkway_event SET run = (SELECT min(key) FROM parkway_run), seq = 99 WHERE leaf = (SELECT max(leaf) FROM parkway_event)",
+        ),
+    ),
+    t(
+        "event",
+        "put one of a newer version in, behind which nothing is known of the run",
+        Alone,
+        Rewritten(
+            "INSERT INTO parkway_event SELECT (SELECT max(leaf) + 1 FROM parkway_event), run, seq + 1, hash, body, 99 FROM parkway_event WHERE run = 3 ORDER BY seq DESC LIMIT 1; UPDATE parkway_run SET head = head + 1, status = 'failed', updated = updated + 1 WHERE key = 3",
+        ),
+    ),
+    t("run", "erase its plan", Never, WithoutPlan("")),
+    t(
+        "run",
+        "erase its plan, and give it another status",
+        Alone,
+        WithoutPlan("UPDATE parkway_run SET status = 'failed' WHERE key = 2"),
+    ),
+    t(
+        "run",
+        "erase its plan, and have it go on",
+        Alone,
+        WithoutPlan("UPDATE parkway_run SET status = 'waiting' WHERE key = 2"),
+    ),
+    t(
+        "run",
+        "erase its plan, and give it another time of the last change",
+        Alone,
+        WithoutPlan("UPDATE parkway_run SET updated = updated + 1 WHERE key = 2"),
+    ),
+    t(
+        "run",
+        "erase its plan, and make it a part of another run",
+        Alone,
+        WithoutPlan("UPDATE parkway_run SET parent = (SELECT id FROM parkway_run WHERE key = 1) WHERE key = 2"),
+    ),
+    t(
+        "schema",
+        "keep what is erased, by a trigger",
+        Alone,
+        Sql(
+            "CREATE TABLE kept (text); CREATE TRIGGER keeps AFTER DELETE ON parkway_payload BEGIN INSERT INTO kept VALUES (old.bytes); END",
+        ),
+    ),
+    t("schema", "take a trigger away", Alone, Sql("DROP TRIGGER parkway_payload_erased")),
+    t("schema", "take an index away", Alone, Sql("DROP INDEX parkway_memory_digest")),
+    t(
+        "schema",
+        "show another log, by a view",
+        Alone,
+        Sql(
+            "DROP VIEW parkway_log; CREATE VIEW parkway_log (leaf, run, seq, hash, body) AS
+SELECT leaf, run.id, seq, hash, CASE
+        WHEN cut IS NULL THEN body
+        ELSE CAST(body || ',\"run\":\"' || run.id || '\",\"seq\":\"' || seq || '\",\"tenant\":\"' || tenant || '\",\"v\":' || cut || '}' AS BLOB)
+    END
+FROM parkway_event AS event JOIN parkway_run AS run ON run.key = event.run WHERE leaf < 99999999",
         ),
     ),
     t("run", "another status", Alone, Sql("UPDATE parkway_run SET status = 'failed' WHERE key = 2")),
@@ -500,6 +558,18 @@ async fn tampered(made: &Made, number: usize, tamper: &Tamper) -> PathBuf {
                 sqlx::query(sql).bind(text.commitment.as_bytes().to_vec()).bind(text.salt.to_vec()).bind(text.bytes);
             let mut connection = connect(&path).await;
             query.execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        }
+        WithoutPlan(sql) => {
+            let parkway = engine(&path).await;
+            let runs = parkway.runs(&RunFilter::default()).await.unwrap();
+            let mut plan = Erase::run(runs[1].run);
+            plan.classes = [Class::Plan].into();
+            let by = Author::new("Ada", Channel::Program);
+            assert_eq!(parkway.audit().erase(&by, &plan, "old").await.unwrap().found.len(), 1);
+            drop(parkway);
+            let mut connection = connect(&path).await;
+            execute(&mut connection, sql).await;
             connection.close().await.unwrap();
         }
         RolledBack => drop(fs::copy(made.folder.path().join("before.db"), &path).unwrap()),

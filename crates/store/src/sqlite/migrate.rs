@@ -17,12 +17,14 @@ use super::tx::Tx;
 /// Rows that are in memory at once.
 const PART: i64 = 1_024;
 
+/// Removes the tables that the script has put aside.
+pub(super) const TAKEN_OVER: &str = "DROP TABLE parkway_event_1; DROP TABLE parkway_payload_1";
+
 /// Copies the tables that the script has put aside into the new ones, and removes them.
 pub(super) async fn leaves_and_blobs(tx: &mut Tx, clock: &dyn Clock) -> Result<(), StoreError> {
     copy_events(tx).await?;
     copy_payloads(tx, clock).await?;
-    let sql = "DROP TABLE parkway_event_1; DROP TABLE parkway_payload_1";
-    sqlx::raw_sql(sql).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+    sqlx::raw_sql(TAKEN_OVER).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     Ok(())
 }
 

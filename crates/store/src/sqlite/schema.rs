@@ -4,6 +4,7 @@
 use parkway_core::clock::Clock;
 use parkway_core::store::StoreError;
 use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqliteConnection;
 
 use super::error::from_sqlx;
 use super::migrate;
@@ -18,10 +19,24 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0005_memory.sql"),
 ];
 
+/// The table of versions.
+const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS parkway_migrations (version INTEGER PRIMARY KEY)";
+
+/// Makes the tables of a version in an empty database.
+pub(super) async fn make(connection: &mut SqliteConnection, version: u32) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(VERSIONS).execute(&mut *connection).await?;
+    for (at, script) in (1..=version).zip(MIGRATIONS) {
+        sqlx::raw_sql(*script).execute(&mut *connection).await?;
+        if at == 2 {
+            sqlx::raw_sql(migrate::TAKEN_OVER).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Brings the database to the newest version, in the caller's transaction.
 pub(super) async fn migrate(tx: &mut Tx, name: &str, clock: &dyn Clock) -> Result<(), StoreError> {
-    let sql = "CREATE TABLE IF NOT EXISTS parkway_migrations (version INTEGER PRIMARY KEY)";
-    sqlx::raw_sql(sql).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+    sqlx::raw_sql(VERSIONS).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     // SQLite opens a file that it may not write to without a word; this changes nothing, and fails there.
     let sql = "DELETE FROM parkway_migrations WHERE version < 0";
     sqlx::raw_sql(sql).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;

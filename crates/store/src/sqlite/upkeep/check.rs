@@ -10,7 +10,7 @@ use super::fold;
 use super::memories;
 use super::report::{Checked, Depth};
 use super::source::{Source, size, wal};
-use super::{texts, tree};
+use super::{schema, texts, tree};
 use crate::sqlite::schema::newest;
 
 /// Rows that are read at once.
@@ -46,6 +46,10 @@ async fn look(source: &mut Source, depth: Depth) -> Result<Checked, StoreError> 
     noted(part, &mut checked)?;
     let part = foreign_keys(source, &mut checked).await;
     noted(part, &mut checked)?;
+    if depth == Depth::Full {
+        let part = schema::parts(source, &mut checked).await;
+        noted(part, &mut checked)?;
+    }
     // What the first version has written is laid out differently, and is brought up to date when a store is opened.
     let older = source.schema < 2;
     let depth = if older { Depth::Quick } else { depth };

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use parkway_core::engine::SYSTEM_WORKFLOW;
 use parkway_core::id::{RunId, Seq, Time};
 use parkway_core::log::tree::leaf_hash;
-use parkway_core::log::{Codec, Commitment, Event, EventError, EventKind, Payload, RunState, RunStatus};
+use parkway_core::log::{Codec, Commitment, Event, EventKind, Payload, RunState, RunStatus};
 use parkway_core::store::StoreError;
 use parkway_core::workflow::Plan;
 use serde_json::{Value, json};
 
+use super::bare::{Bare, other_parent};
 use super::check::PAGE;
 use super::report::{Checked, Depth};
 use super::source::Source;
@@ -60,16 +61,9 @@ fn rows(schema: u32) -> &'static str {
     }
 }
 
-/// Why logs were not folded.
-#[derive(Default)]
-struct Unfolded {
-    erased: u64,
-    newer: u64,
-}
-
 /// Looks at all runs. Gives what their events say of things beside them.
 pub(super) async fn runs(source: &mut Source, depth: Depth, checked: &mut Checked) -> Result<Told, StoreError> {
-    let (mut after, mut unfolded, mut told) = (i64::MIN, Unfolded::default(), Told::default());
+    let (mut after, mut unfolded, mut told) = (i64::MIN, 0, Told::default());
     loop {
         let query = sqlx::query_as(rows(source.schema)).bind(after).bind(PAGE);
         let rows: Vec<Columns> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
@@ -118,11 +112,8 @@ pub(super) async fn runs(source: &mut Source, depth: Depth, checked: &mut Checke
         }
     }
     told.gone(source, checked).await?;
-    if unfolded.erased > 0 {
-        checked.unchecked.push(format!("the states of {} runs whose plan is not there to be read", unfolded.erased));
-    }
-    if unfolded.newer > 0 {
-        checked.unchecked.push(format!("the states of {} runs that a newer version has written to", unfolded.newer));
+    if unfolded > 0 {
+        checked.unchecked.push(format!("the states of {unfolded} runs whose plan is not there to be read"));
     }
     Ok(told)
 }
@@ -145,7 +136,7 @@ async fn log(
     source: &mut Source,
     (run, status, row, whole): (RunId, RunStatus, &Row, bool),
     checked: &mut Checked,
-    unfolded: &mut Unfolded,
+    unfolded: &mut u64,
     told: &mut Told,
 ) -> Result<(), StoreError> {
     let sql = match source.schema {
@@ -159,6 +150,7 @@ async fn log(
         }
     };
     let mut fold = if whole { Fold::Begin } else { Fold::Stopped };
+    let mut bare = whole.then(Bare::default);
     let (mut after, mut leaf, mut fence) = (0, 0, 0);
     loop {
         let query = sqlx::query_as(sql).bind(&row.id).bind(after).bind(row.head).bind(PAGE);
@@ -180,16 +172,10 @@ async fn log(
             }
             let event = match Event::from_bytes(&body) {
                 Ok(event) => event,
-                Err(EventError::Newer { .. }) => {
-                    if !matches!(fold, Fold::Stopped) {
-                        unfolded.newer += 1;
-                    }
-                    fold = Fold::Stopped;
-                    continue;
-                }
+                // What a newer version has written could say anything of the run. It is looked at by that one.
                 Err(e) => {
                     wrong(e.to_string());
-                    fold = Fold::Stopped;
+                    (fold, bare) = (Fold::Stopped, None);
                     continue;
                 }
             };
@@ -202,7 +188,8 @@ async fn log(
                 wrong(format!("its fence is {}; the run's is {held}, that of an earlier event {before}", event.fence));
             }
             fence = event.fence.0;
-            references.extend(commitments(&body).into_iter().map(|text| (seq, text)));
+            references.extend(event.texts().into_iter().map(|(_, text)| (seq, text)));
+            bare.iter_mut().for_each(|bare| bare.take(&event));
             told.take(number, &event);
             fold = match fold {
                 Fold::Begin | Fold::System { .. } if run == RunId::SYSTEM => {
@@ -237,6 +224,9 @@ async fn log(
     {
         checked.tell(Some(run), None, "the log of what happens outside of runs is listed as something else");
     }
+    if let (Fold::Stopped, Some(bare)) = (&fold, &bare) {
+        bare.compare(run, (status, row.updated, row.parent.as_deref()), checked);
+    }
     if let Fold::State(state) = fold {
         checked.counts.folded += 1;
         if state.status() != status {
@@ -253,8 +243,7 @@ async fn log(
         }
         let parent = state.parent().map(|parent| parent.run.to_string());
         if parent != row.parent {
-            let (listed, said) = (row.parent.as_deref().unwrap_or("none"), parent.as_deref().unwrap_or("none"));
-            checked.tell(Some(run), None, format!("it is listed as a part of {listed}; by its log that is {said}"));
+            checked.tell(Some(run), None, other_parent(row.parent.as_deref(), parent.as_deref()));
         }
     }
     Ok(())
@@ -272,7 +261,7 @@ async fn begin(
     run: RunId,
     event: &Event,
     checked: &mut Checked,
-    unfolded: &mut Unfolded,
+    unfolded: &mut u64,
 ) -> Result<Fold, StoreError> {
     let EventKind::RunCreated { plan, .. } = &event.kind else {
         checked.tell(Some(run), Some(event.seq), format!("the log begins with {}", event.kind.name()));
@@ -290,7 +279,7 @@ async fn begin(
         Payload::stored(*plan, salt, codec, bytes?).ok()?.value::<Value>().ok()
     });
     let Some(value) = value else {
-        unfolded.erased += 1;
+        *unfolded += 1;
         return Ok(Fold::Stopped);
     };
     match Plan::from_value(value) {
@@ -349,22 +338,4 @@ async fn missing(
         }
     }
     Ok(())
-}
-
-/// The texts that an event points to.
-fn commitments(body: &[u8]) -> Vec<Commitment> {
-    Commitment::within(&serde_json::from_slice(body).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hash_is_taken_for_a_text() {
-        let (a, b, c) = ("a".repeat(64), "b".repeat(64), "c".repeat(64));
-        let event = json!({"run": a, "kind": {"plan": a, "plan_hash": b, "what": [{"name": c}, 3, "short"]}});
-        let found = commitments(event.to_string().as_bytes());
-        assert_eq!(found, [a.parse().unwrap(), c.parse().unwrap()]);
-    }
 }

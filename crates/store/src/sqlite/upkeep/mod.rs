@@ -4,12 +4,14 @@
 //! as it is to be; what it leaves beside it is cleared away by the next one.
 
 mod backup;
+mod bare;
 mod check;
 mod copy;
 mod fold;
 mod memories;
 mod report;
 mod restore;
+mod schema;
 mod seal;
 mod source;
 mod swap;
