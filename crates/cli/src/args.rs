@@ -792,6 +792,9 @@ pub(crate) enum StoreCommand {
         /// Why; it stays
         #[arg(long, value_name = "TEXT")]
         note: String,
+        /// Also keys of other stores, and those that do not say of which store they are: nobody looks at holds there
+        #[arg(long)]
+        of_any_store: bool,
         /// Say which, and destroy nothing
         #[arg(long, requires = "before")]
         dry_run: bool,

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use self::keys::{Known, rotate};
 use crate::args::{AuditArgs, AuditCommand, EraseArgs, Global, PlaceArgs};
+use crate::command::store::tell_of_copies;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::{Out, now, say};
@@ -94,6 +95,9 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
                 out.pretty(&erased_value(&done, dry_run))?;
             } else {
                 tell_erased(&done, dry_run, out)?;
+            }
+            if !dry_run && !done.found.is_empty() {
+                tell_of_copies(&project);
             }
             Ok(Exit::Done)
         }

@@ -69,8 +69,10 @@ pub(crate) async fn store(global: &Global, args: StoreArgs, out: &mut Out) -> Re
             )?;
             Ok(Exit::Done)
         }
-        StoreCommand::Shred { what, keys, note, dry_run } => {
-            shred::shred(&project, &what, &Keys::at(keys), &note, dry_run, out).await
+        StoreCommand::Shred { what, keys, note, of_any_store, dry_run } => {
+            let keys = Keys::at(keys);
+            let keys = if of_any_store { keys.of_any_store() } else { keys };
+            shred::shred(&project, &what, &keys, &note, dry_run, out).await
         }
         StoreCommand::Vacuum => {
             let path = there(&project)?;
@@ -79,6 +81,15 @@ pub(crate) async fn store(global: &Global, args: StoreArgs, out: &mut Out) -> Re
             out.text(&format!("{}: {before} before, {after} now", shown(path)))?;
             Ok(Exit::Done)
         }
+    }
+}
+
+/// Tells of plain copies beside the store, which have what was erased or shredded.
+pub(crate) fn tell_of_copies(project: &Project) {
+    let copies = project.file().map(upkeep::copies_beside).unwrap_or_default();
+    if !copies.is_empty() {
+        say("  plain copies lie beside the store, and have what they had; remove those that nobody needs:");
+        copies.iter().for_each(|copy| say(&format!("    {}", shown(copy))));
     }
 }
 

@@ -118,7 +118,7 @@ fn a_sealed_backup_cannot_be_gone_back_to_or_can_be_when_it_was_shredded() {
     shred(&["--before", "yesterday"]).code(2).says("is not a time such as");
     let none = shred(&["--before", "30"]).code(0).out;
     assert_eq!((none.as_str(), keys(&bench).len()), ("no key here is of a backup that old\n", 3));
-    let told = shred(&["safe/one.age"]).code(0).out;
+    let told = shred(&["safe/one.age"]).code(0).says("plain copies lie beside the store").says("runs.db.replaced-").out;
     assert!(
         told.starts_with(&format!("the key of the backup {id}, made "))
             && told.contains(" is destroyed\n  no copy of it can be read any more"),
@@ -145,7 +145,40 @@ fn a_key_cannot_be_destroyed_where_there_is_no_store_any_more() {
     bench.parkway(&["store", "backup", "safe/one.age", "--seal", "keys"]).code(0);
     fs::remove_dir_all(bench.path(".parkway")).unwrap();
     let args = ["store", "shred", "safe/one.age", "--keys", "keys", "--note", "why"];
+    bench.parkway(&args).code(1).says("is of another store");
+    let args = [&args[..], &["--of-any-store"]].concat();
     bench.parkway(&args).code(0).says("it is written down nowhere: there is no store at");
     assert_eq!(keys(&bench), [] as [&str; 0]);
     assert!(!bench.path(".parkway").exists());
+}
+
+#[test]
+fn a_key_of_another_store_is_destroyed_whatever_is_held_there() {
+    let (bench, other) = (begun(), begun());
+    let shared = bench.path("keys").display().to_string();
+    for bench in [&bench, &other] {
+        fs::create_dir(bench.path("safe")).unwrap();
+        bench.parkway(&["store", "backup", "safe/one.age", "--seal", &shared]).code(0);
+    }
+    other.parkway(&["audit", "hold", "--note", "in dispute"]).code(0);
+    let all = keys(&bench);
+    let shred =
+        |what: &[&str]| bench.parkway(&[&["store", "shred"], what, &["--keys", "keys", "--note", "why"]].concat());
+    let dry = shred(&["--before", "0", "--dry-run"]).code(0).says("1 key of other stores").out;
+    assert_eq!(dry.lines().count(), 1, "{dry}");
+    shred(&["--before", "0"]).code(0).says("--of-any-store means them, too");
+    let left = keys(&bench);
+    assert_eq!((all.len(), left.len()), (2, 1));
+    shred(&[&left[0]]).code(1).says("is of another store, whose log is parkway/");
+    // One that says nothing may be anybody's.
+    let path = bench.path("keys").join(format!("{}.key", left[0]));
+    let text = fs::read_to_string(&path).unwrap();
+    let bare: Vec<&str> = text.lines().filter(|line| !line.contains("log: ")).collect();
+    fs::write(&path, bare.join("\n")).unwrap();
+    other.parkway(&["audit", "lift", "--note", "settled"]).code(0);
+    let args = ["store", "shred", &left[0], "--keys", &shared, "--note", "why"];
+    other.parkway(&args).code(1).says("does not say of which store it is");
+    fs::write(&path, text).unwrap();
+    other.parkway(&args).code(0);
+    assert_eq!(keys(&bench), [] as [&str; 0]);
 }

@@ -36,9 +36,12 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// There is no such key, nothing at all may be erased (a [hold](AuditLog::hold) of everything), or the store fails. Keys of backups before
-    /// the one that is named stay destroyed.
+    /// There is no such key, it is [another store's](Keys::of_any_store), nothing at all may be erased (a [hold](AuditLog::hold) of everything),
+    /// or the store fails. Keys of backups before the one that is named stay destroyed.
     pub async fn shred(&self, by: &Author, keys: &Keys, backups: &[BackupId], note: &str) -> Result<(), Error> {
+        let log = self.store.audit().log_id().await?;
+        // Nothing is destroyed where one of them is another's.
+        backups.iter().try_for_each(|backup| keys.belongs(*backup, &log))?;
         for backup in backups {
             let destroyed = AtomicBool::new(false);
             // A hold that was placed meanwhile counts. What is destroyed is written down, whatever was placed since.

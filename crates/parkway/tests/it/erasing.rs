@@ -3,12 +3,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use parkway::audit::Erase;
+use parkway::clock::{Clock as _, SystemClock};
 use parkway::id::{RunId, Seq, Time};
-use parkway::log::{Channel, Commitment, Verdict};
+use parkway::log::{Channel, Commitment, Event, Verdict};
 use parkway::memory::{Author, MemoryFilter};
+use parkway::sqlite::SqliteStore;
 use parkway::store::RunFilter;
+use parkway::testing::{Moment, StopAt, WritePoint};
+use parkway::upkeep::{Keys, backup_sealed};
 use parkway::{Parkway, Preapproval, RunOptions, Workflow, inputs};
 use serde_json::{Value, json};
 
@@ -211,4 +217,99 @@ async fn a_run_goes_on_without_what_its_step_has_run() {
         assert!(found.is_empty(), "{what:?}: {found:?}");
         assert_eq!(found.open, [main]);
     }
+}
+
+type Doing = Pin<Box<dyn Future<Output = ()>>>;
+
+/// An engine on the same store, while whose first change is decided on another process does something.
+async fn meanwhile(folder: &Path, act: impl Fn(Parkway) -> Doing + Send + Sync + 'static) -> Parkway {
+    let store = SqliteStore::open(folder.join("runs.db"), Arc::new(SystemClock)).await.unwrap();
+    let place = folder.to_owned();
+    let store = StopAt::new(Arc::new(store), move |point, moment, nth| {
+        if (point, moment, nth) == (WritePoint::Claim, Moment::Before, 1) {
+            let other = || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async { act(engine(&place).await).await });
+            };
+            std::thread::scope(|scope| scope.spawn(other).join().unwrap());
+        }
+    });
+    Parkway::builder().store_with(Arc::new(store)).root(folder).build().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_comes_while_texts_are_erased_is_passed_over() {
+    let folder = crate::kept::folder().unwrap();
+    let parkway = engine(folder.path()).await;
+    let [main, ..] = nested(folder.path(), &parkway, approving()).await;
+    let (source, _) = forked(&parkway, approving()).await;
+    let before = texts(&parkway, main).await;
+    let holds = move |parkway: Parkway| -> Doing {
+        Box::pin(async move { parkway.audit().hold(&ada(), Some(main), "in dispute").await.unwrap() })
+    };
+    let found = meanwhile(folder.path(), holds).await.audit().erase(&ada(), &all(), "old").await.unwrap().found;
+    assert_eq!((found.held, found.texts.contains_key(&main)), (vec![main], false));
+    assert_eq!((texts(&parkway, main).await, texts(&parkway, source).await.len()), (before, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_comes_while_texts_are_erased_goes_on_without_them() {
+    let folder = crate::kept::folder().unwrap();
+    let parkway = engine(folder.path()).await;
+    let (source, _) = forked(&parkway, approving()).await;
+    let forks = move |parkway: Parkway| -> Doing {
+        Box::pin(async move {
+            let fork = parkway.fork(source, "sure").await.unwrap();
+            drop(parkway.start_fork(fork, "Ada", Channel::Program, leave()).await.unwrap().wait().await);
+        })
+    };
+    let found = meanwhile(folder.path(), forks).await.audit().erase(&ada(), &all(), "old").await.unwrap().found;
+    let runs = parkway.runs(&RunFilter { open: true, ..RunFilter::default() }).await.unwrap();
+    assert_eq!(found.open, [runs[0].run]);
+    let events = parkway.events(runs[0].run, Seq(0)).await.unwrap();
+    assert_eq!(
+        texts(&parkway, runs[0].run).await,
+        events.iter().flat_map(Event::texts).map(|(_, text)| text).collect()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_has_erased_meanwhile_is_erased_twice() {
+    let folder = crate::kept::folder().unwrap();
+    let parkway = engine(folder.path()).await;
+    forked(&parkway, approving()).await;
+    let erases = |parkway: Parkway| -> Doing {
+        Box::pin(async move { drop(parkway.audit().erase(&ada(), &all(), "old").await.unwrap()) })
+    };
+    let erased = meanwhile(folder.path(), erases).await.audit().erase(&ada(), &all(), "old").await.unwrap();
+    assert!(erased.found.is_empty(), "{:?}", erased.found);
+    let events = parkway.events(RunId::SYSTEM, Seq(0)).await.unwrap();
+    assert_eq!(events.iter().filter(|event| event.kind.name() == "payload_erased").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_comes_while_a_memory_is_forgotten_or_a_key_destroyed_is_passed_over() {
+    let folder = crate::kept::folder().unwrap();
+    let parkway = engine(folder.path()).await;
+    let [main, part, _] = nested(folder.path(), &parkway, approving()).await;
+    let memory = parkway.memories().list(&MemoryFilter::of("shop")).await.unwrap().remove(0);
+    assert_eq!(memory.run, part);
+    let holds = move |parkway: Parkway| -> Doing {
+        Box::pin(async move { parkway.audit().hold(&ada(), Some(main), "in dispute").await.unwrap() })
+    };
+    let other = meanwhile(folder.path(), holds).await;
+    let error = other.memories().forget(&ada(), &memory, None).await.unwrap_err().to_string();
+    assert!(error.contains("is held"), "{error}");
+    assert!(!texts(&parkway, part).await.is_empty());
+    assert_eq!(parkway.memories().list(&MemoryFilter::of("shop")).await.unwrap().len(), 1);
+    let keys = Keys::at(folder.path().join("keys"));
+    let (path, safe) = (folder.path().join("runs.db"), folder.path().join("safe.age"));
+    let made = backup_sealed(&path, &safe, &keys, SystemClock.now()).await.unwrap().sealed.unwrap();
+    let holds = |parkway: Parkway| -> Doing {
+        Box::pin(async move { parkway.audit().hold(&ada(), None, "in dispute").await.unwrap() })
+    };
+    let other = meanwhile(folder.path(), holds).await;
+    let error = other.audit().shred(&ada(), &keys, &[made], "retention").await.unwrap_err().to_string();
+    assert!(error.contains("until the hold of everything is lifted"), "{error}");
+    assert_eq!(keys.backup_in(&safe).unwrap(), made, "the key is there");
 }

@@ -9,7 +9,8 @@ use parkway_core::clock::{Clock, SystemClock};
 use parkway_core::id::{Seq, Time};
 use parkway_core::store::{Log, RunFilter, StoreError};
 use parkway_store::upkeep::{
-    Backup, BackupId, Depth, Keys, Restored, backup, backup_sealed, check, check_sealed, restore, restore_sealed,
+    Backup, BackupId, Depth, Keys, Restored, backup, backup_sealed, check, check_sealed, copies_beside, restore,
+    restore_sealed,
 };
 use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
@@ -328,4 +329,20 @@ async fn others_may_read_a_key() {
     symlink(&precious, places.key(id)).unwrap();
     let error = places.keys.destroy(id).unwrap_err().to_string();
     assert!(error.contains("it is a link") && fs::read_to_string(&precious).unwrap().contains("AGE-SECRET-KEY-1"));
+}
+
+#[tokio::test]
+async fn what_an_interrupted_restore_has_left_stays_on_the_disk() {
+    let places = Places::new();
+    filled(&places.path).await.close().await.unwrap();
+    places.seal("one.age").await.unwrap();
+    let left = places.path.with_file_name("runs.db.new");
+    fs::write(&left, "what somebody has said").unwrap();
+    // Its bytes by another name.
+    let bytes = places.to("bytes");
+    fs::hard_link(&left, &bytes).unwrap();
+    assert_eq!(copies_beside(&places.path), [left]);
+    let restored = places.restored(&places.to("one.age"), &places.path).await.unwrap();
+    assert_eq!(fs::read(&bytes).unwrap(), [0; 22]);
+    assert_eq!(copies_beside(&places.path), [restored.kept.unwrap()]);
 }

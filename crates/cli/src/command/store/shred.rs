@@ -5,13 +5,13 @@ use parkway::log::Channel;
 use parkway::memory::Author;
 use parkway::upkeep::{BackupId, Keys};
 
-use super::failure;
+use super::{failure, tell_of_copies};
 use crate::args::ShredArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::{Out, now, say};
 use crate::project::Project;
-use crate::render::local;
+use crate::render::{counted, local};
 use crate::session::person;
 
 /// Destroys the keys that are meant.
@@ -23,12 +23,27 @@ pub(super) async fn shred(
     dry_run: bool,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let backups = meant(what, keys)?;
+    let parkway = project.look().await?;
+    let mut backups = meant(what, keys)?;
+    let log = match &parkway {
+        Some(parkway) => parkway.audit().origin().await?,
+        None => String::new(),
+    };
+    let log = log.trim_start_matches("parkway/");
+    // One that is named is refused if it is another's; of many those are left.
+    let all = backups.len();
+    if what.backup.is_none() {
+        backups.retain(|backup| keys.belongs(*backup, log).is_ok());
+    }
+    let others = all - backups.len();
+    if others > 0 {
+        let keys = counted(others as u64, "key");
+        say(&format!("{keys} of other stores, or that say of none, left as they are; --of-any-store means them, too"));
+    }
     if backups.is_empty() {
         out.text("no key here is of a backup that old")?;
         return Ok(Exit::Done);
     }
-    let parkway = if dry_run { None } else { project.look().await? };
     for backup in &backups {
         if !dry_run {
             match &parkway {
@@ -36,7 +51,10 @@ pub(super) async fn shred(
                     let by = Author::new(person(), Channel::Command);
                     parkway.audit().shred(&by, keys, &[*backup], note).await?;
                 }
-                None => keys.destroy(*backup).and_then(|()| keys.clear_away(*backup)).map_err(failure)?,
+                None => {
+                    let gone = keys.belongs(*backup, log).and_then(|()| keys.destroy(*backup));
+                    gone.and_then(|()| keys.clear_away(*backup)).map_err(failure)?;
+                }
             }
         }
         let would = if dry_run { "would be destroyed" } else { "is destroyed" };
@@ -47,6 +65,7 @@ pub(super) async fn shred(
         if parkway.is_none() {
             say(&format!("  it is written down nowhere: there is no store at {}", project.store));
         }
+        tell_of_copies(project);
     }
     Ok(Exit::Done)
 }

@@ -8,6 +8,7 @@ mod bare;
 mod check;
 mod copy;
 mod fold;
+mod left;
 mod memories;
 mod report;
 mod restore;
@@ -22,6 +23,7 @@ mod vacuum;
 
 pub use backup::{Backup, backup};
 pub use check::check;
+pub use left::copies_beside;
 pub use report::{Checked, Counts, Depth, Problem};
 pub use restore::{Extent, Restored, restore, restore_sealed};
 pub use seal::{BackupId, Keys, backup_sealed, check_sealed};

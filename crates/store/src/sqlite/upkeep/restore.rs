@@ -6,9 +6,9 @@ use parkway_core::id::Time;
 use parkway_core::store::StoreError;
 use sqlx::{ConnectOptions, Connection};
 
-use super::copy::{copy, discard, prove};
+use super::copy::{copy, judge};
 use super::report::Checked;
-use super::seal::{Keys, Sealed, unseal};
+use super::seal::{Keys, Sealed, unseal, wipe};
 use super::source::{Source, beside, options};
 use super::swap::{KEPT, Swap};
 use crate::sqlite::error::from_sqlx;
@@ -72,15 +72,18 @@ pub async fn restore_sealed(path: &Path, from: &Path, keys: &Keys, at: Time) -> 
     let swap = unseal(sealed, swap.new.clone(), swap).await?;
     match Source::open(&swap.new, true).await {
         Ok(source) => source.close().await?,
-        Err(e) => return discard(&swap.new).and(Err(e)),
+        Err(e) => return wipe(&swap.new).and(Err(e)),
     }
     put(swap, &format!("`{}`", from.display()), at).await
 }
 
 /// Puts the copy that was made in the place of the store.
 async fn put(swap: Swap, name: &str, at: Time) -> Result<Restored, StoreError> {
-    free(&swap.new).await?;
-    let checked = prove(&swap.new, name).await?;
+    let ready = async {
+        free(&swap.new).await?;
+        judge(&swap.new, name).await
+    };
+    let checked = ready.await.or_else(|e| wipe(&swap.new).and(Err(e)))?;
     let now = extent(&swap.new).await?;
     // A log beside a file that cannot be read would be lost if anybody opened it to write.
     match Source::open(&swap.at, true).await {

@@ -98,6 +98,15 @@ impl Source {
         }
     }
 
+    /// The name of its log; none in a store of an older version.
+    pub(super) async fn log_id(&mut self) -> Result<Option<String>, StoreError> {
+        if self.schema < 4 {
+            return Ok(None);
+        }
+        let query = sqlx::query_scalar("SELECT id FROM parkway_log_id");
+        query.fetch_optional(&mut self.connection).await.map_err(|e| self.told(&e))
+    }
+
     /// The error with the file's name in it.
     pub(super) fn told(&self, error: &sqlx::Error) -> StoreError {
         named(from_sqlx(error), &self.name)

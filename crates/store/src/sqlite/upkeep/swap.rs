@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use parkway_core::store::StoreError;
 use sqlx::{ConnectOptions, Connection};
 
-use super::copy::{discard, failed, refused, sync_folder};
+use super::copy::{failed, refused, sync_folder};
+use super::seal::wipe;
 use super::source::{beside, options};
 use crate::sqlite::error::{from_sqlx, is_busy};
 use crate::sqlite::lock::{LockFile, is_at};
@@ -43,7 +44,8 @@ impl Swap {
             return Err(in_use(&at, "another process has it open"));
         };
         let new = beside(&at, ".new");
-        discard(&new)?;
+        // It may be what a sealed backup was opened into.
+        wipe(&new)?;
         tidy(&at).map_err(|e| failed("be replaced", &at, &e))?;
         Ok(Swap { at, new, alone: Some(alone) })
     }
@@ -173,6 +175,7 @@ fn same_owner(_at: &Path, _new: &Path) {}
 
 #[cfg(test)]
 mod tests {
+    use super::super::copy::discard;
     use super::*;
 
     #[cfg(unix)]

@@ -33,8 +33,10 @@ pub async fn backup_sealed(path: &Path, to: &Path, keys: &Keys, at: Time) -> Res
     };
     let room = "free that much in the folder of the store, where the copy lies until it is sealed";
     let (copied, name) = (fill(&mut source, &plain.path, room).await, source.name.clone());
+    let log = source.log_id().await;
     source.close().await?;
     copied?;
+    let log = log?;
     let checked = judge(&plain.path, &name).await?;
     let (id, key) = (BackupId::new(at)?, Key::new()?);
     let (source, store) = (path.to_owned(), keys.clone());
@@ -46,7 +48,7 @@ pub async fn backup_sealed(path: &Path, to: &Path, keys: &Keys, at: Time) -> Res
             return discard(&place.partial).and(Err(e));
         }
         let bytes = size(&place.partial);
-        store.keep(id, &key).or_else(|e| discard(&place.partial).and(Err(e)))?;
+        store.keep(id, &key, log.as_deref()).or_else(|e| discard(&place.partial).and(Err(e)))?;
         if let Err(e) = place.publish() {
             // It may have its name all the same, and must not be without its key then.
             let is_there = store.backup_in(&place.to).is_ok_and(|found| found == id);

@@ -21,6 +21,8 @@ use crate::sqlite::upkeep::copy::{failed, refused, sync_folder};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
     folder: PathBuf,
+    /// Whether keys of other stores may be destroyed, too.
+    any: bool,
 }
 
 /// What a key's file is called behind the id of the backup.
@@ -29,7 +31,13 @@ const ENDING: &str = ".key";
 impl Keys {
     /// The keys in this folder. It is made, for its owner alone, when the first key is kept.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Keys { folder: folder.into() }
+        Keys { folder: folder.into(), any: false }
+    }
+
+    /// The same keys, of which those of other stores may be destroyed as well, and those that do not say of which store they are.
+    #[must_use]
+    pub fn of_any_store(self) -> Self {
+        Keys { any: true, ..self }
     }
 
     /// The backups that have keys here, the oldest first; also those whose keys were destroyed and not cleared away.
@@ -55,6 +63,34 @@ impl Keys {
     /// The file is no sealed backup, its key is not here or was destroyed, or its header was changed.
     pub fn backup_in(&self, file: &Path) -> Result<BackupId, StoreError> {
         Ok(Sealed::open(file, self)?.id)
+    }
+
+    /// Whether the key of a backup may be destroyed on behalf of the store with this log: it is that store's, or it is to be
+    /// [any](Keys::of_any_store) store's. What was destroyed is nobody's any more.
+    ///
+    /// # Errors
+    ///
+    /// It is another store's, or does not say whose it is; there is no such key, or it cannot be read.
+    pub fn belongs(&self, backup: BackupId, log: &str) -> Result<(), StoreError> {
+        let path = self.path(backup);
+        let text = match self.read(backup) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(self.missing(backup)),
+            Err(e) => return Err(failed("be read", &path, &e)),
+        };
+        let Some(text) = text.filter(|_| !self.any) else { return Ok(()) };
+        let found = Key::log_in(&text);
+        if found == Some(log) {
+            return Ok(());
+        }
+        let whose = match found {
+            Some(log) => format!("is of another store, whose log is parkway/{log}"),
+            None => "does not say of which store it is".to_owned(),
+        };
+        Err(refused(format!(
+            "the key `{}` {whose}: what is held there is not known here; shred it with that store (`--store`), or all the same (`--of-any-store`)",
+            path.display()
+        )))
     }
 
     /// Destroys the key of a backup: writes over it, to the disk. No copy of the backup can be read any more, wherever it is; only another
@@ -88,9 +124,9 @@ impl Keys {
     }
 
     /// Keeps the key of a new backup, on disk when this returns.
-    pub(super) fn keep(&self, backup: BackupId, key: &Key) -> Result<(), StoreError> {
+    pub(super) fn keep(&self, backup: BackupId, key: &Key, log: Option<&str>) -> Result<(), StoreError> {
         self.make_folder()?;
-        let (path, text) = (self.path(backup), key.to_text(backup)?);
+        let (path, text) = (self.path(backup), key.to_text(backup, log)?);
         let mut file = create(&path)?;
         let kept = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| sync_folder(&path));
         kept.map_err(|e| {

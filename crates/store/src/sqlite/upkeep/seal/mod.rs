@@ -18,6 +18,7 @@ pub use id::BackupId;
 pub use keys::Keys;
 pub use open::check_sealed;
 pub(super) use open::{Sealed, unseal};
+pub(super) use plain::wipe;
 
 use parkway_core::store::StoreError;
 

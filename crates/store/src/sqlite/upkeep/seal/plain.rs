@@ -57,7 +57,7 @@ pub(super) fn create(path: &Path) -> Result<File, StoreError> {
 }
 
 /// Writes over what is in a file, if it is there, and removes it and what SQLite has beside it.
-pub(super) fn wipe(path: &Path) -> Result<(), StoreError> {
+pub(in crate::sqlite::upkeep) fn wipe(path: &Path) -> Result<(), StoreError> {
     match overwrite(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("be written over", path, &e)),
         _ => {}
