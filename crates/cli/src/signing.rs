@@ -1,9 +1,11 @@
 //! The log is signed, and its head brought to the places where heads are kept: by a command, and after each run if the settings say so.
 
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use parkway::Parkway;
-use parkway::audit::{Anchor, AuditLog, SigningKey};
+use parkway::audit::{Anchor, AuditLog, Heads, SigningKey};
 
 use crate::failure::Failure;
 use crate::next::Next;
@@ -12,19 +14,79 @@ use crate::out::say;
 /// How the file of the key ends that is about to take the other's place.
 pub(crate) const NEXT: &str = "next";
 
-/// Signs the log as it is, by the key that is named or the user's own for it.
-pub(crate) async fn sign(log: &AuditLog, with: Option<&Path>) -> Result<(String, SigningKey), Failure> {
+/// How the file ends, beside that of the key, of the head that was signed last. Who can change the store alone cannot change it.
+const SIGNED: &str = "head";
+
+/// Signs the log as it is, by the key that is named or the user's own for it. Nothing is signed that does not begin with what was signed
+/// before: neither with the head beside the key, nor with those in these places.
+pub(crate) async fn sign(
+    log: &AuditLog,
+    with: Option<&Path>,
+    anchors: &[Anchor],
+) -> Result<(String, SigningKey), Failure> {
     let (path, origin) = place(log, with).await?;
     let new = !path.exists();
     let key = SigningKey::open(&path, &origin)?;
     if new {
         say(&format!("a new key for this log is in {}; whoever has it can sign for you", path.display()));
     }
+    goes_on(log, &path, anchors).await?;
     let signed = log.sign(&key).await.map_err(|error| match path.with_extension(NEXT).exists() {
         true => Failure::from(error).help("`parkway audit rotate` was interrupted: begin it once more"),
         false => error.into(),
     });
-    Ok((signed?, key))
+    let signed = signed?;
+    remember(&path, &signed)?;
+    Ok((signed, key))
+}
+
+/// That the log begins with the head that lies beside this key, and with the newest in each of these places that can be read.
+pub(crate) async fn goes_on(log: &AuditLog, key: &Path, anchors: &[Anchor]) -> Result<(), Failure> {
+    let origin = log.origin().await?;
+    let mut known: Vec<(PathBuf, Heads)> = signed_last(key)?.into_iter().collect();
+    for anchor in anchors {
+        // What cannot be read is told when the new head is to be kept there.
+        let file = anchor.file(&origin).ok().flatten();
+        known.extend(file.and_then(|file| Some((file.clone(), Heads::read(&file).ok()?))));
+    }
+    for (file, heads) in known {
+        let newest = heads.heads.into_iter().filter(|head| head.origin == origin).max_by_key(|head| head.size);
+        if let Some(head) = newest
+            && !log.begins_with(&head).await?
+        {
+            let (file, size) = (file.display(), head.size);
+            return Err(Failure::failed(format!(
+                "the log does not begin with the {size} events of the head in {file}, and is not signed: it was changed or cut off, or is \
+                 an older copy"
+            ))
+            .help(format!(
+                "`parkway audit verify --head {file}` says more; if an older copy was put in its place on purpose, move {file} away"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The head that was signed last by the key in this file, and where it lies, if it does.
+pub(crate) fn signed_last(key: &Path) -> Result<Option<(PathBuf, Heads)>, Failure> {
+    let file = key.with_extension(SIGNED);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let heads = Heads::read(&file).map_err(|why| {
+        Failure::invalid(why)
+            .help("it holds the head that was signed last; where that is known from elsewhere, remove it")
+    })?;
+    Ok(Some((file, heads)))
+}
+
+/// Keeps what was signed beside the key, on disk when this returns.
+pub(crate) fn remember(key: &Path, head: &str) -> Result<(), Failure> {
+    let (file, beside) = (key.with_extension(SIGNED), key.with_extension(format!("{SIGNED}.{}", std::process::id())));
+    let written = File::create(&beside)
+        .and_then(|mut new| new.write_all(head.as_bytes()).and_then(|()| new.sync_all()))
+        .and_then(|()| fs::rename(&beside, &file));
+    written.map_err(|e| Failure::failed(format!("the log is signed, and {} cannot be written: {e}", file.display())))
 }
 
 /// Where the key lies, or is to lie, and the log that it is for.
@@ -66,8 +128,9 @@ pub(crate) async fn after_run(parkway: &Parkway, next: &Next) {
     // What goes away with the program is not to be proven.
     let Some(settings) = settings.filter(|settings| settings.store().0 != "sqlite::memory:") else { return };
     let done = async {
-        let (head, _) = sign(&parkway.audit(), None).await?;
-        keep(&head, &settings.anchors()).await
+        let anchors = settings.anchors();
+        let (head, _) = sign(&parkway.audit(), None, &anchors).await?;
+        keep(&head, &anchors).await
     };
     if let Err(failure) = done.await {
         say(&format!("warning: after the run: {failure}"));

@@ -34,7 +34,7 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
     match args.command {
         AuditCommand::Head { key, places } => {
             let anchors = anchors(&project, &places)?;
-            let (note, key) = sign(&log, key.sign_with.as_deref()).await?;
+            let (note, key) = sign(&log, key.sign_with.as_deref(), &anchors).await?;
             out.text(note.trim_end())?;
             out.flush()?;
             say(&format!("the key that checks it:  {}", key.public()));
@@ -77,7 +77,7 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
         AuditCommand::Replay { run, anyway, json } => replay::replay(&parkway, &run, anyway, json, out).await,
         AuditCommand::Prove { run, event, key } => {
             let run = parkway.find_run(&run).await?.run;
-            sign(&log, key.sign_with.as_deref()).await?;
+            sign(&log, key.sign_with.as_deref(), &project.settings.anchors()).await?;
             let mut lines = Vec::new();
             log.export(&mut lines, Extent::Event(run, Seq(event))).await?;
             out.text(String::from_utf8_lossy(&lines).trim_end())?;
@@ -116,7 +116,7 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
             Ok(Exit::Done)
         }
         AuditCommand::Rotate { key, note } => {
-            let (head, key) = rotate(&log, &key, &note).await?;
+            let (head, key) = rotate(&log, &key, &note, &project.settings.anchors()).await?;
             out.text(head.trim_end())?;
             say(&format!("the key that checks it now:  {}", key.public()));
             say(
@@ -147,7 +147,7 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
                 Some(run) => Extent::Run(parkway.find_run(&run).await?.run),
                 None => Extent::Whole,
             };
-            let (_, key) = sign(&log, key.sign_with.as_deref()).await?;
+            let (_, key) = sign(&log, key.sign_with.as_deref(), &project.settings.anchors()).await?;
             let done = export(&log, &file, extent).await?;
             let (events, texts, heads) =
                 (counted(done.events, "event"), counted(done.texts, "text"), counted(done.heads, "head"));

@@ -272,3 +272,29 @@ fn a_project_sends_the_heads_of_its_user_where_it_likes() {
     site.parkway(&["run", "flow.yaml"]).code(0);
     site.parkway(&["audit", "head", "--post", "http://auditor.example/"]).code(2).says("write `https`");
 }
+
+#[test]
+fn an_older_copy_is_signed_as_if_it_went_on() {
+    let site = Site::new("");
+    site.parkway(&["run", "flow.yaml"]).code(0);
+    site.parkway(&["audit", "head"]).code(0);
+    site.parkway(&["store", "backup", "old.db"]).code(0);
+    site.parkway(&["run", "flow.yaml"]).code(0);
+    let signed = site.parkway(&["audit", "head"]).code(0).out;
+    let keys = fs::read_dir(site.bench.path("config/parkway/keys")).unwrap().map(|entry| entry.unwrap().path());
+    let beside = keys.filter(|path| path.extension().is_some_and(|end| end == "head")).collect::<Vec<_>>();
+    assert_eq!(fs::read_to_string(&beside[0]).unwrap(), signed);
+    site.parkway(&["audit", "verify"]).code(0).out.contains("1 from elsewhere").then_some(()).unwrap();
+    // Nobody has kept a head but who signs.
+    fs::copy(site.bench.path("old.db"), site.bench.path(".parkway/runs.db")).unwrap();
+    for _ in 0..3 {
+        site.parkway(&["run", "flow.yaml"]).code(0);
+    }
+    site.parkway(&["audit", "verify"]).code(1);
+    for args in [&["audit", "head"][..], &["audit", "rotate", "--note", "why"], &["audit", "export", "all.jsonl"]] {
+        site.parkway(args).code(1).says("the log does not begin with the 10 events of the head in").says(".head away");
+    }
+    fs::remove_file(&beside[0]).unwrap();
+    site.parkway(&["audit", "head"]).code(0);
+    site.parkway(&["audit", "verify"]).code(0);
+}

@@ -132,13 +132,7 @@ impl AuditLog {
         let audit = self.store.audit();
         let newest = audit.newest_head().await?.and_then(|newest| newest.note.parse::<Head>().ok());
         let Some(head) = newest.filter(|head| head.note.is_signed_by(key) == Ok(true)) else { return Ok(0) };
-        let size = audit.tree().await?.size;
-        let root = match head.size {
-            0 => None,
-            end if end <= size => hashes(audit, &[Span { first: 0, end }]).await?.pop(),
-            _ => None,
-        };
-        if head.origin == self.origin().await? && root.is_some_and(|root| *root.as_bytes() == head.root) {
+        if self.begins_with(&head).await? {
             return Ok(head.size);
         }
         Err(Error::Audit(format!(
@@ -146,6 +140,24 @@ impl AuditLog {
              `parkway audit verify` says more",
             head.size
         )))
+    }
+
+    /// Whether the log is the one that a head is of, and begins with what it stands for, by its hashes: these are held against the events
+    /// by [`AuditLog::verify`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn begins_with(&self, head: &Head) -> Result<bool, Error> {
+        let audit = self.store.audit();
+        if head.origin != self.origin().await? || head.size > audit.tree().await?.size {
+            return Ok(false);
+        }
+        if head.size == 0 {
+            return Ok(true);
+        }
+        let root = hashes(audit, &[Span { first: 0, end: head.size }]).await?.pop();
+        Ok(root.is_some_and(|root| *root.as_bytes() == head.root))
     }
 
     async fn is_of_this_log(&self, key: &SigningKey) -> Result<(), Error> {

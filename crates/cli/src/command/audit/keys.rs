@@ -13,17 +13,23 @@ use crate::failure::Failure;
 use crate::out::say;
 use crate::render::counted;
 use crate::session::person;
-use crate::signing::{NEXT, place};
+use crate::signing::{NEXT, goes_on, place, remember, signed_last};
 
 /// Has a new key take the place of the one that signs. Killed at any point and begun again, it goes on with the same new key: that lies
 /// beside the other until the log has taken note of it.
-pub(super) async fn rotate(log: &AuditLog, args: &KeyArgs, note: &str) -> Result<(String, SigningKey), Failure> {
+pub(super) async fn rotate(
+    log: &AuditLog,
+    args: &KeyArgs,
+    note: &str,
+    anchors: &[Anchor],
+) -> Result<(String, SigningKey), Failure> {
     let (path, origin) = place(log, args.sign_with.as_deref()).await?;
     if !path.exists() {
         return Err(Failure::invalid(format!("there is no key in {}", path.display()))
             .help("`parkway audit head` makes the log's first key; `--sign-with FILE` names the one that signs"));
     }
     let from = SigningKey::open(&path, &origin)?;
+    goes_on(log, &path, anchors).await?;
     let beside = path.with_extension(NEXT);
     let to = SigningKey::open(&beside, &origin)?;
     let head = log.rotate(&Author::new(person(), Channel::Command), &from, &to, note).await?;
@@ -32,6 +38,7 @@ pub(super) async fn rotate(log: &AuditLog, args: &KeyArgs, note: &str) -> Result
         Failure::failed(format!("the log has a new key, and {beside} cannot be put in the place of {path}: {e}"))
             .help("begin once more: it goes on from here")
     };
+    remember(&path, &head)?;
     fs::rename(&beside, &path).map_err(failed)?;
     // A folder can be opened, and brought to the disk, on Unix only.
     if cfg!(unix) {
@@ -71,6 +78,9 @@ impl Known {
         let origin = log.origin().await?;
         if let Some(path) = SigningKey::place(&origin).filter(|path| path.exists()) {
             known.trust.keys.push(SigningKey::open(&path, &origin)?.public());
+            if let Some((file, read)) = signed_last(&path)? {
+                known.take(&file, read);
+            }
         }
         let signed = log.newest_head().await?.is_some();
         for anchor in anchors {
