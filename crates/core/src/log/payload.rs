@@ -5,7 +5,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
-use serde_json::Value;
 
 use crate::id::{Digest, IdError};
 
@@ -27,26 +26,6 @@ impl Commitment {
     /// Its 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
-    }
-
-    /// The commitments in an event as JSON, in what happened and in who did it: all that has the form of one, but for what is called a
-    /// hash.
-    pub fn within(event: &Value) -> Vec<Commitment> {
-        fn walk(value: &Value, found: &mut Vec<Commitment>) {
-            match value {
-                Value::String(text) => found.extend(text.parse::<Commitment>()),
-                Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
-                Value::Object(fields) => {
-                    let fields = fields.iter().filter(|(name, _)| !name.ends_with("_hash"));
-                    fields.for_each(|(_, value)| walk(value, found));
-                }
-                _ => {}
-            }
-        }
-        let mut found = Vec::new();
-        walk(&event["kind"], &mut found);
-        walk(&event["by"], &mut found);
-        found
     }
 }
 

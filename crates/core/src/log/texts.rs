@@ -1,5 +1,8 @@
 //! The texts that an event points to: what its type says is one, whatever else in it has the form of a hash.
 
+use serde::Deserialize as _;
+use serde_json::Value;
+
 use super::event::{Actor, Event, EventKind};
 use super::payload::Commitment;
 use super::waiting::{Resolution, WaitFor};
@@ -9,7 +12,7 @@ type Text = (&'static str, Commitment);
 
 impl Event {
     /// The texts that it points to, each with the name of the field that does; `by` is who made it happen. Nobody can add one by the name of
-    /// a step or a code, as to [`Commitment::within`].
+    /// a step or a code.
     pub fn texts(&self) -> Vec<(&'static str, Commitment)> {
         let mut found = Vec::new();
         of_kind(&self.kind, &mut found);
@@ -17,6 +20,14 @@ impl Event {
             found.push(("by", *name));
         }
         found
+    }
+}
+
+impl Commitment {
+    /// The texts that an event as JSON points to. What is no event points to none.
+    pub fn within(event: &Value) -> Vec<Commitment> {
+        let texts = Event::deserialize(event).map(|event| event.texts()).unwrap_or_default();
+        texts.into_iter().map(|(_, text)| text).collect()
     }
 }
 
@@ -114,7 +125,7 @@ fn maybe(mut take: impl FnMut(&'static str, &Commitment), field: &'static str, t
 mod tests {
     use std::collections::BTreeSet;
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -132,9 +143,23 @@ mod tests {
         Event::from_bytes(event.to_string().as_bytes()).unwrap()
     }
 
+    /// All that has the form of a salted hash, but for what is called a hash.
+    fn hashes(value: &Value) -> Vec<Commitment> {
+        match value {
+            Value::String(text) => text.parse().into_iter().collect(),
+            Value::Array(items) => items.iter().flat_map(hashes).collect(),
+            Value::Object(fields) => fields
+                .iter()
+                .filter(|(name, _)| !name.ends_with("_hash"))
+                .flat_map(|(_, value)| hashes(value))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
     #[test]
     fn a_text_of_an_event_is_none_of_it() {
-        let call = r#""model":"m","name":"n","device":"cpu","seed":"1","temperature_milli":0,"max_tokens":1,"usage":{"input":1,"output":1},"finish":"stop","took_ms":1,"valid":true"#;
+        let call = r#""model":"m","name":"n","device":"cpu","seed":"1","temperature_milli":0,"max_tokens":1,"usage":{"prompt_tokens":1,"output_tokens":1},"finish":"stop","took_ms":1,"valid":true"#;
         let called = format!(
             r##"{{"type":"model_called","key":"a","attempt":1,"turn":1,"call":{{{call},"messages":"#","form":"#","answer":"#","thinking":"#","tool_calls":"#","tokens":"#"}}}}"##
         );
@@ -143,7 +168,7 @@ mod tests {
             format!(r##"{{"type":"run_created","plan":"#","plan_hash":"{plan_hash}","inputs":"#","env":"#"}}"##);
         let memory = "00000000000000000000000000000001";
         let written = format!(
-            r##"{{"type":"memory_written","id":"{memory}","content":"#","kind":"fact","from":"1970-01-01T00:00:00Z"}}"##
+            r##"{{"type":"memory_written","id":"{memory}","content":"#","kind":"semantic","from":"1970-01-01T00:00:00Z"}}"##
         );
         let forgotten = format!(r##"{{"type":"memory_forgotten","id":"{memory}","content":"#","note":"#"}}"##);
         let all = [
@@ -178,8 +203,8 @@ mod tests {
         for kind in all {
             let event = event(kind);
             let json: Value = serde_json::to_value(&event).unwrap();
-            let texts: BTreeSet<Commitment> = event.texts().into_iter().map(|(_, text)| text).collect();
-            assert_eq!(texts, Commitment::within(&json).into_iter().collect(), "{kind}");
+            let texts: BTreeSet<Commitment> = Commitment::within(&json).into_iter().collect();
+            assert_eq!(texts, hashes(&json).into_iter().collect(), "{kind}");
         }
     }
 

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use parkway_core::audit::{Leaf, SignedHead, hashes};
 use parkway_core::id::{RunId, Seq};
-use parkway_core::log::{Commitment, proof};
+use parkway_core::log::{Commitment, Event, proof};
 use serde_json::{Value, json};
 
 use super::AuditLog;
@@ -152,10 +152,10 @@ impl Lines<'_> {
     async fn texts(&mut self, leaves: &[Leaf]) -> Result<Vec<Vec<Value>>, Error> {
         let mut wanted = Vec::with_capacity(leaves.len());
         for leaf in leaves {
-            let event: Value = serde_json::from_slice(&leaf.bytes).unwrap_or_default();
-            let mut new = Commitment::within(&event);
-            new.retain(|text| self.seen.insert(*text));
-            wanted.push(new);
+            // What cannot be read is exported as it is, and points to nothing.
+            let texts = Event::from_bytes(&leaf.bytes).map(|event| event.texts()).unwrap_or_default();
+            let new = texts.into_iter().map(|(_, text)| text).filter(|text| self.seen.insert(*text));
+            wanted.push(new.collect::<Vec<_>>());
         }
         let all: Vec<Commitment> = wanted.iter().flatten().copied().collect();
         let mut found = self.log.store.payloads(&all).await?.into_iter();
