@@ -95,10 +95,19 @@ impl SigningKey {
         });
         let _ = fs::remove_file(&beside);
         written?;
-        // A folder can be opened, and brought to the disk, on Unix only.
-        #[cfg(unix)]
-        fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-        Ok(())
+        sync(folder)
+    }
+
+    /// Puts the file of another key in the place of this file, whose bytes are written over with zeros, both to the disk. It is not in a
+    /// file any more when this returns; in copies it is, and where the disk or its file system keeps what was written over.
+    pub fn replace(path: &Path, by: &Path) -> io::Result<()> {
+        let mut old = OpenOptions::new().write(true).open(path)?;
+        let length = usize::try_from(old.metadata()?.len()).map_err(io::Error::other)?;
+        // There is a key at any moment: what is written over has no name any more.
+        fs::rename(by, path)?;
+        old.write_all(&vec![0; length])?;
+        old.sync_all()?;
+        sync(path.parent())
     }
 
     /// The log that it is for.
@@ -144,6 +153,12 @@ impl SigningKey {
             Sha256::new().chain_update(&self.name).chain_update([b'\n']).chain_update(self.public_bytes()).finalize();
         [hash[0], hash[1], hash[2], hash[3]]
     }
+}
+
+/// Brings a folder to the disk. It can be opened for that on Unix only.
+fn sync(folder: Option<&Path>) -> io::Result<()> {
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 impl FromStr for SigningKey {
@@ -201,6 +216,21 @@ mod tests {
         }
         let key: SigningKey = PETER.parse().unwrap();
         assert!(!format!("{key:?}").contains("AYEK"));
+    }
+
+    #[test]
+    fn a_key_that_was_replaced_stays_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, next, other] = ["log.key", "log.next", "other"].map(|name| folder.path().join(name));
+        SigningKey::open(&path, "parkway/1").unwrap();
+        let new = SigningKey::open(&next, "parkway/1").unwrap();
+        // Another name of the same bytes.
+        fs::hard_link(&path, &other).unwrap();
+        SigningKey::replace(&path, &next).unwrap();
+        assert_eq!(SigningKey::open(&path, "parkway/1").unwrap().secret_text(), new.secret_text());
+        assert!(!next.exists());
+        let left = fs::read(&other).unwrap();
+        assert!(!left.is_empty() && left.iter().all(|byte| *byte == 0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The key that signs the log, trusted, and given up for another; and the heads that are known from elsewhere.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -39,12 +39,7 @@ pub(super) async fn rotate(
             .help("begin once more: it goes on from here")
     };
     remember(&path, &head)?;
-    fs::rename(&beside, &path).map_err(failed)?;
-    // A folder can be opened, and brought to the disk, on Unix only.
-    if cfg!(unix) {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    }
+    SigningKey::replace(&path, &beside).map_err(failed)?;
     Ok((head, to))
 }
 
