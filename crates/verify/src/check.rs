@@ -1,20 +1,24 @@
 //! The check, line by line.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, Read as _};
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use crate::Trust;
 use crate::chain::{KeyChain, Rotation};
 use crate::export::Line;
-use crate::note::Head;
+use crate::note::{Head, decimal};
 use crate::report::{Doubt, Report};
+use crate::texts::Texts;
 use crate::tree::{Hash, Tree, is_included, leaf_hash};
 
 /// The longest line: a text may be long, and a file without ends of lines must not fill the memory.
 const LONGEST: u64 = 256 * 1024 * 1024;
+/// The most bytes of heads that nobody known has signed.
+const STRANGE: usize = 64 * 1024 * 1024;
+/// The run that stands for what happens outside of runs.
+const SYSTEM: &str = "00000000-0000-7000-8000-000000000000";
 
 /// Checks an export. Gives what holds, or the first thing that does not.
 pub fn verify(export: impl BufRead, trust: &Trust) -> Result<Report, Doubt> {
@@ -61,18 +65,13 @@ struct Check<'a> {
     pinned: BTreeMap<u64, Vec<&'a Head>>,
     /// The newest event of each run, and its fence.
     runs: HashMap<String, (u64, u64)>,
-    /// Texts that events point to, and those of them that came.
-    pointed: HashSet<Hash>,
-    seen: HashSet<Hash>,
-    /// Texts that were erased, by what events say.
-    erased: HashSet<Hash>,
-    /// What the event before points to, and has not come yet.
-    here: HashSet<Hash>,
+    texts: Texts,
     last: Option<u64>,
     /// The keys that count so far.
     keys: KeyChain,
-    /// Heads that nobody known so far has signed.
+    /// Heads that nobody known so far has signed, and how long they are.
     strange: Vec<Head>,
+    strange_bytes: usize,
     /// Runs whose first events are not there.
     headless: u64,
     ended: bool,
@@ -90,13 +89,11 @@ impl<'a> Check<'a> {
             newest: None,
             pinned,
             runs: HashMap::new(),
-            pointed: HashSet::new(),
-            seen: HashSet::new(),
-            erased: HashSet::new(),
-            here: HashSet::new(),
+            texts: Texts::default(),
             last: None,
             keys: KeyChain::new(&trust.keys),
             strange: Vec::new(),
+            strange_bytes: 0,
             headless: 0,
             ended: false,
             report: Report::default(),
@@ -121,7 +118,10 @@ impl<'a> Check<'a> {
             }
             Line::Head { note } => self.head(&note, whole),
             Line::Event { leaf, bytes, proof } => self.event(leaf, &bytes, proof.as_deref(), whole),
-            Line::Payload { commitment, salt, bytes } => self.payload(commitment, &salt, &bytes),
+            Line::Payload { commitment, salt, bytes } => {
+                self.report.payloads += u64::from(self.texts.text(commitment, &salt, &bytes)?);
+                Ok(())
+            }
             Line::End { events } => {
                 self.ended = true;
                 match events == self.report.events {
@@ -144,9 +144,16 @@ impl<'a> Check<'a> {
         if !whole && self.newest.is_some() {
             return Err("a part of a log has one head".into());
         }
+        if whole {
+            self.keys.met(head.size, head.root);
+        }
         if self.counts(&head)? {
             self.newest = Some(head);
         } else if whole {
+            self.strange_bytes += note.len();
+            if self.strange_bytes > STRANGE {
+                return Err(format!("more than {STRANGE} bytes of heads are signed by nobody who is known"));
+            }
             self.strange.push(head);
         } else {
             return Err(
@@ -166,15 +173,16 @@ impl<'a> Check<'a> {
         Ok(!signers.is_empty())
     }
 
-    /// A key gives way to another, behind as many events as there are.
-    fn rotated(&mut self, leaf: u64, event: &Value) -> Result<(), String> {
+    /// A key gives way to another, behind as many events as there are. In a part of the log there is nothing to hold that against, and the
+    /// newest head counts by itself.
+    fn rotated(&mut self, leaf: u64, event: &Value, whole: bool) -> Result<(), String> {
         let note = event["kind"]["rotation"].as_str().unwrap_or_default();
         let rotation: Rotation = note.parse().map_err(|why| format!("event {leaf}: {why}"))?;
         let origin = self.begun.as_ref().map(|(origin, _)| origin);
         if Some(&rotation.origin) != origin {
             return Err(format!("event {leaf}: the keys are those of the log {}", rotation.origin));
         }
-        if self.keys.rotate(leaf, rotation) {
+        if whole && self.keys.rotate(leaf, rotation).map_err(|why| format!("event {leaf}: {why}"))? {
             // A key that leads to a trusted one may have signed earlier heads.
             for head in std::mem::take(&mut self.strange) {
                 if !self.counts(&head)? {
@@ -206,29 +214,23 @@ impl<'a> Check<'a> {
         self.report.events += 1;
         let event: Value = serde_json::from_str(bytes).map_err(|e| format!("event {leaf} is no JSON: {e}"))?;
         self.run(leaf, &event, whole)?;
-        self.here.clear();
-        commitments(&event["kind"], &mut self.here);
-        commitments(&event["by"], &mut self.here);
-        self.pointed.extend(&self.here);
-        match event["kind"]["type"].as_str() {
-            Some("payload_erased") => commitments(&event["kind"]["payloads"], &mut self.erased),
-            Some("memory_forgotten") => commitments(&event["kind"]["content"], &mut self.erased),
-            Some("key_rotated") => self.rotated(leaf, &event)?,
-            _ => {}
+        self.texts.event(&event);
+        if event["run"] == SYSTEM && event["kind"]["type"] == "key_rotated" {
+            self.rotated(leaf, &event, whole)?;
         }
         self.meet()
     }
 
     /// The events of a run come one after the other, none missing, and under a fence that never sinks.
     fn run(&mut self, leaf: u64, event: &Value, whole: bool) -> Result<(), String> {
-        let number = |key: &str| event[key].as_str().and_then(|text| text.parse::<u64>().ok());
+        let number = |key: &str| event[key].as_str().and_then(decimal);
         let (Some(run), Some(seq), Some(fence)) = (event["run"].as_str(), number("seq"), number("fence")) else {
             return Err(format!("event {leaf} does not say its run, its place in it, and its fence"));
         };
         let before = self.runs.insert(run.to_owned(), (seq, fence));
         let (last, under) = before.unwrap_or((0, 0));
         // In a part of a log the first event that is there need not be the first one.
-        if seq != last + 1 && (whole || before.is_some()) {
+        if last.checked_add(1) != Some(seq) && (whole || before.is_some()) {
             return Err(format!("event {leaf} is number {seq} of run {run:?}, after number {last}"));
         }
         if before.is_none() && seq != 1 {
@@ -237,19 +239,6 @@ impl<'a> Check<'a> {
         if fence < under {
             return Err(format!("event {leaf} of run {run:?} has the fence {fence}, after {under}"));
         }
-        Ok(())
-    }
-
-    fn payload(&mut self, commitment: Hash, salt: &[u8; 16], bytes: &str) -> Result<(), String> {
-        let name = hex::encode(commitment);
-        if !self.here.remove(&commitment) {
-            return Err(format!("the event before does not point to the text {name}, or it is there twice"));
-        }
-        let hash = Sha256::new().chain_update(b"parkway-payload-1\0").chain_update(salt).chain_update(bytes).finalize();
-        if hash[..] != commitment {
-            return Err(format!("the text {name} was altered: it is not what its event says"));
-        }
-        self.report.payloads += u64::from(self.seen.insert(commitment));
         Ok(())
     }
 
@@ -310,34 +299,8 @@ impl<'a> Check<'a> {
         if !self.strange.is_empty() {
             report.open.push(format!("who has signed {} of the heads", self.strange.len()));
         }
-        let (erased, missing): (Vec<&Hash>, Vec<&Hash>) =
-            self.pointed.difference(&self.seen).partition(|text| self.erased.contains(*text));
-        if !erased.is_empty() {
-            let (erased, all) = (erased.len(), self.pointed.len());
-            report.open.push(format!("what {erased} of {all} texts said: the log says that they were erased"));
-        }
-        if !missing.is_empty() {
-            let missing = missing.len();
-            report.open.push(format!(
-                "what {missing} texts said that events point to: left out, or erased elsewhere in the log"
-            ));
-        }
+        report.open.extend(self.texts.end(whole)?);
         report.past(size);
         Ok(report)
-    }
-}
-
-/// The salted hashes that an event points to: all that has the form of one, but for what is called a hash.
-fn commitments(value: &Value, found: &mut HashSet<Hash>) {
-    match value {
-        Value::String(text) if text.len() == 64 => {
-            found.extend(hex::decode(text).ok().and_then(|bytes| Hash::try_from(bytes).ok()));
-        }
-        Value::Array(items) => items.iter().for_each(|item| commitments(item, found)),
-        Value::Object(fields) => {
-            let fields = fields.iter().filter(|(name, _)| !name.ends_with("_hash"));
-            fields.for_each(|(_, value)| commitments(value, found));
-        }
-        _ => {}
     }
 }

@@ -1,9 +1,8 @@
 //! The lines of an export. The page on the audit log in the book says what each means.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
+use crate::note::{decimal, hash};
 use crate::tree::Hash;
 
 /// The version of the form that is read here.
@@ -32,6 +31,7 @@ pub(crate) enum Line {
 
 /// What any line may hold. Numbers are texts, so that no reader rounds them.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Fields {
     parkway_audit: Option<u64>,
     origin: Option<String>,
@@ -49,6 +49,11 @@ struct Fields {
 impl Line {
     pub(crate) fn read(text: &str) -> Result<Line, String> {
         let line: Fields = serde_json::from_str(text).map_err(|e| format!("no line of an audit export: {e}"))?;
+        let Fields { parkway_audit, head, event, payload, end, .. } = &line;
+        let kinds = [parkway_audit.is_some(), head.is_some(), event.is_some(), payload.is_some(), end.is_some()];
+        if kinds.into_iter().filter(|is| *is).count() != 1 {
+            return Err("no line of an audit export, or more than one".into());
+        }
         if let Some(version) = line.parkway_audit {
             if version != VERSION {
                 return Err(format!("the export has version {version}, and this program reads {VERSION}"));
@@ -63,8 +68,7 @@ impl Line {
             if bytes.len() > LONGEST_EVENT {
                 return Err(format!("an event of {} bytes, and {LONGEST_EVENT} is the most", bytes.len()));
             }
-            let hash = |text: &String| Hash::try_from(BASE64_STANDARD.decode(text).ok()?).ok();
-            let proof = line.proof.map(|hashes| hashes.iter().map(hash).collect::<Option<_>>());
+            let proof = line.proof.map(|hashes| hashes.iter().map(|text| hash(text)).collect::<Option<_>>());
             let proof = proof.map(|proof| proof.ok_or("`proof` is no list of hashes in base64")).transpose()?;
             return Ok(Line::Event { leaf: number("leaf", line.leaf)?, bytes, proof });
         }
@@ -73,18 +77,20 @@ impl Line {
             let salt = bytes_of("salt", line.salt)?;
             return Ok(Line::Payload { commitment, salt, bytes: line.bytes.ok_or("`bytes` is missing")? });
         }
-        match line.end {
-            Some(_) => Ok(Line::End { events: number("end", line.end)? }),
-            None => Err("no line of an audit export".into()),
-        }
+        Ok(Line::End { events: number("end", line.end)? })
     }
 }
 
 fn number(name: &str, text: Option<String>) -> Result<u64, String> {
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| format!("`{name}` is no number in a text"))
+    text.and_then(|text| decimal(&text)).ok_or_else(|| format!("`{name}` is no number in a text"))
 }
 
 fn bytes_of<const N: usize>(name: &str, text: Option<String>) -> Result<[u8; N], String> {
-    let bytes = text.and_then(|text| hex::decode(text).ok()?.try_into().ok());
-    bytes.ok_or_else(|| format!("`{name}` is not {N} bytes in hexadecimal"))
+    text.and_then(|text| digits(&text)).ok_or_else(|| format!("`{name}` is not {N} bytes in hexadecimal"))
+}
+
+/// Bytes in hexadecimal, as they are written: in small letters.
+pub(crate) fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let bytes: [u8; N] = hex::decode(text).ok()?.try_into().ok()?;
+    (hex::encode(bytes) == text).then_some(bytes)
 }

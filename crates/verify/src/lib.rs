@@ -19,6 +19,7 @@ mod export;
 mod heads;
 mod note;
 mod report;
+mod texts;
 pub mod tree;
 
 pub use chain::{KeyChain, Rotation};

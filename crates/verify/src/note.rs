@@ -11,16 +11,18 @@ use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
-use crate::tree::Hash;
+use crate::tree;
 
 /// The kind of key that Ed25519 is, in front of its bytes.
 const ED25519: u8 = 1;
 
 /// The most signatures of a note.
 const MOST: usize = 100;
+/// The longest note, in bytes.
+const LONGEST: usize = 64 * 1024;
 
 /// A key that signatures are checked with, written as `NAME+ID+KEY`: the id in hexadecimal, the key in base64.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     name: String,
     id: [u8; 4],
@@ -57,7 +59,7 @@ impl FromStr for Key {
         };
         let known = Sha256::new().chain_update(name).chain_update([b'\n']).chain_update(&bytes).finalize();
         let known = [known[0], known[1], known[2], known[3]];
-        if hex::decode(id).ok().as_deref() != Some(&known) {
+        if id != hex::encode(known) {
             return Err(bad("its id is not that of its name and key"));
         }
         let key = VerifyingKey::from_bytes(&public).map_err(|_| bad("no point of the curve"))?;
@@ -106,6 +108,9 @@ impl FromStr for Note {
 
     fn from_str(note: &str) -> Result<Self, String> {
         let bad = |why: &str| format!("this is no signed note: {why}");
+        if note.len() > LONGEST {
+            return Err(bad("it has more than 64 KiB"));
+        }
         if note.chars().any(|c| c.is_control() && c != '\n') {
             return Err(bad("it has control characters"));
         }
@@ -131,7 +136,7 @@ pub struct Head {
     /// How many events it has.
     pub size: u64,
     /// The root of the tree over them.
-    pub root: Hash,
+    pub root: tree::Hash,
     /// The note that it is written in.
     pub note: Note,
 }
@@ -146,8 +151,7 @@ impl FromStr for Head {
         let origin =
             lines.next().filter(|line| !line.is_empty()).ok_or_else(|| bad("its origin is missing"))?.to_owned();
         let size = lines.next().and_then(decimal).ok_or_else(|| bad("its second line is no size"))?;
-        let root = lines.next().and_then(|line| BASE64_STANDARD.decode(line).ok());
-        let root = root.and_then(|root| Hash::try_from(root).ok()).ok_or_else(|| bad("its third line is no hash"))?;
+        let root = lines.next().and_then(hash).ok_or_else(|| bad("its third line is no hash"))?;
         if lines.any(str::is_empty) {
             return Err(bad("there is an empty line in its text"));
         }
@@ -155,8 +159,13 @@ impl FromStr for Head {
     }
 }
 
+/// A hash in base64.
+pub(crate) fn hash(text: &str) -> Option<tree::Hash> {
+    BASE64_STANDARD.decode(text).ok()?.try_into().ok()
+}
+
 /// A number as a head has it: without a sign, and without zeros before it.
-fn decimal(text: &str) -> Option<u64> {
+pub(crate) fn decimal(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
 }

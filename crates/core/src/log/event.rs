@@ -682,7 +682,7 @@ pub enum EventKind {
     },
     /// A key that signs heads of the log gives way to another.
     KeyRotated {
-        /// The note that both have signed (C2SP `signed-note`): public keys and signatures, and nothing of anybody's.
+        /// The note that both have signed (C2SP `signed-note`): a head of the log, public keys and signatures, and nothing of anybody's.
         rotation: String,
         /// Why.
         note: Commitment,

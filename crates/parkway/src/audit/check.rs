@@ -29,17 +29,17 @@ impl AuditLog {
         let audit = self.store.audit();
         // What must hold when the log has so many events: kept heads, and those from elsewhere. They are read before the log, which may
         // grow meanwhile, and be signed.
+        let (kept, keys) = match self.known(&trust.keys).await {
+            Err(Error::Audit(what)) => return Ok(Err(wrong(what))),
+            known => known?,
+        };
         let mut due: BTreeMap<u64, Vec<Due>> = BTreeMap::new();
-        for head in self.kept_heads().await? {
+        for head in kept {
             due.entry(head.head.size).or_default().push(Due::Kept(head));
         }
         for head in &trust.heads {
             due.entry(head.size).or_default().push(Due::Pinned(head.clone()));
         }
-        let keys = match self.chain(&trust.keys).await {
-            Err(Error::Audit(what)) => return Ok(Err(wrong(what))),
-            keys => keys?,
-        };
         let end = audit.tree().await?;
         let mut check = Check { origin, keys, report: Report::default() };
         let (mut tree, mut runs) = (Tree::default(), HashSet::<RunId>::new());
@@ -75,7 +75,7 @@ impl AuditLog {
     }
 
     /// The heads that are kept, smallest first.
-    async fn kept_heads(&self) -> Result<Vec<SignedHead>, Error> {
+    pub(super) async fn kept_heads(&self) -> Result<Vec<SignedHead>, Error> {
         let (mut all, mut above) = (Vec::new(), 0);
         loop {
             let page = self.store.audit().heads(above, PAGE).await?;
@@ -167,6 +167,14 @@ impl Check {
                 "a key for this log is known, and no head that it has signed is kept: they were deleted, or never made"
                     .into(),
             ));
+        }
+        // Behind the newest head that counts whoever has the old key could have written anything, and moved the note of both there.
+        if let Some((behind, rotation)) = self.keys.uncovered(report.newest.map_or(0, |(size, _)| size)) {
+            let (from, to) = (&rotation.from, &rotation.to);
+            return Err(wrong(format!(
+                "{from} gave way to {to} in event {behind}, and no head that the new key has signed covers that: `parkway audit rotate` was \
+                 interrupted (begin it once more, and it goes on from there), or the log was changed"
+            )));
         }
         report.origin = self.origin;
         report.events = tree.size();

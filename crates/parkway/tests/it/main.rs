@@ -13,6 +13,7 @@ mod checking;
 mod costs;
 mod erasing;
 mod examples;
+mod exports;
 mod goals;
 mod house;
 mod kept;

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use parkway::audit::{Class, Erase, Head, SigningKey, Trust};
 use parkway::id::Digest;
 use parkway::log::tree::{Frontier, leaf_hash};
@@ -51,6 +53,8 @@ enum How {
     Resigned,
     /// The plan of the second run is erased, as may be, and then statements.
     WithoutPlan(&'static str),
+    /// A key has given way, and then statements; whoever has the old key signs all but the last event with it, or signs nothing.
+    GaveWay(&'static str, bool),
 }
 
 use How::*;
@@ -70,6 +74,19 @@ const LAST_RUN_AND_HEAD: &str = "
     DELETE FROM parkway_memory_contradiction; DELETE FROM parkway_memory_text; DELETE FROM parkway_memory;
     DELETE FROM parkway_payload WHERE run = 4; DELETE FROM parkway_event WHERE run = 4; DELETE FROM parkway_run WHERE key = 4;
     DELETE FROM parkway_head WHERE size > (SELECT max(leaf) FROM parkway_event);";
+
+/// Heads of the new key.
+const DELETE_NEW_HEADS: &str =
+    "DELETE FROM parkway_head WHERE size >= (SELECT leaf FROM parkway_log WHERE body LIKE '%key_rotated%')";
+/// The same, and the event by which the key gave way is the last one.
+const MOVED: &str = "
+    DELETE FROM parkway_head WHERE size >= (SELECT leaf FROM parkway_log WHERE body LIKE '%key_rotated%');
+    CREATE TEMP TABLE moved AS SELECT leaf FROM parkway_log WHERE body LIKE '%key_rotated%';
+    UPDATE parkway_event SET leaf = 10000 WHERE leaf = (SELECT leaf FROM moved);
+    UPDATE parkway_event SET leaf = -(leaf - 1) WHERE leaf > (SELECT leaf FROM moved) AND leaf < 10000;
+    UPDATE parkway_event SET leaf = -leaf WHERE leaf < 0;
+    UPDATE parkway_event SET leaf = (SELECT count(*) FROM parkway_event) WHERE leaf = 10000;
+    DROP TABLE moved;";
 
 const TAMPERS: &[Tamper] = &[
     t(
@@ -411,6 +428,13 @@ FROM parkway_event AS event JOIN parkway_run AS run ON run.key = event.run WHERE
     t("log_id", "call it another log", Alone, Sql("UPDATE parkway_log_id SET id = 'other'")),
     t("all", "cut the last run off, with its head", WithHead, Sql(LAST_RUN_AND_HEAD)),
     t("all", "go back to a backup", WithHead, RolledBack),
+    t("head", "delete the newest, behind which a key has given way", Alone, GaveWay(DELETE_NEW_HEADS, false)),
+    t(
+        "all",
+        "rewrite what came since a key gave way, with that event at the end, and sign it by the old key",
+        Alone,
+        GaveWay(MOVED, true),
+    ),
 ];
 
 const SOURCE: &str = "parkway: 1
@@ -425,6 +449,8 @@ outputs: { text: \"${{ steps.greet.output.text }}\" }
 struct Made {
     folder: tempfile::TempDir,
     key: SigningKey,
+    /// To which that one gives way.
+    next: SigningKey,
     heads: Vec<Head>,
 }
 
@@ -460,7 +486,8 @@ impl Made {
         execute(&mut connection, &format!("INSERT INTO parkway_message (run, at, body) VALUES (1, 0, '{said}')")).await;
         connection.close().await.unwrap();
         upkeep::backup(&path, &folder.path().join("made.db")).await.unwrap();
-        Made { folder, key, heads }
+        let next = SigningKey::generate(key.name()).unwrap();
+        Made { folder, key, next, heads }
     }
 
     /// A copy of the store, somewhere else.
@@ -471,9 +498,9 @@ impl Made {
     }
 
     /// What is wrong with a store, as `audit verify` says it.
-    async fn doubts(&self, path: &Path, with_head: bool) -> Option<String> {
+    async fn doubts(&self, path: &Path, key: &SigningKey, with_head: bool) -> Option<String> {
         let heads = if with_head { self.heads.clone() } else { Vec::new() };
-        let trust = Trust { keys: vec![self.key.public()], heads };
+        let trust = Trust { keys: vec![key.public()], heads };
         match upkeep::check(path, Depth::Full).await {
             Ok(checked) if checked.is_sound() => {}
             Ok(checked) => return Some(checked.problems[0].to_string()),
@@ -518,12 +545,13 @@ async fn execute(connection: &mut SqliteConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
 }
 
-/// Gives every event the hash that its bytes have, with the nodes of the tree that it completes.
-async fn hash_anew(connection: &mut SqliteConnection) {
+/// Gives every event the hash that its bytes have, with the nodes of the tree that it completes. Returns the tree of all but the last.
+async fn hash_anew(connection: &mut SqliteConnection) -> Frontier {
     let rows: Vec<(i64, Vec<u8>)> =
         sqlx::query_as("SELECT leaf, body FROM parkway_log ORDER BY leaf").fetch_all(&mut *connection).await.unwrap();
-    let mut tree = Frontier::default();
+    let (mut tree, mut before) = (Frontier::default(), Frontier::default());
     for (leaf, body) in rows {
+        before = tree.clone();
         let own = leaf_hash(&body);
         let nodes = tree.append(own);
         let hash: Vec<u8> = std::iter::once(&own).chain(&nodes).flat_map(|hash: &Digest| *hash.as_bytes()).collect();
@@ -534,6 +562,7 @@ async fn hash_anew(connection: &mut SqliteConnection) {
             .await
             .unwrap();
     }
+    before
 }
 
 async fn tampered(made: &Made, number: usize, tamper: &Tamper) -> PathBuf {
@@ -572,6 +601,28 @@ async fn tampered(made: &Made, number: usize, tamper: &Tamper) -> PathBuf {
             execute(&mut connection, sql).await;
             connection.close().await.unwrap();
         }
+        GaveWay(sql, signs) => {
+            let parkway = engine(&path).await;
+            let by = Author::new("Ada", Channel::Command);
+            parkway.audit().rotate(&by, &made.key, &made.next, "it was seen").await.unwrap();
+            let workflow = Workflow::from_source("set.yaml", "parkway: 1\nsteps:\n  one: { set: { n: 1 } }\n").unwrap();
+            parkway.start(workflow, inputs! {}).await.unwrap().output::<Value>().await.unwrap();
+            parkway.audit().sign(&made.next).await.unwrap();
+            drop(parkway);
+            let mut connection = connect(&path).await;
+            execute(&mut connection, sql).await;
+            let tree = hash_anew(&mut connection).await;
+            if signs {
+                let (size, root) = (tree.size(), tree.root());
+                let text = format!("{}\n{size}\n{}\n", made.key.name(), BASE64_STANDARD.encode(root.as_bytes()));
+                let query = sqlx::query("INSERT INTO parkway_head (size, root, note) VALUES ($1, $2, $3)")
+                    .bind(i64::try_from(size).unwrap())
+                    .bind(root.as_bytes().to_vec())
+                    .bind(made.key.sign(&text));
+                query.execute(&mut connection).await.unwrap();
+            }
+            connection.close().await.unwrap();
+        }
         RolledBack => drop(fs::copy(made.folder.path().join("before.db"), &path).unwrap()),
         Resigned => {
             let other = SigningKey::generate(made.key.name()).unwrap();
@@ -592,12 +643,13 @@ async fn a_store_that_was_changed_passes_for_what_it_was() {
     let made = Made::new().await;
     for with_head in [false, true] {
         let path = made.copy("as-it-is.db");
-        assert_eq!(made.doubts(&path, with_head).await, None);
+        assert_eq!(made.doubts(&path, &made.key, with_head).await, None);
     }
     let (mut table, mut wrong) = (String::new(), Vec::new());
     for (number, tamper) in TAMPERS.iter().enumerate() {
         let path = tampered(&made, number, tamper).await;
-        let (alone, with_head) = (made.doubts(&path, false).await, made.doubts(&path, true).await);
+        let key = if matches!(tamper.how, GaveWay(..)) { &made.next } else { &made.key };
+        let (alone, with_head) = (made.doubts(&path, key, false).await, made.doubts(&path, key, true).await);
         let seen = match (&alone, &with_head) {
             (Some(_), Some(_)) => Alone,
             (None, Some(_)) => WithHead,
