@@ -1,6 +1,5 @@
 //! The key that signs the log, trusted, and given up for another; and the heads that are known from elsewhere.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
