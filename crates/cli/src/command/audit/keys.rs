@@ -53,8 +53,8 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Keys and heads that count: those that are named, the key that signs here, if there is one, and the heads in the places that the
-    /// settings name.
+    /// Keys and heads that count: those that are named, the key that signs here, if there is one, with what it has signed last, and the
+    /// heads in the places that the settings name.
     pub(super) async fn of(
         log: &AuditLog,
         heads: &[PathBuf],
@@ -69,12 +69,10 @@ impl Known {
         for key in keys {
             known.trust.keys.push(key.parse().map_err(|why: String| Failure::invalid(why))?);
         }
-        let origin = log.origin().await?;
+        let (origin, mut beside) = (log.origin().await?, None);
         if let Some(path) = SigningKey::place(&origin).filter(|path| path.exists()) {
             known.trust.keys.push(SigningKey::open(&path, &origin)?.public());
-            if let Some((file, read)) = signed_last(&path)? {
-                known.take(&file, read);
-            }
+            beside = signed_last(&path)?;
         }
         let signed = log.newest_head().await?.is_some();
         for anchor in anchors {
@@ -82,6 +80,10 @@ impl Known {
                 Some(file) => known.look(&file, &origin, signed),
                 None => known.open.push(format!("the heads at {anchor}")),
             }
+        }
+        if let Some((file, mut last)) = beside {
+            last.heads.retain(|head| !known.trust.heads.contains(head));
+            known.take(&file, last);
         }
         Ok(known)
     }
