@@ -30,6 +30,7 @@
 #[cfg(feature = "anchors")]
 mod anchor;
 mod check;
+mod class;
 mod contains;
 mod erase;
 mod export;
@@ -58,7 +59,8 @@ pub use parkway_verify::{Doubt, Head, Heads, Key, Report, Trust, verify as verif
 pub use self::anchor::Anchor;
 #[cfg(feature = "anchors")]
 pub(crate) use self::anchor::address;
-pub use self::erase::{Class, Erase, Erased, Found};
+pub use self::class::Class;
+pub use self::erase::{Erase, Erased, Found};
 pub use self::export::{Exported, Extent};
 pub use self::key::SigningKey;
 pub use self::replay::{Difference, Excerpt, Outcome, Replay, Replayed, Replaying};
