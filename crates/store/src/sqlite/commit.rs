@@ -94,6 +94,11 @@ impl Prepared {
         })
     }
 
+    /// Whether a text is to be gone when it has become true.
+    pub(super) fn erases(&self) -> bool {
+        self.changes.iter().any(Change::erases)
+    }
+
     /// Whether it makes a run with this id.
     fn creates(&self, run: &RunId) -> bool {
         self.own.iter().chain(&self.others).any(|new| new.run == *run)

@@ -118,6 +118,11 @@ impl Job {
         }
     }
 
+    /// Whether it has a text to be gone, and became true.
+    fn has_erased(&self) -> bool {
+        matches!(self, Job::Commit(commit, Reply { outcome: Some(Ok(())), .. }) if commit.erases())
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Job::Commit(commit, _) => commit.bytes(),
@@ -325,13 +330,22 @@ impl Task {
                     {
                         job.fail(&e);
                     }
+                    self.erased(std::slice::from_ref(job));
                     job.answer();
                 }
                 return;
             }
             Err(Failure::Statement(e) | Failure::Batch(e)) => batch.iter_mut().for_each(|job| job.fail(&e)),
         }
+        self.erased(&batch);
         batch.iter_mut().for_each(Job::answer);
+    }
+
+    /// A text that was erased is in the write-ahead log until that is cut back.
+    fn erased(&mut self, jobs: &[Job]) {
+        if let Some(log) = self.log.as_mut().filter(|_| jobs.iter().any(Job::has_erased)) {
+            log.erased();
+        }
     }
 
     async fn transact(&mut self, batch: &mut [Job]) -> Result<(), Failure> {

@@ -41,6 +41,11 @@ impl Change {
         commit.events.iter().filter_map(change).collect()
     }
 
+    /// Whether a text is to be gone that the write-ahead log may hold.
+    pub(crate) fn erases(&self) -> bool {
+        matches!(self, Change::Forgotten { .. } | Change::Erased(_))
+    }
+
     /// The memory that it writes.
     fn writes(&self) -> Option<MemoryId> {
         match self {
