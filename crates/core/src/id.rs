@@ -218,7 +218,7 @@ pub struct Time(i64);
 
 impl Time {
     /// The point `micros` microseconds after the epoch.
-    pub fn from_micros(micros: i64) -> Self {
+    pub const fn from_micros(micros: i64) -> Self {
         Time(micros)
     }
 

@@ -15,11 +15,17 @@ use crate::log::{Commitment, EventKind};
 use crate::store::StoreError;
 
 mod find;
+mod news;
+mod times;
 mod words;
 
 pub use find::{Meaning, RecallError};
+pub use news::{Known, changed, known};
+pub use times::{Bond, Span, Superseded};
 pub use words::words;
 
+/// By all that is known.
+const EVER: Time = Time::from_micros(i64::MAX);
 /// The longest text of a memory, in bytes.
 pub const LONGEST_TEXT: usize = 64 << 10;
 /// The longest name of a namespace, and the longest subject, in bytes.
@@ -160,9 +166,24 @@ impl NewMemory {
             contradicts: Vec::new(),
         }
     }
-}
 
-impl NewMemory {
+    /// The time in which it is to hold.
+    pub fn span(&self) -> Span {
+        Span::new(self.from, self.until)
+    }
+
+    /// What is wrong with it, if anything, in words that name the way out.
+    pub fn check(&self) -> Result<(), String> {
+        self.content.check()?;
+        match self.until {
+            Some(until) if until <= self.from => Err(format!(
+                "it is to hold from {} until {until}, which is no time at all; name a later `until`",
+                self.from
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The memory that an event writes, with the payload of what it says.
     pub fn written(event: &EventKind, content: Content) -> Option<(Self, Commitment)> {
         let EventKind::MemoryWritten {
@@ -197,25 +218,6 @@ impl NewMemory {
     }
 }
 
-/// By what a memory was superseded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Superseded {
-    /// The memory that holds in its place.
-    pub by: MemoryId,
-    /// When that became known.
-    pub known: Time,
-    /// Since when that one holds.
-    pub from: Time,
-}
-
-impl Superseded {
-    /// By this memory, which holds since `from`; `known` is when that became known.
-    pub fn new(by: MemoryId, known: Time, from: Time) -> Self {
-        Superseded { by, known, from }
-    }
-}
-
 /// A memory as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -246,8 +248,8 @@ pub struct Remembered {
     pub expires: Option<Time>,
     /// Whether it is recalled whatever is asked for.
     pub pinned: bool,
-    /// By what it was superseded.
-    pub superseded: Option<Superseded>,
+    /// By what it was superseded, in the order in which that came; what took nothing that another had not taken is not among it.
+    pub superseded: Vec<Superseded>,
     /// Memories that say something else, whichever came first.
     pub contradicts: Vec<MemoryId>,
     /// When it was forgotten.
@@ -271,17 +273,10 @@ impl Remembered {
             until: memory.until,
             expires: memory.expires,
             pinned: memory.pinned,
-            superseded: None,
+            superseded: Vec::new(),
             contradicts: memory.contradicts,
             forgotten: None,
         }
-    }
-
-    /// Whether it holds at `at`, by what was known at `known`. Whether it has expired is another question.
-    pub fn holds(&self, at: Time, known: Time) -> bool {
-        let superseded = self.superseded.filter(|superseded| superseded.known <= known);
-        let until = superseded.map(|superseded| superseded.from).into_iter().chain(self.until).min();
-        self.forgotten.is_none() && self.known <= known && self.from <= at && until.is_none_or(|until| at < until)
     }
 }
 
@@ -381,33 +376,50 @@ impl Recall {
             && memory.expires.is_none_or(|expires| self.now < expires)
     }
 
-    /// The best of these memories, best first, with what is pinned before all else; by their numbers in the order in which words and
-    /// meaning have found them. What may not be recalled, or is neither pinned nor found, is not among them.
+    /// The best of these memories, in the order of [`Recall::order`]; by their numbers in the order in which words and meaning have found
+    /// them. What may not be recalled, or is neither pinned nor found, is not among them.
     pub fn fuse(&self, memories: Vec<Remembered>, by_text: &[u64], by_vector: &[u64]) -> Vec<Recalled> {
         let (text, vector) = (ranks(by_text), ranks(by_vector));
         let mut allowed: HashMap<u64, Remembered> =
             memories.into_iter().filter(|memory| self.allows(memory)).map(|memory| (memory.number, memory)).collect();
-        let pinned: Vec<u64> = allowed.values().filter(|memory| memory.pinned).map(|memory| memory.number).collect();
-        let best = self.order(&pinned, by_text, by_vector).into_iter().filter_map(|number| allowed.remove(&number));
-        let recalled = |memory: Remembered| {
+        let pinned: HashSet<u64> =
+            allowed.values().filter(|memory| memory.pinned).map(|memory| memory.number).collect();
+        let found =
+            by_text.iter().chain(by_vector).chain(&pinned).copied().filter(|number| allowed.contains_key(number));
+        let best = self.ordered(found.collect(), &pinned, (&text, &vector));
+        let recalled = |mut memory: Remembered| {
             let (by_text, by_vector) = (text.get(&memory.number).copied(), vector.get(&memory.number).copied());
+            memory.superseded.retain(|superseded| superseded.known <= self.known);
             Recalled { score: self.weights.score(by_text, by_vector), memory, by_text, by_vector }
         };
-        best.take(self.limit as usize).map(recalled).collect()
+        best.into_iter().filter_map(|number| allowed.remove(&number)).take(self.limit as usize).map(recalled).collect()
     }
 
-    /// The numbers of what is pinned or was found, in the order of [`Recall::fuse`]: a store need not read more of them than it gives.
+    /// The numbers of what is pinned or was found, best first: a store need not read more of them than it gives. What is pinned comes before
+    /// what was found, but leaves half of [`Recall::limit`] to that, as far as so much was found.
     pub fn order(&self, pinned: &[u64], by_text: &[u64], by_vector: &[u64]) -> Vec<u64> {
-        let (text, vector) = (ranks(by_text), ranks(by_vector));
-        let pins: HashSet<u64> = pinned.iter().copied().collect();
-        let all: BTreeSet<u64> = pinned.iter().chain(by_text).chain(by_vector).copied().collect();
-        let place = |number: u64| {
-            let score = self.weights.score(text.get(&number).copied(), vector.get(&number).copied());
-            (pins.contains(&number), score, number)
-        };
-        let mut order: Vec<(bool, f64, u64)> = all.into_iter().map(place).collect();
-        order.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(b.2.cmp(&a.2)));
-        order.into_iter().map(|(_, _, number)| number).collect()
+        let all = pinned.iter().chain(by_text).chain(by_vector).copied().collect();
+        self.ordered(all, &pinned.iter().copied().collect(), (&ranks(by_text), &ranks(by_vector)))
+    }
+
+    fn ordered(
+        &self,
+        all: BTreeSet<u64>,
+        pins: &HashSet<u64>,
+        (text, vector): (&HashMap<u64, u32>, &HashMap<u64, u32>),
+    ) -> Vec<u64> {
+        let place =
+            |number: u64| (self.weights.score(text.get(&number).copied(), vector.get(&number).copied()), number);
+        let mut order: Vec<(f64, u64)> = all.into_iter().map(place).collect();
+        order.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+        let (mut pinned, mut found): (Vec<u64>, Vec<u64>) =
+            order.into_iter().map(|(_, number)| number).partition(|number| pins.contains(number));
+        let limit = self.limit as usize;
+        let kept = found.len().min(limit.div_ceil(2));
+        let rest = pinned.split_off(pinned.len().min(limit - kept));
+        pinned.append(&mut found);
+        pinned.extend(rest);
+        pinned
     }
 }
 
@@ -442,7 +454,9 @@ pub struct MemoryFilter {
     pub subject: Option<String>,
     /// Only what says the same as [`Content::digest`] of something.
     pub digest: Option<Digest>,
-    /// Also what is superseded or forgotten.
+    /// Only what holds at this time or at a later one, by all that is known.
+    pub holds_from: Option<Time>,
+    /// Also what was forgotten.
     pub all: bool,
     /// Only those with a greater [`Remembered::number`].
     pub after: u64,
@@ -451,7 +465,7 @@ pub struct MemoryFilter {
 }
 
 impl MemoryFilter {
-    /// Of one namespace.
+    /// Of one namespace, whenever it holds or held.
     pub fn of(namespace: impl Into<String>) -> Self {
         MemoryFilter { namespace: Some(namespace.into()), ..MemoryFilter::default() }
     }
@@ -464,7 +478,8 @@ impl MemoryFilter {
             && has(&self.namespace, content.map(|content| &content.namespace))
             && has(&self.subject, content.and_then(|content| content.subject.as_ref()))
             && self.digest.is_none_or(|digest| content.map(Content::digest) == Some(digest))
-            && (self.all || (memory.superseded.is_none() && memory.forgotten.is_none()))
+            && (self.all || memory.forgotten.is_none())
+            && self.holds_from.is_none_or(|at| memory.span(at, EVER).is_some())
             && memory.number > self.after
     }
 }
@@ -472,8 +487,8 @@ impl MemoryFilter {
 /// What agents remember. It is written by commits whose events say so.
 #[async_trait]
 pub trait Memory: Send + Sync {
-    /// What fits best, best first; what is pinned comes before all else. What was forgotten, or belongs to another namespace, is never
-    /// among it.
+    /// What fits best, in the order of [`Recall::fuse`]. What was forgotten, or belongs to another namespace, is never among it; nor is what
+    /// became known of a memory only after [`Recall::known`].
     async fn recall(&self, recall: &Recall) -> Result<Vec<Recalled>, StoreError>;
 
     /// Memories, oldest first.
@@ -482,8 +497,14 @@ pub trait Memory: Send + Sync {
     /// The namespaces that hold anything, by name, with how much that is: what is superseded and not forgotten counts, too.
     async fn namespaces(&self) -> Result<Vec<(String, u64)>, StoreError>;
 
-    /// Memories with a number above `after` that have no vector of this model, oldest first; at most `limit`.
-    async fn without_vector(&self, model: &str, after: u64, limit: u32) -> Result<Vec<Remembered>, StoreError>;
+    /// Memories of a namespace with a number above `after` that have no vector of this model, oldest first; at most `limit`.
+    async fn without_vector(
+        &self,
+        model: &str,
+        namespace: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Remembered>, StoreError>;
 
     /// Keeps vectors of memories: a cache, which is no evidence and can be made again. Of one that is not there, nothing is kept. A vector
     /// of another length than those of its model is [`StoreError::Malformed`].
@@ -502,37 +523,6 @@ pub fn likeness(a: &str, b: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(day: i64) -> Time {
-        Time::from_micros(day * 86_400_000_000)
-    }
-
-    fn memory() -> Remembered {
-        let mut new = NewMemory::new(MemoryId::new([1; 16]), Content::new("a", "b"), at(10));
-        new.until = Some(at(40));
-        Remembered::new(1, new, Commitment::from_bytes([0; 32]), at(12), RunId::SYSTEM, Seq(1))
-    }
-
-    #[test]
-    fn two_times_are_kept_apart() {
-        let mut memory = memory();
-        memory.superseded = Some(Superseded::new(MemoryId::new([2; 16]), at(30), at(20)));
-        // (holds at, known at)
-        for (day, known, holds) in [
-            (9, 50, false),
-            (10, 11, false),
-            (10, 12, true),
-            (19, 50, true),
-            (20, 50, false),
-            (20, 29, true),
-            (39, 29, true),
-            (40, 29, false),
-        ] {
-            assert_eq!(memory.holds(at(day), at(known)), holds, "on day {day}, by what was known on day {known}");
-        }
-        memory.forgotten = Some(at(60));
-        assert!(!memory.holds(at(15), at(50)));
-    }
 
     #[test]
     fn contents_that_say_the_same_have_one_digest() {

@@ -50,7 +50,7 @@ async fn main() -> Outcome<()> {
         let sync = sync_cost(folder.path())?;
         let store = SqliteStore::open(&path, Arc::new(SystemClock)).await?;
         let by_words = ask(&store, &mut dice, false).await?;
-        vectors(&store, count, &mut dice).await?;
+        vectors(&store, &mut dice).await?;
         store.close().await?;
         let store = SqliteStore::open(&path, Arc::new(SystemClock)).await?;
         let start = Instant::now();
@@ -127,14 +127,17 @@ async fn fill(path: &Path, count: usize, dice: &mut Dice) -> Outcome<f64> {
 }
 
 /// Gives every memory a vector.
-async fn vectors(store: &SqliteStore, count: usize, dice: &mut Dice) -> Outcome<()> {
-    let mut left = 2 * count;
-    while left > 0 {
-        let lacking = store.without_vector("bench", (2 * count - left) as u64, 2_000).await?;
-        let made: Vec<_> =
-            lacking.iter().map(|memory| (memory.id, MemoryVector::new("bench", dice.vector()))).collect();
-        store.keep_vectors(&made).await?;
-        left = left.saturating_sub(made.len().max(1));
+async fn vectors(store: &SqliteStore, dice: &mut Dice) -> Outcome<()> {
+    for (namespace, _) in store.memory().namespaces().await? {
+        let mut after = 0;
+        loop {
+            let lacking = store.without_vector("bench", &namespace, after, 2_000).await?;
+            let Some(last) = lacking.last() else { break };
+            after = last.number;
+            let made: Vec<_> =
+                lacking.iter().map(|memory| (memory.id, MemoryVector::new("bench", dice.vector()))).collect();
+            store.keep_vectors(&made).await?;
+        }
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub(crate) enum MemoryCommand {
         /// The namespace
         #[arg(value_name = "NAMESPACE")]
         namespace: Option<String>,
-        /// Also what was superseded
+        /// Also what does not hold any more
         #[arg(long)]
         all: bool,
         /// Write JSON, one memory or namespace a line
@@ -58,7 +58,7 @@ pub(crate) enum MemoryCommand {
     },
     /// Show a memory, with where it comes from
     Show {
-        /// Its id, or the beginning of it
+        /// Its id, or the first 4 characters of it or more
         #[arg(value_name = "MEMORY")]
         memory: String,
         /// Write JSON
@@ -67,7 +67,7 @@ pub(crate) enum MemoryCommand {
     },
     /// Forget a memory: its text is erased, that it was there stays in the log
     Forget {
-        /// Its id, or the beginning of it
+        /// Its id, or the first 4 characters of it or more
         #[arg(value_name = "MEMORY")]
         memory: String,
         /// Why
@@ -79,7 +79,7 @@ pub(crate) enum MemoryCommand {
         /// Only of this namespace
         #[arg(value_name = "NAMESPACE")]
         namespace: Option<String>,
-        /// Also what was superseded
+        /// Also what does not hold any more
         #[arg(long)]
         all: bool,
     },

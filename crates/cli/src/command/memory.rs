@@ -5,7 +5,8 @@ use std::io::{self, BufRead, BufReader, BufWriter};
 use std::path::Path;
 
 use parkway::Parkway;
-use parkway::id::RunId;
+use parkway::clock::{Clock as _, SystemClock};
+use parkway::id::{RunId, Time};
 use parkway::log::Channel;
 use parkway::memory::{self, Author, Evaluated, Measured, MemoryFilter, Question, Remembered};
 use serde_json::{Value, json};
@@ -37,13 +38,13 @@ pub(crate) async fn memory(global: &Global, args: MemoryArgs, out: &mut Out) -> 
     match args.command {
         MemoryCommand::List { namespace: Some(namespace), all, json } => {
             let mut filter = MemoryFilter::of(namespace);
-            filter.all = all;
+            filter.holds_from = (!all).then(now);
             let found = memories.list(&filter).await?;
             if found.is_empty() && !json {
                 say("nothing is remembered there; the namespaces:  parkway memory list");
             }
             for memory in found {
-                if json { out.json(&value(&memory))? } else { out.text(&line(&memory))? }
+                if json { out.json(&value(&memory))? } else { out.text(&line(&memory, (now(), now())))? }
             }
         }
         MemoryCommand::List { namespace: None, json, .. } => {
@@ -63,6 +64,7 @@ pub(crate) async fn memory(global: &Global, args: MemoryArgs, out: &mut Out) -> 
             let mut recall = memories.question(vec![namespace], &question);
             recall.limit = limit;
             (recall.at, recall.known) = (at.unwrap_or(recall.at), known_at.unwrap_or(recall.known));
+            let times = (recall.at, recall.known);
             let found = memories.recall(recall).await?;
             if found.is_empty() && !json {
                 say("nothing fits; what is there:  parkway memory list NAMESPACE");
@@ -75,7 +77,7 @@ pub(crate) async fn memory(global: &Global, args: MemoryArgs, out: &mut Out) -> 
                     value["by_vector"] = json!(found.by_vector);
                     out.json(&value)?;
                 } else {
-                    out.text(&line(&found.memory))?;
+                    out.text(&line(&found.memory, times))?;
                 }
             }
         }
@@ -99,7 +101,7 @@ pub(crate) async fn memory(global: &Global, args: MemoryArgs, out: &mut Out) -> 
         }
         MemoryCommand::Export { namespace, all } => {
             let mut filter = namespace.map(MemoryFilter::of).unwrap_or_default();
-            filter.all = all;
+            filter.holds_from = (!all).then(now);
             let count = memories.export(&mut BufWriter::new(io::stdout()), filter).await?;
             say(&counted_memories(count));
         }
@@ -111,6 +113,9 @@ pub(crate) async fn memory(global: &Global, args: MemoryArgs, out: &mut Out) -> 
             };
             let done = memories.import(&by, lines).await?;
             out.text(&format!("{} written, {} known already", counted_memories(done.written), done.known))?;
+            if done.expired > 0 {
+                say(&format!("{} passed over: nobody would recall what has expired", counted_memories(done.expired)));
+            }
         }
         MemoryCommand::Eval { file, json } => {
             let questions = questions(&file)?;
@@ -137,8 +142,13 @@ fn questions(file: &Path) -> Result<Vec<Question>, Failure> {
     Ok(questions)
 }
 
-/// `3f9a01c2  2027-01-31 12:00  Anna drinks tea`
-fn line(memory: &Remembered) -> String {
+fn now() -> Time {
+    SystemClock.now()
+}
+
+/// `3f9a01c2  2027-01-31 12:00  Anna drinks tea`: the time in which it holds at `at`, or the next one, by what was known then.
+fn line(memory: &Remembered, (at, known): (Time, Time)) -> String {
+    let span = memory.span(at, known);
     let id = memory.id.to_string();
     let id = id.get(..SHORT).unwrap_or(&id);
     let said = match &memory.content {
@@ -152,14 +162,14 @@ fn line(memory: &Remembered) -> String {
     if memory.pinned {
         marks.push("pinned".to_owned());
     }
-    if let Some(superseded) = memory.superseded {
-        marks.push(format!("until {}", local(superseded.from)));
+    if let Some(until) = span.or_else(|| memory.spans(known).pop()).map_or(memory.until, |span| span.until) {
+        marks.push(format!("until {}", local(until)));
     }
     if !memory.contradicts.is_empty() {
         marks.push(format!("contradicts {}", counted_memories(memory.contradicts.len() as u64)));
     }
     let marks = if marks.is_empty() { String::new() } else { format!("  ({})", marks.join(", ")) };
-    format!("{id}  {}  {said}{marks}", local(memory.from))
+    format!("{id}  {}  {said}{marks}", local(span.map_or(memory.from, |span| span.from)))
 }
 
 fn show(memory: &Remembered, out: &mut Out) -> Result<(), Failure> {
@@ -181,9 +191,10 @@ fn show(memory: &Remembered, out: &mut Out) -> Result<(), Failure> {
     if let Some(until) = memory.until {
         out.text(&format!("  holds until  {}", local(until)))?;
     }
-    if let Some(superseded) = memory.superseded {
+    for superseded in &memory.superseded {
         let (by, from, known) = (superseded.by, local(superseded.from), local(superseded.known));
-        out.text(&format!("  superseded   by {by}, which holds from {from}; known since {known}"))?;
+        let until = superseded.until.map_or_else(String::new, |until| format!(" until {}", local(until)));
+        out.text(&format!("  superseded   by {by}, which holds from {from}{until}; known since {known}"))?;
     }
     for other in &memory.contradicts {
         out.text(&format!("  contradicts  {other}"))?;
@@ -225,6 +236,10 @@ fn measured(done: &Evaluated, out: &mut Out) -> Result<(), Failure> {
     }
     if let Some(fused) = &done.fused {
         out.text(&line("both", fused))?;
+    }
+    if done.strange > 0 {
+        let answers = counted(done.strange, "answer");
+        say(&format!("nothing can find {answers} of the file: no memory of the namespaces has that text or id"));
     }
     let questions = counted(done.text.questions, "question");
     let weights = done.weights;

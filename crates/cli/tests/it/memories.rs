@@ -34,7 +34,8 @@ fn a_person_sees_what_a_run_remembers_and_has_it_forgotten() {
     let shown = bench.parkway(&["memory", "show", &id[..8]]).code(0).out;
     assert!(shown.contains(&format!("memory {id}, semantic\n  namespace    people")), "{shown}");
     assert!(shown.contains("written by   run ") && shown.contains(", event 4"), "{shown}");
-    bench.parkway(&["memory", "show", "zz"]).code(1).says("no memory is called `zz`");
+    bench.parkway(&["memory", "show", "zzzz"]).code(1).says("no memory is called `zzzz`");
+    bench.parkway(&["memory", "forget", ""]).code(1).says("write at least 4 characters");
     bench.parkway(&["memory", "forget", &id[..8], "--note", "asked for"]).code(0).says("audit erase --text");
     bench.parkway(&["memory", "forget", &id[..8]]).code(2).says("was forgotten before");
     assert!(!bench.parkway(&["memory", "list", "people"]).code(0).out.contains("Ada"));
@@ -114,6 +115,12 @@ fn memories_are_measured_on_questions_whose_answers_are_known() {
     assert_eq!((&json["text"]["questions"], &json["vector"]), (&6.into(), &serde_json::Value::Null));
     bench.write("bad.jsonl", "{\"text\": 3}");
     bench.parkway(&["memory", "eval", "bad.jsonl"]).code(2).says("bad.jsonl, line 1: it is no question");
+    let strange = question(11).replace("the number 77", "no number");
+    bench.write("questions.jsonl", &(1..10).map(question).chain([strange]).collect::<Vec<_>>().join("\n"));
+    bench.parkway(&["memory", "eval", "questions.jsonl"]).code(0).says("nothing can find 1 answer of the file");
+    let none = "{\"namespaces\":[\"n\"],\"text\":\"Which?\",\"answers\":[]}";
+    bench.write("none.jsonl", &[none; 3].join("\n"));
+    bench.parkway(&["memory", "eval", "none.jsonl"]).code(1).says("has no answers");
     bench.write("few.jsonl", &question(1));
     bench.parkway(&["memory", "eval", "few.jsonl"]).code(1).says("at least 3");
     let out = bench.parkway(&["memory", "export", "n"]).code(0).says("30 memories").out;

@@ -3,15 +3,19 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::id::MemoryId;
+use crate::id::{Digest, MemoryId};
 use crate::log::{Commitment, Event, EventKind};
-use crate::memory::{Content, MemoryFilter, MemoryVector, NewMemory, Recall, Recalled, Remembered, Superseded, words};
+use crate::memory::{
+    Bond, Content, MemoryFilter, MemoryVector, NewMemory, Recall, Recalled, Remembered, Span, Superseded, words,
+};
 use crate::store::StoreError;
 
 /// The fold of all events about memories.
 #[derive(Default)]
 pub(super) struct Memories {
     all: Vec<Remembered>,
+    /// What each of them says it supersedes, and what tells whether two say the same.
+    said: HashMap<MemoryId, (Vec<MemoryId>, Digest)>,
     vectors: HashMap<(MemoryId, String), Vec<f32>>,
 }
 
@@ -34,28 +38,46 @@ impl Memories {
         match &event.kind {
             EventKind::MemoryWritten { .. } => {
                 let written = content().and_then(|content| NewMemory::written(&event.kind, content));
-                let Some((new, commitment)) = written else { return };
-                for superseded in &new.supersedes {
-                    if let Some(memory) = self.get(*superseded) {
-                        memory.superseded.get_or_insert(Superseded::new(new.id, event.at, new.from));
-                    }
-                }
+                let Some((mut new, commitment)) = written else { return };
+                // Those that there are, each once.
+                let there = |memory: &&Remembered| new.contradicts.contains(&memory.id);
+                new.contradicts = self.all.iter().filter(there).map(|memory| memory.id).collect();
                 for contradicted in &new.contradicts {
                     if let Some(memory) = self.get(*contradicted) {
                         memory.contradicts.push(new.id);
                     }
                 }
+                self.said.insert(new.id, (new.supersedes.clone(), new.content.digest()));
                 let number = self.all.len() as u64 + 1;
-                self.all.push(Remembered::new(number, new, commitment, event.at, event.run, event.seq));
+                let new = Remembered::new(number, new, commitment, event.at, event.run, event.seq);
+                self.all.iter_mut().for_each(|earlier| meet(&self.said, earlier, &new));
+                self.all.push(new);
             }
             EventKind::MemoryForgotten { id, .. } => {
-                self.vectors.retain(|(of, _), _| of != id);
                 if let Some(memory) = self.get(*id) {
                     memory.content = None;
                     memory.forgotten.get_or_insert(event.at);
                 }
+                self.gone();
+            }
+            EventKind::PayloadErased { payloads, .. } => {
+                let erased = self.all.iter_mut().filter(|memory| payloads.contains(&memory.commitment));
+                erased.for_each(|memory| memory.content = None);
+                self.gone();
             }
             _ => {}
+        }
+    }
+
+    /// What says nothing any more has no vector, and takes nothing from others.
+    fn gone(&mut self) {
+        let Memories { all, said, vectors } = self;
+        vectors.retain(|(of, _), _| all.iter().any(|memory| memory.id == *of && memory.content.is_some()));
+        for number in 0..all.len() {
+            let (earlier, later) = all.split_at_mut(number + 1);
+            let memory = &mut earlier[number];
+            memory.superseded.clear();
+            later.iter().for_each(|later| meet(said, memory, later));
         }
     }
 
@@ -80,10 +102,13 @@ impl Memories {
                 })
             })
             .collect();
-        by_vector.sort_by(|a, b| b.0.total_cmp(&a.0));
+        by_vector.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
         let by_text: Vec<u64> = by_text.into_iter().map(|(_, number)| number).collect();
         let by_vector: Vec<u64> = by_vector.into_iter().map(|(_, number)| number).collect();
-        recall.fuse(allowed.into_iter().cloned().collect(), &by_text, &by_vector)
+        let mut found = recall.fuse(allowed.into_iter().cloned().collect(), &by_text, &by_vector);
+        let known = |id: &MemoryId| self.all.iter().any(|memory| memory.id == *id && memory.known <= recall.known);
+        found.iter_mut().for_each(|found| found.memory.contradicts.retain(known));
+        found
     }
 
     pub(super) fn list(&self, filter: &MemoryFilter) -> Vec<Remembered> {
@@ -99,10 +124,10 @@ impl Memories {
         counted.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
     }
 
-    pub(super) fn without_vector(&self, model: &str, after: u64, limit: u32) -> Vec<Remembered> {
+    pub(super) fn without_vector(&self, model: &str, namespace: &str, after: u64, limit: u32) -> Vec<Remembered> {
         let lacks = |memory: &&Remembered| {
             memory.number > after
-                && memory.content.is_some()
+                && memory.content.as_ref().is_some_and(|content| content.namespace == namespace)
                 && !self.vectors.contains_key(&(memory.id, model.to_owned()))
         };
         self.all.iter().filter(lacks).take(limit as usize).cloned().collect()
@@ -123,4 +148,13 @@ impl Memories {
         }
         Ok(())
     }
+}
+
+/// Takes in what a memory that came later has to do with an earlier one.
+fn meet(said: &HashMap<MemoryId, (Vec<MemoryId>, Digest)>, earlier: &mut Remembered, later: &Remembered) {
+    let (Some(one), Some(other)) = (&earlier.content, &later.content) else { return };
+    let (Some((_, words)), Some((supersedes, same))) = (said.get(&earlier.id), said.get(&later.id)) else { return };
+    let about = one.subject.is_some() && (&one.namespace, &one.subject) == (&other.namespace, &other.subject);
+    let bond = Bond::new(later.kind, supersedes.contains(&earlier.id), about, words == same);
+    earlier.meet(Superseded::new(later.id, later.known, Span::new(later.from, later.until)), bond);
 }

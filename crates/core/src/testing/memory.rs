@@ -387,8 +387,14 @@ impl Memory for MemoryStore {
         Ok(self.state().memories.namespaces())
     }
 
-    async fn without_vector(&self, model: &str, after: u64, limit: u32) -> Result<Vec<Remembered>, StoreError> {
-        Ok(self.state().memories.without_vector(model, after, limit))
+    async fn without_vector(
+        &self,
+        model: &str,
+        namespace: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Remembered>, StoreError> {
+        Ok(self.state().memories.without_vector(model, namespace, after, limit))
     }
 
     async fn keep_vectors(&self, vectors: &[(MemoryId, MemoryVector)]) -> Result<(), StoreError> {

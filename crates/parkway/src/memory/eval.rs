@@ -1,11 +1,11 @@
 //! How well memories are found, and which weights find them best, on questions whose answers are known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use parkway_core::id::MemoryId;
 use serde::{Deserialize, Serialize};
 
-use super::{Memories, Weights};
+use super::{Memories, MemoryFilter, Weights};
 use crate::error::Error;
 
 /// A question, and the memories that answer it.
@@ -75,28 +75,37 @@ pub struct Evaluated {
     pub fused: Option<Measured>,
     /// The weights that did best on the questions that they were chosen on; words alone if nothing did better.
     pub weights: Weights,
+    /// How many answers are no memory of the namespaces that are asked: nothing can find them.
+    pub strange: u64,
 }
 
-/// The weights of vectors that are tried beside a weight of 1 for words.
-const TRIED: [f64; 8] = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0];
+/// The weights of vectors that are tried beside a weight of 1 for words. With the last one, words only tell apart what meaning does not.
+const TRIED: [f64; 11] = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 1_000.0];
 
 /// Asks each question in each way. With `vectors`, by meaning as well.
 ///
 /// # Errors
 ///
-/// There are no questions, or the store or the embedder fails.
+/// There are fewer than 3 questions, one of them has no answers, or the store or the embedder fails.
 pub async fn evaluate(memories: &Memories, questions: &[Question], vectors: bool) -> Result<Evaluated, Error> {
     if questions.len() < 3 {
         return Err(Error::Memory("weights are chosen on one third of the questions; there must be at least 3".into()));
     }
+    if let Some(question) = questions.iter().find(|question| question.answers.is_empty()) {
+        let text = &question.text;
+        return Err(Error::Memory(format!(
+            "the question `{text}` has no answers; name the texts or ids of the memories that answer it as `answers`"
+        )));
+    }
+    let strange = strange(memories, questions).await?;
     let (chosen_on, measured_on): (Vec<_>, Vec<_>) = questions.iter().enumerate().partition(|(i, _)| i % 3 == 0);
     let words = Weights::new(1.0, 0.0);
     let text = ask(memories, &measured_on, words).await?;
     if !vectors {
-        return Ok(Evaluated { text, vector: None, fused: None, weights: words });
+        return Ok(Evaluated { text, vector: None, fused: None, weights: words, strange });
     }
     // Nothing is measured while some have no vector yet.
-    memories.complete_vectors().await?;
+    memories.complete_vectors_of(&namespaces(questions)).await?;
     let mut best = (ask(memories, &chosen_on, words).await?.recall_at_10, words);
     for vector in TRIED {
         let weights = Weights::new(1.0, vector);
@@ -107,7 +116,36 @@ pub async fn evaluate(memories: &Memories, questions: &[Question], vectors: bool
     }
     let vector = ask(memories, &measured_on, Weights::new(0.0, 1.0)).await?;
     let fused = ask(memories, &measured_on, best.1).await?;
-    Ok(Evaluated { text, vector: Some(vector), fused: Some(fused), weights: best.1 })
+    Ok(Evaluated { text, vector: Some(vector), fused: Some(fused), weights: best.1, strange })
+}
+
+/// The namespaces that are asked.
+fn namespaces(questions: &[Question]) -> Vec<String> {
+    let all: BTreeSet<&String> = questions.iter().flat_map(|question| &question.namespaces).collect();
+    all.into_iter().cloned().collect()
+}
+
+/// How many answers are no memory of the namespaces that are asked.
+async fn strange(memories: &Memories, questions: &[Question]) -> Result<u64, Error> {
+    let mut there: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for namespace in namespaces(questions) {
+        let mut filter = MemoryFilter::of(&namespace);
+        let named = there.entry(namespace).or_default();
+        loop {
+            let page = memories.page(&mut filter).await?;
+            if page.is_empty() {
+                break;
+            }
+            for memory in page {
+                named.extend([memory.id.to_string()].into_iter().chain(memory.content.map(|content| content.text)));
+            }
+        }
+    }
+    let strange = |question: &Question| {
+        let there: Vec<_> = question.namespaces.iter().filter_map(|namespace| there.get(namespace)).collect();
+        question.answers.iter().filter(|answer| !there.iter().any(|named| named.contains(*answer))).count() as u64
+    };
+    Ok(questions.iter().map(strange).sum())
 }
 
 async fn ask(memories: &Memories, questions: &[(usize, &Question)], weights: Weights) -> Result<Measured, Error> {

@@ -32,8 +32,8 @@ pub use parkway_core::engine::Author;
 use parkway_core::engine::{Outside, Services, holds, line_of, record_outside, record_outside_if};
 use parkway_core::id::MemoryId;
 pub use parkway_core::memory::{
-    Content, MemoryFilter, MemoryKind, MemoryVector, NewMemory, Recall, Recalled, Remembered, Superseded, Weights,
-    likeness,
+    Content, MemoryFilter, MemoryKind, MemoryVector, NewMemory, Recall, Recalled, Remembered, Span, Superseded,
+    Weights, likeness,
 };
 use parkway_core::memory::{Meaning, RecallError};
 
@@ -43,6 +43,8 @@ use crate::error::Error;
 
 /// Memories that are read at once.
 const PAGE: u32 = 1_000;
+/// The shortest beginning of an id that a memory is found by.
+const SHORTEST: usize = 4;
 /// Memories that are written in one commit.
 const TOGETHER: usize = 256;
 
@@ -79,15 +81,29 @@ impl Memories {
     }
 
     /// Gives every memory its vector now, where the settings name an embedder. Else each call of [`recall`](Memories::recall) gives some
-    /// of them theirs.
+    /// of the namespaces that it asks theirs.
     pub async fn complete_vectors(&self) -> Result<(), Error> {
-        let Some(meaning) = &self.meaning else { return Ok(()) };
-        meaning.complete(self.services.store.memory()).await.map_err(not_recalled)
+        let namespaces = self.namespaces().await?.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        self.complete_vectors_of(&namespaces).await
     }
 
-    /// Memories, oldest first.
+    /// Gives every memory of these namespaces its vector now.
+    async fn complete_vectors_of(&self, namespaces: &[String]) -> Result<(), Error> {
+        let Some(meaning) = &self.meaning else { return Ok(()) };
+        meaning.complete(self.services.store.memory(), namespaces).await.map_err(not_recalled)
+    }
+
+    /// Memories, oldest first: whenever they hold or held, unless the filter says a time.
     pub async fn list(&self, filter: &MemoryFilter) -> Result<Vec<Remembered>, Error> {
         Ok(self.services.store.memory().list(filter).await?)
+    }
+
+    /// The next page of a list; empty at its end.
+    async fn page(&self, filter: &mut MemoryFilter) -> Result<Vec<Remembered>, Error> {
+        filter.limit = PAGE;
+        let page = self.list(filter).await?;
+        filter.after = page.last().map_or(filter.after, |memory| memory.number);
+        Ok(page)
     }
 
     /// The namespaces that hold anything, with how much that is.
@@ -95,15 +111,21 @@ impl Memories {
         Ok(self.services.store.memory().namespaces().await?)
     }
 
-    /// The memory that a text means: an id, or the beginning of one. Forgotten ones are found, too.
+    /// The memory that a text means: an id, or the beginning of one, of at least 4 characters. Forgotten ones are found, too.
     pub async fn find(&self, text: &str) -> Result<Remembered, Error> {
+        if text.len() < SHORTEST {
+            return Err(Error::Memory(format!(
+                "`{text}` may be many memories; write at least {SHORTEST} characters of the id"
+            )));
+        }
         let mut filter = MemoryFilter::default();
-        (filter.all, filter.limit, filter.id) = (true, PAGE, text.parse().ok());
+        (filter.all, filter.id) = (true, text.parse().ok());
         let mut found: Vec<Remembered> = Vec::new();
         loop {
-            let page = self.list(&filter).await?;
-            let Some(last) = page.last() else { break };
-            filter.after = last.number;
+            let page = self.page(&mut filter).await?;
+            if page.is_empty() {
+                break;
+            }
             found.extend(page.into_iter().filter(|memory| memory.id.to_string().starts_with(text)));
         }
         match found.len() {
@@ -113,14 +135,15 @@ impl Memories {
         }
     }
 
-    /// Writes memories. They are on disk when this returns; of a great many, some may be where it fails.
+    /// Writes memories. They are on disk when this returns; of a great many, some may be where it fails. Each takes the place of earlier ones about
+    /// its subject, or in its words, for the time in which it holds, unless it says that it contradicts them.
     ///
     /// # Errors
     ///
     /// One of them cannot be remembered, and so none was written, or the store fails.
     pub async fn remember(&self, by: &Author, memories: Vec<NewMemory>) -> Result<(), Error> {
         for memory in &memories {
-            memory.content.check().map_err(Error::Memory)?;
+            memory.check().map_err(Error::Memory)?;
         }
         let all: Vec<Outside> = memories.into_iter().map(Outside::Remember).collect();
         for part in all.chunks(TOGETHER) {

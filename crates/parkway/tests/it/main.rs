@@ -18,6 +18,7 @@ mod goals;
 mod house;
 mod kept;
 mod memories;
+mod memories_said;
 mod older;
 mod promises;
 mod realistic;

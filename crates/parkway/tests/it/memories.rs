@@ -17,16 +17,16 @@ use parkway::upkeep::{self, Depth};
 use parkway::{Inputs, Parkway, Workflow, inputs};
 use serde_json::{Value, json};
 
-fn ada() -> Author {
+pub(crate) fn ada() -> Author {
     Author::new("Ada", Channel::Program)
 }
 
-async fn on_disk(path: &Path) -> Parkway {
+pub(crate) async fn on_disk(path: &Path) -> Parkway {
     Parkway::builder().store(format!("sqlite:{}", path.display())).build().await.unwrap()
 }
 
 /// An engine whose time stands still unless it is moved.
-async fn with_clock() -> (Parkway, Arc<FakeClock>) {
+pub(crate) async fn with_clock() -> (Parkway, Arc<FakeClock>) {
     let clock = Arc::new(FakeClock::default());
     let store = Arc::new(parkway::sqlite::SqliteStore::in_memory(clock.clone()).await.unwrap());
     (Parkway::builder().store_with(store).clock(clock.clone()).build().await.unwrap(), clock)
@@ -41,7 +41,7 @@ steps:
 outputs: { written: \"${{ steps.write.output }}\", read: \"${{ steps.read.output }}\" }
 ";
 
-async fn run(parkway: &Parkway, source: &str, inputs: Inputs) -> Result<Value, parkway::Error> {
+pub(crate) async fn run(parkway: &Parkway, source: &str, inputs: Inputs) -> Result<Value, parkway::Error> {
     let workflow = Workflow::from_source("flow.yaml", source)?;
     parkway.start(workflow, inputs).await?.output().await
 }
@@ -51,12 +51,12 @@ fn writing(args: &Value) -> String {
     FLOW.replace("ARGS", &args.to_string())
 }
 
-async fn remember(parkway: &Parkway, args: Value, query: &str) -> Value {
+pub(crate) async fn remember(parkway: &Parkway, args: Value, query: &str) -> Value {
     run(parkway, &writing(&args), inputs! { query: query }).await.unwrap()
 }
 
 /// What is recalled of a namespace, best first.
-async fn recalled(parkway: &Parkway, namespace: &str, question: &str) -> Vec<String> {
+pub(crate) async fn recalled(parkway: &Parkway, namespace: &str, question: &str) -> Vec<String> {
     let recall = parkway.memories().question(vec![namespace.into()], question);
     texts(parkway, recall).await
 }
@@ -357,7 +357,7 @@ outputs: {{ read: \"${{{{ steps.read.output }}}}\" }}
 }
 
 /// Whether some bytes stand in any file of a folder.
-fn stands(folder: &Path, needle: &str) -> bool {
+pub(crate) fn stands(folder: &Path, needle: &str) -> bool {
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -503,7 +503,7 @@ async fn memories_are_taken_elsewhere_and_back() {
     let (parkway, _) = with_clock().await;
     let memories = parkway.memories();
     let lines = "{\"namespace\": \"shop\", \"text\": \"Tea is at \u{00e4} good price\", \"kind\": \"procedural\", \"pinned\": true}\n\n\
-         {\"namespace\":\"shop\",\"text\":\"tea is at \u{00e4} good price.\"}\n{\"namespace\":\"shop\",\"text\":\"b\",\"from\":\"2027-01-31T12:00:00Z\",\"labels\":{\"untrusted\":true}}";
+         {\"namespace\":\"shop\",\"text\":\"tea is at \u{00e4} good price.\",\"kind\":\"procedural\",\"pinned\":true}\n{\"namespace\":\"shop\",\"text\":\"b\",\"from\":\"2027-01-31T12:00:00Z\",\"labels\":{\"untrusted\":true}}";
     let done = memories.import(&ada(), lines.as_bytes()).await.unwrap();
     assert_eq!((done.written, done.known), (2, 1));
     let mut out = Vec::new();
@@ -521,6 +521,10 @@ async fn memories_are_taken_elsewhere_and_back() {
         ("{\"namespace\":\"a\",\"text\":\"x\"}\n{\"namespace\":\"a\"}", "line 2: it is no memory"),
         ("\n{\"namespace\":\"\",\"text\":\"x\"}", "line 2: a namespace has 1 to 256 bytes"),
         ("{\"namespace\":\"a\",\"text\":\"\"}", "line 1: there is nothing to remember"),
+        (
+            "\n{\"namespace\":\"a\",\"text\":\"x\",\"from\":\"2027-01-31T12:00:00Z\",\"until\":\"2027-01-31T12:00:00Z\"}",
+            "line 2: it is to hold from",
+        ),
     ] {
         let error = memories.import(&ada(), line.as_bytes()).await.unwrap_err().to_string();
         assert!(error.starts_with(why), "{error}");
@@ -555,7 +559,7 @@ async fn many_at_once_lose_nothing() {
 }
 
 /// A list of `memory.list` with these arguments.
-async fn listed(parkway: &Parkway, args: Value) -> Result<Value, parkway::Error> {
+pub(crate) async fn listed(parkway: &Parkway, args: Value) -> Result<Value, parkway::Error> {
     let source = format!(
         "parkway: 1\nmodels: {{ main: {{}} }}\ntools: {{ memory: {{ namespaces: [shop, 'customers/*'] }} }}\nsteps:\n  \
          list: {{ tool: memory.list, with: {args} }}\n  ask: {{ chat: {{ model: main, prompt: hello }} }}\noutputs: {{ list: \"${{{{ steps.list.output }}}}\" }}\n"
@@ -605,11 +609,8 @@ async fn a_list_in_parts_leaves_something_out_or_tells_it_twice() {
     let short = listed(&parkway, json!({"max_tokens": 20, "model": "main"})).await.unwrap();
     let count = short["memories"].as_array().unwrap().len();
     assert!(count > 0 && count < 50 && short["more"] == true, "{short}");
-    for (args, why) in [
-        (json!({"namespace": "house"}), "is not granted"),
-        (json!({"max_tokens": 5}), "needs `model`"),
-        (json!({"max_tokens": 1, "model": "main"}), "no list would ever go past it"),
-    ] {
+    for (args, why) in [(json!({"namespace": "house"}), "is not granted"), (json!({"max_tokens": 5}), "needs `model`")]
+    {
         let error = listed(&parkway, args).await.unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }

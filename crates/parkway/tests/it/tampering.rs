@@ -71,7 +71,7 @@ const LAST_RUN: &str = "
 const LAST_RUN_AND_HEAD: &str = "
     DELETE FROM parkway_payload WHERE run = 3; DELETE FROM parkway_snapshot WHERE run = 3; DELETE FROM parkway_message WHERE run = 3;
     DELETE FROM parkway_outbox WHERE run = 3; DELETE FROM parkway_event WHERE run = 3; DELETE FROM parkway_run WHERE key = 3;
-    DELETE FROM parkway_memory_contradiction; DELETE FROM parkway_memory_text; DELETE FROM parkway_memory;
+    DELETE FROM parkway_memory_contradiction; DELETE FROM parkway_memory_supersession; DELETE FROM parkway_memory_text; DELETE FROM parkway_memory;
     DELETE FROM parkway_payload WHERE run = 4; DELETE FROM parkway_event WHERE run = 4; DELETE FROM parkway_run WHERE key = 4;
     DELETE FROM parkway_head WHERE size > (SELECT max(leaf) FROM parkway_event);";
 
@@ -348,20 +348,8 @@ FROM parkway_event AS event JOIN parkway_run AS run ON run.key = event.run WHERE
         Alone,
         Sql("UPDATE parkway_memory SET untrusted = NOT untrusted WHERE key = 1"),
     ),
-    t(
-        "memory",
-        "bring a superseded one back",
-        Alone,
-        Sql("UPDATE parkway_memory SET superseded_by = NULL, superseded_at = NULL, superseded_from = NULL"),
-    ),
-    t(
-        "memory",
-        "supersede one",
-        Alone,
-        Sql(
-            "UPDATE parkway_memory SET superseded_by = (SELECT id FROM parkway_memory WHERE key = 3), superseded_at = 1, superseded_from = 1 WHERE key = 2",
-        ),
-    ),
+    t("memory", "bring a superseded one back", Alone, Sql("DELETE FROM parkway_memory_supersession")),
+    t("memory", "supersede one", Alone, Sql("INSERT INTO parkway_memory_supersession (memory, other) VALUES (3, 2)")),
     t(
         "memory",
         "forget one that was not",

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0003_ends.sql"),
     include_str!("../../migrations/sqlite/0004_heads.sql"),
     include_str!("../../migrations/sqlite/0005_memory.sql"),
+    include_str!("../../migrations/sqlite/0006_superseded.sql"),
 ];
 
 /// The table of versions.

@@ -1,4 +1,4 @@
-//! Finding among so many memories that some words are in most of them.
+//! Memories in SQLite: finding among so many that some words are in most of them, and those of an older version.
 
 use std::sync::Arc;
 
@@ -6,18 +6,24 @@ use parkway_core::clock::{Clock as _, SystemClock};
 use parkway_core::engine::{Author, Outside, Services, record_outside};
 use parkway_core::id::{MemoryId, WorkerId};
 use parkway_core::log::Channel;
-use parkway_core::memory::{Content, MemoryKind, NewMemory, Recall, Recalled};
+use parkway_core::memory::{Content, MemoryFilter, MemoryKind, NewMemory, Recall, Recalled, Remembered};
 use parkway_core::policy::DefaultPolicy;
 use parkway_core::store::Log as _;
 use parkway_core::tool::Toolbox;
 use parkway_store::SqliteStore;
+use parkway_store::upkeep::{Depth, check};
+
+use crate::runs::{execute, number, open};
+
+fn services(store: &Arc<SqliteStore>) -> Services {
+    let (tools, worker) = (Arc::new(Toolbox::new()), WorkerId::new("w"));
+    Services::new(store.clone(), tools, Arc::new(DefaultPolicy), Arc::new(SystemClock), worker)
+}
 
 async fn store(memories: Vec<(MemoryKind, String)>) -> Arc<SqliteStore> {
     let clock = Arc::new(SystemClock);
     let store = Arc::new(SqliteStore::in_memory(clock.clone()).await.unwrap());
-    let shared = store.clone();
-    let (tools, worker) = (Arc::new(Toolbox::new()), WorkerId::new("w"));
-    let services = Services::new(shared, tools, Arc::new(DefaultPolicy), clock.clone(), worker);
+    let services = services(&store);
     let memory = |(kind, text): (MemoryKind, String)| {
         let mut memory = NewMemory::new(MemoryId::new(clock.random()), Content::new("shop", text), clock.now());
         memory.kind = kind;
@@ -62,4 +68,45 @@ async fn a_word_that_most_memories_have_hides_those_that_few_have() {
     // Those that fit best may not be recalled: those that may are found all the same.
     let found = recalled(&store, "the lamp of an order", &[Procedural]).await;
     assert!(found.len() == 4 && found.iter().all(|text| text.contains("wrapped")), "{found:?}");
+}
+
+#[tokio::test]
+async fn what_a_memory_of_an_older_version_supersedes_is_lost() {
+    let folder = crate::kept::folder().unwrap();
+    let path = folder.path().join("runs.db");
+    let store = Arc::new(open(&path).await);
+    let clock = SystemClock;
+    let new = |text: &str| NewMemory::new(MemoryId::new(clock.random()), Content::new("shop", text), clock.now());
+    let (elm, bus, mut oak, mut ash) =
+        (new("in Elm Street"), new("by bus"), new("in Oak Street"), new("in Ash Street"));
+    oak.supersedes = vec![elm.id, MemoryId::new([9; 16]), elm.id, oak.id];
+    ash.supersedes = vec![oak.id, bus.id];
+    for memory in [elm, bus, oak, ash] {
+        let written = [Outside::Remember(memory)];
+        record_outside(&services(&store), &Author::new("ada", Channel::Program), &written).await.unwrap();
+    }
+    let kept =
+        async |store: &SqliteStore| -> Vec<Remembered> { store.memory().list(&MemoryFilter::default()).await.unwrap() };
+    let written = kept(&store).await;
+    assert_eq!(written.iter().map(|memory| memory.superseded.len()).collect::<Vec<_>>(), [1, 1, 1, 0]);
+    store.close().await.unwrap();
+    // As the version before has it.
+    execute(
+        &path,
+        "DROP TABLE parkway_memory_supersession; DROP INDEX parkway_memory_subject;
+        ALTER TABLE parkway_memory ADD COLUMN superseded_by BLOB;
+        ALTER TABLE parkway_memory ADD COLUMN superseded_at INTEGER;
+        ALTER TABLE parkway_memory ADD COLUMN superseded_from INTEGER;
+        DELETE FROM parkway_migrations WHERE version = 6",
+    )
+    .await;
+    let older = check(&path, Depth::Full).await.unwrap();
+    assert!(older.is_sound() && older.schema == 5, "{:?}", older.problems);
+    assert!(older.unchecked.iter().any(|what| what.contains("form of version 5")), "{:?}", older.unchecked);
+    let store = open(&path).await;
+    assert_eq!(kept(&store).await, written);
+    store.close().await.unwrap();
+    assert_eq!(number(&path, "SELECT count(*) FROM parkway_memory_supersession").await, 3);
+    let checked = check(&path, Depth::Full).await.unwrap();
+    assert!(checked.is_sound() && checked.counts.memories == 4, "{:?}", checked.problems);
 }

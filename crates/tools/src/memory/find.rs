@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use parkway_core::engine::{holds, line_of};
 use parkway_core::id::{MemoryId, RunId, Time};
-use parkway_core::memory::{Meaning, Memory, MemoryFilter, Recall, RecallError, Recalled, Remembered};
+use parkway_core::memory::{
+    self, Known, Meaning, Memory, MemoryFilter, NewMemory, Recall, RecallError, Recalled, Remembered,
+};
 use parkway_core::store::{Store, StoreError};
 use parkway_core::tool::ToolError;
 
@@ -42,21 +44,25 @@ impl Finder {
         self.memory().recall(recall).await.map_err(|error| failed(&error))
     }
 
-    /// Memories that hold now.
-    pub(super) async fn holding(&self, filter: MemoryFilter, now: Time) -> Result<Vec<Remembered>, ToolError> {
-        Ok(self.page(&filter, now).await?.0)
+    /// How many pinned memories may be recalled.
+    pub(super) async fn pinned(&self, mut recall: Recall) -> Result<usize, ToolError> {
+        (recall.text, recall.vector, recall.limit) = (String::new(), None, u32::MAX);
+        Ok(self.by_words(&recall).await?.len())
     }
 
-    /// Those of a list that hold now, and the number of the last one that was looked at; none if the list is empty.
-    pub(super) async fn page(
-        &self,
-        filter: &MemoryFilter,
-        now: Time,
-    ) -> Result<(Vec<Remembered>, Option<u64>), ToolError> {
-        let found = self.memory().list(filter).await.map_err(|error| failed(&error))?;
-        let last = found.last().map(|memory| memory.number);
-        let holds = |memory: &Remembered| memory.holds(now, now) && memory.expires.is_none_or(|expires| now < expires);
-        Ok((found.into_iter().filter(holds).collect(), last))
+    /// Memories, oldest first.
+    pub(super) async fn list(&self, filter: &MemoryFilter) -> Result<Vec<Remembered>, ToolError> {
+        self.memory().list(filter).await.map_err(|error| failed(&error))
+    }
+
+    /// What is known of what a memory is to say.
+    pub(super) async fn known(&self, new: &NewMemory, now: Time) -> Result<Known, ToolError> {
+        memory::known(self.memory(), new, now).await.map_err(|error| failed(&error))
+    }
+
+    /// The memories that hold for a shorter time when this one is written.
+    pub(super) async fn changed(&self, new: &NewMemory) -> Result<Vec<MemoryId>, ToolError> {
+        memory::changed(self.memory(), new).await.map_err(|error| failed(&error))
     }
 
     /// Whether nothing of a run may be erased now.
@@ -69,7 +75,7 @@ impl Finder {
     pub(super) async fn get(&self, id: MemoryId) -> Result<Option<Remembered>, ToolError> {
         let mut filter = MemoryFilter::default();
         (filter.id, filter.all) = (Some(id), true);
-        Ok(self.memory().list(&filter).await.map_err(|error| failed(&error))?.pop())
+        Ok(self.list(&filter).await?.pop())
     }
 }
 

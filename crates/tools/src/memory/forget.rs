@@ -28,7 +28,7 @@ pub(crate) struct Input {
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Output {
-    /// Whether it was there; it is not now.
+    /// That it is not there any more.
     forgotten: bool,
     #[serde(skip)]
     write: Option<ToolWrite>,
@@ -57,10 +57,7 @@ impl Remote for Forget {
             ToolError::invalid("not_found", message)
         };
         let memory = self.finder.get(id).await?.ok_or_else(unknown)?;
-        if memory.forgotten.is_some() {
-            return Ok(Output { forgotten: false, write: None });
-        }
-        // Whether it is there in a namespace of somebody else is nobody's business.
+        // Whether it is there in a namespace of somebody else, or was, is nobody's business. Where a forgotten one was, nobody knows.
         let granted = |namespace: &str| grants.allows(namespace, Access::Write);
         if !memory.content.is_some_and(|content| granted(&content.namespace)) {
             return Err(unknown());

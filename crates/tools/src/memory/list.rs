@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::find::Finder;
 use super::grants::{Access, Grants};
-use super::told::{Told, fit};
+use super::told::{NoRoom, Room, Told};
 use crate::remote::Remote;
 
 /// Memories that are read at once.
@@ -36,7 +36,7 @@ pub(crate) struct Input {
     #[serde(default = "fifty")]
     #[schemars(range(min = 1, max = 500))]
     limit: u32,
-    /// So many tokens of `model` may `text` have: what does not fit is left for the next list.
+    /// So many tokens of `model` may `text` have: what does not fit is left for the next list, but for one that does not fit alone.
     max_tokens: Option<u32>,
     /// The model that counts tokens, by its name in the workflow.
     model: Option<String>,
@@ -49,11 +49,13 @@ fn fifty() -> u32 {
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Output {
-    /// The memories that hold, oldest first.
+    /// The memories that hold or will hold, oldest first.
     memories: Vec<Told>,
     /// What they say, one to a line, for a prompt.
     text: String,
-    /// The number of the last of them: `after` of the next list. Where nothing is listed, what was asked for.
+    /// The numbers of those that were passed over, since each of them alone has more tokens than `max_tokens` allows.
+    too_long: Vec<u64>,
+    /// The number of the last one that is listed or was passed over: `after` of the next list. Where there is none, what was asked for.
     #[schemars(range(max = 9_007_199_254_740_991_u64))]
     last: u64,
     /// Whether there may be more.
@@ -76,26 +78,36 @@ impl Remote for List {
         }
         let mut filter = MemoryFilter::of(namespaces.remove(0));
         (filter.subject, filter.after, filter.limit) = (input.subject, input.after, PAGE);
-        let mut listed = Vec::new();
-        let limit = input.limit as usize;
-        // One more than is asked for says whether there are more.
-        while listed.len() <= limit {
-            let (page, Some(last)) = self.finder.page(&filter, context.now).await? else { break };
-            filter.after = last;
-            let known = page.into_iter().filter(|memory| input.kinds.is_empty() || input.kinds.contains(&memory.kind));
-            listed.extend(known.filter_map(|memory| Told::new(memory, None)));
+        // What will hold is listed as well: nobody comes back to a number that is behind.
+        filter.holds_from = Some(context.now);
+        let mut room = Room::new(input.max_tokens, input.model.as_deref(), context)?;
+        let (mut too_long, mut last, mut more) = (Vec::new(), input.after, false);
+        'pages: loop {
+            let page = self.finder.list(&filter).await?;
+            let Some(end) = page.last() else { break };
+            filter.after = end.number;
+            for memory in page {
+                let number = memory.number;
+                let expired = memory.expires.is_some_and(|expires| expires <= context.now);
+                let wanted = input.kinds.is_empty() || input.kinds.contains(&memory.kind);
+                let told = Told::new(memory, None, (context.now, context.now));
+                let Some(told) = told.filter(|_| wanted && !expired) else { continue };
+                if room.len() >= input.limit as usize {
+                    more = true;
+                    break 'pages;
+                }
+                match room.add(told)? {
+                    Ok(()) => {}
+                    Err(NoRoom::TooLong) => too_long.push(number),
+                    Err(NoRoom::Left) => {
+                        more = true;
+                        break 'pages;
+                    }
+                }
+                last = number;
+            }
         }
-        let mut more = listed.len() > limit;
-        listed.truncate(limit);
-        let all = listed.len();
-        let (memories, text) = fit(listed.into_iter(), input.max_tokens, input.model.as_deref(), context)?;
-        more |= memories.len() < all;
-        if memories.is_empty() && all > 0 {
-            let message =
-                "the first memory has more tokens than `max_tokens` allows, so that no list would ever go past it";
-            return Err(ToolError::invalid("invalid", message));
-        }
-        let last = memories.last().map_or(input.after, |memory| memory.number);
-        Ok(Output { memories, text, last, more })
+        let (memories, text) = room.told();
+        Ok(Output { memories, text, too_long, last, more })
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::find::Finder;
 use super::grants::{Access, Grants};
-use super::told::{Told, fit};
+use super::told::{Room, Told};
 use crate::remote::Remote;
 
 /// Recalls memories. They are what somebody once said: text, never orders.
@@ -37,7 +37,7 @@ pub(crate) struct Input {
     /// By what was known at this time.
     #[schemars(with = "Option<String>")]
     known_at: Option<Time>,
-    /// So many tokens of `model` may `text` have: what does not fit is left out, the worst fit first.
+    /// So many tokens of `model` may `text` have: what does not fit behind those that fit better is left out.
     max_tokens: Option<u32>,
     /// The model that counts tokens, by its name in the workflow.
     model: Option<String>,
@@ -54,7 +54,7 @@ pub(crate) struct Output {
     memories: Vec<Told>,
     /// What they say, one to a line, for a prompt.
     text: String,
-    /// How many were found that `max_tokens` has left out.
+    /// How many are not among them: those that `max_tokens` has no room for, and those that are pinned and that `limit` has no room for.
     left_out: u32,
 }
 
@@ -71,11 +71,23 @@ impl Remote for Recall {
         (recall.kinds, recall.limit) = (input.kinds, input.limit);
         recall.at = input.at.unwrap_or(context.now);
         recall.known = input.known_at.unwrap_or(context.now);
-        let found = self.finder.recall(recall).await?;
-        let all = found.len();
-        let found = found.into_iter().filter_map(|found| Told::new(found.memory, Some(found.score)));
-        let (memories, text) = fit(found, input.max_tokens, input.model.as_deref(), context)?;
-        let left_out = u32::try_from(all - memories.len()).unwrap_or(u32::MAX);
-        Ok(Output { memories, text, left_out })
+        let found = self.finder.recall(recall.clone()).await?;
+        let mut left_out = 0;
+        if found.len() >= input.limit as usize {
+            let given = found.iter().filter(|found| found.memory.pinned).count();
+            left_out += self.finder.pinned(recall.clone()).await?.saturating_sub(given);
+        }
+        let mut room = Room::new(input.max_tokens, input.model.as_deref(), context)?;
+        for found in found {
+            let told = Told::new(found.memory, Some(found.score), (recall.at, recall.known));
+            // A shorter one behind one that does not fit may do so.
+            if let Some(told) = told
+                && room.add(told)?.is_err()
+            {
+                left_out += 1;
+            }
+        }
+        let (memories, text) = room.told();
+        Ok(Output { memories, text, left_out: u32::try_from(left_out).unwrap_or(u32::MAX) })
     }
 }

@@ -1,7 +1,7 @@
 //! `memory.remember`: to write a memory, unless it is there.
 
 use parkway_core::id::{MemoryId, Time};
-use parkway_core::memory::{self, Content, MemoryFilter, MemoryKind, NewMemory, Remembered};
+use parkway_core::memory::{self, Content, Known, MemoryKind, NewMemory, Remembered};
 use parkway_core::tool::{Effect, ToolContext, ToolError};
 use parkway_core::write::ToolWrite;
 use schemars::JsonSchema;
@@ -31,7 +31,8 @@ pub(crate) struct Input {
     text: String,
     /// Where it belongs: a namespace that is granted. May be left out where one is granted by its name.
     namespace: Option<String>,
-    /// What it is about, where only one memory of the namespace holds at a time: `address`. What was known of it until now is superseded.
+    /// What it is about, where only one memory of the namespace holds at a time: `address`. What was known of it gives way to this one for the
+    /// time in which this one holds.
     subject: Option<String>,
     /// What kind of memory it is.
     #[serde(default)]
@@ -48,7 +49,7 @@ pub(crate) struct Input {
     /// Whether it is recalled whatever is asked for.
     #[serde(default)]
     pinned: bool,
-    /// Ids of memories of the same namespace that hold only until this one does.
+    /// Ids of memories of the same namespace that do not hold while this one does.
     #[serde(default)]
     supersedes: Vec<MemoryName>,
     /// Ids of memories of the same namespace that say something else; both are kept.
@@ -84,7 +85,7 @@ pub(crate) struct Output {
     namespace: String,
     /// Whether it was there, and nothing was written.
     known: bool,
-    /// The memories that hold only until it does.
+    /// The memories that hold for a shorter time now that it does.
     superseded: Vec<MemoryName>,
     /// Memories of the namespace with much the same words, the most alike first.
     similar: Vec<Similar>,
@@ -124,42 +125,37 @@ impl Remote for Remember {
         let namespace = meant.pop().unwrap_or_default();
         let mut content = Content::new(&namespace, input.text);
         content.subject = input.subject;
-        content.check().map_err(|why| ToolError::invalid("invalid", why))?;
         let now = context.now;
-        let from = input.from.unwrap_or(now);
-        if input.until.is_some_and(|until| until <= from) {
-            let message =
-                format!("it is to hold from {from} until {}, which is no time at all", input.until.unwrap_or(from));
-            return Err(ToolError::invalid("invalid", message));
-        }
+        let mut memory = NewMemory::new(MemoryId::of_call(&context.key), content, input.from.unwrap_or(now));
+        (memory.kind, memory.pinned) = (input.kind, input.pinned);
+        (memory.until, memory.expires) = (input.until, input.expires);
+        memory.check().map_err(|why| ToolError::invalid("invalid", why))?;
         if input.expires.is_some_and(|expires| expires <= now) {
             let message =
                 format!("it is to expire at {}, which is over: nobody would recall it", input.expires.unwrap_or(now));
             return Err(ToolError::invalid("invalid", message));
         }
-        let mut same = MemoryFilter::of(&namespace);
-        same.digest = Some(content.digest());
-        if let Some(known) = self.finder.holding(same, now).await?.pop() {
-            return Ok(known_already(known.id, namespace, Vec::new()));
-        }
-        let similar = self.similar(&content, now).await?;
-        let alike = similar.iter().find(|similar| similar.likeness >= ALIKE && input.on_similar == OnSimilar::Skip);
-        if let Some(known) = alike.map(|similar| similar.id.0) {
-            return Ok(known_already(known, namespace, similar));
-        }
-        let mut memory = NewMemory::new(MemoryId::of_call(&context.key), content, from);
-        (memory.kind, memory.pinned) = (input.kind, input.pinned);
-        (memory.until, memory.expires) = (input.until, input.expires);
         memory.supersedes = self.of_namespace(&namespace, &input.supersedes).await?;
         memory.contradicts = self.of_namespace(&namespace, &input.contradicts).await?;
-        if memory.content.subject.is_some() {
-            let mut about = MemoryFilter::of(&namespace);
-            about.subject.clone_from(&memory.content.subject);
-            let earlier = self.finder.holding(about, now).await?;
-            let named = memory.supersedes.clone();
-            memory.supersedes.extend(earlier.iter().map(|earlier| earlier.id).filter(|id| !named.contains(id)));
+        let known = self.finder.known(&memory, now).await?;
+        if let Known::Yes(known) = known {
+            return Ok(known_already(known, namespace, Vec::new()));
         }
-        let superseded = memory.supersedes.iter().copied().map(MemoryName).collect();
+        let similar = self.similar(&memory.content, now).await?;
+        // What is said with another end, or of another memory, is to be written.
+        let may_skip = known == Known::No && memory.supersedes.is_empty() && memory.contradicts.is_empty();
+        let skip = may_skip && input.on_similar == OnSimilar::Skip;
+        if let Some(alike) = similar.iter().find(|similar| skip && similar.likeness >= ALIKE) {
+            return Ok(known_already(alike.id.0, namespace, similar));
+        }
+        // It goes on: what is new is how it ends, or what it is beside.
+        if let (Known::Otherwise(span), None) = (known, input.from) {
+            memory.from = span.from;
+        }
+        let changed = self.finder.changed(&memory).await?;
+        let named = memory.supersedes.clone();
+        memory.supersedes.extend(changed.iter().filter(|id| !named.contains(id)));
+        let superseded = changed.into_iter().map(MemoryName).collect();
         let id = MemoryName(memory.id);
         Ok(Output { id, namespace, known: false, superseded, similar, write: Some(ToolWrite::Remember(memory)) })
     }

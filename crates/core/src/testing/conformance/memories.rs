@@ -7,7 +7,7 @@ use crate::id::{MemoryId, RunId, Seq, Time};
 use crate::label::Labels;
 use crate::log::{Commitment, EventKind, Payload};
 use crate::memory::{
-    Content, MemoryFilter, MemoryKind, MemoryVector, NewMemory, Recall, Remembered, Superseded, Weights,
+    Content, MemoryFilter, MemoryKind, MemoryVector, NewMemory, Recall, Remembered, Span, Superseded, Weights,
 };
 use crate::store::StoreError;
 
@@ -18,12 +18,12 @@ fn content(namespace: &str, text: &str) -> Content {
 }
 
 impl Room {
-    fn memory(&self, namespace: &str, text: &str) -> NewMemory {
+    pub(super) fn memory(&self, namespace: &str, text: &str) -> NewMemory {
         NewMemory::new(MemoryId::new(self.random()), content(namespace, text), self.now())
     }
 
     /// A commit that writes these memories, each with one event.
-    fn writing(&self, hold: &Hold, memories: &[NewMemory]) -> (Draft, Vec<Commitment>) {
+    pub(super) fn writing(&self, hold: &Hold, memories: &[NewMemory]) -> (Draft, Vec<Commitment>) {
         let mut draft = self.draft(&hold.lease, hold.head, memories.len() as u64);
         let mut commitments = Vec::new();
         for (place, memory) in memories.iter().enumerate() {
@@ -47,14 +47,14 @@ impl Room {
         (draft, commitments)
     }
 
-    async fn write(&self, hold: &mut Hold, memories: &[NewMemory]) -> Vec<Commitment> {
+    pub(super) async fn write(&self, hold: &mut Hold, memories: &[NewMemory]) -> Vec<Commitment> {
         let (draft, commitments) = self.writing(hold, memories);
         self.commit(&draft).await.unwrap();
         hold.head = Seq(hold.head.0 + memories.len() as u64);
         commitments
     }
 
-    async fn forget(&self, hold: &mut Hold, id: MemoryId, content: Commitment) {
+    pub(super) async fn forget(&self, hold: &mut Hold, id: MemoryId, content: Commitment) {
         let mut draft = self.draft(&hold.lease, hold.head, 1);
         draft.events[0].kind = EventKind::MemoryForgotten { key: None, id, content, note: None };
         self.commit(&draft).await.unwrap();
@@ -62,17 +62,17 @@ impl Room {
     }
 
     /// The texts that are recalled, best first.
-    async fn recalled(&self, recall: &Recall) -> Vec<String> {
+    pub(super) async fn recalled(&self, recall: &Recall) -> Vec<String> {
         let found = self.store().memory().recall(recall).await.unwrap();
         found.into_iter().map(|found| found.memory.content.unwrap().text).collect()
     }
 
-    async fn asked(&self, namespaces: &[&str], text: &str) -> Vec<String> {
+    pub(super) async fn asked(&self, namespaces: &[&str], text: &str) -> Vec<String> {
         let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
         self.recalled(&Recall::new(namespaces, text, self.now())).await
     }
 
-    async fn list(&self, filter: &MemoryFilter) -> Vec<Remembered> {
+    pub(super) async fn list(&self, filter: &MemoryFilter) -> Vec<Remembered> {
         self.store().memory().list(filter).await.unwrap()
     }
 }
@@ -181,9 +181,11 @@ pub(super) async fn what_held_is_not_told_from_what_was_known(room: Room) {
     }
     let filter = MemoryFilter { all: true, ..MemoryFilter::of("n") };
     let both = room.list(&filter).await;
-    assert_eq!(both[0].superseded, Some(Superseded::new(new.id, learnt, moved)));
-    assert_eq!(room.list(&MemoryFilter::of("n")).await, both[1..]);
-    // A memory is superseded once.
+    assert_eq!(both[0].superseded, [Superseded::new(new.id, learnt, Span::new(moved, None))]);
+    let held = |from: Time| MemoryFilter { holds_from: Some(from), ..MemoryFilter::of("n") };
+    assert_eq!(room.list(&held(moved)).await, both[1..]);
+    assert_eq!(room.list(&held(start.after(second * 4))).await, both);
+    // What is taken once need not be taken again.
     let third = NewMemory { supersedes: vec![old.id], ..room.memory("n", "address Ash Street") };
     room.write(&mut hold, std::slice::from_ref(&third)).await;
     assert_eq!(room.list(&filter).await[0], both[0]);
@@ -237,7 +239,7 @@ pub(super) async fn a_forgotten_memory_is_there(mut room: Room) {
         let tombstone = room.list(&MemoryFilter { id: Some(memory.id), all: true, ..MemoryFilter::default() }).await;
         assert_eq!(tombstone.len(), 1);
         assert_eq!((&tombstone[0].content, tombstone[0].forgotten), (&None, Some(gone)));
-        assert_eq!(room.store().memory().without_vector("m", 0, 9).await.unwrap().len(), 1);
+        assert_eq!(room.store().memory().without_vector("m", "n", 0, 9).await.unwrap().len(), 1);
         // What is gone stays gone, and forgetting it again changes nothing.
         room.store().memory().keep_vectors(&[(memory.id, vector.clone())]).await.unwrap();
         if round == 0 {
@@ -278,11 +280,13 @@ pub(super) async fn vectors_of_two_models_are_mixed(room: Room) {
     assert_eq!(room.recalled(&recall).await, ["red"]);
     recall.vector = Some(v("z", &[1.0, 0.0]));
     assert_eq!(room.recalled(&recall).await, Vec::<String>::new());
-    let lacking: Vec<_> =
-        store.memory().without_vector("y", 0, 9).await.unwrap().iter().map(|memory| memory.id).collect();
-    assert_eq!(lacking, [memories[1].id, memories[2].id]);
+    let lacking = async |namespace: &str, after: u64| {
+        let found = store.memory().without_vector("y", namespace, after, 9).await.unwrap();
+        found.iter().map(|memory| memory.id).collect::<Vec<_>>()
+    };
+    assert_eq!((lacking("n", 0).await, lacking("m", 0).await), (vec![memories[1].id], vec![memories[2].id]));
     let after = store.memory().list(&MemoryFilter::of("n")).await.unwrap()[1].number;
-    assert_eq!(store.memory().without_vector("y", after, 9).await.unwrap().len(), 1);
+    assert_eq!(lacking("n", after).await, []);
     // Both ways count, by their weights.
     recall.text = "red".into();
     recall.vector = Some(v("x", &[0.0, 1.0]));

@@ -72,6 +72,7 @@ mod claims;
 mod content;
 mod creation;
 mod ended;
+mod holding;
 mod listing;
 mod memories;
 mod messages;
@@ -374,6 +375,15 @@ suite! { $
         what_is_pinned_does_not_come_first
         an_erased_text_is_there
         the_log_outside_of_runs_is_listed_as_a_run
+    }
+    holding {
+        two_things_hold_of_a_subject_at_once
+        what_became_known_last_does_not_hold
+        a_memory_of_another_thing_is_superseded
+        the_same_words_hold_twice
+        what_became_known_later_is_told
+        a_memory_whose_text_is_erased_is_recalled
+        what_is_pinned_leaves_no_room_for_what_is_asked
     }
     quantity {
         many_runs_are_too_many_for_one_commit

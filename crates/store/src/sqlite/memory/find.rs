@@ -5,6 +5,7 @@ use parkway_core::store::StoreError;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, SqlitePool};
 
+use super::later::KEPT;
 use super::row;
 use super::vectors::Vectors;
 use super::write::scope;
@@ -17,12 +18,11 @@ const DEPTH: u32 = 5;
 /// How much a word counts in the text of a memory, and in that of the one before it.
 const BY_TEXT: &str = "bm25(parkway_memory_text, 0.0, 1.0, 0.5)";
 
-/// What may be recalled at all. `$1` the namespaces, `$2` the kinds, `$3` at, `$4` known, `$5` now.
+/// What may be recalled at all, but for what others take from it. `$1` the namespaces, `$2` the kinds, `$3` at, `$4` known, `$5` now.
 const ALLOWED: &str = "memory.namespace IN (SELECT value FROM json_each($1))
     AND ($2 = '[]' OR memory.kind IN (SELECT value FROM json_each($2)))
     AND memory.forgotten IS NULL AND memory.known <= $4 AND memory.valid_from <= $3
     AND (memory.valid_until IS NULL OR $3 < memory.valid_until)
-    AND (memory.superseded_at IS NULL OR memory.superseded_at > $4 OR $3 < memory.superseded_from)
     AND (memory.expires IS NULL OR $5 < memory.expires)";
 
 /// A word that stands in more than one of so many memories is common.
@@ -58,7 +58,7 @@ pub(super) async fn recall(pool: &SqlitePool, vectors: &Vectors, recall: &Recall
     let mut wanted = recall.limit as usize;
     loop {
         let keys: Vec<i64> = best.iter().take(wanted).map(|number| number.cast_signed()).collect();
-        let memories = row::by_key(pool, &keys).await?;
+        let memories = row::by_key(pool, &keys, recall.known).await?;
         // The rows decide; what they say stands in the payload, which says where it belongs.
         let found = recall.fuse(memories.into_values().collect(), &by_text, &by_vector);
         if found.len() >= recall.limit as usize || wanted >= best.len() {
@@ -85,7 +85,7 @@ async fn by_sql(
 ) -> Result<Vec<Option<i64>>, StoreError> {
     let kinds: Vec<&str> = recall.kinds.iter().map(|kind| kind.as_str()).collect();
     // The parts are ours; what is asked is bound.
-    let mut query = sqlx::query_scalar(AssertSqlSafe(sql.replace("{ALLOWED}", ALLOWED)))
+    let mut query = sqlx::query_scalar(AssertSqlSafe(sql.replace("{ALLOWED}", &format!("{ALLOWED} AND {KEPT}"))))
         .bind(json!(recall.namespaces).to_string())
         .bind(json!(kinds).to_string())
         .bind(recall.at.micros())
@@ -224,12 +224,23 @@ async fn by_vector(
             WHERE {ALLOWED} ORDER BY asked.key LIMIT $6";
         let allowed = by_sql(pool, recall, sql, Some(&json!(close).to_string()), limit).await?;
         let allowed: Vec<i64> = allowed.into_iter().flatten().collect();
+        if allowed.len() < close.len().min(limit as usize) {
+            vectors.forget(&asked.model, &gone(pool, &close).await?).await;
+        }
         // Of those that lie closest, some may not be recalled now: then others are looked at.
         if allowed.len() >= limit as usize || close.len() < wanted {
             return Ok(allowed);
         }
         wanted = wanted.saturating_mul(8);
     }
+}
+
+/// Those of these memories that say nothing any more.
+async fn gone(pool: &SqlitePool, keys: &[i64]) -> Result<Vec<i64>, StoreError> {
+    let sql = "SELECT value FROM json_each($1)
+        WHERE NOT EXISTS (SELECT 1 FROM parkway_memory WHERE key = value AND namespace IS NOT NULL)";
+    let query = sqlx::query_scalar(sql).bind(json!(keys).to_string());
+    query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))
 }
 
 #[cfg(test)]

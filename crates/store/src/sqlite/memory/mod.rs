@@ -1,6 +1,7 @@
 //! What agents remember: rows beside the log that commits write, and the ways to find them.
 
 mod find;
+mod later;
 mod row;
 mod vectors;
 mod write;
@@ -36,8 +37,15 @@ impl Memory for SqliteStore {
         Ok(found.into_iter().map(|(name, count)| (name, u64::try_from(count).unwrap_or_default())).collect())
     }
 
-    async fn without_vector(&self, model: &str, after: u64, limit: u32) -> Result<Vec<Remembered>, StoreError> {
-        row::without_vector(&self.readers, model, after, limit).await.map_err(|error| self.writer.told(error))
+    async fn without_vector(
+        &self,
+        model: &str,
+        namespace: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Remembered>, StoreError> {
+        let lacking = row::without_vector(&self.readers, model, namespace, after, limit).await;
+        lacking.map_err(|error| self.writer.told(error))
     }
 
     async fn keep_vectors(&self, vectors: &[(MemoryId, MemoryVector)]) -> Result<(), StoreError> {
@@ -63,7 +71,7 @@ pub(super) async fn keep_vectors(
         }
         tx.gather(
             "INSERT OR REPLACE INTO parkway_memory_vector (memory, model, vector)
-            SELECT key, ?, ? FROM parkway_memory WHERE id = ? AND forgotten IS NULL",
+            SELECT key, ?, ? FROM parkway_memory WHERE id = ? AND namespace IS NOT NULL",
         );
         tx.bind(new.model.clone()).bind(bytes).bind(id.as_bytes().to_vec());
     }

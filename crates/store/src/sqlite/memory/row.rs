@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use parkway_core::id::{MemoryId, Seq, Time};
 use parkway_core::label::Labels;
 use parkway_core::log::{Codec, Commitment, Payload};
-use parkway_core::memory::{Content, MemoryFilter, MemoryKind, NewMemory, Remembered, Superseded};
+use parkway_core::memory::{Content, MemoryFilter, MemoryKind, NewMemory, Remembered};
 use parkway_core::store::StoreError;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, SqlitePool};
 
+use super::later;
 use crate::sqlite::error::{corrupt, from_sqlx};
 use crate::sqlite::named::named_row;
 use crate::sqlite::read::{number, signed};
@@ -29,9 +30,6 @@ named_row! {
         valid_from: i64,
         valid_until: Option<i64>,
         expires: Option<i64>,
-        superseded_by: Option<Vec<u8>>,
-        superseded_at: Option<i64>,
-        superseded_from: Option<i64>,
         forgotten: Option<i64>,
         body: Vec<u8>,
         salt: Option<Vec<u8>>,
@@ -40,14 +38,14 @@ named_row! {
     }
 }
 
-/// `$1` is a list of keys.
+/// `$1` is a list of keys; `$2` the time by which the others are known that they contradict.
 const BY_KEY: &str =
     "SELECT memory.key, memory.id, run.id AS run, memory.seq, kind, untrusted, secret, pinned, known, valid_from,
-        valid_until, expires, superseded_by, superseded_at, superseded_from, forgotten, log.body, payload.salt,
-        coalesce(payload.bytes, blob.bytes) AS bytes,
+        valid_until, expires, forgotten, log.body, payload.salt, coalesce(payload.bytes, blob.bytes) AS bytes,
         (SELECT json_group_array(hex(other.id)) FROM (SELECT other.id FROM parkway_memory_contradiction AS said
             JOIN parkway_memory AS other ON other.key = said.memory + said.other - memory.key
-            WHERE said.memory = memory.key OR said.other = memory.key ORDER BY other.key) AS other) AS contradicts
+            WHERE (said.memory = memory.key OR said.other = memory.key) AND other.known <= $2
+            ORDER BY other.key) AS other) AS contradicts
     FROM json_each($1) AS asked
         JOIN parkway_memory AS memory ON memory.key = asked.value
         JOIN parkway_run AS run ON run.key = memory.run
@@ -55,21 +53,26 @@ const BY_KEY: &str =
         LEFT JOIN parkway_payload AS payload ON substr(payload.commitment, 1, 16) = memory.content
         LEFT JOIN parkway_blob AS blob ON blob.key = payload.blob";
 
-/// The memories with these keys, by their keys.
-pub(super) async fn by_key(pool: &SqlitePool, keys: &[i64]) -> Result<HashMap<i64, Remembered>, StoreError> {
+/// The memories with these keys, by their keys, as they were known at `known`.
+pub(super) async fn by_key(
+    pool: &SqlitePool,
+    keys: &[i64],
+    known: Time,
+) -> Result<HashMap<i64, Remembered>, StoreError> {
     let mut found = HashMap::new();
     if keys.is_empty() {
         return Ok(found);
     }
-    let query = sqlx::query_as(BY_KEY).bind(json!(keys).to_string());
+    let query = sqlx::query_as(BY_KEY).bind(json!(keys).to_string()).bind(known.micros());
     let rows: Vec<Row> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     for row in rows {
         found.insert(row.key, remembered(row)?);
     }
+    later::take(pool, &mut found, known).await?;
     Ok(found)
 }
 
-fn id(bytes: Vec<u8>) -> Result<MemoryId, StoreError> {
+pub(super) fn id(bytes: Vec<u8>) -> Result<MemoryId, StoreError> {
     <[u8; 16]>::try_from(bytes).map(MemoryId::new).map_err(|_| corrupt("the id of a memory", "a blob"))
 }
 
@@ -91,9 +94,6 @@ fn remembered(row: Row) -> Result<Remembered, StoreError> {
     memory.forgotten = row.forgotten.map(time);
     memory.contradicts =
         serde_json::from_str(&row.contradicts).map_err(|_| corrupt("contradictions", &row.contradicts))?;
-    if let (Some(by), Some(at), Some(from)) = (row.superseded_by, row.superseded_at, row.superseded_from) {
-        memory.superseded = Some(Superseded::new(id(by)?, time(at), time(from)));
-    }
     Ok(memory)
 }
 
@@ -114,8 +114,18 @@ fn commitment(body: &[u8]) -> Option<Commitment> {
     event.pointer("/kind/content")?.as_str()?.parse().ok()
 }
 
+/// A later memory that takes all of the time from `$7` on in which this one is to hold. One that takes a part of it is looked at in Rust.
+const OVER: &str = "EXISTS (SELECT 1 FROM parkway_memory AS later
+    WHERE later.namespace = parkway_memory.namespace AND later.subject = parkway_memory.subject AND later.key > parkway_memory.key
+        AND later.valid_from <= max(parkway_memory.valid_from, $7) AND later.valid_until IS NULL
+        AND NOT EXISTS (SELECT 1 FROM parkway_memory_contradiction WHERE memory = later.key AND other = parkway_memory.key))";
+
+/// Memories that are read at once where some of them may not be wanted.
+const PART: i64 = 1_000;
+
 /// Memories as a filter wants them, oldest first.
 pub(super) async fn list(pool: &SqlitePool, filter: &MemoryFilter) -> Result<Vec<Remembered>, StoreError> {
+    let over = format!("(valid_until IS NULL OR $7 < valid_until) AND NOT {OVER}");
     // What is not asked for is not said, so that an index answers what is.
     let conditions = [
         (true, "key > $1"),
@@ -123,37 +133,50 @@ pub(super) async fn list(pool: &SqlitePool, filter: &MemoryFilter) -> Result<Vec
         (filter.namespace.is_some(), "namespace = $3"),
         (filter.subject.is_some(), "subject = $4"),
         (filter.digest.is_some(), "digest = $5"),
-        (!filter.all, "superseded_by IS NULL AND forgotten IS NULL"),
+        (!filter.all, "forgotten IS NULL"),
+        (filter.holds_from.is_some(), &over),
     ];
     let conditions: Vec<&str> = conditions.into_iter().filter_map(|(asked, sql)| asked.then_some(sql)).collect();
     let sql = format!("SELECT key FROM parkway_memory WHERE {} ORDER BY key LIMIT $6", conditions.join(" AND "));
-    let limit = if filter.limit == 0 { -1 } else { i64::from(filter.limit) };
-    let query = sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(signed(filter.after))
-        .bind(filter.id.map(|id| id.as_bytes().to_vec()))
-        .bind(&filter.namespace)
-        .bind(&filter.subject)
-        .bind(filter.digest.map(|digest| digest.as_bytes()[..16].to_vec()))
-        .bind(limit);
-    let keys: Vec<i64> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
-    in_order(pool, keys).await
+    let wanted = if filter.limit == 0 { usize::MAX } else { filter.limit as usize };
+    let (mut listed, mut after) = (Vec::new(), signed(filter.after));
+    loop {
+        let query = sqlx::query_scalar(AssertSqlSafe(sql.clone()))
+            .bind(after)
+            .bind(filter.id.map(|id| id.as_bytes().to_vec()))
+            .bind(&filter.namespace)
+            .bind(&filter.subject)
+            .bind(filter.digest.map(|digest| digest.as_bytes()[..16].to_vec()))
+            .bind(i64::try_from(wanted).unwrap_or(PART).min(PART))
+            .bind(filter.holds_from.map(Time::micros));
+        let keys: Vec<i64> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
+        let Some(last) = keys.last() else { break };
+        after = *last;
+        listed.extend(in_order(pool, keys).await?.into_iter().filter(|memory| filter.allows(memory)));
+        if listed.len() >= wanted {
+            listed.truncate(wanted);
+            break;
+        }
+    }
+    Ok(listed)
 }
 
 pub(super) async fn without_vector(
     pool: &SqlitePool,
     model: &str,
+    namespace: &str,
     after: u64,
     limit: u32,
 ) -> Result<Vec<Remembered>, StoreError> {
-    let sql = "SELECT key FROM parkway_memory WHERE key > $3 AND forgotten IS NULL
+    let sql = "SELECT key FROM parkway_memory WHERE key > $3 AND namespace = $4
             AND NOT EXISTS (SELECT 1 FROM parkway_memory_vector WHERE model = $1 AND memory = parkway_memory.key)
         ORDER BY key LIMIT $2";
-    let query = sqlx::query_scalar(sql).bind(model).bind(i64::from(limit)).bind(signed(after));
+    let query = sqlx::query_scalar(sql).bind(model).bind(i64::from(limit)).bind(signed(after)).bind(namespace);
     let keys: Vec<i64> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     in_order(pool, keys).await
 }
 
 async fn in_order(pool: &SqlitePool, keys: Vec<i64>) -> Result<Vec<Remembered>, StoreError> {
-    let mut found = by_key(pool, &keys).await?;
+    let mut found = by_key(pool, &keys, Time::from_micros(i64::MAX)).await?;
     Ok(keys.into_iter().filter_map(|key| found.remove(&key)).collect())
 }

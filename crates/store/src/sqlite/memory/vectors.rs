@@ -61,6 +61,13 @@ impl Vectors {
         let closest = tokio::task::spawn_blocking(move || model.closest(&namespaces, &asked, limit)).await;
         closest.map_err(|e| StoreError::Backend { message: e.to_string(), retryable: false })
     }
+
+    /// Keeps nothing more of memories that say nothing any more.
+    pub(super) async fn forget(&self, model: &str, memories: &[i64]) {
+        let Some(model) = self.models.lock().await.get(model).cloned() else { return };
+        let mut model = model.lock().await;
+        memories.iter().for_each(|memory| model.forget(*memory));
+    }
 }
 
 impl Model {
@@ -102,6 +109,20 @@ impl Model {
         self.places.insert(memory, (namespace, shelf.keys.len()));
         shelf.keys.push(memory);
         shelf.numbers.extend(numbers);
+    }
+
+    fn forget(&mut self, memory: i64) {
+        let Some((namespace, place)) = self.places.remove(&memory) else { return };
+        let Some(shelf) = self.namespaces.get_mut(&namespace) else { return };
+        // The last one takes its place.
+        shelf.keys.swap_remove(place);
+        let (at, last) = (place * self.length, shelf.keys.len() * self.length);
+        shelf.numbers.copy_within(last..last + self.length, at);
+        shelf.numbers[last..].fill(0.0);
+        shelf.numbers.truncate(last);
+        if let Some(moved) = shelf.keys.get(place) {
+            self.places.insert(*moved, (namespace, place));
+        }
     }
 
     fn closest(&self, namespaces: &[String], asked: &[f32], limit: usize) -> Vec<i64> {
@@ -163,5 +184,15 @@ mod tests {
         assert_eq!(model.closest(&names(&["a"]), &asked[..8], 9), [0; 0]);
         model.put(1, "a".into(), &bytes(unit(0, 2.0)));
         assert_eq!(model.closest(&names(&["a"]), &asked, 1), [1]);
+        // What is gone leaves the others where they are found.
+        model.forget(1);
+        assert_eq!(model.closest(&names(&["a", "b"]), &asked, 9), [3, 2, 4]);
+        model.put(4, "a".into(), &bytes(unit(0, 3.0)));
+        assert_eq!(model.closest(&names(&["a"]), &asked, 9), [4, 2]);
+        for gone in [4, 4, 2, 7] {
+            model.forget(gone);
+        }
+        assert_eq!(model.closest(&names(&["a"]), &asked, 9), [0; 0]);
+        assert!(model.namespaces["a"].numbers.is_empty() && model.places.len() == 1);
     }
 }

@@ -5,6 +5,7 @@ use parkway_core::log::{Commitment, Event, EventKind};
 use parkway_core::memory::NewMemory;
 use parkway_core::store::{Commit, StoreError};
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 
 use crate::sqlite::error::from_sqlx;
 use crate::sqlite::payload::beginning;
@@ -80,7 +81,7 @@ pub(crate) async fn fold(tx: &mut Tx, run: i64, changes: &[Change]) -> Result<()
         match change {
             Change::Written(written) => write(tx, run, written).await?,
             Change::Forgotten { id, at } => forget(tx, *id, *at),
-            Change::Erased(payloads) => erase(tx, payloads),
+            Change::Erased(payloads) => erase(tx, payloads).await?,
         }
     }
     Ok(())
@@ -118,54 +119,61 @@ async fn write(tx: &mut Tx, run: i64, written: &Written) -> Result<(), StoreErro
     ));
     tx.bind(key).bind(scope(&content.namespace)).bind(content.text.clone()).bind(memory.kind.as_str());
     tx.bind(content.namespace.clone()).bind(key);
-    if !memory.supersedes.is_empty() {
-        tx.gather(
-            "UPDATE parkway_memory SET superseded_by = ?, superseded_at = ?, superseded_from = ?
-            WHERE id IN (SELECT unhex(value) FROM json_each(?)) AND superseded_by IS NULL AND key <> ?",
-        );
-        tx.bind(id.as_bytes().to_vec()).bind(written.at.micros()).bind(memory.from.micros());
-        tx.bind(json!(memory.supersedes).to_string()).bind(key);
-    }
-    if !memory.contradicts.is_empty() {
-        tx.gather(
-            "INSERT OR IGNORE INTO parkway_memory_contradiction (memory, other)
-            SELECT ?, key FROM parkway_memory WHERE id IN (SELECT unhex(value) FROM json_each(?)) AND key <> ?",
-        );
-        tx.bind(key).bind(json!(memory.contradicts).to_string()).bind(key);
+    for (table, named) in [("supersession", &memory.supersedes), ("contradiction", &memory.contradicts)] {
+        if !named.is_empty() {
+            tx.gather(&format!(
+                "INSERT OR IGNORE INTO parkway_memory_{table} (memory, other)
+                SELECT ?, key FROM parkway_memory WHERE id IN (SELECT unhex(value) FROM json_each(?)) AND key <> ?"
+            ));
+            tx.bind(key).bind(json!(named).to_string()).bind(key);
+        }
     }
     tx.done().await
 }
 
 fn forget(tx: &mut Tx, id: MemoryId, at: Time) {
-    let this = "(SELECT key FROM parkway_memory WHERE id = ?)";
-    // What came after it has its text as context.
-    tx.gather(
-        "UPDATE parkway_memory_text SET context = NULL WHERE rowid = (SELECT min(later.key)
-            FROM parkway_memory AS later JOIN parkway_memory AS this ON this.id = ? AND this.kind = 'episodic'
-            WHERE later.namespace = this.namespace AND later.kind = 'episodic' AND later.key > this.key)",
-    );
-    tx.bind(id.as_bytes().to_vec());
     // What it said, whatever the event calls that: nothing else goes with it.
     tx.gather(
         "DELETE FROM parkway_payload
         WHERE substr(commitment, 1, 16) = (SELECT content FROM parkway_memory WHERE id = ?)",
     );
     tx.bind(id.as_bytes().to_vec());
-    for table in ["parkway_memory_text WHERE rowid", "parkway_memory_vector WHERE memory"] {
-        tx.gather(&format!("DELETE FROM {table} = {this}")).bind(id.as_bytes().to_vec());
-    }
-    tx.gather(
-        "UPDATE parkway_memory SET namespace = NULL, subject = NULL, digest = NULL, forgotten = coalesce(forgotten, ?)
-        WHERE id = ?",
-    );
+    hide(tx, "SELECT key FROM parkway_memory WHERE id = unhex(?)", &id.to_string());
+    tx.gather("UPDATE parkway_memory SET forgotten = coalesce(forgotten, ?) WHERE id = ?");
     tx.bind(at.micros()).bind(id.as_bytes().to_vec());
 }
 
-fn erase(tx: &mut Tx, payloads: &[Commitment]) {
+/// Takes away all that memories are found by. `these` gives their keys, and has one value.
+fn hide(tx: &mut Tx, these: &str, value: &str) {
+    // What came after one of them has its text as context.
+    tx.gather(&format!(
+        "UPDATE parkway_memory_text SET context = NULL WHERE rowid IN (SELECT
+                (SELECT min(later.key) FROM parkway_memory AS later
+                    WHERE later.namespace = this.namespace AND later.kind = 'episodic' AND later.key > this.key)
+            FROM parkway_memory AS this WHERE this.kind = 'episodic' AND this.key IN ({these}))"
+    ));
+    tx.bind(value.to_owned());
+    for table in ["parkway_memory_text WHERE rowid", "parkway_memory_vector WHERE memory"] {
+        tx.gather(&format!("DELETE FROM {table} IN ({these})")).bind(value.to_owned());
+    }
+    tx.gather(&format!(
+        "UPDATE parkway_memory SET namespace = NULL, subject = NULL, digest = NULL WHERE key IN ({these})"
+    ));
+    tx.bind(value.to_owned());
+}
+
+async fn erase(tx: &mut Tx, payloads: &[Commitment]) -> Result<(), StoreError> {
     let payloads: Vec<String> = payloads.iter().map(Commitment::to_string).collect();
-    tx.gather(
-        "DELETE FROM parkway_payload
-        WHERE substr(commitment, 1, 16) IN (SELECT substr(unhex(value), 1, 16) FROM json_each(?))",
-    );
-    tx.bind(json!(payloads).to_string());
+    let payloads = json!(payloads).to_string();
+    let these = "(SELECT substr(unhex(value), 1, 16) FROM json_each(?))";
+    tx.gather(&format!("DELETE FROM parkway_payload WHERE substr(commitment, 1, 16) IN {these}"));
+    tx.bind(payloads.clone());
+    // Hardly one of them is what a memory says: looked for once.
+    let sql = format!("SELECT key FROM parkway_memory WHERE namespace IS NOT NULL AND content IN {these}");
+    let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(payloads);
+    let hidden: Vec<i64> = query.fetch_all(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+    if !hidden.is_empty() {
+        hide(tx, "SELECT value FROM json_each(?)", &json!(hidden).to_string());
+    }
+    Ok(())
 }

@@ -76,7 +76,13 @@ async fn look(source: &mut Source, depth: Depth) -> Result<Checked, StoreError> 
     noted(part, &mut checked)?;
     let part = outbox(source, &mut checked).await;
     noted(part, &mut checked)?;
-    if let Some(told) = told.filter(|_| source.schema >= 5 && depth == Depth::Full) {
+    if source.schema == 5 {
+        let newest = newest();
+        checked.unchecked.push(format!(
+            "memories: they have the form of version 5, and get that of {newest} when the store is opened"
+        ));
+    }
+    if let Some(told) = told.filter(|_| source.schema >= 6 && depth == Depth::Full) {
         let part = memories::memories(source, &told, &mut checked).await;
         noted(part, &mut checked)?;
     }

@@ -7,6 +7,8 @@ use parkway_core::log::{Codec, Commitment, Event, EventKind, Payload};
 use parkway_core::memory::Content;
 use parkway_core::store::StoreError;
 
+use sqlx::AssertSqlSafe;
+
 use super::check::PAGE;
 use super::report::Checked;
 use super::source::Source;
@@ -32,9 +34,6 @@ named_row! {
         valid_from: i64,
         valid_until: Option<i64>,
         expires: Option<i64>,
-        superseded_by: Option<Vec<u8>>,
-        superseded_at: Option<i64>,
-        superseded_from: Option<i64>,
         forgotten: Option<i64>,
         leaf: Option<i64>,
         body: Option<Vec<u8>>,
@@ -62,15 +61,19 @@ pub(super) async fn memories(source: &mut Source, told: &Told, checked: &mut Che
         let query = sqlx::query_as(ROWS).bind(after).bind(PAGE);
         let rows: Vec<Row> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { break };
-        let said = contradictions(source, first.key, last.key).await?;
+        let supersedes = named(source, "supersession", (first.key, last.key)).await?;
+        let contradicts = named(source, "contradiction", (first.key, last.key)).await?;
         after = last.key;
         for row in rows {
             checked.counts.memories += 1;
             let run = row.run_id.as_ref().and_then(|run| run.parse::<RunId>().ok());
             let seq = u64::try_from(row.seq).map(Seq).ok();
             let key = row.key;
-            let said = said.iter().filter(|(memory, _)| *memory == key).map(|(_, other)| *other).collect();
-            if let Err(what) = holds(source, row, told, &said).await? {
+            let of = |named: &[(i64, MemoryId)]| {
+                named.iter().filter(|(memory, _)| *memory == key).map(|(_, other)| *other).collect()
+            };
+            let named = Named { supersedes: of(&supersedes), contradicts: of(&contradicts) };
+            if let Err(what) = holds(source, row, told, &named).await? {
                 checked.tell(run, seq, format!("memory {key}: {what}"));
             }
         }
@@ -91,12 +94,24 @@ pub(super) async fn memories(source: &mut Source, told: &Told, checked: &mut Che
     Ok(())
 }
 
-/// What memories with these keys are said to contradict.
-async fn contradictions(source: &mut Source, first: i64, last: i64) -> Result<Vec<(i64, MemoryId)>, StoreError> {
-    let sql =
-        "SELECT memory, other.id FROM parkway_memory_contradiction JOIN parkway_memory AS other ON other.key = other
-        WHERE memory BETWEEN $1 AND $2";
-    let query = sqlx::query_as(sql).bind(first).bind(last);
+/// The others that a memory names, as a table says.
+struct Named {
+    supersedes: BTreeSet<MemoryId>,
+    contradicts: BTreeSet<MemoryId>,
+}
+
+/// What memories with keys in this range are said to name.
+async fn named(
+    source: &mut Source,
+    table: &str,
+    (first, last): (i64, i64),
+) -> Result<Vec<(i64, MemoryId)>, StoreError> {
+    let sql = format!(
+        "SELECT named.memory, other.id FROM parkway_memory_{table} AS named
+            JOIN parkway_memory AS other ON other.key = named.other
+        WHERE named.memory BETWEEN $1 AND $2"
+    );
+    let query = sqlx::query_as(AssertSqlSafe(sql)).bind(first).bind(last);
     let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(&mut source.connection).await.map_err(|e| source.told(&e))?;
     Ok(rows.into_iter().filter_map(|(memory, other)| Some((memory, id(&other)?))).collect())
 }
@@ -106,16 +121,21 @@ fn id(bytes: &[u8]) -> Option<MemoryId> {
 }
 
 /// Whether a memory is what the log says; the inner error tells what is not.
-async fn holds(
-    source: &mut Source,
-    row: Row,
-    told: &Told,
-    said: &BTreeSet<MemoryId>,
-) -> Result<Result<(), String>, StoreError> {
+async fn holds(source: &mut Source, row: Row, told: &Told, named: &Named) -> Result<Result<(), String>, StoreError> {
     let event = row.body.as_ref().and_then(|body| Event::from_bytes(body).ok());
     let Some(event) = event else { return Ok(Err("its event is not there, or cannot be read".into())) };
     let EventKind::MemoryWritten {
-        id: written, content, kind, from, until, expires, pinned, labels, contradicts, ..
+        id: written,
+        content,
+        kind,
+        from,
+        until,
+        expires,
+        pinned,
+        labels,
+        supersedes,
+        contradicts,
+        ..
     } = &event.kind
     else {
         return Ok(Err(format!("its event is {}", event.kind.name())));
@@ -132,27 +152,23 @@ async fn holds(
         return Ok(Err("it is another one than its event has written".into()));
     }
     let leaf = row.leaf.unwrap_or_default();
-    let by =
-        told.superseded.get(written).into_iter().flatten().filter(|(at, by, ..)| *at > leaf && by != written).min();
-    let listed = (row.superseded_by.as_deref().and_then(id), row.superseded_at, row.superseded_from);
-    let expected =
-        by.map_or((None, None, None), |(_, by, at, from)| (Some(*by), Some(at.micros()), Some(from.micros())));
-    if listed != expected {
-        return Ok(Err("by what it is superseded is not what the log says".into()));
-    }
     let forgotten = told.forgotten.get(written).filter(|(at, _)| *at > leaf).map(|(_, at)| at.micros());
     if row.forgotten != forgotten {
         return Ok(Err("whether it is forgotten is not what the log says".into()));
     }
-    let mut expected = BTreeSet::new();
-    for other in contradicts.iter().filter(|other| *other != written) {
-        let sql = "SELECT count(*) FROM parkway_memory WHERE id = $1 AND key < $2";
-        let query = sqlx::query_scalar(sql).bind(other.as_bytes().to_vec()).bind(row.key);
-        let there: i64 = query.fetch_one(&mut source.connection).await.map_err(|e| source.told(&e))?;
-        expected.extend((there > 0).then_some(*other));
-    }
-    if *said != expected {
-        return Ok(Err("what it contradicts is not what the log says".into()));
+    for (what, said, found) in
+        [("supersedes", supersedes, &named.supersedes), ("contradicts", contradicts, &named.contradicts)]
+    {
+        let mut expected = BTreeSet::new();
+        for other in said.iter().filter(|other| *other != written) {
+            let sql = "SELECT count(*) FROM parkway_memory WHERE id = $1 AND key < $2";
+            let query = sqlx::query_scalar(sql).bind(other.as_bytes().to_vec()).bind(row.key);
+            let there: i64 = query.fetch_one(&mut source.connection).await.map_err(|e| source.told(&e))?;
+            expected.extend((there > 0).then_some(*other));
+        }
+        if *found != expected {
+            return Ok(Err(format!("what it {what} is not what the log says")));
+        }
     }
     if forgotten.is_some() {
         let nothing = row.namespace.is_none() && row.subject.is_none() && row.digest.is_none() && row.text.is_none();

@@ -10,16 +10,11 @@ use serde_json::json;
 use super::report::Checked;
 use super::source::Source;
 
-/// That a memory was superseded: by the event with this leaf, by which memory, when, and since when that one holds.
-pub(super) type Superseding = (i64, MemoryId, Time, Time);
-
-/// What events say. It grows with what was superseded, forgotten and erased, not with the log.
+/// What events say. It grows with what was forgotten and erased, not with the log.
 #[derive(Default)]
 pub(super) struct Told {
     /// How many memories were written.
     pub(super) written: u64,
-    /// Where a memory was superseded, in no order.
-    pub(super) superseded: HashMap<MemoryId, Vec<Superseding>>,
     /// The first event by which a memory was forgotten: its leaf and its time.
     pub(super) forgotten: HashMap<MemoryId, (i64, Time)>,
     erased: HashSet<Commitment>,
@@ -35,12 +30,7 @@ impl Told {
     pub(super) fn take(&mut self, leaf: i64, event: &Event) {
         self.erased.extend(event.kind.erased());
         match &event.kind {
-            EventKind::MemoryWritten { id, from, supersedes, .. } => {
-                self.written += 1;
-                for superseded in supersedes {
-                    self.superseded.entry(*superseded).or_default().push((leaf, *id, event.at, *from));
-                }
-            }
+            EventKind::MemoryWritten { .. } => self.written += 1,
             EventKind::MemoryForgotten { id, .. } => {
                 let first = self.forgotten.entry(*id).or_insert((leaf, event.at));
                 if leaf < first.0 {
