@@ -49,7 +49,7 @@ impl Library {
         Ok(near.take(SHOWN).collect())
     }
 
-    /// Remembers a plan, unless it is known.
+    /// Remembers a plan, unless it is known, or too long for a memory.
     pub(crate) async fn add(&self, plan: &PlanExample) -> Result<(), Failure> {
         self.move_earlier().await?;
         self.remember(std::slice::from_ref(plan)).await
@@ -58,12 +58,16 @@ impl Library {
     async fn remember(&self, plans: &[PlanExample]) -> Result<(), Failure> {
         let mut new = Vec::new();
         for plan in plans {
-            let content = Content::new(PLANS, text(plan));
+            let mut memory = self.memories.new_memory(Content::new(PLANS, text(plan)));
+            memory.kind = MemoryKind::Procedural;
+            if let Err(why) = memory.check() {
+                let goal: String = plan.goal.chars().take(60).collect();
+                say(&format!("warning: the plan for `{goal}` is not kept as an example: {why}"));
+                continue;
+            }
             let mut same = MemoryFilter::of(PLANS);
-            (same.digest, same.limit) = (Some(content.digest()), 1);
+            (same.digest, same.holds_from, same.limit) = (Some(memory.content.digest()), Some(memory.from), 1);
             if self.memories.list(&same).await?.is_empty() {
-                let mut memory = self.memories.new_memory(content);
-                memory.kind = MemoryKind::Procedural;
                 new.push(memory);
             }
         }
@@ -126,9 +130,12 @@ mod tests {
             lines: vec![json!({ "id": "s1", "tool": tool, "args": {} }), json!({ "done": true })],
         };
         let count = plan("Count the lines of all files", "files.list");
-        // One that an earlier version has kept in a file, beside what is no plan.
+        // One that an earlier version has kept in a file, beside what is no plan, and one that is too long.
         let line = json!({ "goal": count.goal, "lines": count.lines });
-        fs::write(&library.earlier, format!("{line}\nno plan\n")).unwrap();
+        let long = plan(&"Count ".repeat(20_000), "files.list");
+        let other = json!({ "goal": long.goal, "lines": long.lines });
+        fs::write(&library.earlier, format!("{other}\n{line}\nno plan\n")).unwrap();
+        library.add(&long).await.unwrap();
         for plan in [&count, &plan("Count the lines of a page", "http.get"), &plan("Send a letter", "files.list")] {
             library.add(plan).await.unwrap();
         }

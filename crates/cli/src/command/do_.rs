@@ -43,11 +43,12 @@ pub(crate) async fn do_(global: &Global, args: DoArgs, out: &mut Out) -> Result<
     }
     say(&format!("run {} completed", run.id()));
     evidence(&parkway, run.id(), &Next::new(global)).await?;
-    if args.remember {
-        remember(&parkway, &run, &project).await?;
-    }
+    // What the run came to is told first, whatever becomes of its plan.
     if let Some(file) = &args.following.json_output {
         write_outputs(file, &outputs)?;
+    }
+    if args.remember {
+        remember(&parkway, &run, &project).await?;
     }
     Ok(Exit::Done)
 }
