@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use parkway_core::clock::Clock;
-use parkway_core::id::{Fence, RunId, Seq, Time, WorkerId};
+use parkway_core::id::{Fence, MemoryId, RunId, Seq, Time, WorkerId};
 use parkway_core::log::tree::Frontier;
 use parkway_core::log::{Event, Payload, RunStatus};
 use parkway_core::store::{Commit, FIRST_LEASE, Lease, Message, MessageId, NewRun, StoreError, Write};
@@ -97,6 +97,11 @@ impl Prepared {
     /// Whether a text is to be gone when it has become true.
     pub(super) fn erases(&self) -> bool {
         self.changes.iter().any(Change::erases)
+    }
+
+    /// The memories that say nothing any more when it has become true.
+    pub(super) fn forgets(&self) -> Vec<MemoryId> {
+        self.changes.iter().filter_map(Change::forgets).collect()
     }
 
     /// Whether it makes a run with this id.

@@ -115,7 +115,12 @@ impl Log for SqliteStore {
         if let Some(worker) = prepared.creator() {
             self.owners.hold(worker)?;
         }
-        self.writer.send(|reply| Job::Commit(prepared, reply)).await
+        let forgotten = prepared.forgets();
+        self.writer.send(|reply| Job::Commit(prepared, reply)).await?;
+        if !forgotten.is_empty() {
+            self.vectors.forget_all(&self.readers, &forgotten).await;
+        }
+        Ok(())
     }
 
     async fn events(&self, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use parkway_core::id::MemoryId;
 use parkway_core::memory::MemoryVector;
 use parkway_core::store::StoreError;
+use serde_json::json;
 use sqlx::SqlitePool;
 use tokio::sync::Mutex;
 
@@ -60,6 +62,25 @@ impl Vectors {
         let (namespaces, asked) = (namespaces.to_vec(), asked.vector.clone());
         let closest = tokio::task::spawn_blocking(move || model.closest(&namespaces, &asked, limit)).await;
         closest.map_err(|e| StoreError::Backend { message: e.to_string(), retryable: false })
+    }
+
+    /// Keeps nothing more of memories that were forgotten here. Those that another process forgets go when they are met.
+    pub(crate) async fn forget_all(&self, pool: &SqlitePool, forgotten: &[MemoryId]) {
+        let models: Vec<String> = self.models.lock().await.keys().cloned().collect();
+        if models.is_empty() {
+            return;
+        }
+        let sql = "SELECT key FROM parkway_memory WHERE id IN (SELECT unhex(value) FROM json_each($1))";
+        let query = sqlx::query_scalar(sql).bind(json!(forgotten).to_string());
+        let keys: Vec<i64> = match query.fetch_all(pool).await {
+            Ok(keys) => keys,
+            Err(error) => {
+                return tracing::warn!(%error, "the vectors of memories that were forgotten are in memory still");
+            }
+        };
+        for model in &models {
+            self.forget(model, &keys).await;
+        }
     }
 
     /// Keeps nothing more of memories that say nothing any more.
@@ -160,7 +181,42 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use parkway_core::clock::{Clock as _, SystemClock};
+    use parkway_core::engine::{Author, Outside, Services, record_outside};
+    use parkway_core::id::WorkerId;
+    use parkway_core::log::Channel;
+    use parkway_core::memory::{Content, Memory as _, MemoryFilter, NewMemory, Recall};
+    use parkway_core::policy::DefaultPolicy;
+    use parkway_core::tool::Toolbox;
+
     use super::*;
+    use crate::SqliteStore;
+
+    #[tokio::test]
+    async fn the_vector_of_a_forgotten_memory_stays_in_the_process() {
+        let clock = Arc::new(SystemClock);
+        let store = Arc::new(SqliteStore::in_memory(clock.clone()).await.unwrap());
+        let tools = Arc::new(Toolbox::new());
+        let services = Services::new(store.clone(), tools, Arc::new(DefaultPolicy), clock.clone(), WorkerId::new("w"));
+        let ada = Author::new("ada", Channel::Program);
+        let new = NewMemory::new(MemoryId::new(clock.random()), Content::new("shop", "tea"), clock.now());
+        let vector = MemoryVector::new("m", vec![1.0, 0.0]);
+        record_outside(&services, &ada, &[Outside::Remember(new.clone())]).await.unwrap();
+        store.keep_vectors(&[(new.id, vector.clone())]).await.unwrap();
+        let mut recall = Recall::new(vec!["shop".into()], "", clock.now());
+        recall.vector = Some(vector);
+        assert_eq!(store.recall(&recall).await.unwrap().len(), 1);
+        let kept = async || {
+            let model = store.vectors.models.lock().await["m"].clone();
+            let model = model.lock().await;
+            (model.places.len(), model.namespaces["shop"].numbers.len())
+        };
+        assert_eq!(kept().await, (1, 2));
+        let content = store.list(&MemoryFilter::default()).await.unwrap()[0].commitment;
+        let gone = Outside::Forget { id: new.id, content, note: None };
+        record_outside(&services, &ada, &[gone]).await.unwrap();
+        assert_eq!(kept().await, (0, 0));
+    }
 
     #[test]
     fn the_closest_come_first_and_only_those_of_the_namespaces() {

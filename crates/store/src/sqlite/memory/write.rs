@@ -47,6 +47,14 @@ impl Change {
         matches!(self, Change::Forgotten { .. } | Change::Erased(_))
     }
 
+    /// The memory that it forgets.
+    pub(crate) fn forgets(&self) -> Option<MemoryId> {
+        match self {
+            Change::Forgotten { id, .. } => Some(*id),
+            Change::Written(_) | Change::Erased(_) => None,
+        }
+    }
+
     /// The memory that it writes.
     fn writes(&self) -> Option<MemoryId> {
         match self {
