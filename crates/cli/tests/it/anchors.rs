@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
@@ -59,6 +60,12 @@ impl Site {
         let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
         let names = fs::read_dir(self.bench.path(folder)).unwrap().map(|entry| name(entry.unwrap()));
         names.filter(|name| name.ends_with(".heads")).map(|name| format!("{folder}/{name}")).next().unwrap()
+    }
+
+    /// The head that the user's key has signed last.
+    fn signed_last(&self) -> PathBuf {
+        let keys = fs::read_dir(self.bench.path("config/parkway/keys")).unwrap().map(|entry| entry.unwrap().path());
+        keys.filter(|path| path.extension().is_some_and(|end| end == "head")).next().unwrap()
     }
 
     fn read(&self, file: &str) -> String {
@@ -237,7 +244,8 @@ fn an_older_copy_of_a_store_passes_though_the_settings_name_a_place() {
     site.parkway(&["store", "restore", "before.db"]).code(0);
     let verified = site.parkway(&["audit", "verify"]).code(1);
     assert!(verified.out.contains("its end was cut off"), "{}", verified.out);
-    // Nor do those of another log, or a place that is gone.
+    // Nor do those of another log, or a place that is gone, where not even the key has kept what it signed.
+    fs::remove_file(site.signed_last()).unwrap();
     site.parkway(&["store", "restore", "before.db"]).code(0);
     site.bench.write("elsewhere/heads.txt", &whole.replace("parkway/", "parkway/0"));
     site.git("tree", &["reset", "-q", "--hard", "HEAD~1"]);
@@ -281,9 +289,7 @@ fn an_older_copy_is_signed_as_if_it_went_on() {
     site.parkway(&["store", "backup", "old.db"]).code(0);
     site.parkway(&["run", "flow.yaml"]).code(0);
     let signed = site.parkway(&["audit", "head"]).code(0).out;
-    let keys = fs::read_dir(site.bench.path("config/parkway/keys")).unwrap().map(|entry| entry.unwrap().path());
-    let beside = keys.filter(|path| path.extension().is_some_and(|end| end == "head")).collect::<Vec<_>>();
-    assert_eq!(fs::read_to_string(&beside[0]).unwrap(), signed);
+    assert_eq!(fs::read_to_string(site.signed_last()).unwrap(), signed);
     assert!(site.parkway(&["audit", "verify"]).code(0).out.contains("1 from elsewhere"));
     // Nobody has kept a head but who signs.
     site.parkway(&["store", "restore", "old.db"]).code(0);
@@ -294,7 +300,7 @@ fn an_older_copy_is_signed_as_if_it_went_on() {
     for args in [&["audit", "head"][..], &["audit", "rotate", "--note", "why"], &["audit", "export", "all.jsonl"]] {
         site.parkway(args).code(1).says("the log does not begin with the 10 events of the head in").says(".head away");
     }
-    fs::remove_file(&beside[0]).unwrap();
+    fs::remove_file(site.signed_last()).unwrap();
     site.parkway(&["audit", "head"]).code(0);
     site.parkway(&["audit", "verify"]).code(0);
 }

@@ -91,15 +91,20 @@ async fn what_a_memory_of_an_older_version_supersedes_is_lost() {
     assert_eq!(written.iter().map(|memory| memory.superseded.len()).collect::<Vec<_>>(), [1, 1, 1, 0]);
     store.close().await.unwrap();
     // As the version before has it.
-    execute(
-        &path,
-        "DROP TABLE parkway_memory_supersession; DROP INDEX parkway_memory_subject;
-        ALTER TABLE parkway_memory ADD COLUMN superseded_by BLOB;
-        ALTER TABLE parkway_memory ADD COLUMN superseded_at INTEGER;
-        ALTER TABLE parkway_memory ADD COLUMN superseded_from INTEGER;
-        DELETE FROM parkway_migrations WHERE version = 6",
-    )
-    .await;
+    let script = include_str!("../../migrations/sqlite/0005_memory.sql");
+    let (_, made) = script.split_once("CREATE TABLE parkway_memory (").unwrap();
+    let (made, _) = made.split_once("CREATE TABLE").unwrap();
+    let sql = format!(
+        "PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON;
+        DROP TABLE parkway_memory_supersession; ALTER TABLE parkway_memory RENAME TO later;
+        DROP INDEX parkway_memory_namespace; DROP INDEX parkway_memory_digest; DROP INDEX parkway_memory_pinned;
+        DROP INDEX parkway_memory_subject;
+        CREATE TABLE parkway_memory ({made};
+        INSERT INTO parkway_memory SELECT key, id, run, seq, content, namespace, subject, digest, kind, untrusted, secret, pinned, known,
+            valid_from, valid_until, expires, NULL, NULL, NULL, forgotten FROM later;
+        DROP TABLE later; DELETE FROM parkway_migrations WHERE version = 6"
+    );
+    execute(&path, &sql).await;
     let older = check(&path, Depth::Full).await.unwrap();
     assert!(older.is_sound() && older.schema == 5, "{:?}", older.problems);
     assert!(older.unchecked.iter().any(|what| what.contains("form of version 5")), "{:?}", older.unchecked);
