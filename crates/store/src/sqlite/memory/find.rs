@@ -26,17 +26,18 @@ const ALLOWED: &str = "memory.namespace IN (SELECT value FROM json_each($1))
     AND (memory.expires IS NULL OR $5 < memory.expires)";
 
 /// A word that stands in more than one of so many memories is common.
-const COMMON: i64 = 16;
+const COMMON: i64 = 20;
 /// In a store with fewer memories than this, no word is.
 const SMALL: i64 = 1_000;
 /// A word that one of fewer memories has tells too little of them to be worth its price.
-const TELLING: f64 = 3.0;
+const TELLING: f64 = 4.0;
 
 pub(super) async fn recall(pool: &SqlitePool, vectors: &Vectors, recall: &Recall) -> Result<Vec<Recalled>, StoreError> {
     if recall.namespaces.is_empty() || recall.limit == 0 {
         return Ok(Vec::new());
     }
-    let depth = recall.limit.saturating_mul(DEPTH).max(50);
+    // Where one way alone finds them, its order is the last one.
+    let depth = if recall.vector.is_none() { recall.limit } else { recall.limit.saturating_mul(DEPTH).max(50) };
     let by_text = async {
         let asked = asked(recall);
         if asked.is_empty() || recall.weights.text <= 0.0 {

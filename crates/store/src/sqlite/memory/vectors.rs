@@ -94,9 +94,10 @@ impl Vectors {
 impl Model {
     /// Reads what is new.
     async fn catch_up(&mut self, pool: &SqlitePool, name: &str) -> Result<(), StoreError> {
+        // By their keys, and not by the index of models: with that all of them are read each time, and put in order.
         let sql = "SELECT vector.key, memory.key, memory.namespace, vector.vector
             FROM parkway_memory_vector AS vector JOIN parkway_memory AS memory ON memory.key = vector.memory
-            WHERE vector.key > $1 AND vector.model = $2 AND memory.namespace IS NOT NULL ORDER BY vector.key LIMIT $3";
+            WHERE vector.key > $1 AND +vector.model = $2 AND memory.namespace IS NOT NULL ORDER BY vector.key LIMIT $3";
         loop {
             let query = sqlx::query_as(sql).bind(self.read).bind(name).bind(PART);
             let rows: Vec<Row> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
@@ -166,10 +167,10 @@ impl Model {
     }
 }
 
-/// In many sums, which the compiler keeps in registers of the processor: none waits for the one before.
+/// In eight sums, which the compiler keeps in registers of the processor.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0; 32];
-    let (a, b) = (a.chunks_exact(32), b.chunks_exact(32));
+    let mut sums = [0.0; 8];
+    let (a, b) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
     for (a, b) in a.zip(b) {
         for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
