@@ -64,8 +64,8 @@ impl Site {
 
     /// The head that the user's key has signed last.
     fn signed_last(&self) -> PathBuf {
-        let keys = fs::read_dir(self.bench.path("config/parkway/keys")).unwrap().map(|entry| entry.unwrap().path());
-        keys.filter(|path| path.extension().is_some_and(|end| end == "head")).next().unwrap()
+        let mut keys = fs::read_dir(self.bench.path("config/parkway/keys")).unwrap().map(|entry| entry.unwrap().path());
+        keys.find(|path| path.extension().is_some_and(|end| end == "head")).unwrap()
     }
 
     fn read(&self, file: &str) -> String {
