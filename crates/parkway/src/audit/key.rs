@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::Signer as _;
 use sha2::{Digest as _, Sha256};
 
-use super::Key;
+use super::{Key, id_of};
 use crate::error::Error;
 use crate::settings::own_folder;
 
@@ -42,9 +42,7 @@ impl SigningKey {
     /// Where the command line keeps the key of this log: `keys/ID.key` in the folder of the user's own settings, `~/.config/parkway`. `None`
     /// where the user has no home folder.
     pub fn place(origin: &str) -> Option<PathBuf> {
-        let id =
-            origin.rsplit('/').next().filter(|id| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric()))?;
-        Some(own_folder()?.join("keys").join(format!("{id}.key")))
+        Some(own_folder()?.join("keys").join(format!("{}.key", id_of(origin)?)))
     }
 
     /// The key in a file; where there is none, a new one for this origin is made and written to it: on Unix for its owner's eyes alone.
@@ -156,7 +154,7 @@ impl SigningKey {
 }
 
 /// Brings a folder to the disk. It can be opened for that on Unix only.
-fn sync(folder: Option<&Path>) -> io::Result<()> {
+pub(super) fn sync(folder: Option<&Path>) -> io::Result<()> {
     let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }

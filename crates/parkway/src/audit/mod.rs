@@ -177,6 +177,11 @@ impl AuditLog {
     }
 }
 
+/// The id in the name of a log, which names its files; none, if it cannot name one.
+fn id_of(origin: &str) -> Option<&str> {
+    origin.rsplit('/').next().filter(|id| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric()))
+}
+
 /// What is signed of a head (C2SP `tlog-checkpoint`).
 fn text_of(origin: &str, head: TreeHead) -> String {
     format!("{origin}\n{}\n{}\n", head.size, BASE64_STANDARD.encode(head.root.as_bytes()))

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::audit::key::sync;
+
 /// How many bytes at the end are looked at for a head that is there already: some hundred heads, of several logs maybe.
 const TAIL: u64 = 64 * 1024;
 /// How long to wait before a lock is tried again.
@@ -61,9 +63,8 @@ fn write(mut file: File, path: &Path, note: &str) -> io::Result<bool> {
     }
     // Also one that somebody wrote who was killed before it was on disk.
     file.sync_all()?;
-    // A folder can be opened, and brought to the disk, on Unix only.
-    if cfg!(unix) && length == 0 {
-        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
+    if length == 0 {
+        sync(path.parent())?;
     }
     Ok(!known)
 }

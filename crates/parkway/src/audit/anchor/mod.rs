@@ -13,7 +13,7 @@ use parkway_core::secret::Secret;
 use reqwest::Url;
 use tokio::time::Instant;
 
-use super::Head;
+use super::{Head, id_of};
 use crate::error::Error;
 pub(crate) use post::address;
 
@@ -164,7 +164,6 @@ fn file_of(file: &Path, origin: &str) -> Result<PathBuf, Error> {
 
 /// The name of a log's own file of heads.
 fn name_of(origin: &str) -> Result<String, Error> {
-    let id = origin.rsplit('/').next().filter(|id| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric()));
-    let id = id.ok_or_else(|| Error::Audit(format!("no file can be named after the log {origin:?}")))?;
+    let id = id_of(origin).ok_or_else(|| Error::Audit(format!("no file can be named after the log {origin:?}")))?;
     Ok(format!("{id}.heads"))
 }
