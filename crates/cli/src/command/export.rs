@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 
-use parkway::log::Commitment;
+use parkway::log::Event;
 use parkway::{Parkway, Record};
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ async fn document(parkway: &Parkway, record: &Record) -> Result<Value, Failure> 
         let bytes = event.to_bytes().map_err(|e| Failure::failed(e.to_string()))?;
         events.push(serde_json::from_slice::<Value>(&bytes).map_err(|e| Failure::failed(e.to_string()))?);
     }
-    let mut wanted: Vec<_> = events.iter().flat_map(Commitment::within).collect();
+    let mut wanted: Vec<_> = record.events.iter().flat_map(Event::texts).map(|(_, text)| text).collect();
     wanted.sort_unstable();
     wanted.dedup();
     let values = parkway.texts(&wanted).await?;

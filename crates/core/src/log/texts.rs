@@ -1,8 +1,5 @@
 //! The texts that an event points to: what its type says is one, whatever else in it has the form of a hash.
 
-use serde::Deserialize as _;
-use serde_json::Value;
-
 use super::event::{Actor, Event, EventKind};
 use super::payload::Commitment;
 use super::waiting::{Resolution, WaitFor};
@@ -20,14 +17,6 @@ impl Event {
             found.push(("by", *name));
         }
         found
-    }
-}
-
-impl Commitment {
-    /// The texts that an event as JSON points to. What is no event points to none.
-    pub fn within(event: &Value) -> Vec<Commitment> {
-        let texts = Event::deserialize(event).map(|event| event.texts()).unwrap_or_default();
-        texts.into_iter().map(|(_, text)| text).collect()
     }
 }
 
@@ -125,7 +114,7 @@ fn maybe(mut take: impl FnMut(&'static str, &Commitment), field: &'static str, t
 mod tests {
     use std::collections::BTreeSet;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -203,7 +192,7 @@ mod tests {
         for kind in all {
             let event = event(kind);
             let json: Value = serde_json::to_value(&event).unwrap();
-            let texts: BTreeSet<Commitment> = Commitment::within(&json).into_iter().collect();
+            let texts: BTreeSet<Commitment> = event.texts().into_iter().map(|(_, text)| text).collect();
             assert_eq!(texts, hashes(&json).into_iter().collect(), "{kind}");
         }
     }

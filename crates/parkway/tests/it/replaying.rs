@@ -332,8 +332,8 @@ async fn older(scene: &Scene, run: RunId) -> Arc<MemoryStore> {
         if let EventKind::ModelCalled { call, .. } = &mut event.kind {
             assert!(call.form.take().is_some());
         }
-        let said = serde_json::to_value(&*event).unwrap();
-        let texts = scene.store.payloads(&parkway::log::Commitment::within(&said)).await.unwrap();
+        let said: Vec<_> = event.texts().into_iter().map(|(_, text)| text).collect();
+        let texts = scene.store.payloads(&said).await.unwrap();
         payloads.extend(texts.into_iter().flatten());
     }
     payloads.sort_by_key(|payload| payload.commitment);
