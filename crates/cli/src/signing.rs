@@ -80,7 +80,7 @@ pub(crate) fn signed_last(key: &Path) -> Result<Option<(PathBuf, Heads)>, Failur
     Ok(Some((file, heads)))
 }
 
-/// Keeps what was signed beside the key, on disk when this returns.
+/// Keeps what was signed beside the key, whole or not at all. Where the last one is lost with the power, the one before is there.
 pub(crate) fn remember(key: &Path, head: &str) -> Result<(), Failure> {
     let (file, beside) = (key.with_extension(SIGNED), key.with_extension(format!("{SIGNED}.{}", std::process::id())));
     let written = File::create(&beside)

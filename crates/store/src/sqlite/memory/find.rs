@@ -119,7 +119,7 @@ async fn by_text(pool: &SqlitePool, recall: &Recall, asked: &[String], depth: u3
     loop {
         let (more, others) = common.split_at(finding.min(common.len()));
         let words = rare.iter().chain(more.iter().map(|common| &common.word));
-        let order = others.iter().filter(|common| common.orders).map(|common| &common.word);
+        let order = others.iter().filter(|common| common.tells()).map(|common| &common.word);
         let found = ranked(pool, recall, &question(recall, words, order), depth).await?;
         if found.len() >= recall.limit as usize || others.is_empty() {
             return Ok(found);
@@ -140,8 +140,13 @@ struct Common {
     word: String,
     /// Of so many memories one has it, as far as was looked.
     of: f64,
-    /// It tells something of a memory that has it.
-    orders: bool,
+}
+
+impl Common {
+    /// Whether it tells something of a memory that has it.
+    fn tells(&self) -> bool {
+        self.of > TELLING
+    }
 }
 
 async fn by_frequency(pool: &SqlitePool, asked: &[String]) -> Result<Words, StoreError> {
@@ -157,10 +162,7 @@ async fn by_frequency(pool: &SqlitePool, asked: &[String]) -> Result<Words, Stor
     let mut words = Words { rare: Vec::new(), common: Vec::new() };
     for (word, beyond, many) in seen {
         match beyond {
-            Some(beyond) => {
-                let of = beyond as f64 / many as f64;
-                words.common.push(Common { word, of, orders: of > TELLING });
-            }
+            Some(beyond) => words.common.push(Common { word, of: beyond as f64 / many as f64 }),
             None => words.rare.push(word),
         }
     }
