@@ -26,13 +26,7 @@ impl LockFile {
     fn take(path: &Path, alone: bool) -> io::Result<Option<Self>> {
         // Whoever leaves last removes the file: a lock on one that is gone by now protects nobody.
         loop {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            let file = match OpenOptions::new().create(true).truncate(false).write(true).open(path) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                opened => opened?,
-            };
+            let file = open(path)?;
             match if alone { file.try_lock() } else { file.try_lock_shared() } {
                 Ok(()) if is_at(&file, path) => return Ok(Some(LockFile { file, path: path.to_owned(), alone })),
                 Ok(()) => {}
@@ -51,6 +45,25 @@ impl Drop for LockFile {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// The file at `path`, which is made where there is none, with its folder. Whoever leaves last removes that, too: between any two looks.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    loop {
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let opened = made.and_then(|()| OpenOptions::new().create(true).truncate(false).write(true).open(path));
+        match opened {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            // The folder was there when it was to be made, and not when it was looked at, unless something else has its name.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && !path.parent().is_some_and(is_no_folder) => {}
+            opened => return opened,
+        }
+    }
+}
+
+/// Whether something is there that is no folder, and is not behind a link.
+fn is_no_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok() && fs::metadata(path).map_or(true, |found| !found.is_dir())
 }
 
 /// Whether the open file is still the one at `path`.
@@ -72,6 +85,26 @@ pub(super) fn is_at(_file: &File, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_somebody_removes_meanwhile_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db.owners").join("a.lock");
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        // Whoever leaves looks for a moment whether it is the last.
+                        drop(LockFile::shared(&path).unwrap());
+                        let _ = fs::remove_dir(path.parent().unwrap());
+                    }
+                });
+            }
+        });
+        // What is no folder is none by waiting.
+        fs::write(path.parent().unwrap(), "").unwrap();
+        assert_eq!(LockFile::shared(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
 
     #[test]
     fn a_lock_held_alone_is_shared() {

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use parkway_core::id::WorkerId;
 use parkway_core::store::StoreError;
 
-use super::lock::{LockFile, is_at};
+use super::lock::{self, LockFile, is_at};
 use super::open::folder_of;
 
 /// The file at `path` behind links: processes that name it differently must find the same locks.
@@ -87,11 +87,7 @@ impl Owners {
         // Whoever finds a dead owner removes its file, and the last one to leave the folder: a lock on a file that is gone
         // by now protects nobody.
         loop {
-            fs::create_dir_all(folder).map_err(failed)?;
-            let file = match OpenOptions::new().create(true).truncate(false).write(true).open(&path) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                opened => opened.map_err(failed)?,
-            };
+            let file = lock::open(&path).map_err(failed)?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, &path) => {
                     held.insert(worker.as_str().to_owned(), file);
