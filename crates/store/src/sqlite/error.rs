@@ -50,7 +50,10 @@ pub(super) fn from_sqlx(error: &sqlx::Error) -> StoreError {
             retryable: false,
         },
         Some(5 | 6) => StoreError::Backend {
-            message: format!("another process kept the database locked for too long ({message})"),
+            message: format!(
+                "another process kept the database locked for too long ({message}); look whether one hangs, or the disk is busy, \
+                 and try again"
+            ),
             retryable: true,
         },
         _ if matches!(error, sqlx::Error::PoolClosed) => closed(),

@@ -16,7 +16,7 @@ use super::memory::Vectors;
 use super::owner::Owners;
 use super::place::Place;
 use super::snapshot::Spares;
-use super::tx::Tx;
+use super::tx::{Tx, Unfinished};
 use super::writer::{Source, Writer};
 use super::{SqliteStore, schema};
 
@@ -37,7 +37,7 @@ impl SqliteConfig {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         SqliteConfig {
             path: path.into(),
-            busy_timeout: Duration::from_secs(10),
+            busy_timeout: Duration::from_secs(30),
             readers: 4,
             max_bytes: None,
             vfs: None,
@@ -45,7 +45,7 @@ impl SqliteConfig {
         }
     }
 
-    /// How long to wait for another process that writes; 10 seconds unless told.
+    /// How long to wait for another process that writes; 30 seconds unless told. A disk that is shared can take some for one commit.
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
         self
@@ -134,7 +134,7 @@ pub(super) async fn file(config: SqliteConfig, clock: Arc<dyn Clock>) -> Result<
     let writer = one_connection().acquire_timeout(config.busy_timeout).connect_lazy_with(writing);
     prepare(&writer, &name, config.busy_timeout, &*clock).await?;
     if config.pragmas.is_empty() {
-        check_durable(&writer, &name).await?;
+        check_durable(&writer, &name, config.busy_timeout).await?;
     }
     if is_new {
         keep_name(&config.path);
@@ -190,17 +190,26 @@ fn one_connection() -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).test_before_acquire(false)
 }
 
-/// Connects and migrates. Other processes may be doing the same at this moment.
+/// Connects and migrates. Other processes may be doing the same at this moment. Nobody waits for one that writes where the tables
+/// are what they should be.
 async fn prepare(pool: &SqlitePool, name: &str, patience: Duration, clock: &dyn Clock) -> Result<(), StoreError> {
-    let start = Instant::now();
-    let mut tx = loop {
+    let connected = patiently(patience, || async {
         // A connection sets the journal mode, which takes a lock.
-        match Tx::connect(pool).await {
-            Ok(tx) => break tx,
-            Err(e) if is_busy(&e) && start.elapsed() < patience => tokio::time::sleep(Duration::from_millis(2)).await,
-            Err(e) => return Err(in_words(&e, name)),
+        let mut tx = Tx::connect(pool).await?;
+        let newest = schema::is_newest(tx.connection()).await?;
+        Ok((tx, newest))
+    });
+    let (mut tx, newest) = connected.await.map_err(|e| in_words(&e, name))?;
+    if newest {
+        tx.begin(Duration::ZERO);
+        tx.gather(schema::WRITES);
+        let Err(unfinished) = tx.commit().await else { return Ok(()) };
+        if matches!(&unfinished, Unfinished::Begin(e) if is_busy(e)) {
+            return Ok(());
         }
-    };
+        tx.roll_back().await;
+        return Err(in_words(unfinished.error(), name));
+    }
     tx.begin(patience);
     if let Err(e) = schema::migrate(&mut tx, name, clock).await {
         tx.roll_back().await;
@@ -209,14 +218,25 @@ async fn prepare(pool: &SqlitePool, name: &str, patience: Duration, clock: &dyn 
     tx.commit().await.map(drop).map_err(|e| in_words(e.error(), name))
 }
 
+/// Tries until no other process is in the way, at most so long.
+async fn patiently<T, A: Future<Output = Result<T, sqlx::Error>>>(
+    patience: Duration,
+    attempt: impl Fn() -> A,
+) -> Result<T, sqlx::Error> {
+    let start = Instant::now();
+    loop {
+        match attempt().await {
+            Err(e) if is_busy(&e) && start.elapsed() < patience => tokio::time::sleep(Duration::from_millis(2)).await,
+            ended => return ended,
+        }
+    }
+}
+
 /// Refuses to promise what the file cannot keep. A misspelt setting is silently weaker in SQLite, so it is read back.
-async fn check_durable(pool: &SqlitePool, name: &str) -> Result<(), StoreError> {
-    let read = async |sql: &'static str| -> Result<String, StoreError> {
-        let value: Result<String, _> = sqlx::query_scalar(sql).fetch_one(pool).await;
-        value.map_err(|e| in_words(&e, name))
-    };
-    let journal = read("SELECT journal_mode FROM pragma_journal_mode").await?;
-    let synchronous = read("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous").await?;
+async fn check_durable(pool: &SqlitePool, name: &str, patience: Duration) -> Result<(), StoreError> {
+    let sql = "SELECT journal_mode, CAST(synchronous AS TEXT) FROM pragma_journal_mode, pragma_synchronous";
+    let read = patiently(patience, || sqlx::query_as::<_, (String, String)>(sql).fetch_one(pool));
+    let (journal, synchronous) = read.await.map_err(|e| in_words(&e, name))?;
     if journal == "wal" && synchronous == "2" {
         return Ok(());
     }
@@ -299,15 +319,33 @@ mod tests {
         let wal = options.clone().journal_mode(SqliteJournalMode::Wal);
         // `WAL` is no value of it: SQLite takes it for NORMAL, without a word.
         for (setting, found) in [("NORMAL", "synchronous is 1"), ("OFF", "is 0"), ("WAL", "is 1"), ("EXTRA", "is 3")] {
-            let error = check_durable(&pool(wal.clone().pragma("synchronous", setting)), "`runs.db`").await;
+            let error =
+                check_durable(&pool(wal.clone().pragma("synchronous", setting)), "`runs.db`", Duration::ZERO).await;
             let error = error.unwrap_err().to_string();
             assert!(error.contains(found) && error.contains("`runs.db` cannot promise"), "{error}");
         }
         let full = wal.synchronous(SqliteSynchronous::Full);
-        assert_eq!(check_durable(&pool(full.clone()), "").await, Ok(()));
+        assert_eq!(check_durable(&pool(full.clone()), "", Duration::ZERO).await, Ok(()));
         let other = full.filename(folder.path().join("other.db")).journal_mode(SqliteJournalMode::Delete);
-        let error = check_durable(&pool(other), "").await.unwrap_err();
+        let error = check_durable(&pool(other), "", Duration::ZERO).await.unwrap_err();
         assert!(error.to_string().contains("journal_mode is delete"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn who_opens_waits_for_one_that_writes_though_nothing_is_to_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SqliteConfig::new(folder.path().join("runs.db")).busy_timeout(Duration::from_millis(50));
+        let clock = Arc::new(SystemClock);
+        file(config.clone(), clock.clone()).await.unwrap().close().await.unwrap();
+        let other = pool(SqliteConnectOptions::new().filename(folder.path().join("runs.db")));
+        let writes = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        file(config.clone(), clock.clone()).await.unwrap();
+        writes.rollback().await.unwrap();
+        // Where something is to be made it is waited for, and said in the end who is in the way.
+        sqlx::query("DELETE FROM parkway_migrations").execute(&other).await.unwrap();
+        let _writes = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        let error = file(config, clock).await.unwrap_err().to_string();
+        assert!(error.contains("look whether one hangs"), "{error}");
     }
 
     #[tokio::test]

@@ -22,6 +22,8 @@ const MIGRATIONS: &[&str] = &[
 
 /// The table of versions.
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS parkway_migrations (version INTEGER PRIMARY KEY)";
+/// SQLite opens a file that it may not write to without a word, and begins in it; this changes nothing, and fails there.
+pub(super) const WRITES: &str = "DELETE FROM parkway_migrations WHERE version < 0";
 
 /// Makes the tables of a version in an empty database.
 pub(super) async fn make(connection: &mut SqliteConnection, version: u32) -> Result<(), sqlx::Error> {
@@ -35,12 +37,22 @@ pub(super) async fn make(connection: &mut SqliteConnection, version: u32) -> Res
     Ok(())
 }
 
+/// Whether the tables have the newest version, as far as is committed.
+pub(super) async fn is_newest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'parkway_migrations'";
+    let is_ours: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
+    if is_ours == 0 {
+        return Ok(false);
+    }
+    let sql = "SELECT coalesce(max(version), 0) FROM parkway_migrations";
+    let found: i64 = sqlx::query_scalar(sql).fetch_one(connection).await?;
+    Ok(found == i64::from(newest()))
+}
+
 /// Brings the database to the newest version, in the caller's transaction.
 pub(super) async fn migrate(tx: &mut Tx, name: &str, clock: &dyn Clock) -> Result<(), StoreError> {
     sqlx::raw_sql(VERSIONS).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
-    // SQLite opens a file that it may not write to without a word; this changes nothing, and fails there.
-    let sql = "DELETE FROM parkway_migrations WHERE version < 0";
-    sqlx::raw_sql(sql).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
+    sqlx::raw_sql(WRITES).execute(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     let encoding: String =
         sqlx::query_scalar("PRAGMA encoding").fetch_one(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
     if encoding != "UTF-8" {
