@@ -50,6 +50,16 @@ pub(crate) fn sources(folder: &Path) -> Vec<(String, String)> {
 }
 
 #[test]
+fn a_statement_is_prepared_anew_each_time_that_its_limit_is_bound() {
+    let store = sources(&workspace().join("crates/store/src"));
+    let limits =
+        |sign: &str| store.iter().filter(|(_, text)| text.contains(sign)).map(|(name, _)| name).collect::<Vec<_>>();
+    // `sqlite/open.rs` says why.
+    assert_eq!(limits("LIMIT $"), [""; 0]);
+    assert!(!limits("LIMIT +$").is_empty());
+}
+
+#[test]
 fn a_crate_imports_only_those_below_it() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("parkway-core", [].as_slice()),

@@ -42,14 +42,14 @@ impl Audit for SqliteStore {
     }
 
     async fn leaves(&self, from: u64, limit: u32) -> Result<Vec<Leaf>, StoreError> {
-        let sql = "SELECT leaf, run, seq, body FROM parkway_log WHERE leaf > $1 ORDER BY leaf LIMIT $2";
+        let sql = "SELECT leaf, run, seq, body FROM parkway_log WHERE leaf > $1 ORDER BY leaf LIMIT +$2";
         let query = sqlx::query_as(sql).bind(signed(from)).bind(i64::from(limit));
         let rows: Vec<Row> = query.fetch_all(&self.readers).await.map_err(|e| self.failed(&e))?;
         rows.into_iter().map(leaf).collect()
     }
 
     async fn leaves_of(&self, run: RunId, after: Seq, limit: u32) -> Result<Vec<Leaf>, StoreError> {
-        let sql = "SELECT leaf, run, seq, body FROM parkway_log WHERE run = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+        let sql = "SELECT leaf, run, seq, body FROM parkway_log WHERE run = $1 AND seq > $2 ORDER BY seq LIMIT +$3";
         let query = sqlx::query_as(sql).bind(run.to_string()).bind(signed(after.0)).bind(i64::from(limit));
         let rows: Vec<Row> = query.fetch_all(&self.readers).await.map_err(|e| self.failed(&e))?;
         if rows.is_empty() {
@@ -63,7 +63,7 @@ impl Audit for SqliteStore {
     }
 
     async fn heads(&self, above: u64, limit: u32) -> Result<Vec<SignedHead>, StoreError> {
-        let sql = "SELECT size, root, note FROM parkway_head WHERE size > $1 ORDER BY size LIMIT $2";
+        let sql = "SELECT size, root, note FROM parkway_head WHERE size > $1 ORDER BY size LIMIT +$2";
         let query = sqlx::query_as(sql).bind(signed(above)).bind(i64::from(limit));
         let rows: Vec<HeadRow> = query.fetch_all(&self.readers).await.map_err(|e| self.failed(&e))?;
         rows.into_iter().map(head).collect()

@@ -35,7 +35,7 @@ async fn copy_events(tx: &mut Tx) -> Result<(), StoreError> {
     loop {
         let sql = "SELECT leaf, old.run, seq, body, run.id, tenant
             FROM parkway_event_1 AS old LEFT JOIN parkway_run AS run ON run.key = old.run
-            WHERE leaf > $1 ORDER BY leaf LIMIT $2";
+            WHERE leaf > $1 ORDER BY leaf LIMIT +$2";
         let query = sqlx::query_as(sql).bind(after).bind(PART);
         let part: Vec<EventRow> = query.fetch_all(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
         let Some((last, ..)) = part.last() else { return Ok(()) };
@@ -61,7 +61,7 @@ async fn copy_payloads(tx: &mut Tx, clock: &dyn Clock) -> Result<(), StoreError>
     loop {
         let sql = "SELECT old.rowid, old.run, tenant, commitment, salt, codec, bytes
             FROM parkway_payload_1 AS old JOIN parkway_run AS run ON run.key = old.run
-            WHERE old.rowid > $1 ORDER BY old.rowid LIMIT $2";
+            WHERE old.rowid > $1 ORDER BY old.rowid LIMIT +$2";
         let query = sqlx::query_as(sql).bind(after).bind(PART);
         let part: Vec<PayloadRow> = query.fetch_all(tx.statement().await?).await.map_err(|e| from_sqlx(&e))?;
         let Some((last, ..)) = part.last() else { return Ok(()) };

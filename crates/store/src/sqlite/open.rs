@@ -91,7 +91,8 @@ const PAGE: u64 = 4096;
 /// How long SQLite itself waits for a lock before the writer asks again. Its own waiting slows down to ten attempts a
 /// second, which a process that commits without a pause can starve.
 const BUSY_SLICE: Duration = Duration::from_millis(40);
-/// How many statements a connection keeps prepared: an INSERT has a text for each number of rows.
+/// How many statements a connection keeps prepared: an INSERT has a text for each number of rows. A limit that is bound stands in them
+/// with a plus (`LIMIT +$1`): SQLite plans by the number in a bare one, and prepares the statement anew each time that it is bound.
 const STATEMENTS: usize = 320;
 /// How many pages the write-ahead log has when SQLite takes it into the database. Pages that many commits change, as those of
 /// an index over random values do, are then written there once for all of them; a log of 16 MiB is still read quickly.

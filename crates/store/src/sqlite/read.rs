@@ -17,7 +17,7 @@ use super::payload;
 const PART: i64 = 4_096;
 
 pub(super) async fn events(pool: &SqlitePool, run: RunId, after: Seq) -> Result<Vec<Event>, StoreError> {
-    let sql = "SELECT seq, body FROM parkway_log WHERE run = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    let sql = "SELECT seq, body FROM parkway_log WHERE run = $1 AND seq > $2 ORDER BY seq LIMIT +$3";
     let (mut events, mut last) = (Vec::new(), signed(after.0));
     loop {
         let query = sqlx::query_as(sql).bind(run.to_string()).bind(last).bind(PART);
@@ -40,7 +40,7 @@ pub(super) async fn events(pool: &SqlitePool, run: RunId, after: Seq) -> Result<
 }
 
 pub(super) async fn beginning(pool: &SqlitePool, run: RunId, limit: u32) -> Result<Vec<Event>, StoreError> {
-    let sql = "SELECT body FROM parkway_log WHERE run = $1 ORDER BY seq LIMIT $2";
+    let sql = "SELECT body FROM parkway_log WHERE run = $1 ORDER BY seq LIMIT +$2";
     let query = sqlx::query_scalar(sql).bind(run.to_string()).bind(i64::from(limit));
     let bodies: Vec<Vec<u8>> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     if bodies.is_empty() {
@@ -50,7 +50,7 @@ pub(super) async fn beginning(pool: &SqlitePool, run: RunId, limit: u32) -> Resu
 }
 
 pub(super) async fn tail(pool: &SqlitePool, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
-    let sql = "SELECT leaf, body FROM parkway_log WHERE leaf > $1 ORDER BY leaf LIMIT $2";
+    let sql = "SELECT leaf, body FROM parkway_log WHERE leaf > $1 ORDER BY leaf LIMIT +$2";
     let query = sqlx::query_as(sql).bind(signed(after)).bind(i64::from(limit));
     let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     rows.iter().map(|(leaf, body)| Ok((number("a leaf number", *leaf)?, Event::from_bytes(body)?))).collect()
@@ -97,8 +97,8 @@ pub(super) async fn runs(
     let open = if filter.open { "status IN ('pending', 'running', 'waiting')" } else { "TRUE" };
     // The parts are ours; what the caller gives is bound.
     let sql = match filter.run {
-        Some(_) => format!("{columns} WHERE {open} AND id = $2 LIMIT $1"),
-        None => format!("{columns} WHERE {open} AND id <> $2 ORDER BY created DESC, id DESC LIMIT $1"),
+        Some(_) => format!("{columns} WHERE {open} AND id = $2 LIMIT +$1"),
+        None => format!("{columns} WHERE {open} AND id <> $2 ORDER BY created DESC, id DESC LIMIT +$1"),
     };
     let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(limit);
     query = query.bind(filter.run.unwrap_or(RunId::SYSTEM).to_string());
@@ -122,7 +122,7 @@ type OutboxRow = (i64, String, i64, String, String);
 
 pub(super) async fn outbox(pool: &SqlitePool, limit: u32) -> Result<Vec<Outgoing>, StoreError> {
     let sql = "SELECT entry.id, run.id, entry.at, topic, body
-        FROM parkway_outbox AS entry JOIN parkway_run AS run ON run.key = entry.run ORDER BY entry.id LIMIT $1";
+        FROM parkway_outbox AS entry JOIN parkway_run AS run ON run.key = entry.run ORDER BY entry.id LIMIT +$1";
     let query = sqlx::query_as(sql).bind(i64::from(limit));
     let rows: Vec<OutboxRow> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     let entry = |(id, run, at, topic, body): OutboxRow| {

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0004_heads.sql"),
     include_str!("../../migrations/sqlite/0005_memory.sql"),
     include_str!("../../migrations/sqlite/0006_superseded.sql"),
+    include_str!("../../migrations/sqlite/0007_merging.sql"),
 ];
 
 /// The table of versions.

@@ -51,7 +51,8 @@ pub(super) async fn recall(pool: &SqlitePool, vectors: &Vectors, recall: &Recall
             _ => Ok(Vec::new()),
         }
     };
-    let (pinned, by_text, by_vector) = tokio::try_join!(pinned(pool, recall), by_text, by_vector)?;
+    let pinned = pinned(pool, recall).await?;
+    let (by_text, by_vector) = tokio::try_join!(by_text, by_vector)?;
     // The key of a memory is its number.
     let numbers = |keys: Vec<i64>| keys.into_iter().map(i64::unsigned_abs).collect::<Vec<u64>>();
     let (pinned, by_text, by_vector) = (numbers(pinned), numbers(by_text), numbers(by_vector));
@@ -70,7 +71,7 @@ pub(super) async fn recall(pool: &SqlitePool, vectors: &Vectors, recall: &Recall
 }
 
 async fn pinned(pool: &SqlitePool, recall: &Recall) -> Result<Vec<i64>, StoreError> {
-    let sql = "SELECT memory.key FROM parkway_memory AS memory WHERE memory.pinned AND {ALLOWED} LIMIT $6";
+    let sql = "SELECT memory.key FROM parkway_memory AS memory WHERE memory.pinned AND {ALLOWED} LIMIT +$6";
     let found = by_sql(pool, recall, sql, None, u32::MAX).await?;
     Ok(found.into_iter().flatten().collect())
 }
@@ -175,7 +176,7 @@ async fn ranked(pool: &SqlitePool, recall: &Recall, question: &str, limit: u32) 
     // The index reads the words of these namespaces alone; that nothing else is among it is said once more.
     let sql = format!(
         "WITH found AS MATERIALIZED (SELECT rowid AS key, {BY_TEXT} AS score FROM parkway_memory_text
-            WHERE parkway_memory_text MATCH $7 ORDER BY score, rowid DESC LIMIT $6)
+            WHERE parkway_memory_text MATCH $7 ORDER BY score, rowid DESC LIMIT +$6)
         SELECT memory.key FROM found LEFT JOIN parkway_memory AS memory ON memory.key = found.key AND {{ALLOWED}}
             ORDER BY found.score, found.key DESC"
     );
@@ -224,7 +225,7 @@ async fn by_vector(
         let close = vectors.closest(pool, &recall.namespaces, asked, wanted).await?;
         let sql =
             "SELECT memory.key FROM json_each($7) AS asked JOIN parkway_memory AS memory ON memory.key = asked.value
-            WHERE {ALLOWED} ORDER BY asked.key LIMIT $6";
+            WHERE {ALLOWED} ORDER BY asked.key LIMIT +$6";
         let allowed = by_sql(pool, recall, sql, Some(&json!(close).to_string()), limit).await?;
         let allowed: Vec<i64> = allowed.into_iter().flatten().collect();
         if allowed.len() < close.len().min(limit as usize) {

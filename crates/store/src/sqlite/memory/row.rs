@@ -137,7 +137,7 @@ pub(super) async fn list(pool: &SqlitePool, filter: &MemoryFilter) -> Result<Vec
         (filter.holds_from.is_some(), &over),
     ];
     let conditions: Vec<&str> = conditions.into_iter().filter_map(|(asked, sql)| asked.then_some(sql)).collect();
-    let sql = format!("SELECT key FROM parkway_memory WHERE {} ORDER BY key LIMIT $6", conditions.join(" AND "));
+    let sql = format!("SELECT key FROM parkway_memory WHERE {} ORDER BY key LIMIT +$6", conditions.join(" AND "));
     let wanted = if filter.limit == 0 { usize::MAX } else { filter.limit as usize };
     let (mut listed, mut after) = (Vec::new(), signed(filter.after));
     loop {
@@ -170,7 +170,7 @@ pub(super) async fn without_vector(
 ) -> Result<Vec<Remembered>, StoreError> {
     let sql = "SELECT key FROM parkway_memory WHERE key > $3 AND namespace = $4
             AND NOT EXISTS (SELECT 1 FROM parkway_memory_vector WHERE model = $1 AND memory = parkway_memory.key)
-        ORDER BY key LIMIT $2";
+        ORDER BY key LIMIT +$2";
     let query = sqlx::query_scalar(sql).bind(model).bind(i64::from(limit)).bind(signed(after)).bind(namespace);
     let keys: Vec<i64> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
     in_order(pool, keys).await

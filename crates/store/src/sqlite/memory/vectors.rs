@@ -34,11 +34,12 @@ struct Model {
     places: HashMap<i64, (String, usize)>,
 }
 
-/// The vectors of one namespace, one behind the other.
+/// The vectors of one namespace, one behind the other, each in whole numbers: to look at all of them is to read all of them, and
+/// these are half as long as what they are made of.
 #[derive(Debug, Default)]
 struct Shelf {
     keys: Vec<i64>,
-    numbers: Vec<f32>,
+    numbers: Vec<i16>,
 }
 
 type Row = (i64, i64, String, Vec<u8>);
@@ -97,7 +98,7 @@ impl Model {
         // By their keys, and not by the index of models: with that all of them are read each time, and put in order.
         let sql = "SELECT vector.key, memory.key, memory.namespace, vector.vector
             FROM parkway_memory_vector AS vector JOIN parkway_memory AS memory ON memory.key = vector.memory
-            WHERE vector.key > $1 AND +vector.model = $2 AND memory.namespace IS NOT NULL ORDER BY vector.key LIMIT $3";
+            WHERE vector.key > $1 AND +vector.model = $2 AND memory.namespace IS NOT NULL ORDER BY vector.key LIMIT +$3";
         loop {
             let query = sqlx::query_as(sql).bind(self.read).bind(name).bind(PART);
             let rows: Vec<Row> = query.fetch_all(pool).await.map_err(|e| from_sqlx(&e))?;
@@ -119,12 +120,13 @@ impl Model {
 
     fn put(&mut self, memory: i64, namespace: String, bytes: &[u8]) {
         let numbers = bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+        let numbers = whole(&numbers.collect::<Vec<_>>());
         // A memory keeps its namespace.
         if let Some((namespace, place)) = self.places.get(&memory)
             && let Some(shelf) = self.namespaces.get_mut(namespace)
         {
             let at = place * self.length;
-            shelf.numbers[at..at + self.length].iter_mut().zip(numbers).for_each(|(old, new)| *old = new);
+            shelf.numbers[at..at + self.length].copy_from_slice(&numbers);
             return;
         }
         let shelf = self.namespaces.entry(namespace.clone()).or_default();
@@ -140,7 +142,7 @@ impl Model {
         shelf.keys.swap_remove(place);
         let (at, last) = (place * self.length, shelf.keys.len() * self.length);
         shelf.numbers.copy_within(last..last + self.length, at);
-        shelf.numbers[last..].fill(0.0);
+        shelf.numbers[last..].fill(0);
         shelf.numbers.truncate(last);
         if let Some(moved) = shelf.keys.get(place) {
             self.places.insert(*moved, (namespace, place));
@@ -152,12 +154,13 @@ impl Model {
         if asked.len() != self.length || limit == 0 {
             return Vec::new();
         }
+        let asked = whole(asked);
         let shelves = namespaces.iter().filter_map(|namespace| self.namespaces.get(namespace));
-        let mut close: Vec<(f32, i64)> = shelves
+        let mut close: Vec<(i32, i64)> = shelves
             .flat_map(|shelf| shelf.keys.iter().zip(shelf.numbers.chunks_exact(self.length)))
-            .map(|(key, numbers)| (dot(numbers, asked), *key))
+            .map(|(key, numbers)| (dot(numbers, &asked), *key))
             .collect();
-        let better = |a: &(f32, i64), b: &(f32, i64)| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1));
+        let better = |a: &(i32, i64), b: &(i32, i64)| b.cmp(a);
         if close.len() > limit {
             close.select_nth_unstable_by(limit - 1, better);
             close.truncate(limit);
@@ -167,17 +170,16 @@ impl Model {
     }
 }
 
-/// In eight sums, which the compiler keeps in registers of the processor.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0; 8];
-    let (a, b) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a.zip(b) {
-        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum::<f32>() + rest
+/// A vector of any length at the length of [`i16::MAX`], in whole numbers.
+fn whole(vector: &[f32]) -> Vec<i16> {
+    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    // What is too large for this stays at its ends, and what has no length is 0.
+    vector.iter().map(|x| (x / length * f32::from(i16::MAX)).round() as i16).collect()
+}
+
+/// At these lengths a sum of any of the products is less than 2^31.
+fn dot(a: &[i16], b: &[i16]) -> i32 {
+    a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
 }
 
 #[cfg(test)]
@@ -239,12 +241,12 @@ mod tests {
         assert_eq!(model.closest(&names(&["a", "b"]), &asked, 2), [3, 2]);
         assert_eq!(model.closest(&names(&["c"]), &asked, 9), [0; 0]);
         assert_eq!(model.closest(&names(&["a"]), &asked[..8], 9), [0; 0]);
-        model.put(1, "a".into(), &bytes(unit(0, 2.0)));
+        model.put(1, "a".into(), &bytes(unit(0, 0.8)));
         assert_eq!(model.closest(&names(&["a"]), &asked, 1), [1]);
         // What is gone leaves the others where they are found.
         model.forget(1);
         assert_eq!(model.closest(&names(&["a", "b"]), &asked, 9), [3, 2, 4]);
-        model.put(4, "a".into(), &bytes(unit(0, 3.0)));
+        model.put(4, "a".into(), &bytes(unit(0, 0.7)));
         assert_eq!(model.closest(&names(&["a"]), &asked, 9), [4, 2]);
         for gone in [4, 4, 2, 7] {
             model.forget(gone);

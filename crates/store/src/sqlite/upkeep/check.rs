@@ -135,7 +135,7 @@ async fn foreign_keys(source: &mut Source, checked: &mut Checked) -> Result<(), 
 async fn messages(source: &mut Source, checked: &mut Checked) -> Result<(), StoreError> {
     let sql = "SELECT message.id, body, run.id FROM parkway_message AS message
         LEFT JOIN parkway_run AS run ON run.key = message.run
-        WHERE message.id > $1 ORDER BY message.id LIMIT $2";
+        WHERE message.id > $1 ORDER BY message.id LIMIT +$2";
     let (mut last, mut newer) = (0, 0);
     loop {
         let query = sqlx::query_as(sql).bind(last).bind(PAGE);
@@ -160,7 +160,7 @@ async fn messages(source: &mut Source, checked: &mut Checked) -> Result<(), Stor
 }
 
 async fn outbox(source: &mut Source, checked: &mut Checked) -> Result<(), StoreError> {
-    let sql = "SELECT id, body FROM parkway_outbox WHERE id > $1 ORDER BY id LIMIT $2";
+    let sql = "SELECT id, body FROM parkway_outbox WHERE id > $1 ORDER BY id LIMIT +$2";
     let mut last = 0;
     loop {
         let query = sqlx::query_as(sql).bind(last).bind(PAGE);

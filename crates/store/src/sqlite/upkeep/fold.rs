@@ -49,14 +49,14 @@ fn rows(schema: u32) -> &'static str {
                 (SELECT count(*) FROM parkway_event WHERE run = key) AS events,
                 (SELECT min(seq) FROM parkway_event WHERE run = key) AS first,
                 (SELECT max(seq) FROM parkway_event WHERE run = key) AS last, NULL, workflow, created
-            FROM parkway_run WHERE key > $1 ORDER BY key LIMIT $2"
+            FROM parkway_run WHERE key > $1 ORDER BY key LIMIT +$2"
         }
         _ => {
             "SELECT key, id, tenant, status, updated, head, fence,
                 (SELECT count(*) FROM parkway_event WHERE run = key) AS events,
                 (SELECT min(seq) FROM parkway_event WHERE run = key) AS first,
                 (SELECT max(seq) FROM parkway_event WHERE run = key) AS last, parent, workflow, created
-            FROM parkway_run WHERE key > $1 ORDER BY key LIMIT $2"
+            FROM parkway_run WHERE key > $1 ORDER BY key LIMIT +$2"
         }
     }
 }
@@ -142,11 +142,11 @@ async fn log(
     let sql = match source.schema {
         ..3 => {
             "SELECT leaf, seq, hash, body FROM parkway_event
-            WHERE run = (SELECT key FROM parkway_run WHERE id = $1) AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4"
+            WHERE run = (SELECT key FROM parkway_run WHERE id = $1) AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT +$4"
         }
         _ => {
             "SELECT leaf, seq, hash, body FROM parkway_log
-            WHERE run = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4"
+            WHERE run = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT +$4"
         }
     };
     let mut fold = if whole { Fold::Begin } else { Fold::Stopped };

@@ -52,7 +52,7 @@ const ROWS: &str =
         LEFT JOIN parkway_payload AS payload ON substr(payload.commitment, 1, 16) = memory.content
         LEFT JOIN parkway_blob AS blob ON blob.key = payload.blob
         LEFT JOIN parkway_memory_text AS indexed ON indexed.rowid = memory.key
-    WHERE memory.key > $1 ORDER BY memory.key LIMIT $2";
+    WHERE memory.key > $1 ORDER BY memory.key LIMIT +$2";
 
 /// Looks at all memories.
 pub(super) async fn memories(source: &mut Source, told: &Told, checked: &mut Checked) -> Result<(), StoreError> {

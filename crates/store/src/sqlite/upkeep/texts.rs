@@ -14,8 +14,8 @@ const TOGETHER: u64 = 8 << 20;
 /// Keys and lengths; the length of a blob is known without reading it.
 const TEXTS: &str = "SELECT payload.key, ifnull(length(payload.bytes), ifnull(length(blob.bytes), 0))
     FROM parkway_payload AS payload LEFT JOIN parkway_blob AS blob ON blob.key = payload.blob
-    WHERE payload.key > $1 ORDER BY payload.key LIMIT $2";
-const BLOBS: &str = "SELECT key, length(bytes) FROM parkway_blob WHERE key > $1 ORDER BY key LIMIT $2";
+    WHERE payload.key > $1 ORDER BY payload.key LIMIT +$2";
+const BLOBS: &str = "SELECT key, length(bytes) FROM parkway_blob WHERE key > $1 ORDER BY key LIMIT +$2";
 
 type TextRow = (Vec<u8>, Vec<u8>, String, Option<Vec<u8>>, Option<String>);
 

@@ -21,7 +21,7 @@ pub(super) async fn leaves(source: &mut Source, depth: Depth, checked: &mut Chec
         return Ok(());
     }
     let sql = "SELECT leaf, seq, hash, run.id FROM parkway_event LEFT JOIN parkway_run AS run ON run.key = run
-        WHERE leaf > $1 ORDER BY leaf LIMIT $2";
+        WHERE leaf > $1 ORDER BY leaf LIMIT +$2";
     let (mut frontier, mut after) = (Frontier::default(), 0);
     loop {
         let query = sqlx::query_as(sql).bind(after).bind(PAGE);
