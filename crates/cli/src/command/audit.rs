@@ -38,10 +38,7 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
             out.text(note.trim_end())?;
             out.flush()?;
             say(&format!("the key that checks it:  {}", key.public()));
-            let kept = keep(&note, &anchors).await;
-            kept.map_err(|failure| failure.help("mend that, and sign once more: `parkway audit head`"))?
-                .iter()
-                .for_each(|done| say(done));
+            keep_all(&note, &anchors).await?;
             if anchors.is_empty() {
                 say(
                     "keep it where the store is not: who can change the store can then no longer change the past unseen",
@@ -116,12 +113,15 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
             Ok(Exit::Done)
         }
         AuditCommand::Rotate { key, note } => {
-            let (head, key) = rotate(&log, &key, &note, &project.settings.anchors()).await?;
+            let anchors = project.settings.anchors();
+            let (head, key) = rotate(&log, &key, &note, &anchors).await?;
             out.text(head.trim_end())?;
+            out.flush()?;
             say(&format!("the key that checks it now:  {}", key.public()));
             say(
                 "tell it to whoever checks this log; the one before is gone, and what it signs from now on does not count",
             );
+            keep_all(&head, &anchors).await?;
             Ok(Exit::Done)
         }
         AuditCommand::Export { file, run: Some(run), form: Some(_), .. } => {
@@ -157,6 +157,14 @@ pub(crate) async fn audit(global: &Global, args: AuditArgs, out: &mut Out) -> Re
             Ok(Exit::Done)
         }
     }
+}
+
+/// Keeps a head in these places, and says what was done.
+async fn keep_all(head: &str, anchors: &[Anchor]) -> Result<(), Failure> {
+    let kept = keep(head, anchors).await;
+    let kept = kept.map_err(|failure| failure.help("mend that, and sign once more: `parkway audit head`"))?;
+    kept.iter().for_each(|done| say(done));
+    Ok(())
 }
 
 async fn named(parkway: &Parkway, run: Option<&str>) -> Result<Option<RunId>, Failure> {

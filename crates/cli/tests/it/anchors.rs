@@ -261,6 +261,22 @@ fn an_older_copy_of_a_store_passes_though_the_settings_name_a_place() {
     assert!(verified.out.contains("its end was cut off"), "{}", verified.out);
 }
 
+#[test]
+fn a_place_hears_of_another_key_by_the_next_head_only() {
+    let site = Site::new("[audit]\nappend = \"../../heads.txt\"\n");
+    site.parkway(&["run", "flow.yaml"]).code(0);
+    site.parkway(&["audit", "head"]).code(0);
+    let head = site.parkway(&["audit", "rotate", "--note", "once a year"]).code(0).says("heads.txt").out;
+    assert!(site.read("heads.txt").ends_with(&head), "{}", site.read("heads.txt"));
+    // The log is signed, whatever comes of the place.
+    fs::remove_file(site.bench.path("heads.txt")).unwrap();
+    fs::create_dir(site.bench.path("heads.txt")).unwrap();
+    site.parkway(&["audit", "rotate", "--note", "why"]).code(1).says("but not in all places").says("sign once more");
+    fs::remove_dir(site.bench.path("heads.txt")).unwrap();
+    site.parkway(&["audit", "head"]).code(0);
+    site.parkway(&["audit", "verify"]).code(0);
+}
+
 /// Of another log: nothing here is signed by it.
 const KEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
 
