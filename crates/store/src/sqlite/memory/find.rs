@@ -51,6 +51,7 @@ pub(super) async fn recall(pool: &SqlitePool, vectors: &Vectors, recall: &Recall
             _ => Ok(Vec::new()),
         }
     };
+    // Not beside the others, who have more to ask: connections of SQLite wait for each other's memory.
     let pinned = pinned(pool, recall).await?;
     let (by_text, by_vector) = tokio::try_join!(by_text, by_vector)?;
     // The key of a memory is its number.
