@@ -112,20 +112,7 @@ impl Scenario {
 
     /// Whether the store is tended when the run has ended: something is remembered, forgotten, erased, held, signed.
     pub(crate) fn is_tended(&self) -> bool {
-        use WritePoint::{
-            BackupShredded, HoldLifted, HoldPlaced, KeepHead, KeyRotated, MemoryForgotten, MemoryWritten, PayloadErased,
-        };
-        let outside = [
-            BackupShredded,
-            HoldLifted,
-            HoldPlaced,
-            KeepHead,
-            KeyRotated,
-            MemoryForgotten,
-            MemoryWritten,
-            PayloadErased,
-        ];
-        outside.contains(&self.point)
+        is_outside(self.point)
     }
 
     /// The text of the workflow, and of the one that it calls.
@@ -232,6 +219,15 @@ impl Part {
     fn comes_last(self) -> bool {
         matches!(self, Part::Fail | Part::Never | Part::Mend)
     }
+}
+
+/// Whether this is written outside of runs, where no worker holds one.
+pub(crate) fn is_outside(point: WritePoint) -> bool {
+    use WritePoint::{
+        BackupShredded, HoldLifted, HoldPlaced, KeepHead, KeyRotated, MemoryForgotten, MemoryWritten, PayloadErased,
+    };
+    [BackupShredded, HoldLifted, HoldPlaced, KeepHead, KeyRotated, MemoryForgotten, MemoryWritten, PayloadErased]
+        .contains(&point)
 }
 
 /// What a workflow must have to come to a point.
