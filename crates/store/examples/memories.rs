@@ -42,8 +42,8 @@ async fn main() -> Outcome<()> {
     println!(
         "memories  written/s  bytes/memory  by words p50, p95   by both cold   p50, p95            fdatasync p50  load"
     );
-    for count in counts {
-        let path = folder.path().join(format!("{count}.db"));
+    for (turn, count) in counts.into_iter().enumerate() {
+        let path = folder.path().join(format!("{turn}.db"));
         let mut dice = Dice(count as u64 + 1);
         let written = fill(&path, count, &mut dice).await?;
         let size = fs::metadata(&path)?.len() as f64 / (2 * count) as f64;
